@@ -1,0 +1,31 @@
+# limpid_kernels(SOURCE...): compiles each kernel source once per instruction set and adds the objects to limpid.
+#
+# A kernel source sees LIMPID_KERNEL_ISA, the namespace it must put its one exported table into (baseline, avx2 or
+# avx512), and exports nothing else: all other names live in an unnamed namespace, so that no inline function compiled
+# for a larger instruction set can be picked by the linker for a smaller one.
+include(CheckCXXCompilerFlag)
+set(LIMPID_KERNEL_FLAGS_baseline "")
+set(LIMPID_KERNEL_FLAGS_avx2 -mavx2 -mfma -mf16c)
+set(LIMPID_KERNEL_FLAGS_avx512 -mavx512f -mavx512cd -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mf16c)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set(LIMPID_KERNEL_ISAS baseline avx2 avx512)
+else()
+  set(LIMPID_KERNEL_ISAS baseline)
+endif()
+
+function(limpid_kernels)
+  foreach(isa IN LISTS LIMPID_KERNEL_ISAS)
+    set(target limpid_kernels_${isa})
+    if(NOT TARGET ${target})
+      add_library(${target} OBJECT)
+      target_include_directories(${target} PRIVATE ${LIMPID_INCLUDE_DIR})
+      target_compile_definitions(${target} PRIVATE LIMPID_KERNEL_ISA=${isa})
+      target_compile_options(${target} PRIVATE -O3 ${LIMPID_KERNEL_FLAGS_${isa}})
+      target_link_libraries(${target} PRIVATE limpid_flags limpid_dependencies)
+      set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+      target_sources(limpid PRIVATE $<TARGET_OBJECTS:${target}>)
+    endif()
+    list(TRANSFORM ARGN PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/ OUTPUT_VARIABLE sources)
+    target_sources(${target} PRIVATE ${sources})
+  endforeach()
+endfunction()
