@@ -1,5 +1,5 @@
-#include <limpid/core/detail/log.hpp>
 #include <spdlog/sinks/stdout_color_sinks.h>
+#include <limpid/core/detail/log.hpp>
 
 #include <cstdlib>
 #include <memory>
