@@ -1,15 +1,45 @@
 # Everything limpid builds on, found as Debian 12 packages it, behind one private target.
-find_package(Threads REQUIRED)
-find_package(OpenMP REQUIRED COMPONENTS CXX)
-find_package(xtl REQUIRED)
-find_package(xtensor REQUIRED)
-find_package(xsimd REQUIRED)
-find_package(spdlog REQUIRED)
-find_package(onednn REQUIRED)
-find_package(OpenBLAS REQUIRED)
+
+# limpid_require(PACKAGE DEBIAN_PACKAGE [find_package arguments]): finds it, or says in one message what to install.
+macro(limpid_require package debian_package)
+  find_package(${package} QUIET ${ARGN})
+  if(NOT ${package}_FOUND)
+    message(FATAL_ERROR "limpid: expected ${package} ${ARGN}, not found: install ${debian_package} (scripts/setup.sh does)")
+  endif()
+endmacro()
+
+# Imported targets are global: a project that adds limpid as a subdirectory must see them to link a static limpid.
+set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+
+# One OpenMP runtime per process. g++ uses libgomp, as Debian's oneDNN and OpenBLAS do. clang knows only libomp, which
+# also exports libgomp's entry points: limpid names it first, so that oneDNN and OpenBLAS run on its pool and libgomp,
+# though loaded, never starts one.
+limpid_require(OpenMP "g++, or libomp-dev for clang" COMPONENTS CXX)
+limpid_require(Threads libc6-dev)
+limpid_require(xtl xtl-dev)
+limpid_require(xtensor libxtensor-dev 0.24)
+limpid_require(xsimd libxsimd-dev 8)
+limpid_require(spdlog libspdlog-dev)
+limpid_require(ZLIB zlib1g-dev)
+limpid_require(onednn libdnnl-dev)
+limpid_require(cblas libopenblas-openmp-dev)
+
+# Headers alone: xtensor's and xsimd's own targets may add defines and flags that are not ours to give.
+set(LIMPID_XTENSOR_INCLUDE_DIRS "")
+foreach(package xtl xtensor xsimd)
+  foreach(target ${package}::${package} ${package})
+    if(TARGET ${target})
+      get_target_property(directories ${target} INTERFACE_INCLUDE_DIRECTORIES)
+      set(${package}_headers ${directories})
+      break()
+    endif()
+  endforeach()
+endforeach()
+list(APPEND LIMPID_XTENSOR_INCLUDE_DIRS ${xtl_headers} ${xtensor_headers})
+list(REMOVE_DUPLICATES LIMPID_XTENSOR_INCLUDE_DIRS)
 
 add_library(limpid_dependencies INTERFACE)
-target_include_directories(limpid_dependencies SYSTEM INTERFACE ${OpenBLAS_INCLUDE_DIRS}
-  $<TARGET_PROPERTY:xtensor,INTERFACE_INCLUDE_DIRECTORIES> $<TARGET_PROPERTY:xsimd,INTERFACE_INCLUDE_DIRECTORIES>)
+target_include_directories(limpid_dependencies SYSTEM INTERFACE ${LIMPID_XTENSOR_INCLUDE_DIRS} ${xsimd_headers})
 target_link_libraries(limpid_dependencies INTERFACE
-  OpenMP::OpenMP_CXX Threads::Threads spdlog::spdlog onednn::onednn ${OpenBLAS_LIBRARIES})
+  OpenMP::OpenMP_CXX Threads::Threads spdlog::spdlog ZLIB::ZLIB onednn::onednn cblas::cblas)

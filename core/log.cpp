@@ -1,5 +1,6 @@
-#include <spdlog/sinks/stdout_color_sinks.h>
 #include <limpid/core/detail/log.hpp>
+
+#include <spdlog/sinks/stdout_color_sinks.h>
 
 #include <cstdlib>
 #include <memory>

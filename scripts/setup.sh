@@ -1,0 +1,47 @@
+#!/bin/sh
+# Installs what limpid needs to build, from Debian 12's own packages. Says and does nothing when nothing is missing.
+set -eu
+
+packages="
+  g++ cmake ninja-build ccache pkg-config git python3
+  libxtensor-dev libxsimd-dev xtl-dev libspdlog-dev libdnnl-dev libopenblas-openmp-dev zlib1g-dev libstb-dev catch2
+  clang clang-format libomp-dev
+"
+
+fail() {
+  echo "setup: $*" >&2
+  exit 1
+}
+
+command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
+  fail "expected a Debian system with apt-get; elsewhere install the equivalents of:" $packages
+
+missing=
+for package in $packages; do
+  status=$(dpkg-query --show --showformat='${db:Status-Abbrev}' "$package" 2>/dev/null) || status=
+  case $status in
+    ?i*) ;;
+    *) missing="$missing $package" ;;
+  esac
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" = 0 ]; then
+  root=
+elif command -v sudo >/dev/null; then
+  root=sudo
+else
+  fail "expected root or sudo to install:$missing"
+fi
+
+echo "setup: installing$missing"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+apt() {
+  $root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 "$@" >"$log" 2>&1 </dev/null || {
+    tail -n 20 "$log" >&2
+    fail "apt-get $1 failed (its last lines are above); missing:$missing"
+  }
+}
+apt update
+apt install --no-install-recommends $missing

@@ -1,0 +1,30 @@
+# What demo.sh and test.sh share: quiet stages, each one line with its time, its output shown only when it fails.
+set -eu
+cd "$(dirname "$0")/.."
+jobs=$(nproc)
+export CMAKE_BUILD_PARALLEL_LEVEL="$jobs" CTEST_PARALLEL_LEVEL="$jobs"
+
+# stage TEXT COMMAND...: runs the command with its output in a log.
+stage() {
+  text=$1
+  shift
+  log=$(mktemp)
+  started=$(date +%s)
+  printf '%s ... ' "$text"
+  if "$@" >"$log" 2>&1 </dev/null; then
+    echo "$(($(date +%s) - started)) s"
+    rm -f "$log"
+  else
+    echo "failed after $(($(date +%s) - started)) s"
+    cat "$log" >&2
+    rm -f "$log"
+    echo "failed: $*" >&2
+    exit 1
+  fi
+}
+
+# build PRESET: build/PRESET, configured and built.
+build() {
+  stage "configure $1" cmake --preset "$1"
+  stage "build $1" cmake --build --preset "$1"
+}

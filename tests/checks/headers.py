@@ -1,0 +1,57 @@
+"""Every header compiles alone, and public headers are light.
+
+headers.py COMPILER FLAGS_FILE: FLAGS_FILE holds the library's own compile flags, one per line.
+"""
+import sys
+from pathlib import Path
+
+from check import ROOT, first_lines, in_parallel, is_public, must_find, report, run, sources
+
+# Libraries that no public header may reach, even through another; xtensor.hpp is there to include xtensor.
+HEAVY = ("/xtensor/", "/xtl/", "/xsimd/", "/spdlog/", "/fmt/", "/omp.h", "/dnnl", "/cblas.h", "/openblas")
+# Standard headers too slow to include ourselves; others of the standard library may include them.
+SLOW = ("iostream", "functional", "regex", "filesystem")
+EXEMPT = "core/xtensor.hpp"
+
+
+def alone(compiler, flags, root, header):
+    kernel = ["-DLIMPID_KERNEL_ISA=baseline"] if "kernels" in header.parts else []
+    result = run([compiler, "-std=c++20", *flags, *kernel, "-fsyntax-only", "-include", root / header, "-x", "c++",
+                  "/dev/null"])
+    return [f"{header}: does not compile alone:\n{first_lines(result.stdout)}"] if result.returncode else []
+
+
+def light(compiler, includes, root, header):
+    if not is_public(header) or str(header) == EXEMPT:
+        return []
+    text = (root / header).read_text()
+    faults = [f"{header}: includes <{name}>" for name in SLOW if f"#include <{name}>" in text]
+    result = run([compiler, "-std=c++20", *includes, "-M", "-include", root / header, "-x", "c++", "/dev/null"])
+    reached = result.stdout.replace("\\\n", " ").split()
+    return faults + [f"{header}: reaches {path}" for path in reached if any(heavy in path for heavy in HEAVY)]
+
+
+def faults_of(root, compiler, flags):
+    includes = [f for f in flags if f.startswith(("-I", "-isystem"))]
+    headers = [h.relative_to(root) for h in sources(".hpp", root=root)]
+    found = in_parallel(lambda h: alone(compiler, flags, root, h) + light(compiler, includes, root, h), headers)
+    return [fault for faults in found for fault in faults]
+
+
+compiler, flags_file, *mode = sys.argv[1:]
+flags = [line for line in Path(flags_file).read_text().splitlines() if line]
+if mode == ["--self-test"]:
+    must_find([
+        ("complete", {"core/a.hpp": "#pragma once\n#include <string>\ninline std::string a;\n"}, False),
+        ("leans on another", {"core/a.hpp": "#pragma once\ninline std::string a;\n"}, True),
+        ("internal, leans on another", {"core/detail/a.hpp": "#pragma once\ninline std::string a;\n"}, True),
+        ("public, heavy", {"core/a.hpp": "#pragma once\n#include <spdlog/spdlog.h>\n"}, True),
+        ("public, heavy through another", {
+            "core/a.hpp": '#pragma once\n#include "detail/b.hpp"\n',
+            "core/detail/b.hpp": "#pragma once\n#include <xsimd/xsimd.hpp>\n"}, True),
+        ("public, slow", {"nn/a.hpp": "#pragma once\n#include <regex>\n"}, True),
+        ("internal, heavy", {"core/detail/a.hpp": "#pragma once\n#include <xtensor/xarray.hpp>\n"}, False),
+        ("interop", {"core/xtensor.hpp": "#pragma once\n#include <xtensor/xarray.hpp>\n"}, False),
+    ], lambda root: faults_of(root, compiler, flags))
+count = len(sources(".hpp"))
+report(faults_of(ROOT, compiler, flags), f"{count} headers compile alone; the public ones are light")

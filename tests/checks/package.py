@@ -1,0 +1,127 @@
+"""limpid as its users get it: installed, moved, and built into programs by each documented way.
+
+package.py COMPILER WORK_DIR install BUILD_DIR    installs BUILD_DIR; what is installed is what should be
+package.py COMPILER WORK_DIR pkg-config           programs by one g++ line
+package.py COMPILER WORK_DIR find_package         programs by a CMake project
+package.py COMPILER WORK_DIR subdirectory         programs by a project that adds limpid's sources; static
+package.py COMPILER WORK_DIR static               programs against what that project installed, both ways
+package.py COMPILER WORK_DIR self-test            programs that must not pass do not
+
+Programs are tests/programs/*.cpp, and *.cpp of the folder that LIMPID_PROGRAMS names; each must end with 0.
+"""
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from check import ROOT, first_lines, is_public, report, run, skip, sources
+
+SIZE_LIMIT = 8_000_000  # bytes of the stripped shared library
+
+
+def programs():
+    if "limpid/nn/" not in (ROOT / "limpid.hpp").read_text():
+        skip("limpid.hpp is not whole yet")
+    found = sorted((ROOT / "tests/programs").glob("*.cpp"))
+    if os.environ.get("LIMPID_PROGRAMS"):
+        found += sorted(Path(os.environ["LIMPID_PROGRAMS"]).glob("*.cpp"))
+    return found
+
+
+def expect(faults, what, result):
+    """Notes a command that failed; says whether it passed."""
+    if result.returncode:
+        faults.append(f"{what} ends with {result.returncode}:\n{first_lines(result.stdout, 40)}")
+    return result.returncode == 0
+
+
+def run_program(faults, name, program):
+    with tempfile.TemporaryDirectory() as folder:
+        expect(faults, f"{name}: run", run([program], cwd=folder, timeout=300))
+
+
+def install(build, prefix):
+    """Installs elsewhere and moves the tree to prefix: an installed package can be moved."""
+    faults = []
+    first = prefix.with_name(prefix.name + ".first")
+    for path in (first, prefix):
+        shutil.rmtree(path, ignore_errors=True)
+    if not expect(faults, "install", run(["cmake", "--install", build, "--prefix", first])):
+        return faults
+    first.rename(prefix)
+    include = prefix / "include/limpid"
+    got = {p.relative_to(include) for p in include.rglob("*") if p.is_file()}
+    want = {h for h in (p.relative_to(ROOT) for p in sources(".hpp")) if is_public(h)}
+    faults += [f"expected {path} to be installed" for path in sorted(want - got)]
+    faults += [f"expected {path} not to be installed" for path in sorted(got - want)]
+    for library in prefix.glob("lib*/**/liblimpid.so"):
+        stripped = prefix.with_name("stripped.so")
+        run(["strip", "-o", stripped, library])
+        size = stripped.stat().st_size
+        if size > SIZE_LIMIT:
+            faults.append(f"expected a stripped library of at most {SIZE_LIMIT} bytes, got {size}")
+    return faults
+
+
+def by_pkg_config(compiler, prefix, files, work):
+    faults = []
+    folders = ":".join(str(p) for p in prefix.glob("lib*/**/pkgconfig"))
+    work.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        line = f'"{compiler}" -std=c++20 -O2 "{file}" $(pkg-config --cflags --libs limpid) -o "{work / file.stem}"'
+        built = run(["sh", "-c", line], env={**os.environ, "PKG_CONFIG_PATH": folders})
+        if expect(faults, f"{file.name}: {line}", built):
+            run_program(faults, file.name, work / file.stem)
+    return faults
+
+
+def by_cmake(compiler, files, work, *arguments):
+    faults = []
+    shutil.rmtree(work, ignore_errors=True)
+    configured = run(["cmake", "-G", "Ninja", "-S", ROOT / "tests/checks/consumer", "-B", work,
+                      f"-DCMAKE_CXX_COMPILER={compiler}", "-DCMAKE_BUILD_TYPE=Release",
+                      f"-DPROGRAMS={';'.join(str(f) for f in files)}", *arguments])
+    if expect(faults, "configure", configured) and expect(faults, "build", run(["cmake", "--build", work])):
+        for file in files:
+            run_program(faults, file.name, work / file.stem)
+    return faults
+
+
+def self_test(compiler, prefix, work):
+    planted = {
+        "passes": ("int main() { return 0; }", False),
+        "fails": ("int main() { return 1; }", True),
+        "does_not_compile": ("int main() { return nothing; }", True),
+        "reaches_inside": ("#include <limpid/core/detail/isa.hpp>\nint main() {}", True),
+    }
+    wrong = []
+    work.mkdir(parents=True, exist_ok=True)
+    for name, (text, faulty) in planted.items():
+        file = work / f"{name}.cpp"
+        file.write_text(text + "\n")
+        for way, faults in (("pkg-config", by_pkg_config(compiler, prefix, [file], work / "one")),
+                            ("find_package", by_cmake(compiler, [file], work / "two", f"-DCMAKE_PREFIX_PATH={prefix}"))):
+            if bool(faults) != faulty:
+                wrong.append(f"{name} by {way}: expected {'a fault' if faulty else 'no fault'}, got {faults}")
+    return wrong
+
+
+compiler, work, mode, *build = sys.argv[1:]
+work = Path(work)
+shared, static = work / "installed", work / "installed-static"
+if mode == "install":
+    report(install(Path(*build), shared), "installed")
+if mode == "self-test":
+    report(self_test(compiler, shared, work / "self-test"), "programs told apart")
+if mode == "pkg-config":
+    report(by_pkg_config(compiler, shared, programs(), work / mode), "programs pass")
+if mode == "find_package":
+    report(by_cmake(compiler, programs(), work / mode, f"-DCMAKE_PREFIX_PATH={shared}"), "programs pass")
+if mode == "subdirectory":
+    files = programs()
+    report(by_cmake(compiler, files, work / mode, f"-DLIMPID_SOURCE={ROOT}", "-DLIMPID_INSTALL=ON"), "programs pass")
+if mode == "static":
+    files = programs()
+    report(install(work / "subdirectory", static) + by_pkg_config(compiler, static, files, work / "static") +
+           by_cmake(compiler, files, work / "static-cmake", f"-DCMAKE_PREFIX_PATH={static}"), "programs pass")

@@ -1,0 +1,67 @@
+"""The C++ of README.md and docs/*.md compiles, and whole programs among it run.
+
+snippets.py COMPILER INCLUDE_DIR LIBRARY: a ```cpp block with an int main is a program; any other is the body of a
+function that includes limpid.hpp and uses its namespace; ```cpp ignore is left alone.
+"""
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from check import ROOT, first_lines, in_parallel, must_find, report, run, skip
+
+BLOCK = re.compile(r"^```cpp *([^\n]*)\n(.*?)^```", re.M | re.S)
+
+
+def snippets(root):
+    """(file:line, text) of each block."""
+    for page in [root / "README.md", *sorted((root / "docs").rglob("*.md"))]:
+        if page.exists():
+            text = page.read_text()
+            for block in BLOCK.finditer(text):
+                if block[1].strip() != "ignore":
+                    yield f"{page.relative_to(root)}:{text.count(chr(10), 0, block.start()) + 1}", block[2]
+
+
+def program(text):
+    if re.search(r"\bint main\b", text):
+        return text
+    lines = text.splitlines()
+    includes = [line for line in lines if line.startswith("#include")]
+    body = [line for line in lines if not line.startswith("#include")]
+    return "\n".join(["#include <limpid/limpid.hpp>", *includes, "namespace limpid {}", "using namespace limpid;",
+                      "[[maybe_unused]] static void snippet() {", *body, "}", "int main() {}", ""])
+
+
+def fault_of(compiler, include, library, where, text):
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "a.cpp").write_text(program(text))
+        built = run([compiler, "-std=c++20", f"-I{include}", "a.cpp", library, f"-Wl,-rpath,{Path(library).parent}",
+                     "-o", "a"], cwd=folder)
+        if built.returncode:
+            return f"{where}: does not compile:\n{first_lines(built.stdout)}"
+        ran = run(["./a"], cwd=folder, timeout=120)
+        return f"{where}: ends with {ran.returncode}:\n{first_lines(ran.stdout)}" if ran.returncode else None
+
+
+def faults_of(root, *with_what):
+    return [fault for fault in in_parallel(lambda s: fault_of(*with_what, *s), snippets(root)) if fault]
+
+
+*with_what, mode = sys.argv[1:] if sys.argv[-1] == "--self-test" else [*sys.argv[1:], ""]
+if mode == "--self-test":
+    fence = "```"
+    must_find([
+        ("a statement", {"README.md": f"text\n{fence}cpp\nint x = 1;\n++x;\n{fence}\n"}, False),
+        ("a wrong statement", {"README.md": f"{fence}cpp\nint x = nothing;\n{fence}\n"}, True),
+        ("a wrong one in docs", {"docs/a/b.md": f"{fence}cpp\nint x = 1;\n{fence}\n{fence}cpp\n1 = 2;\n{fence}\n"}, True),
+        ("a wrong one ignored", {"docs/a.md": f"{fence}cpp ignore\nint x = nothing;\n{fence}\n"}, False),
+        ("another language", {"docs/a.md": f"{fence}sh\nls\n{fence}\n"}, False),
+        ("a program", {"docs/a.md": f"{fence}cpp\nint main() {{ return 0; }}\n{fence}\n"}, False),
+        ("a program that fails", {"docs/a.md": f"{fence}cpp\nint main() {{ return 1; }}\n{fence}\n"}, True),
+        ("a body with an include", {"docs/a.md": f"{fence}cpp\n#include <map>\nstd::map<int, int> m;\n{fence}\n"}, False),
+    ], lambda root: faults_of(root, *with_what))
+count = len(list(snippets(ROOT)))
+if not count:
+    skip("no snippets")
+report(faults_of(ROOT, *with_what), f"{count} snippets compile")
