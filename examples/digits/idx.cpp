@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <new>
 
-#include "inflate.hpp"
+#include "input_file.hpp"
 
 namespace digits {
 namespace {
@@ -120,8 +120,8 @@ Dataset read_idx(const std::string& images_path, const std::string& labels_path)
 
 Mnist read_mnist(const std::string& directory) {
   const auto read = [&](const std::string& part) {
-    return read_idx(locate(directory, part + "-images", "idx3-ubyte"),
-                    locate(directory, part + "-labels", "idx1-ubyte"));
+    const std::string images = locate(directory, part + "-images", "idx3-ubyte");
+    return read_idx(images, locate(directory, part + "-labels", "idx1-ubyte"));
   };
   Mnist mnist;
   mnist.train = read("train");

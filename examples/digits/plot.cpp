@@ -81,7 +81,8 @@ void draw_axes(Canvas& canvas, const Axes& axes) {
     canvas.fill(x, kTop, 1, bottom - kTop, kPale);
     canvas.fill(x, bottom, 1, 6, kGrey);
     const std::string label = number(at);
-    canvas.text(x - Canvas::text_width(label, 2) / 2, bottom + 12, label, kGrey, 2);
+    const int width = Canvas::text_width(label, 2);
+    canvas.text(std::min(x - width / 2, kWidth - width - 4), bottom + 12, label, kGrey, 2);
   }
   canvas.fill(kLeft, bottom, right - kLeft, 1, kGrey);
   canvas.fill(kLeft, kTop, 1, bottom - kTop, kGrey);
@@ -106,24 +107,32 @@ void draw_curve(Canvas& canvas, const Axes& axes, std::span<const float> values,
   flush();
 }
 
-/// Exponential running mean, its start corrected for having seen little (as Adam does), over about 2 % of the steps.
+/// The mean over a window of about 2 % of the steps around each, so that the line neither lags nor leads.
 std::vector<float> smooth(std::span<const float> losses) {
-  const double keep = 1.0 - 1.0 / std::max(5.0, 0.02 * static_cast<double>(losses.size()));
-  double sum = 0, weight = 0;
-  std::vector<float> mean;
-  mean.reserve(losses.size());
-  for (const float loss : losses) {
-    if (drawable(loss)) sum = keep * sum + (1 - keep) * loss, weight = keep * weight + (1 - keep);
-    mean.push_back(drawable(loss) ? static_cast<float>(sum / weight) : std::numeric_limits<float>::quiet_NaN());
+  const std::size_t n = losses.size(), reach = std::max<std::size_t>(2, n / 100);
+  std::vector<double> sum(n + 1), count(n + 1);
+  for (std::size_t i = 0; i < n; ++i) {
+    const bool counts = drawable(losses[i]);
+    sum[i + 1] = sum[i] + (counts ? losses[i] : 0.0);
+    count[i + 1] = count[i] + (counts ? 1.0 : 0.0);
+  }
+  std::vector<float> mean(n, std::numeric_limits<float>::quiet_NaN());
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::size_t from = i - std::min(i, reach), to = std::min(n, i + reach + 1);
+    if (drawable(losses[i])) mean[i] = static_cast<float>((sum[to] - sum[from]) / (count[to] - count[from]));
   }
   return mean;
 }
 
-int draw_key(Canvas& canvas, int right, const char* text, Colour colour) {
+/// Writes an entry of the key ending at `right`, its sample before it, and returns where the next one may end.
+int draw_key(Canvas& canvas, int right, const char* text, std::span<const Point> sample, float thickness,
+             Colour colour) {
   const int x = right - Canvas::text_width(text, 2);
   canvas.text(x, 26, text, kInk, 2);
-  canvas.fill(x - 34, 31, 24, 4, colour);
-  return x - 34 - 28;
+  std::vector<Point> points;
+  for (const Point p : sample) points.push_back({static_cast<float>(x) - 10.0f + p.x, 33.0f + p.y});
+  canvas.polyline(points, thickness, colour);
+  return x - 60;
 }
 
 }  // namespace
@@ -143,9 +152,11 @@ Picture plot_loss(std::span<const float> losses, const std::string& title, std::
   }
   canvas.text(kLeft, 22, title, kInk, 3);
   int right = kWidth - kRight;
-  if (!held_out.empty()) right = draw_key(canvas, right, "held out", kOrange);
-  right = draw_key(canvas, right, "running mean", kBlue);
-  draw_key(canvas, right, "each step", kPaleBlue);
+  constexpr std::array kLine{Point{-24, 0}, Point{0, 0}}, kDot{Point{-5, 0}, Point{-5, 0}};
+  constexpr std::array kZigzag{Point{-24, 3}, Point{-18, -4}, Point{-12, 4}, Point{-6, -4}, Point{0, 3}};
+  if (!held_out.empty()) right = draw_key(canvas, right, "held out", kDot, 10.0f, kOrange);
+  right = draw_key(canvas, right, "running mean", kLine, 3.0f, kBlue);
+  draw_key(canvas, right, "each step", kZigzag, 1.0f, kPaleBlue);
   return canvas.picture();
 }
 
@@ -154,6 +165,7 @@ Picture digit_sheet(const Dataset& set, std::span<const std::int64_t> prediction
   constexpr int kScale = 2, kImage = kSide * kScale, kCellWidth = kImage + 16, kCellHeight = kImage + 38;
   constexpr int kMargin = 20, kHeader = 56;
   count = std::min(count, set.size());
+  columns = std::max(columns, 1);
   const int n = static_cast<int>(count), rows = (n + columns - 1) / columns;
   Canvas canvas(std::max(2 * kMargin + columns * kCellWidth, 2 * kMargin + Canvas::text_width(title, 2)),
                 kHeader + rows * kCellHeight + kMargin / 2);

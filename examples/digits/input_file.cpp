@@ -1,4 +1,4 @@
-#include "inflate.hpp"
+#include "input_file.hpp"
 
 #include <zlib.h>
 
