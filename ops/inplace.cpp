@@ -116,7 +116,7 @@ Tensor& Tensor::add_(const Tensor& other, double alpha) {
   const Tensor z = other.to(dtype());
   if (records("add_", *this, other.requires_grad())) {
     become(*this, add(*this, alpha == 1 ? z : mul(z, scale())));
-  } else if (detail::is_half(dtype())) {
+  } else if (is_half(dtype())) {
     detail::copy_into(*this, add(*this, alpha == 1 ? z : mul(z, scale())));
     bump_version();
   } else {
@@ -138,7 +138,7 @@ Tensor& Tensor::mul_(const Tensor& other) {
   if (records("mul_", *this, other.requires_grad())) {
     // The product keeps its factors, and this one is about to change.
     become(*this, mul(z.requires_grad() ? clone() : *this, z.is_same(*this) ? clone() : z));
-  } else if (detail::is_half(dtype())) {
+  } else if (is_half(dtype())) {
     detail::copy_into(*this, mul(*this, z));
     bump_version();
   } else {
@@ -156,7 +156,7 @@ Tensor& Tensor::mul_(double factor) {
     return *this;
   }
   const Scalar scale = is_floating_point(dtype()) ? Scalar(factor) : Scalar(static_cast<int64_t>(factor));
-  if (detail::is_half(dtype()))
+  if (is_half(dtype()))
     detail::copy_into(*this, mul(*this, scale));
   else
     detail::map_into(*this, "mul_", kernels::arithmetic().mul, dtype(), *this, detail::Operand("mul_", scale, dtype()));

@@ -40,7 +40,7 @@ void check_dtype(const Tensor& x, const char* op) {
 
 /// x's dtype; beside a half-precision x also float32, in which the arithmetic happens.
 void check_same_dtype(const Tensor& t, const char* what, const Tensor& x, const char* op) {
-  if (!t.defined() || t.dtype() == x.dtype() || (detail::is_half(x.dtype()) && t.dtype() == float32)) return;
+  if (!t.defined() || t.dtype() == x.dtype() || (is_half(x.dtype()) && t.dtype() == float32)) return;
   throw_error<DTypeError>(op, ": expected ", what, " of dtype ", x.dtype(), ", which x has, got ", t.dtype());
 }
 
@@ -218,7 +218,7 @@ void update_stats(const Tensor& x, const Tensor& running_mean, const Tensor& run
   check_same_dtype(running_mean, "running_mean", x, op);
   check_same_dtype(running_var, "running_var", x, op);
   if (!(momentum >= 0 && momentum <= 1)) throw_error<ValueError>(op, ": expected momentum in [0, 1], got ", momentum);
-  const Tensor input = detail::as_dtype(x.detach(), detail::is_half(x.dtype()) ? float32 : x.dtype());
+  const Tensor input = detail::as_dtype(x.detach(), is_half(x.dtype()) ? float32 : x.dtype());
   NormPlan plan = channel_plan(input, x.shape()[1], 0);
   plan.dims.batch = batch;
   const auto m = static_cast<double>(plan.slice_size());

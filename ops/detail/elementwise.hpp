@@ -45,7 +45,6 @@ void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DTyp
 void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const Operand& a,
               const Operand& b, const Operand& c);
 
-constexpr bool is_half(DType dtype) noexcept { return dtype == float16 || dtype == bfloat16; }
 /// The dtype that arithmetic on dtype is done in.
 constexpr DType compute_type(DType dtype) noexcept { return is_half(dtype) ? float32 : dtype; }
 /// The dtype of a result of a tensor of dtype and a number.
