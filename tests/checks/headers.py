@@ -27,8 +27,9 @@ def light(compiler, includes, root, header):
     text = (root / header).read_text()
     faults = [f"{header}: includes <{name}>" for name in SLOW if f"#include <{name}>" in text]
     result = run([compiler, "-std=c++20", *includes, "-M", "-include", root / header, "-x", "c++", "/dev/null"])
-    reached = result.stdout.replace("\\\n", " ").split()
-    return faults + [f"{header}: reaches {path}" for path in reached if any(heavy in path for heavy in HEAVY)]
+    reached = [path for path in result.stdout.replace("\\\n", " ").split()
+               if any(heavy in path for heavy in HEAVY) and not Path(path).resolve().is_relative_to(root)]
+    return faults + [f"{header}: reaches {path}" for path in reached]
 
 
 def faults_of(root, compiler, flags):

@@ -82,7 +82,8 @@ def by_cmake(compiler, files, work, *arguments):
     configured = run(["cmake", "-G", "Ninja", "-S", ROOT / "tests/checks/consumer", "-B", work,
                       f"-DCMAKE_CXX_COMPILER={compiler}", "-DCMAKE_BUILD_TYPE=Release",
                       f"-DPROGRAMS={';'.join(str(f) for f in files)}", *arguments])
-    if expect(faults, "configure", configured) and expect(faults, "build", run(["cmake", "--build", work])):
+    if expect(faults, "configure", configured) and expect(
+            faults, "build", run(["cmake", "--build", work, "--parallel", len(os.sched_getaffinity(0))])):
         for file in files:
             run_program(faults, file.name, work / file.stem)
     return faults
