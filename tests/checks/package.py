@@ -101,8 +101,9 @@ def self_test(compiler, prefix, work):
     for name, (text, faulty) in planted.items():
         file = work / f"{name}.cpp"
         file.write_text(text + "\n")
-        for way, faults in (("pkg-config", by_pkg_config(compiler, prefix, [file], work / "one")),
-                            ("find_package", by_cmake(compiler, [file], work / "two", f"-DCMAKE_PREFIX_PATH={prefix}"))):
+        ways = {"pkg-config": by_pkg_config(compiler, prefix, [file], work / "one"),
+                "find_package": by_cmake(compiler, [file], work / "two", f"-DCMAKE_PREFIX_PATH={prefix}")}
+        for way, faults in ways.items():
             if bool(faults) != faulty:
                 wrong.append(f"{name} by {way}: expected {'a fault' if faulty else 'no fault'}, got {faults}")
     return wrong
