@@ -1,1 +1,22 @@
+// All of limpid but <limpid/core/xtensor.hpp>.
 #pragma once
+#include <limpid/autograd/engine.hpp>
+#include <limpid/autograd/function.hpp>
+#include <limpid/autograd/grad_mode.hpp>
+#include <limpid/autograd/node.hpp>
+#include <limpid/core/allocator.hpp>
+#include <limpid/core/dtype.hpp>
+#include <limpid/core/error.hpp>
+#include <limpid/core/files.hpp>
+#include <limpid/core/parallel.hpp>
+#include <limpid/core/random.hpp>
+#include <limpid/core/scalar.hpp>
+#include <limpid/core/shape.hpp>
+#include <limpid/core/tensor.hpp>
+#include <limpid/ops/conv.hpp>
+#include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/losses.hpp>
+#include <limpid/ops/matmul.hpp>
+#include <limpid/ops/norm.hpp>
+#include <limpid/ops/reduce.hpp>
+#include <limpid/ops/shaping.hpp>

@@ -1,0 +1,227 @@
+#include <limpid/autograd/detail/arithmetic.hpp>
+#include <limpid/autograd/engine.hpp>
+#include <limpid/autograd/node.hpp>
+#include <limpid/core/detail/message.hpp>
+
+#include <algorithm>
+#include <vector>
+
+namespace limpid {
+
+using detail::throw_error;
+
+/// One run over the graph below some outputs: finds the nodes, orders them, replays them.
+///
+/// Each node reached has a slot, which gathers the gradients of its outputs. Node::slot_ remembers the slot; it is a
+/// hint alone (slots_[hint].node must be the node), because a run started inside a backward, or another thread's run
+/// over its own graph above a shared leaf, may write it too. A run puts back what it found.
+class Engine {
+ public:
+  explicit Engine(const char* op) : op_(op) {}
+  ~Engine() {
+    for (std::size_t i = slots_.size(); i-- > 0;) slots_[i].node->slot_.store(slots_[i].hint, relaxed);
+  }
+
+  void add_root(const Tensor& y, const Tensor& dy) {
+    const Edge edge{Ref<Node>(grad_node(y)), y.impl().grad_index};
+    accumulate(slots_[reach(edge.node.get())].grads[edge.index], dy);
+  }
+
+  void collect() {
+    for (std::size_t i = 0; i < slots_.size(); ++i)  // grows as nodes are reached
+      for (const Edge& edge : slots_[i].node->inputs())
+        if (edge.node) reach(edge.node.get());
+    order_.resize(slots_.size());
+    for (uint32_t i = 0; i < order_.size(); ++i) order_[i] = i;
+    const auto later = [this](uint32_t a, uint32_t b) {
+      return slots_[a].node->sequence() > slots_[b].node->sequence();
+    };
+    if (!std::is_sorted(order_.begin(), order_.end(), later)) std::stable_sort(order_.begin(), order_.end(), later);
+  }
+
+  /// Restricts the run to what leads to a target. From the oldest node on: an input's answer is known before its
+  /// user's.
+  void only_towards(const Tensors& targets) {
+    for (Slot& slot : slots_) slot.needs = 0, slot.needs_beyond = false;
+    for (const Tensor& x : targets)
+      if (Slot* slot = find(grad_node(x))) slot->wanted = true;
+    for (std::size_t k = order_.size(); k-- > 0;) {
+      Slot& slot = slots_[order_[k]];
+      const auto& inputs = slot.node->inputs();
+      for (std::size_t i = 0; i < inputs.size(); ++i) {
+        const Slot* input = inputs[i].node ? find(inputs[i].node.get()) : nullptr;
+        if (!input || !(input->wanted || input->needs || input->needs_beyond)) continue;
+        if (i < 64)
+          slot.needs |= uint64_t{1} << i;
+        else
+          slot.needs_beyond = true;
+      }
+    }
+  }
+
+  /// visit(node, grads) is called with the finished gradients of each node's outputs, before the node's backward.
+  template <class F>
+  void run(bool retain_graph, F&& visit) {
+    for (uint32_t k : order_) {
+      Slot& slot = slots_[k];
+      Node& node = *slot.node;
+      const Tensors dy = std::move(slot.grads);
+      if (std::none_of(dy.begin(), dy.end(), [](const Tensor& g) { return g.defined(); })) continue;
+      visit(node, dy);
+      if (node.is_leaf() || !(slot.needs || slot.needs_beyond)) continue;
+      if (node.is_released())
+        throw_error<AutogradError>(op_, ": expected a graph not used up, got one whose op ", node.name(),
+                                   " has run already; pass retain_graph = true to the first backward");
+      propagate(node, slot, dy);
+      if (!retain_graph) node.use_up();
+    }
+  }
+
+ private:
+  static constexpr auto relaxed = std::memory_order_relaxed;
+
+  struct Slot {
+    Node* node;
+    uint32_t hint;              ///< Node::slot_ as it was before this run
+    bool wanted = false;        ///< one of its outputs is a target
+    bool needs_beyond = false;  ///< an input past the 64th leads to a target
+    uint64_t needs;             ///< the inputs that lead to a target
+    Tensors grads;
+  };
+
+  Slot* find(Node* node) {
+    const uint32_t hint = node->slot_.load(relaxed);
+    if (hint < slots_.size() && slots_[hint].node == node) return &slots_[hint];
+    if (!node->is_leaf()) return nullptr;
+    // Another thread may have overwritten the hint of a leaf that both use.
+    const auto it = std::find_if(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.node == node; });
+    return it == slots_.end() ? nullptr : &*it;
+  }
+
+  uint32_t reach(Node* node) {
+    const uint32_t hint = node->slot_.load(relaxed);
+    if (hint < slots_.size() && slots_[hint].node == node) return hint;
+    const auto index = static_cast<uint32_t>(slots_.size());
+    slots_.push_back({node, hint, false, node->inputs().size() > 64, node->needs_, Tensors(node->outputs().size())});
+    node->slot_.store(index, relaxed);
+    return index;
+  }
+
+  static void accumulate(Tensor& sum, Tensor g) {
+    sum = sum.defined() ? detail::accumulate(std::move(sum), g) : std::move(g);
+  }
+
+  void propagate(Node& node, const Slot& slot, const Tensors& dy) {
+    struct Restore {
+      Node& node;
+      uint64_t needs;
+      ~Restore() { node.needs_ = needs; }
+    } restore{node, node.needs_};
+    node.needs_ = slot.needs;
+    Tensors dx = node.backward(dy);
+    const auto& inputs = node.inputs();
+    if (dx.size() != inputs.size())
+      throw_error<AutogradError>(node.name(), ": expected ", inputs.size(), " gradients from backward, got ",
+                                 dx.size());
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      if (dx[i].defined() && inputs[i].node && node.needs(i)) deliver(node, i, std::move(dx[i]));
+  }
+
+  void deliver(const Node& from, std::size_t i, Tensor g) {
+    const Edge& edge = from.inputs()[i];
+    const Node::Output& output = edge.node->outputs()[edge.index];
+    if (g.dtype() != output.dtype)
+      throw_error<AutogradError>(from.name(), ": expected a gradient of dtype ", output.dtype, " for input ", i,
+                                 " from backward, got ", g.dtype());
+    if (g.shape() != output.shape) {
+      if (g.dim() < output.shape.dim() || broadcast_shapes(g.shape(), output.shape, from.name()) != g.shape())
+        throw_error<AutogradError>(from.name(), ": expected a gradient of shape ", output.shape, " for input ", i,
+                                   " from backward, got ", g.shape());
+      g = detail::unbroadcast(g, output.shape);
+    }
+    if (Slot* slot = find(edge.node.get())) accumulate(slot->grads[edge.index], std::move(g));
+  }
+
+  const char* op_;
+  std::vector<Slot> slots_;
+  std::vector<uint32_t> order_;
+};
+
+namespace {
+
+Tensor seed(const Tensor& y, const Tensors& dys, std::size_t i, const char* op) {
+  if (!y.defined() || !y.requires_grad())
+    throw_error<AutogradError>(op, ": expected outputs computed from a tensor that requires a gradient, got output ", i,
+                               (y.defined() ? ", which is not recorded" : ", which is undefined"));
+  const Tensor dy = dys.empty() ? Tensor() : dys[i];
+  if (!dy.defined()) {
+    if (y.numel() == 1) return ones_like(y.detach());
+    throw_error<ShapeError>(op, ": expected a dy for an output with more than one element, got none for shape ",
+                            y.shape());
+  }
+  if (dy.shape() != y.shape()) throw_error<ShapeError>(op, ": expected dy of shape ", y.shape(), ", got ", dy.shape());
+  if (dy.dtype() != y.dtype()) throw_error<DTypeError>(op, ": expected dy of dtype ", y.dtype(), ", got ", dy.dtype());
+  return dy;
+}
+
+void add_roots(Engine& engine, const Tensors& ys, const Tensors& dys, const char* op) {
+  if (ys.empty()) throw_error<ValueError>(op, ": expected at least one output, got none");
+  if (!dys.empty() && dys.size() != ys.size())
+    throw_error<ValueError>(op, ": expected one dy per output (", ys.size(), "), got ", dys.size());
+  for (std::size_t i = 0; i < ys.size(); ++i) engine.add_root(ys[i], seed(ys[i], dys, i, op));
+}
+
+// A leaf's gradient is its owner's to change: dense, and nobody else's memory.
+Tensor own_gradient(const Tensor& g) {
+  const bool dense = g.is_contiguous() || g.is_contiguous(MemoryFormat::channels_last);
+  // One reference is the engine's.
+  return dense && g.is_unique() ? g : g.clone();
+}
+
+}  // namespace
+
+void backward(const Tensors& ys, const Tensors& dys, bool retain_graph, bool create_graph) {
+  const GradGuard mode(create_graph);
+  Engine engine("backward");
+  add_roots(engine, ys, dys, "backward");
+  engine.collect();
+  engine.run(retain_graph || create_graph, [&](Node& node, const Tensors& dy) {
+    if (!node.is_leaf()) return;
+    Tensor& grad = static_cast<Leaf&>(node).grad;
+    if (grad.defined())
+      grad = detail::accumulate(std::move(grad), dy[0]);
+    else
+      grad = create_graph ? dy[0] : own_gradient(dy[0]);
+  });
+}
+
+Tensors grad(const Tensors& ys, const Tensors& xs, const Tensors& dys, const GradOptions& options) {
+  for (std::size_t i = 0; i < xs.size(); ++i)
+    if (!xs[i].requires_grad())
+      throw_error<AutogradError>("grad: expected inputs that require a gradient, got input ", i,
+                                 xs[i].defined() ? ", which does not" : ", which is undefined");
+  const GradGuard mode(options.create_graph);
+  Engine engine("grad");
+  add_roots(engine, ys, dys, "grad");
+  engine.collect();
+  engine.only_towards(xs);
+  Tensors result(xs.size());
+  engine.run(options.retain_graph || options.create_graph, [&](Node& node, const Tensors& dy) {
+    for (std::size_t i = 0; i < xs.size(); ++i) {
+      if (grad_node(xs[i]) != &node) continue;
+      const Tensor& g = dy[xs[i].impl().grad_index];
+      if (g.defined()) result[i] = result[i].defined() ? detail::accumulate(result[i], g) : g;
+    }
+  });
+  for (std::size_t i = 0; i < xs.size(); ++i)
+    if (!result[i].defined() && !options.allow_unused)
+      throw_error<AutogradError>("grad: expected outputs that depend on every input, got none for input ", i,
+                                 " of shape ", xs[i].shape(), "; pass allow_unused = true for an undefined gradient");
+  return result;
+}
+
+void Tensor::backward(const Tensor& dy, bool retain_graph, bool create_graph) const {
+  limpid::backward({*this}, dy.defined() ? Tensors{dy} : Tensors{}, retain_graph, create_graph);
+}
+
+}  // namespace limpid

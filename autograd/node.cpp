@@ -1,0 +1,146 @@
+#include <limpid/autograd/node.hpp>
+#include <limpid/core/allocator.hpp>
+#include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/message.hpp>
+
+namespace limpid {
+namespace {
+
+thread_local constinit bool grad_enabled = true;
+thread_local constinit uint64_t last_sequence = 0;
+
+}  // namespace
+
+bool is_grad_enabled() noexcept { return grad_enabled; }
+void set_grad_enabled(bool enabled) noexcept { grad_enabled = enabled; }
+
+Saved::Saved(Node& owner, const char* name) noexcept : owner_(owner), name_(name), next_(owner.saved_) {
+  owner.saved_ = this;
+}
+
+Saved& Saved::operator=(const Tensor& x) {
+  is_output_ = x.defined() && x.impl().grad.get() == &owner_;
+  output_index_ = is_output_ ? x.impl().grad_index : 0;
+  tensor_ = is_output_ ? x.detach() : x;  // an output that held its own node would never be freed
+  version_ = x.defined() ? x.version() : 0;
+  return *this;
+}
+
+Tensor Saved::get() const {
+  if (owner_.released_)
+    detail::throw_error<AutogradError>(owner_.name(), ": expected a graph not used up, got a second backward through ",
+                                       "it; pass retain_graph = true to the first");
+  if (!tensor_.defined()) return {};
+  if (tensor_.version() != version_)
+    detail::throw_error<AutogradError>(owner_.name(), ": expected saved tensor ", name_, " of shape ", tensor_.shape(),
+                                       " unchanged since forward (version ", version_, "), got version ",
+                                       tensor_.version(), ": it was changed in place");
+  if (!is_output_) return tensor_;
+  Tensor y = tensor_.detach();
+  y.impl().grad = Ref<GradHandle>(&owner_);
+  y.impl().grad_index = output_index_;
+  return y;
+}
+
+void* Node::operator new(std::size_t bytes) { return allocate(bytes); }
+void Node::operator delete(void* p, std::size_t bytes) noexcept { deallocate(p, bytes); }
+
+void Node::dispose() noexcept {
+  // Deleting a node may drop the last reference to those below it, and so on for a million: a list, not the stack.
+  thread_local constinit Node* pending = nullptr;
+  thread_local constinit bool draining = false;
+  next_disposed_ = pending;
+  pending = this;
+  if (draining) return;
+  draining = true;
+  while (pending) {
+    Node* node = pending;
+    pending = node->next_disposed_;
+    delete node;
+  }
+  draining = false;
+}
+
+void Node::connect(const Tensor& x) {
+  if (!x.requires_grad()) {
+    inputs_.push_back({});
+    return;
+  }
+  Node* node = grad_node(x);
+  if (inputs_.size() < 64) needs_ |= uint64_t{1} << inputs_.size();
+  sequence_ = std::max(sequence_, node->sequence_);
+  inputs_.push_back({Ref<Node>(node), x.impl().grad_index});
+}
+
+void Node::start() noexcept {
+  // A Lamport clock: rises within a thread and along every path, without a counter shared by threads.
+  last_sequence = std::max(last_sequence, sequence_) + 1;
+  sequence_ = last_sequence;
+}
+
+void Node::attach(Tensor& y) {
+  if (!y.defined()) {
+    outputs_.push_back({});
+    return;
+  }
+  TensorImpl& impl = y.impl();
+  impl.grad_index = static_cast<uint32_t>(outputs_.size());
+  impl.grad = Ref<GradHandle>(this);
+  outputs_.push_back({impl.shape, impl.dtype});
+}
+
+void Node::use_up() noexcept {
+  released_ = true;
+  for (Saved* s = saved_; s; s = s->next_) s->tensor_ = Tensor();
+}
+
+bool Tensor::is_leaf() const noexcept { return !requires_grad() || grad_node(*this)->is_leaf(); }
+
+Tensor& Tensor::set_requires_grad(bool requires_grad) {
+  TensorImpl& self = impl();
+  if (!is_leaf())
+    detail::throw_error<AutogradError>("set_requires_grad: expected a leaf, got the result of ",
+                                       grad_node(*this)->name(), "; detach() it first");
+  if (requires_grad && !is_floating_point(dtype()))
+    detail::throw_error<DTypeError>("set_requires_grad: expected a floating-point tensor, got ", dtype());
+  if (!requires_grad) {
+    self.grad = nullptr;
+  } else if (!self.grad) {
+    (new Leaf)->attach(*this);
+  }
+  return *this;
+}
+
+namespace {
+
+Leaf* leaf_of(const Tensor& x, const char* op) {
+  if (!x.requires_grad()) return nullptr;
+  Node* node = grad_node(x);
+  if (!node->is_leaf())
+    detail::throw_error<AutogradError>(op, ": expected a leaf, got the result of ", node->name(),
+                                       "; grad() gives gradients of results");
+  return static_cast<Leaf*>(node);
+}
+
+}  // namespace
+
+Tensor Tensor::grad() const {
+  const Leaf* leaf = leaf_of(*this, "grad");
+  return leaf ? leaf->grad : Tensor();
+}
+
+void Tensor::set_grad(const Tensor& grad) const {
+  Leaf* leaf = leaf_of(*this, "set_grad");
+  if (!leaf) detail::throw_error<AutogradError>("set_grad: expected a tensor that requires a gradient");
+  if (grad.defined() && (grad.shape() != shape() || grad.dtype() != dtype()))
+    detail::throw_error<ShapeError>("set_grad: expected shape ", shape(), " and dtype ", dtype(), ", got ",
+                                    grad.shape(), " and ", grad.dtype());
+  leaf->grad = grad;
+}
+
+Tensor Tensor::detach() const {
+  const TensorImpl& self = impl();
+  return Tensor(Ref<TensorImpl>(new TensorImpl(self.storage, self.dtype, self.shape, self.strides, self.offset)));
+}
+
+}  // namespace limpid

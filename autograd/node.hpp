@@ -1,0 +1,146 @@
+// The tape: one node per recorded op.
+#pragma once
+#include <limpid/autograd/grad_mode.hpp>
+#include <limpid/core/tensor.hpp>
+
+#include <atomic>
+#include <cstdint>
+
+namespace limpid {
+
+class Node;
+
+/// Where a gradient flows on to: one output of the node that made a tensor. Without a node: nowhere.
+struct Edge {
+  Ref<Node> node;
+  uint32_t index = 0;
+};
+
+/// A tensor that a node keeps for its backward: a named, typed member,
+///     Saved x{*this, "x"};
+/// assigned by the forward (`node->x = x`) and read as a Tensor by the backward. Reading throws AutogradError, naming
+/// op and tensor, where the memory was written to in between. A node's own output is held without a cycle.
+class Saved {
+ public:
+  Saved(Node& owner, const char* name) noexcept;
+  Saved(const Saved&) = delete;
+  Saved& operator=(const Saved&) = delete;
+  Saved& operator=(const Tensor& x);
+  operator Tensor() const { return get(); }  // NOLINT: read like the tensor it holds
+  Tensor get() const;
+
+  const char* name() const noexcept { return name_; }
+  /// What is held, unchecked; undefined after release.
+  const Tensor& peek() const noexcept { return tensor_; }
+
+ private:
+  friend class Node;
+  Node& owner_;
+  const char* name_;
+  Saved* next_;
+  Tensor tensor_;
+  uint32_t version_ = 0;
+  uint32_t output_index_ = 0;
+  bool is_output_ = false;
+};
+
+/// A recorded op. An op derives a struct from it, beside its forward, with Saved members, and creates it by record().
+class Node : public GradHandle {
+ public:
+  virtual const char* name() const noexcept = 0;
+
+  /// The gradient of each input, given those of the outputs. dy[k] is undefined where output k got none; an undefined
+  /// dx[i] stands for zero, and one that is not needed need not be computed. A dx[i] of the shape that input i was
+  /// broadcast to is summed down by the engine. Written with differentiable ops, so that it can be recorded itself.
+  virtual Tensors backward(const Tensors& dy) = 0;
+
+  /// Whether the gradient of input i is wanted: while recording, by anyone; in backward, by this run.
+  bool needs(std::size_t i) const noexcept { return i < 64 ? needs_ >> i & 1 : static_cast<bool>(inputs_[i].node); }
+
+  struct Output {
+    Shape shape = {};
+    DType dtype = float32;
+  };
+  const SmallVector<Edge, 3>& inputs() const noexcept { return inputs_; }
+  const SmallVector<Output, 1>& outputs() const noexcept { return outputs_; }
+  /// Rises along every path of the graph, and with each op that a thread records.
+  uint64_t sequence() const noexcept { return sequence_; }
+  bool is_leaf() const noexcept { return sequence_ == 0; }
+  bool is_released() const noexcept { return released_; }
+  /// The tensors held for backward: calls f(const Saved&) for each.
+  template <class F>
+  void for_each_saved(F&& f) const {
+    for (const Saved* s = saved_; s; s = s->next_) f(*s);
+  }
+
+  void dispose() noexcept final;
+  static void* operator new(std::size_t bytes);
+  static void operator delete(void* p, std::size_t bytes) noexcept;
+
+  // For record() and the engine.
+  void connect(const Tensor& x);
+  void attach(Tensor& y);
+  void start() noexcept;
+
+ private:
+  friend class Saved;
+  friend class Engine;
+
+  /// Lets go of the saved tensors; another backward through this node is an error.
+  void use_up() noexcept;
+
+  uint64_t sequence_ = 0;
+  uint64_t needs_ = 0;
+  Saved* saved_ = nullptr;
+  Node* next_disposed_ = nullptr;
+  std::atomic<uint32_t> slot_{0};  ///< a hint of the engine's, see engine.cpp
+  bool released_ = false;
+  SmallVector<Edge, 3> inputs_;
+  SmallVector<Output, 1> outputs_;
+};
+
+/// The node of a tensor that requires a gradient and was not computed: gathers that gradient.
+class Leaf final : public Node {
+ public:
+  const char* name() const noexcept override { return "leaf"; }
+  Tensors backward(const Tensors&) override { return {}; }
+  Tensor grad;
+};
+
+/// The node of x, or null.
+inline Node* grad_node(const Tensor& x) noexcept { return static_cast<Node*>(x.impl().grad.get()); }
+
+namespace detail {
+inline bool any_requires_grad(const Tensors& xs) noexcept {
+  for (const Tensor& x : xs)
+    if (x.requires_grad()) return true;
+  return false;
+}
+}  // namespace detail
+
+/// Records that y came from xs: returns the new node, for the caller to save into, or null where nothing is recorded.
+/// y must be fresh: held by nobody but the caller.
+template <class N, class... Xs>
+N* record(Tensor& y, const Xs&... xs) {
+  if (!is_grad_enabled() || !(xs.requires_grad() || ...)) return nullptr;
+  N* node = new N;
+  const Ref<Node> hold(node);
+  (node->connect(xs), ...);
+  node->start();
+  node->attach(y);
+  return node;
+}
+
+/// The same for any number of outputs and inputs; outputs that were not asked for may be undefined.
+template <class N>
+N* record(Tensors& ys, const Tensors& xs) {
+  if (!is_grad_enabled() || !detail::any_requires_grad(xs)) return nullptr;
+  N* node = new N;
+  const Ref<Node> hold(node);
+  for (const Tensor& x : xs) node->connect(x);
+  node->start();
+  for (Tensor& y : ys) node->attach(y);
+  return node;
+}
+
+}  // namespace limpid

@@ -1,0 +1,132 @@
+// Filling, copying and comparing strided memory.
+#include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/strided.hpp>
+#include <limpid/core/tensor.hpp>
+
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace limpid {
+namespace detail {
+namespace {
+
+template <class To, class From>
+To convert(From x) noexcept {
+  if constexpr (std::is_same_v<To, From>)
+    return x;
+  else if constexpr (!std::is_arithmetic_v<From>)
+    return convert<To>(to_float(x));
+  else if constexpr (std::is_same_v<To, Half>)
+    return to_half(static_cast<float>(x));
+  else if constexpr (std::is_same_v<To, BFloat16>)
+    return to_bfloat16(static_cast<float>(x));
+  else if constexpr (std::is_same_v<To, bool>)
+    return x != From{};
+  else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+    // Plain casts of values out of range are undefined.
+    using Limits = std::numeric_limits<To>;
+    if (std::isnan(x)) return To{};
+    if (x <= static_cast<From>(Limits::min())) return Limits::min();
+    if (x >= static_cast<From>(Limits::max())) return Limits::max();
+    return static_cast<To>(x);
+  } else
+    return static_cast<To>(x);
+}
+
+}  // namespace
+
+void copy_into(const Tensor& y, const Tensor& source) {
+  if (broadcast_shapes(y.shape(), source.shape(), "copy_") != y.shape())
+    throw_error<ShapeError>("copy_: expected a source that broadcasts to ", y.shape(), ", got ", source.shape());
+  if (y.numel() == 0) return;
+  if (y.dtype() == source.dtype() && y.shape() == source.shape() && y.strides() == source.strides() &&
+      (y.is_contiguous() || y.is_contiguous(MemoryFormat::channels_last))) {
+    const int64_t size = static_cast<int64_t>(y.itemsize());
+    auto* to = static_cast<std::byte*>(y.raw_data());
+    const auto* from = static_cast<const std::byte*>(source.raw_data());
+    parallel_for(y.numel(), 4 * elementwise_grain, [&](int64_t begin, int64_t end) {
+      std::memmove(to + begin * size, from + begin * size, static_cast<std::size_t>((end - begin) * size));
+    });
+    return;
+  }
+  const StridedLoop<2> loop(y.shape(), {y.strides(), broadcast_strides(source.shape(), source.strides(), y.shape())});
+  visit_dtype(y.dtype(), [&]<class To>(To) {
+    visit_dtype(source.dtype(), [&]<class From>(From) {
+      To* to = y.data<To>();
+      const From* from = source.data<From>();
+      loop.run([=](int64_t count, const auto& offset, const auto& step) {
+        To* t = to + offset[0];
+        const From* f = from + offset[1];
+        if (step[0] == 1 && step[1] == 1)
+          for (int64_t i = 0; i < count; ++i) t[i] = convert<To>(f[i]);
+        else
+          for (int64_t i = 0; i < count; ++i) t[i * step[0]] = convert<To>(f[i * step[1]]);
+      });
+    });
+  });
+}
+
+void fill(const Tensor& y, double value) {
+  if (y.numel() == 0) return;
+  const StridedLoop<1> loop(y.shape(), {y.strides()});
+  visit_dtype(y.dtype(), [&]<class T>(T) {
+    T* to = y.data<T>();
+    const T filler = convert<T>(value);
+    loop.run([=](int64_t count, const auto& offset, const auto& step) {
+      T* t = to + offset[0];
+      if (step[0] == 1)
+        std::fill_n(t, count, filler);
+      else
+        for (int64_t i = 0; i < count; ++i) t[i * step[0]] = filler;
+    });
+  });
+}
+
+namespace {
+
+// True where ok(a, b) holds for every pair of elements, as T.
+template <class T, class F>
+bool all_pairs(const Tensor& a, const Tensor& b, F ok) {
+  const StridedLoop<2> loop(a.shape(), {a.strides(), b.strides()});
+  std::atomic<bool> good{true};
+  const T *pa = a.data<T>(), *pb = b.data<T>();
+  loop.run([&](int64_t count, const auto& offset, const auto& step) {
+    const T *x = pa + offset[0], *y = pb + offset[1];
+    for (int64_t i = 0; i < count; ++i)
+      if (!ok(x[i * step[0]], y[i * step[1]])) {
+        good.store(false, std::memory_order_relaxed);
+        return;
+      }
+  });
+  return good;
+}
+
+}  // namespace
+}  // namespace detail
+
+bool equal(const Tensor& a, const Tensor& b) {
+  if (a.shape() != b.shape() || a.dtype() != b.dtype()) return false;
+  if (a.numel() == 0) return true;
+  if (is_half(a.dtype())) return equal(detail::as_dtype(a, float32), detail::as_dtype(b, float32));
+  return visit_dtype(a.dtype(), [&]<class T>(T) {
+    if constexpr (std::is_arithmetic_v<T>)
+      return detail::all_pairs<T>(a, b, [](T x, T y) { return x == y; });
+    else
+      return false;
+  });
+}
+
+bool allclose(const Tensor& a, const Tensor& b, double rtol, double atol, bool equal_nan) {
+  if (a.shape() != b.shape()) return false;
+  if (a.numel() == 0) return true;
+  return detail::all_pairs<double>(detail::as_dtype(a, float64), detail::as_dtype(b, float64), [=](double x, double y) {
+    if (x == y) return true;
+    if (std::isnan(x) && std::isnan(y)) return equal_nan;
+    return std::isfinite(x) && std::isfinite(y) && std::abs(x - y) <= atol + rtol * std::abs(y);
+  });
+}
+
+}  // namespace limpid

@@ -1,0 +1,30 @@
+// Loops shared out over the one OpenMP pool.
+#pragma once
+#include <limpid/core/parallel.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+
+namespace limpid {
+
+namespace detail {
+void parallel_for_impl(int64_t n, int64_t grain, void (*body)(void*, int64_t, int64_t), void* context) noexcept;
+/// True inside a parallel_for that runs on several threads.
+bool in_parallel() noexcept;
+}  // namespace detail
+
+/// Calls body(begin, end) for ranges that cover [0, n), on at most get_num_threads() threads, each with at least grain
+/// of the n; on the calling thread alone where that leaves one range or a parallel loop runs already. body must not
+/// throw. Results must not depend on where ranges begin: that depends on the number of threads.
+template <class F>
+void parallel_for(int64_t n, int64_t grain, F&& body) noexcept {
+  if (n <= 0) return;
+  if (n <= grain || get_num_threads() == 1 || detail::in_parallel()) return body(int64_t{0}, n);
+  using Body = std::remove_reference_t<F>;
+  detail::parallel_for_impl(
+      n, grain, [](void* context, int64_t begin, int64_t end) { (*static_cast<Body*>(context))(begin, end); },
+      const_cast<void*>(static_cast<const void*>(std::addressof(body))));
+}
+
+}  // namespace limpid

@@ -1,0 +1,44 @@
+// What limpid throws. Every message reads "op: expected ..., got ...".
+#pragma once
+#include <stdexcept>
+#include <string>
+
+namespace limpid {
+
+/// Base of every exception limpid throws on purpose.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// A rank, size or axis does not fit.
+class ShapeError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A dtype does not fit, or two that must agree do not.
+class DTypeError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Any other argument is out of its domain.
+class ValueError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// The graph cannot give what was asked: used up, changed in place, not recorded.
+class AutogradError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A file is missing, malformed or cannot be written.
+class IOError : public Error {
+ public:
+  using Error::Error;
+};
+
+}  // namespace limpid

@@ -1,0 +1,11 @@
+// How many threads limpid uses.
+#pragma once
+
+namespace limpid {
+
+/// For kernels, BLAS and oneDNN alike, from the next call on; results do not depend on it. Throws ValueError below 1.
+void set_num_threads(int threads);
+/// At first OMP_NUM_THREADS, or the number of cores.
+int get_num_threads() noexcept;
+
+}  // namespace limpid

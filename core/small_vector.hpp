@@ -1,0 +1,134 @@
+// A vector whose first N elements need no heap.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <utility>
+
+namespace limpid {
+
+template <class T, std::size_t N>
+class SmallVector {
+ public:
+  using value_type = T;
+  using iterator = T*;
+  using const_iterator = const T*;
+
+  SmallVector() noexcept {}
+  explicit SmallVector(std::size_t count, const T& value = T()) {
+    reserve(count);
+    while (size_ < count) push_back(value);
+  }
+  SmallVector(std::initializer_list<T> values) : SmallVector(values.begin(), values.end()) {}
+  template <class It>
+  requires(!std::is_integral_v<It>) SmallVector(It first, It last) {
+    reserve(static_cast<std::size_t>(last - first));
+    for (; first != last; ++first) push_back(*first);
+  }
+  SmallVector(const SmallVector& other) : SmallVector(other.begin(), other.end()) {}
+  SmallVector(SmallVector&& other) noexcept { take(other); }
+  SmallVector& operator=(const SmallVector& other) {
+    if (this != &other) {
+      SmallVector copy(other);
+      *this = std::move(copy);
+    }
+    return *this;
+  }
+  SmallVector& operator=(SmallVector&& other) noexcept {
+    if (this != &other) {
+      release();
+      take(other);
+    }
+    return *this;
+  }
+  ~SmallVector() { release(); }
+
+  std::size_t size() const noexcept { return size_; }
+  bool empty() const noexcept { return size_ == 0; }
+  T* data() noexcept { return data_; }
+  const T* data() const noexcept { return data_; }
+  T* begin() noexcept { return data_; }
+  T* end() noexcept { return data_ + size_; }
+  const T* begin() const noexcept { return data_; }
+  const T* end() const noexcept { return data_ + size_; }
+  T& operator[](std::size_t i) noexcept { return data_[i]; }
+  const T& operator[](std::size_t i) const noexcept { return data_[i]; }
+  T& front() noexcept { return data_[0]; }
+  const T& front() const noexcept { return data_[0]; }
+  T& back() noexcept { return data_[size_ - 1]; }
+  const T& back() const noexcept { return data_[size_ - 1]; }
+
+  void push_back(T value) {
+    if (size_ == capacity_) grow(std::max<std::size_t>(2 * std::size_t{capacity_}, 4));
+    std::construct_at(data_ + size_, std::move(value));
+    ++size_;
+  }
+  void pop_back() noexcept { std::destroy_at(data_ + --size_); }
+  /// Before position i, which may be size().
+  void insert(std::size_t i, T value) {
+    push_back(std::move(value));
+    std::rotate(begin() + i, end() - 1, end());
+  }
+  void erase(std::size_t i) noexcept {
+    std::move(begin() + i + 1, end(), begin() + i);
+    pop_back();
+  }
+  void clear() noexcept {
+    std::destroy(begin(), end());
+    size_ = 0;
+  }
+  void resize(std::size_t count, const T& value = T()) {
+    reserve(count);
+    while (size_ > count) pop_back();
+    while (size_ < count) push_back(value);
+  }
+  void reserve(std::size_t count) {
+    if (count > capacity_) grow(count);
+  }
+
+  friend bool operator==(const SmallVector& a, const SmallVector& b) noexcept {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+  }
+
+ private:
+  T* inline_data() noexcept { return reinterpret_cast<T*>(inline_); }
+  bool on_heap() const noexcept { return reinterpret_cast<const std::byte*>(data_) != inline_; }
+
+  void grow(std::size_t capacity) {
+    T* bigger = std::allocator<T>{}.allocate(capacity);
+    std::uninitialized_move(begin(), end(), bigger);
+    const std::uint32_t count = size_;
+    release();
+    data_ = bigger;
+    size_ = count;
+    capacity_ = static_cast<std::uint32_t>(capacity);
+  }
+  void release() noexcept {
+    std::destroy(begin(), end());
+    if (on_heap()) std::allocator<T>{}.deallocate(data_, capacity_);
+    data_ = inline_data();
+    size_ = 0;
+    capacity_ = N;
+  }
+  /// Expects *this to be empty and inline.
+  void take(SmallVector& other) noexcept {
+    if (other.on_heap()) {
+      data_ = std::exchange(other.data_, other.inline_data());
+      capacity_ = std::exchange(other.capacity_, static_cast<std::uint32_t>(N));
+      size_ = std::exchange(other.size_, 0u);
+    } else {
+      std::uninitialized_move(other.begin(), other.end(), data_);
+      size_ = other.size_;
+      other.clear();
+    }
+  }
+
+  T* data_ = inline_data();
+  std::uint32_t size_ = 0;
+  std::uint32_t capacity_ = N;
+  alignas(T) std::byte inline_[N * sizeof(T)];
+};
+
+}  // namespace limpid

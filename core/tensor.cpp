@@ -1,0 +1,238 @@
+#include <limpid/core/allocator.hpp>
+#include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/message.hpp>
+#include <limpid/core/tensor.hpp>
+
+#include <cmath>
+#include <new>
+
+namespace limpid {
+
+using detail::throw_error;
+
+namespace {
+
+constexpr std::size_t header_bytes = 64;  // keeps the data that follows a storage aligned
+static_assert(sizeof(Storage) <= header_bytes);
+
+}  // namespace
+
+Ref<Storage> Storage::create(std::size_t bytes) {
+  // Header and data in one block, so that a tensor costs two allocations.
+  std::byte* block = static_cast<std::byte*>(allocate(header_bytes + bytes));
+  Storage* storage = new (block) Storage;
+  storage->data_ = block + header_bytes;
+  storage->bytes_ = bytes;
+  return Ref<Storage>(storage);
+}
+
+Ref<Storage> Storage::borrow(void* data, std::size_t bytes, void (*deleter)(void*), void* context) {
+  Storage* storage = new (allocate(header_bytes)) Storage;
+  storage->data_ = static_cast<std::byte*>(data);
+  storage->bytes_ = bytes;
+  storage->deleter_ = deleter;
+  storage->context_ = context;
+  storage->borrowed_ = true;
+  return Ref<Storage>(storage);
+}
+
+void Storage::dispose() noexcept {
+  if (deleter_) deleter_(context_);
+  const std::size_t bytes = header_bytes + (borrowed_ ? 0 : bytes_);
+  this->~Storage();
+  deallocate(this, bytes);
+}
+
+void* TensorImpl::operator new(std::size_t bytes) { return allocate(bytes); }
+void TensorImpl::operator delete(void* p, std::size_t bytes) noexcept { deallocate(p, bytes); }
+
+namespace {
+
+// Gaps never matter along an axis of size 1, and an empty tensor is contiguous whatever its strides.
+bool has_strides(const Shape& shape, const Strides& strides, const Strides& expected) {
+  for (std::size_t i = 0; i < shape.size(); ++i)
+    if (shape[i] != 1 && strides[i] != expected[i]) return false;
+  return true;
+}
+
+}  // namespace
+
+TensorImpl::TensorImpl(Ref<Storage> memory, DType type, Shape sizes, Strides steps, int64_t start)
+    : storage(std::move(memory)),
+      dtype(type),
+      offset(start),
+      numel(sizes.numel()),
+      shape(std::move(sizes)),
+      strides(std::move(steps)) {
+  contiguous = numel == 0 || has_strides(shape, strides, contiguous_strides(shape));
+  channels_last = shape.size() >= 3 && (numel == 0 || has_strides(shape, strides, channels_last_strides(shape)));
+}
+
+int64_t Tensor::size(int64_t axis) const {
+  return shape()[static_cast<std::size_t>(normalize_axis(axis, dim(), "size"))];
+}
+
+void Tensor::undefined() { throw_error<ValueError>("tensor: expected a defined tensor, got an undefined one"); }
+
+void Tensor::wrong_data_type(DType asked) const {
+  throw_error<DTypeError>("data: expected ", dtype(), ", the tensor's dtype, got ", asked);
+}
+
+namespace {
+
+const void* only_element(const Tensor& x) {
+  if (x.numel() != 1) throw_error<ShapeError>("item: expected a tensor of one element, got shape ", x.shape());
+  return x.raw_data();
+}
+
+}  // namespace
+
+double Tensor::item_double() const {
+  const void* p = only_element(*this);
+  return visit_dtype(dtype(), [&]<class T>(T) -> double {
+    const T value = *static_cast<const T*>(p);
+    if constexpr (std::is_arithmetic_v<T>)
+      return static_cast<double>(value);
+    else
+      return double{to_float(value)};
+  });
+}
+
+int64_t Tensor::item_int64() const {
+  if (is_floating_point(dtype())) return static_cast<int64_t>(item_double());
+  const void* p = only_element(*this);
+  return visit_dtype(dtype(), [&]<class T>(T) -> int64_t {
+    if constexpr (std::is_integral_v<T>)
+      return static_cast<int64_t>(*static_cast<const T*>(p));
+    else
+      return 0;
+  });
+}
+
+namespace detail {
+
+Tensor make_view(const Tensor& x, Shape shape, Strides strides, int64_t offset) {
+  const TensorImpl& impl = x.impl();
+  auto* view = new TensorImpl(impl.storage, impl.dtype, std::move(shape), std::move(strides), offset);
+  view->is_view = true;
+  return Tensor(Ref<TensorImpl>(view));
+}
+
+Tensor as_contiguous(const Tensor& x) {
+  if (x.is_contiguous()) return x;
+  Tensor y = empty(x.shape(), x.dtype());
+  copy_into(y, x);
+  return y;
+}
+
+Tensor as_dtype(const Tensor& x, DType dtype) {
+  if (x.dtype() == dtype) return x;
+  Tensor y = empty_like(x, dtype);
+  copy_into(y, x);
+  return y;
+}
+
+}  // namespace detail
+
+namespace {
+
+void require_same_size(std::size_t count, const Shape& shape) {
+  if (static_cast<int64_t>(count) != shape.numel())
+    throw_error<ShapeError>("from_vector: expected ", shape.numel(), " values for shape ", shape, ", got ", count);
+}
+
+}  // namespace
+
+Tensor empty(const Shape& shape, DType dtype, MemoryFormat format) {
+  if (shape.size() > 64) throw_error<ShapeError>("empty: expected at most 64 axes, got ", shape.size());
+  const int64_t count = shape.numel();
+  if (format == MemoryFormat::channels_last && shape.size() < 3)
+    throw_error<ShapeError>("empty: expected at least 3 axes for channels_last, got shape ", shape);
+  Strides strides = format == MemoryFormat::channels_last ? channels_last_strides(shape) : contiguous_strides(shape);
+  Ref<Storage> storage = Storage::create(static_cast<std::size_t>(count) * itemsize(dtype));
+  return Tensor(Ref<TensorImpl>(new TensorImpl(std::move(storage), dtype, shape, std::move(strides), 0)));
+}
+
+Tensor empty_like(const Tensor& x, DType dtype) { return empty(x.shape(), dtype, x.memory_format()); }
+Tensor empty_like(const Tensor& x) { return empty_like(x, x.dtype()); }
+
+Tensor full(const Shape& shape, double value, DType dtype) {
+  Tensor y = empty(shape, dtype);
+  detail::fill(y, value);
+  return y;
+}
+Tensor zeros(const Shape& shape, DType dtype) { return full(shape, 0, dtype); }
+Tensor ones(const Shape& shape, DType dtype) { return full(shape, 1, dtype); }
+Tensor full_like(const Tensor& x, double value) {
+  Tensor y = empty_like(x);
+  detail::fill(y, value);
+  return y;
+}
+Tensor zeros_like(const Tensor& x) { return full_like(x, 0); }
+Tensor ones_like(const Tensor& x) { return full_like(x, 1); }
+
+namespace detail {
+
+Tensor from_values(const void* values, std::size_t count, const Shape& shape, DType dtype) {
+  require_same_size(count, shape);
+  Tensor y = empty(shape, dtype);
+  std::copy_n(static_cast<const std::byte*>(values), count * itemsize(dtype), static_cast<std::byte*>(y.raw_data()));
+  return y;
+}
+
+// A tensor of count values f(i), computed in double or, for integers, exactly.
+template <class F>
+static Tensor generate(int64_t count, DType dtype, F f) {
+  Tensor wide = empty({count}, is_floating_point(dtype) ? float64 : int64);
+  if (is_floating_point(dtype))
+    for (int64_t i = 0; i < count; ++i) wide.data<double>()[i] = static_cast<double>(f(i));
+  else
+    for (int64_t i = 0; i < count; ++i) wide.data<int64_t>()[i] = static_cast<int64_t>(f(i));
+  return as_dtype(wide, dtype);
+}
+
+}  // namespace detail
+
+Tensor arange(int64_t count, DType dtype) {
+  if (count < 0) throw_error<ValueError>("arange: expected a count of at least 0, got ", count);
+  return detail::generate(count, dtype, [](int64_t i) { return i; });
+}
+
+Tensor arange(double start, double stop, double step, DType dtype) {
+  const double count = std::ceil((stop - start) / step);
+  if (step == 0 || !(std::abs(count) < 1e15))
+    throw_error<ValueError>("arange: expected finite bounds and a step other than 0, got start = ", start,
+                            ", stop = ", stop, ", step = ", step);
+  return detail::generate(std::max<int64_t>(0, static_cast<int64_t>(count)), dtype,
+                          [=](int64_t i) { return start + static_cast<double>(i) * step; });
+}
+
+Tensor linspace(double start, double stop, int64_t count, DType dtype) {
+  if (count < 0) throw_error<ValueError>("linspace: expected a count of at least 0, got ", count);
+  const double last = static_cast<double>(count - 1);
+  // Counting from the nearer end makes both ends exact.
+  return detail::generate(count, dtype, [=](int64_t i) {
+    if (count == 1) return start;
+    const double k = static_cast<double>(i), step = (stop - start) / last;
+    return 2 * i < count ? start + k * step : stop - (last - k) * step;
+  });
+}
+
+Tensor eye(int64_t n, DType dtype) {
+  Tensor y = zeros({n, n}, dtype);
+  detail::fill(detail::make_view(y, {n}, {n + 1}, 0), 1);
+  return y;
+}
+
+Tensor tensor(std::initializer_list<double> values, DType dtype) {
+  return detail::generate(static_cast<int64_t>(values.size()), dtype, [&](int64_t i) { return values.begin()[i]; });
+}
+
+Tensor from_blob(void* data, const Shape& shape, DType dtype, void (*deleter)(void*), void* context) {
+  const std::size_t bytes = static_cast<std::size_t>(shape.numel()) * itemsize(dtype);
+  if (!data && bytes) throw_error<ValueError>("from_blob: expected memory for shape ", shape, ", got a null pointer");
+  Ref<Storage> storage = Storage::borrow(data, bytes, deleter, context);
+  return Tensor(Ref<TensorImpl>(new TensorImpl(std::move(storage), dtype, shape, contiguous_strides(shape), 0)));
+}
+
+}  // namespace limpid

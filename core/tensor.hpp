@@ -1,0 +1,163 @@
+// The tensor: a cheap handle on shared, strided memory.
+#pragma once
+#include <limpid/core/error.hpp>
+#include <limpid/core/tensor_impl.hpp>
+
+#include <cstdint>
+#include <iosfwd>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace limpid {
+
+class Tensors;
+
+/// A handle on a strided array of one dtype; copying it shares the memory. Tensor{} is undefined and stands for "none".
+class Tensor {
+ public:
+  Tensor() noexcept = default;
+  explicit Tensor(Ref<TensorImpl> impl) noexcept : impl_(std::move(impl)) {}
+
+  bool defined() const noexcept { return static_cast<bool>(impl_); }
+  const Shape& shape() const { return impl().shape; }
+  const Strides& strides() const { return impl().strides; }  ///< in elements
+  DType dtype() const { return impl().dtype; }
+  int64_t dim() const { return impl().shape.dim(); }
+  int64_t numel() const { return impl().numel; }
+  /// Size of one axis; negative axes count from the back. Throws ShapeError.
+  int64_t size(int64_t axis) const;
+  int64_t offset() const { return impl().offset; }  ///< in elements, from the start of the storage
+  std::size_t itemsize() const { return limpid::itemsize(dtype()); }
+  bool is_contiguous(MemoryFormat format = MemoryFormat::contiguous) const {
+    return format == MemoryFormat::contiguous ? impl().contiguous : impl().channels_last;
+  }
+  /// channels_last where the tensor is that and not row-major as well; else contiguous.
+  MemoryFormat memory_format() const {
+    return impl().channels_last && !impl().contiguous ? MemoryFormat::channels_last : MemoryFormat::contiguous;
+  }
+  bool shares_storage_with(const Tensor& other) const { return impl().storage == other.impl().storage; }
+
+  /// First element. Throws DTypeError where T is not the tensor's type. Writing through it is invisible to autograd:
+  /// call bump_version() after it where a graph may hold this tensor.
+  template <class T>
+  T* data() const {
+    if (dtype_of<T>() != dtype()) wrong_data_type(dtype_of<T>());
+    return static_cast<T*>(raw_data());
+  }
+  void* raw_data() const {
+    return impl().storage->data() + impl().offset * static_cast<int64_t>(limpid::itemsize(impl().dtype));
+  }
+  /// The one element of a tensor of any shape with numel() = 1, converted. Throws ShapeError.
+  template <class T>
+  T item() const {
+    if constexpr (std::is_integral_v<T>)
+      return static_cast<T>(item_int64());
+    else
+      return static_cast<T>(item_double());
+  }
+
+  // Conversions, differentiable (defined by ops/).
+  /// The same values as dtype; this very tensor where it has that dtype. Floats to integers truncate.
+  Tensor to(DType dtype) const;
+  /// Laid out in format without gaps; this very tensor where it is so already.
+  Tensor contiguous(MemoryFormat format = MemoryFormat::contiguous) const;
+  /// A copy in memory of its own, in the same memory format.
+  Tensor clone() const;
+
+  // In place; each advances the version (defined by ops/). Refused on a leaf that requires a gradient while recording.
+  Tensor& copy_(const Tensor& source);  ///< broadcasts and converts
+  Tensor& fill_(double value);
+  Tensor& zero_() { return fill_(0); }
+  Tensor& add_(const Tensor& other, double alpha = 1);  ///< this += alpha * other
+  Tensor& mul_(const Tensor& other);
+  Tensor& mul_(double factor);
+  uint32_t version() const { return impl().storage->version(); }
+  void bump_version() const { impl().storage->bump_version(); }
+
+  // Gradients (defined by autograd/).
+  bool requires_grad() const noexcept { return impl_ && impl_->grad; }
+  /// Makes this a leaf whose gradient backward() gathers, or stops that. Throws AutogradError on a recorded result,
+  /// DTypeError where the dtype is not floating point.
+  Tensor& set_requires_grad(bool requires_grad = true);
+  /// True for what was not made by a recorded op.
+  bool is_leaf() const noexcept;
+  /// What backward() has gathered on this leaf; undefined before. Throws AutogradError on a recorded result.
+  Tensor grad() const;
+  /// Replaces the gathered gradient; Tensor{} clears it.
+  void set_grad(const Tensor& grad) const;
+  /// Adds the gradient of this tensor, weighted by dy (of its shape; may be left out where numel() = 1), to every
+  /// leaf it was computed from. See backward() in autograd/engine.hpp.
+  void backward(const Tensor& dy = {}, bool retain_graph = false, bool create_graph = false) const;
+  /// The same memory, cut off from the graph.
+  Tensor detach() const;
+
+  TensorImpl& impl() const {
+    if (!impl_) undefined();
+    return *impl_;
+  }
+  bool is_same(const Tensor& other) const noexcept { return impl_ == other.impl_; }
+  /// Nobody else holds this handle's tensor or its memory.
+  bool is_unique() const noexcept { return impl_ && impl_->use_count() == 1 && impl_->storage->use_count() == 1; }
+
+ private:
+  [[noreturn]] static void undefined();
+  [[noreturn]] void wrong_data_type(DType asked) const;
+  double item_double() const;
+  int64_t item_int64() const;
+
+  Ref<TensorImpl> impl_;
+};
+
+/// Several tensors: results and arguments of ops. Up to four need no heap.
+class Tensors : public SmallVector<Tensor, 4> {
+ public:
+  using SmallVector::SmallVector;
+};
+
+/// Values as NumPy prints them, then shape and dtype where they are not obvious.
+std::ostream& operator<<(std::ostream& out, const Tensor& x);
+
+namespace detail {
+Tensor from_values(const void* values, std::size_t count, const Shape& shape, DType dtype);
+}
+
+// Making tensors.
+
+/// Uninitialised.
+Tensor empty(const Shape& shape, DType dtype = float32, MemoryFormat format = MemoryFormat::contiguous);
+/// Uninitialised, with x's shape and memory format, and x's dtype or the one given.
+Tensor empty_like(const Tensor& x);
+Tensor empty_like(const Tensor& x, DType dtype);
+Tensor zeros(const Shape& shape, DType dtype = float32);
+Tensor ones(const Shape& shape, DType dtype = float32);
+Tensor full(const Shape& shape, double value, DType dtype = float32);
+Tensor zeros_like(const Tensor& x);
+Tensor ones_like(const Tensor& x);
+Tensor full_like(const Tensor& x, double value);
+/// 0, 1, ..., count - 1; or from start up to but without stop.
+Tensor arange(int64_t count, DType dtype = int64);
+Tensor arange(double start, double stop, double step, DType dtype = float32);
+/// count evenly spaced values, both ends included.
+Tensor linspace(double start, double stop, int64_t count, DType dtype = float32);
+/// Ones on the diagonal of an (n, n) matrix.
+Tensor eye(int64_t n, DType dtype = float32);
+/// A 1-D tensor of the values; reshape() gives it another shape.
+Tensor tensor(std::initializer_list<double> values, DType dtype = float32);
+/// A copy of row-major values. Throws ShapeError where their number is not the shape's.
+template <class T>
+Tensor from_vector(const std::vector<T>& values, const Shape& shape) {
+  return detail::from_values(values.data(), values.size(), shape, dtype_of<T>());
+}
+/// Borrows memory in place; deleter(context) runs when the last tensor lets go.
+Tensor from_blob(void* data, const Shape& shape, DType dtype, void (*deleter)(void*) = nullptr,
+                 void* context = nullptr);
+
+// Comparing tensors as wholes.
+
+/// Same shape, same dtype and every element equal (NaN is equal to nothing).
+bool equal(const Tensor& a, const Tensor& b);
+/// Same shape, and |a - b| <= atol + rtol |b| everywhere; infinities must match, NaN fails unless equal_nan.
+bool allclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false);
+
+}  // namespace limpid

@@ -1,0 +1,54 @@
+// The normalisation family. Statistics are exact for every finite input, and saved for the backward; a constant slice
+// gives exactly bias. Formulas and derivations: docs/instance_norm.md.
+#pragma once
+#include <limpid/core/tensor.hpp>
+
+namespace limpid {
+
+struct InstanceNormOptions {
+  Tensor running_mean = {}, running_var = {};  ///< (C,) each, or none
+  Tensor weight = {}, bias = {};               ///< (C,) each, or none
+  bool use_input_stats = true;
+  double momentum = 0.1;  ///< belongs to update_running_stats(); not used here
+  double eps = 1e-5;
+};
+
+/// Instance normalisation (Ulyanov, Vedaldi, Lempitsky, 2016): for each sample n and channel c of x (N, C, *spatial),
+/// over the spatial axes S alone,
+///     mean = (1/|S|) sum_s x,   var = (1/|S|) sum_s (x - mean)^2,   y = weight_c (x - mean) / sqrt(var + eps) +
+///     bias_c.
+/// With use_input_stats = false and both running buffers, those stand for mean and var; with neither, the input's own
+/// do. The buffers are never written: see update_running_stats(). y has x's shape, dtype and memory format.
+/// Throws ShapeError (x below rank 3; buffers, weight or bias not (C,)), DTypeError, ValueError (one buffer without the
+/// other where they are used; eps negative or NaN).
+Tensor instance_norm(const Tensor& x, const InstanceNormOptions& options = {});
+Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight = {},
+                     const Tensor& bias = {}, bool use_input_stats = true, double momentum = 0.1, double eps = 1e-5);
+
+/// Group normalisation (Wu and He, 2018): statistics over the C / num_groups channels of a group and all spatial axes
+/// of x (N, C, *spatial). With num_groups = C it is instance_norm, bit for bit, in values and gradients.
+Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& weight = {}, const Tensor& bias = {},
+                  double eps = 1e-5);
+
+/// Layer normalisation (Ba, Kiros, Hinton, 2016) over the trailing axes `normalized_shape`, which weight and bias have.
+Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {}, const Tensor& bias = {},
+                  double eps = 1e-5);
+
+/// Root-mean-square normalisation (Zhang and Sennrich, 2019): x / sqrt(mean x^2 + eps) * weight over the trailing axes.
+Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {}, double eps = 1e-5);
+
+/// Batch normalisation (Ioffe, Szegedy, 2015) of x (N, C, *spatial), rank 2 and up, over samples and spatial axes where
+/// `training`, by the buffers otherwise. The buffers are never written.
+Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight = {},
+                  const Tensor& bias = {}, bool training = false, double eps = 1e-5);
+
+/// Moves running_mean and running_var (C,), in place, towards the statistics of x (N, C, *spatial), as PyTorch does for
+/// instance_norm: buffer = (1 - momentum) * buffer + momentum * s, where s is the mean over samples of each instance's
+/// mean, or of its unbiased variance. Left as they are where x has no sample, or fewer than two elements per instance.
+void update_running_stats(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
+                          double momentum = 0.1);
+
+/// The same for batch_norm: statistics pooled over samples and spatial axes.
+void update_batch_stats(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, double momentum = 0.1);
+
+}  // namespace limpid

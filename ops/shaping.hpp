@@ -1,0 +1,45 @@
+// Shape, order and selection. What can be a view shares memory with x.
+#pragma once
+#include <limpid/core/tensor.hpp>
+
+#include <limits>
+
+namespace limpid {
+
+/// The same elements in row-major order under another shape; one size may be -1. A view where strides allow.
+Tensor reshape(const Tensor& x, const Shape& shape);
+/// Axes [first, last] merged into one.
+Tensor flatten(const Tensor& x, int64_t first = 0, int64_t last = -1);
+Tensor permute(const Tensor& x, const Axes& order);
+Tensor transpose(const Tensor& x, int64_t a, int64_t b);
+/// Without the axes of size 1, all or those given.
+Tensor squeeze(const Tensor& x, const Axes& axes = {});
+Tensor unsqueeze(const Tensor& x, int64_t axis);
+/// A view broadcast to shape; -1 keeps a size.
+Tensor expand(const Tensor& x, const Shape& shape);
+
+inline constexpr int64_t to_end = std::numeric_limits<int64_t>::max();
+/// Elements start, start + step, ... below stop along axis, as Python's x[start:stop:step] with step >= 1: bounds may
+/// be negative and are clamped. A view.
+Tensor slice(const Tensor& x, int64_t axis, int64_t start, int64_t stop = to_end, int64_t step = 1);
+/// x[..., index, ...], without that axis. A view.
+Tensor select(const Tensor& x, int64_t axis, int64_t index);
+/// Rows along axis at a 1-D int64 or int32 index. Throws ValueError on an index out of range.
+Tensor index_select(const Tensor& x, int64_t axis, const Tensor& index);
+/// y[i][j][k] = x[i][index[i][j][k]][k] for axis 1, and so on; y has index's shape.
+Tensor gather(const Tensor& x, int64_t axis, const Tensor& index);
+/// y of the given shape, zero but for y[i][index[i][j][k]][k] += x[i][j][k] for axis 1, and so on: gather's transpose.
+Tensor scatter_add(const Shape& shape, int64_t axis, const Tensor& index, const Tensor& x);
+Tensor cat(const Tensors& xs, int64_t axis);
+Tensor stack(const Tensors& xs, int64_t axis = 0);
+/// Pieces of the given sizes along axis (views); or of one size, the last perhaps smaller.
+Tensors split(const Tensor& x, const Shape& sizes, int64_t axis);
+Tensors split(const Tensor& x, int64_t size, int64_t axis);
+Tensor flip(const Tensor& x, const Axes& axes);
+
+enum class PadMode { constant, reflect, replicate };
+/// amounts: (before, after) for the last axis, then the one before it, and so on, as PyTorch's. Negative amounts crop
+/// (constant mode). reflect needs amounts below the axis size.
+Tensor pad(const Tensor& x, const Shape& amounts, PadMode mode = PadMode::constant, double value = 0);
+
+}  // namespace limpid
