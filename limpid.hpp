@@ -3,6 +3,7 @@
 #include <limpid/autograd/engine.hpp>
 #include <limpid/autograd/function.hpp>
 #include <limpid/autograd/grad_mode.hpp>
+#include <limpid/autograd/gradcheck.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/allocator.hpp>
 #include <limpid/core/dtype.hpp>

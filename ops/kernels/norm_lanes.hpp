@@ -1,0 +1,260 @@
+// Virtual lanes for the normalisation kernels. Included by kernel sources only: all of it has internal linkage.
+//
+// A step of a kernel handles kLanes<T> elements in doubles, whatever the width of a register: one sequence of roundings
+// for every instruction set with a fused multiply-add, so AVX2 and AVX-512 agree bit for bit.
+#pragma once
+#include <cstdint>
+#include <xsimd/xsimd.hpp>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#define LIMPID_RESTRICT __restrict__
+
+namespace limpid::kernels {
+namespace {
+
+#if defined(__AVX512BW__)
+using Arch = xsimd::avx512bw;
+#elif defined(__AVX2__)
+using Arch = xsimd::fma3<xsimd::avx2>;
+#else
+using Arch = xsimd::default_arch;
+#endif
+
+using index_t = std::int64_t;
+using Vec = xsimd::batch<double, Arch>;
+constexpr int kVec = static_cast<int>(Vec::size);
+
+/// Lanes of one step: a cache line of the storage type.
+template <class T>
+constexpr int kLanes = static_cast<int>(64 / sizeof(T));
+
+// xsimd 8 has no fused multiply-add for AVX-512.
+inline Vec fmadd(const Vec& a, const Vec& b, const Vec& c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_pd(a, b, c);
+#else
+  return xsimd::fma(a, b, c);
+#endif
+}
+
+template <int W>
+struct Lanes {
+  static constexpr int count = W / kVec;
+  Vec v[count];
+
+  Lanes() = default;
+  explicit Lanes(double value) {
+    for (int i = 0; i < count; ++i) v[i] = Vec(value);
+  }
+};
+
+template <int W, class F>
+inline Lanes<W> each(const Lanes<W>& a, const Lanes<W>& b, F f) {
+  Lanes<W> out;
+  for (int i = 0; i < Lanes<W>::count; ++i) out.v[i] = f(a.v[i], b.v[i]);
+  return out;
+}
+template <int W>
+inline Lanes<W> operator+(const Lanes<W>& a, const Lanes<W>& b) {
+  return each(a, b, [](const Vec& p, const Vec& q) { return p + q; });
+}
+template <int W>
+inline Lanes<W> operator-(const Lanes<W>& a, const Lanes<W>& b) {
+  return each(a, b, [](const Vec& p, const Vec& q) { return p - q; });
+}
+template <int W>
+inline Lanes<W> operator*(const Lanes<W>& a, const Lanes<W>& b) {
+  return each(a, b, [](const Vec& p, const Vec& q) { return p * q; });
+}
+template <int W>
+inline Lanes<W> fma(const Lanes<W>& a, const Lanes<W>& b, const Lanes<W>& c) {
+  Lanes<W> out;
+  for (int i = 0; i < Lanes<W>::count; ++i) out.v[i] = fmadd(a.v[i], b.v[i], c.v[i]);
+  return out;
+}
+
+/// Loads of lanes in doubles: from float storage they widen exactly.
+inline Lanes<8> load(const double* p) {
+  Lanes<8> out;
+  for (int i = 0; i < Lanes<8>::count; ++i) out.v[i] = Vec::load_unaligned(p + i * kVec);
+  return out;
+}
+inline Lanes<16> load(const float* p) {
+  Lanes<16> out;
+#if defined(__AVX512F__)
+  const __m512 x = _mm512_loadu_ps(p);
+  out.v[0] = _mm512_cvtps_pd(_mm512_castps512_ps256(x));
+  out.v[1] = _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1));
+#elif defined(__AVX2__)
+  for (int i = 0; i < 4; ++i) out.v[i] = _mm256_cvtps_pd(_mm_loadu_ps(p + 4 * i));
+#elif defined(__SSE2__)
+  for (int i = 0; i < 8; i += 2) {
+    const __m128 x = _mm_loadu_ps(p + 2 * i);
+    out.v[i] = _mm_cvtps_pd(x);
+    out.v[i + 1] = _mm_cvtps_pd(_mm_movehl_ps(x, x));
+  }
+#else
+  alignas(64) double wide[16];
+  for (int i = 0; i < 16; ++i) wide[i] = static_cast<double>(p[i]);
+  for (int i = 0; i < Lanes<16>::count; ++i) out.v[i] = Vec::load_aligned(wide + i * kVec);
+#endif
+  return out;
+}
+
+/// Stores of lanes, rounded once to the storage type.
+inline void store(double* p, const Lanes<8>& a) {
+  for (int i = 0; i < Lanes<8>::count; ++i) a.v[i].store_unaligned(p + i * kVec);
+}
+inline void store(float* p, const Lanes<16>& a) {
+#if defined(__AVX512F__)
+  _mm256_storeu_ps(p, _mm512_cvtpd_ps(a.v[0]));
+  _mm256_storeu_ps(p + 8, _mm512_cvtpd_ps(a.v[1]));
+#elif defined(__AVX2__)
+  for (int i = 0; i < 4; ++i) _mm_storeu_ps(p + 4 * i, _mm256_cvtpd_ps(a.v[i]));
+#elif defined(__SSE2__)
+  for (int i = 0; i < 8; i += 2)
+    _mm_storeu_ps(p + 2 * i, _mm_movelh_ps(_mm_cvtpd_ps(a.v[i]), _mm_cvtpd_ps(a.v[i + 1])));
+#else
+  alignas(64) double wide[16];
+  for (int i = 0; i < Lanes<16>::count; ++i) a.v[i].store_aligned(wide + i * kVec);
+  for (int i = 0; i < 16; ++i) p[i] = static_cast<float>(wide[i]);
+#endif
+}
+
+/// The first n < kLanes elements; the other lanes are 0 and their memory is not touched.
+template <class T>
+inline Lanes<kLanes<T>> load_first(const T* p, int n) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    const __m512 x = _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1u), p);
+    Lanes<16> out;
+    out.v[0] = _mm512_cvtps_pd(_mm512_castps512_ps256(x));
+    out.v[1] = _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1));
+    return out;
+  }
+#endif
+  T padded[kLanes<T>] = {};
+  for (int i = 0; i < n; ++i) padded[i] = p[i];
+  return load(padded);
+}
+template <class T>
+inline void store_first(T* p, const Lanes<kLanes<T>>& a, int n) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    const __m512 low = _mm512_castps256_ps512(_mm512_cvtpd_ps(a.v[0]));
+    const __m512 x = _mm512_insertf32x8(low, _mm512_cvtpd_ps(a.v[1]), 1);
+    _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1u), x);
+    return;
+  }
+#endif
+  T padded[kLanes<T>];
+  store(padded, a);
+  for (int i = 0; i < n; ++i) p[i] = padded[i];
+}
+
+/// Lanes below n kept, the others 0.
+template <int W>
+inline Lanes<W> keep_first(const Lanes<W>& a, int n) {
+  alignas(64) static constexpr double iota[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const Vec bound(static_cast<double>(n));
+  Lanes<W> out;
+  for (int i = 0; i < Lanes<W>::count; ++i)
+    out.v[i] = xsimd::select(Vec::load_aligned(iota + i * kVec) < bound, a.v[i], Vec(0.0));
+  return out;
+}
+
+/// Plain doubles (accumulators, coefficients), kLanes of them; the arrays are padded to whole steps.
+template <int W>
+inline Lanes<W> load_wide(const double* p) {
+  Lanes<W> out;
+  for (int i = 0; i < Lanes<W>::count; ++i) out.v[i] = Vec::load_unaligned(p + i * kVec);
+  return out;
+}
+template <int W>
+inline void store_wide(double* p, const Lanes<W>& a) {
+  for (int i = 0; i < Lanes<W>::count; ++i) a.v[i].store_unaligned(p + i * kVec);
+}
+
+/// Sum over the lanes in one fixed tree: halves are folded onto each other.
+template <int W>
+inline double sum(const Lanes<W>& a) {
+  alignas(64) double lane[W];
+  store_wide<W>(lane, a);
+  for (int half = W / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
+  return lane[0];
+}
+
+/// Calls f(offset, n) for every step of [0, count): n == W except perhaps in the last one.
+template <int W, class F>
+inline void steps(index_t count, F&& f) {
+  index_t i = 0;
+  for (; i + W <= count; i += W) f(i, std::integral_constant<int, W>{});
+  if (i < count) f(i, static_cast<int>(count - i));
+}
+
+/// Loads a step's elements: whole steps at compile time, tails masked.
+template <class T, class N>
+inline Lanes<kLanes<T>> load_step(const T* p, N n) {
+  if constexpr (std::is_same_v<N, int>)
+    return load_first(p, n);
+  else
+    return load(p);
+}
+template <class T, class N>
+inline void store_step(T* p, const Lanes<kLanes<T>>& a, N n) {
+  if constexpr (std::is_same_v<N, int>)
+    store_first(p, a, n);
+  else
+    store(p, a);
+}
+
+/// Brings strided elements together: f(run, offset, n) for dense runs that cover [0, count). The run length is a
+/// multiple of the step, so that sums meet the elements in the same lanes as in dense memory.
+template <class T, class F>
+inline void runs(const T* p, index_t stride, index_t count, F&& f) {
+  if (stride == 1) return f(p, index_t{0}, count);
+  constexpr index_t kRun = 256;
+  T dense[kRun];
+  for (index_t i = 0; i < count; i += kRun) {
+    const index_t n = count - i < kRun ? count - i : kRun;
+    for (index_t j = 0; j < n; ++j) dense[j] = p[(i + j) * stride];
+    f(static_cast<const T*>(dense), i, n);
+  }
+}
+
+/// a + b exactly, as hi + lo.
+inline void two_sum(double a, double b, double& hi, double& lo) {
+  hi = a + b;
+  const double t = hi - a;
+  lo = (a - (hi - t)) + (b - t);
+}
+
+/// Count, mean (hi + lo) and sum of squared deviations of a set.
+struct Moments {
+  double count = 0, mean = 0, lo = 0, m2 = 0;
+};
+
+/// Moments of a union (Chan, Golub, LeVeque 1979).
+inline void merge(Moments& a, const Moments& b) {
+  if (a.count == 0) {
+    a = b;
+    return;
+  }
+  const double count = a.count + b.count, weight = b.count / count;
+  const double delta = (b.mean - a.mean) + (b.lo - a.lo);
+  a.m2 += b.m2 + delta * delta * (a.count * weight);
+  two_sum(a.mean, a.lo + delta * weight, a.mean, a.lo);
+  a.count = count;
+}
+
+inline double inverse_stddev(double var, double eps) {
+  const double v = var + eps;
+  return v == 0 ? 0.0 : 1.0 / __builtin_sqrt(v);
+}
+
+}  // namespace
+}  // namespace limpid::kernels

@@ -1,0 +1,132 @@
+// Moments of a slice of rows, block by block. Included by kernel sources only: all of it has internal linkage.
+#pragma once
+#include <limpid/ops/kernels/norm.hpp>
+#include <limpid/ops/kernels/norm_lanes.hpp>
+
+namespace limpid::kernels {
+namespace {
+
+/// Rows of one slice: row r starts at x + r * row_stride.
+template <class T>
+struct SliceView {
+  const T* x;
+  index_t rows, len, row_stride, element_stride;
+
+  index_t size() const { return rows * len; }
+};
+
+/// Calls f(row, offset, n) for the pieces of rows that elements [begin, end) of a slice lie in.
+template <class F>
+inline void pieces(index_t len, index_t begin, index_t end, F&& f) {
+  index_t row = begin < len ? 0 : begin / len;
+  index_t offset = begin - row * len;
+  while (begin < end) {
+    const index_t n = len - offset < end - begin ? len - offset : end - begin;
+    f(row, offset, n);
+    begin += n;
+    offset = 0;
+    ++row;
+  }
+}
+
+/// Two passes over elements [begin, end): the mean, counted from shift so that a large common offset costs no digits,
+/// then squared deviations from it. Their first power is summed too: it is what rounding left of the mean.
+/// Scaled multiplies every element by a power of two first.
+template <class T, bool Scaled = false>
+Moments block_moments(const SliceView<T>& slice, index_t begin, index_t end, double shift, bool center,
+                      double scale = 1) {
+  constexpr int W = kLanes<T>;
+  const Lanes<W> factor(scale);
+  const auto load_scaled = [&](const T* p, auto n) {
+    if constexpr (Scaled)
+      return load_step(p, n) * factor;
+    else
+      return load_step(p, n);
+  };
+  const auto each_step = [&](auto&& f) {
+    pieces(slice.len, begin, end, [&](index_t row, index_t offset, index_t count) {
+      const T* start = slice.x + row * slice.row_stride + offset * slice.element_stride;
+      runs(start, slice.element_stride, count,
+           [&](const T* run, index_t, index_t n) { steps<W>(n, [&](index_t i, auto k) { f(run + i, k); }); });
+    });
+  };
+  Moments out;
+  out.count = static_cast<double>(end - begin);
+  if (center) {
+    const Lanes<W> origin(shift);
+    Lanes<W> total(0.0);
+    each_step([&](const T* p, auto n) {
+      const Lanes<W> d = load_scaled(p, n) - origin;
+      if constexpr (std::is_same_v<decltype(n), int>)
+        total = total + keep_first(d, n);
+      else
+        total = total + d;
+    });
+    out.mean = shift + sum(total) / out.count;
+  }
+  const Lanes<W> mean(out.mean);
+  Lanes<W> rest(0.0), squares(0.0), lost(0.0);
+  each_step([&](const T* p, auto n) {
+    Lanes<W> d = load_scaled(p, n) - mean;
+    if constexpr (std::is_same_v<decltype(n), int>) d = keep_first(d, n);
+    rest = rest + d;
+    if constexpr (sizeof(T) == 4) {
+      squares = fma(d, d, squares);
+    } else {  // two-sum: the rounding errors of the sum are summed beside it
+      const Lanes<W> square = d * d, next = squares + square, t = next - squares;
+      lost = lost + ((squares - (next - t)) + (square - t));
+      squares = next;
+    }
+  });
+  out.m2 = sum(squares);
+  if constexpr (sizeof(T) == 8)
+    if (const double correction = sum(lost); correction == correction) out.m2 += correction;
+  if (center) {
+    const double total = sum(rest), lo = total / out.count;
+    const double m2 = out.m2 - total * lo;
+    out.m2 = m2 < 0 ? 0 : m2;
+    two_sum(out.mean, lo, out.mean, out.lo);
+  }
+  return out;
+}
+
+template <class T, bool Scaled = false>
+Moments slice_moments(const SliceView<T>& slice, bool center, double scale = 1) {
+  const double shift = center ? static_cast<double>(slice.x[0]) * scale : 0;
+  Moments all;
+  for (index_t i = 0; i < slice.size(); i += kNormBlock) {
+    const index_t end = i + kNormBlock < slice.size() ? i + kNormBlock : slice.size();
+    merge(all, block_moments<T, Scaled>(slice, i, end, shift, center, scale));
+  }
+  return all;
+}
+
+/// Writes the statistics of slice q. Squares of float64 deviations may leave the range of double on either side, though
+/// mean and rstd do not: such a slice, told by its sum of squares, is done again scaled by a power of two.
+template <class T>
+void write_stats(const NormStats& stats, index_t q, Moments all, const SliceView<T>& slice, bool center, double eps) {
+  constexpr double kTiny = 0x1p-900;
+  double var = all.m2 / all.count, rstd = inverse_stddev(var, eps);
+  if constexpr (sizeof(T) == 8) {
+    const double first = __builtin_fabs(static_cast<double>(slice.x[0]));
+    const bool over = !(all.m2 <= 0x1p1000);
+    const bool under = all.m2 < kTiny && eps < kTiny && first < 0x1p-300;
+    if (over || under) {
+      const double up = over ? 0x1p-600 : 0x1p600, down = over ? 0x1p600 : 0x1p-600;
+      all = slice_moments<T, true>(slice, center, up);
+      const double scaled = all.m2 / all.count;
+      var = (scaled * down) * down;
+      rstd = inverse_stddev(scaled, (eps * up) * up) * up;
+      if (rstd > 0x1.fffffffffffffp1023) rstd = 0x1.fffffffffffffp1023;
+      all.mean *= down;
+      all.lo *= down;
+    }
+  }
+  stats.mean[q] = all.mean;
+  stats.mean_lo[q] = all.lo;
+  stats.rstd[q] = rstd;
+  if (stats.var) stats.var[q] = var;
+}
+
+}  // namespace
+}  // namespace limpid::kernels

@@ -1,0 +1,339 @@
+// Normalisation where a slice is rows of spatial elements, or rows with an affine along them.
+#include <limpid/ops/kernels/norm_moments.hpp>
+
+namespace limpid::kernels {
+namespace {
+
+template <class T>
+index_t start(const NormRows<T>& p, const typename NormRows<T>::Stride& stride, index_t q) {
+  return p.inner == 1 ? q * stride.outer : (q / p.inner) * stride.outer + (q % p.inner) * stride.inner;
+}
+template <class T>
+index_t affine_start(const NormRows<T>& p, index_t q) {
+  return p.affine_inner == 0 ? 0 : (q % p.inner) * p.affine_inner;
+}
+
+template <class T>
+SliceView<T> sum_view(const NormRows<T>& p, index_t q) {
+  return {p.x + start(p, p.x_stride, q), p.sum_rows, p.sum_len, p.x_stride.row, p.x_stride.element};
+}
+
+double value_or(const float* p, index_t i, double absent) { return p ? static_cast<double>(p[i]) : absent; }
+double value_or(const double* p, index_t i, double absent) { return p ? p[i] : absent; }
+
+struct Slice {
+  double mean, lo, rstd;
+};
+template <class T>
+Slice saved(const NormRows<T>& p, index_t q) {
+  if (!p.center) return {0, 0, p.stats.rstd[q]};
+  return {p.stats.mean[q], p.stats.mean_lo[q], p.stats.rstd[q]};
+}
+
+// ---- forward -------------------------------------------------------------------------------------------------------
+
+/// y = (x - mean) * rstd * gamma + beta, rounded once. Products of float32 numbers cannot leave the range of double, so
+/// there rstd * gamma is one factor; in float64 it might.
+template <class T>
+void apply_run(const T* LIMPID_RESTRICT x, T* LIMPID_RESTRICT y, index_t n, const Slice& slice, double gamma,
+               double beta) {
+  constexpr int W = kLanes<T>;
+  const Lanes<W> mean(slice.mean), lo(slice.lo), b(beta);
+  if constexpr (sizeof(T) == 4) {
+    const Lanes<W> a(slice.rstd * gamma);
+    steps<W>(n, [&](index_t i, auto k) { store_step(y + i, fma((load_step(x + i, k) - mean) - lo, a, b), k); });
+  } else {
+    const Lanes<W> r(slice.rstd), a(gamma);
+    steps<W>(n, [&](index_t i, auto k) { store_step(y + i, fma(((load_step(x + i, k) - mean) - lo) * r, a, b), k); });
+  }
+}
+
+template <class T>
+void apply_run_along(const T* LIMPID_RESTRICT x, T* LIMPID_RESTRICT y, index_t n, const Slice& slice,
+                     const T* LIMPID_RESTRICT gamma, const T* LIMPID_RESTRICT beta) {
+  constexpr int W = kLanes<T>;
+  const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), one(1.0), zero(0.0);
+  const auto loop = [&](auto gamma_at, auto beta_at) {
+    steps<W>(n, [&](index_t i, auto k) {
+      const Lanes<W> xhat = ((load_step(x + i, k) - mean) - lo) * r;
+      store_step(y + i, fma(xhat, gamma_at(i, k), beta_at(i, k)), k);
+    });
+  };
+  const auto ones = [&](index_t, auto) { return one; };
+  const auto zeros = [&](index_t, auto) { return zero; };
+  const auto gammas = [&](index_t i, auto k) { return load_step(gamma + i, k); };
+  const auto betas = [&](index_t i, auto k) { return load_step(beta + i, k); };
+  if (gamma && beta) return loop(gammas, betas);
+  if (gamma) return loop(gammas, zeros);
+  if (beta) return loop(ones, betas);
+  loop(ones, zeros);
+}
+
+/// y of elements [begin, end) of slice q.
+template <class T>
+void apply_range(const NormRows<T>& p, index_t q, index_t begin, index_t end) {
+  const Slice slice = saved(p, q);
+  const T* x = p.x + start(p, p.x_stride, q);
+  T* y = p.y + start(p, p.y_stride, q);
+  const index_t affine = affine_start(p, q);
+  pieces(p.len, begin, end, [&](index_t row, index_t offset, index_t count) {
+    const T* x_row = x + row * p.x_stride.row + offset * p.x_stride.element;
+    T* y_row = y + row * p.y_stride.row + offset;
+    runs(x_row, p.x_stride.element, count, [&](const T* run, index_t i, index_t n) {
+      const index_t c = affine + (p.along ? offset + i : row * p.affine_row);
+      if (p.along)
+        apply_run_along(run, y_row + i, n, slice, p.gamma ? p.gamma + c : nullptr, p.beta ? p.beta + c : nullptr);
+      else
+        apply_run(run, y_row + i, n, slice, value_or(p.gamma, c, 1), value_or(p.beta, c, 0));
+    });
+  });
+}
+
+template <class T>
+void forward(const NormRows<T>& p, index_t begin, index_t end) noexcept {
+  for (index_t q = begin; q < end; ++q) {
+    if (p.moments) {
+      const SliceView<T> view = sum_view(p, q);
+      write_stats(p.stats, q, slice_moments(view, p.center), view, p.center, p.eps);
+    }
+    if (p.y) apply_range(p, q, 0, p.slice_size());
+  }
+}
+
+template <class T>
+void moments(const NormRows<T>& p, index_t begin, index_t end, double* partials) noexcept {
+  const index_t blocks = p.blocks();
+  for (index_t b = begin; b < end; ++b) {
+    const SliceView<T> view = sum_view(p, b / blocks);
+    const index_t i = (b % blocks) * kNormBlock, j = i + kNormBlock < view.size() ? i + kNormBlock : view.size();
+    const Moments m = block_moments(view, i, j, static_cast<double>(view.x[0]), p.center);
+    partials[3 * b] = m.mean;
+    partials[3 * b + 1] = m.lo;
+    partials[3 * b + 2] = m.m2;
+  }
+}
+
+template <class T>
+void finish(const NormRows<T>& p, index_t begin, index_t end, const double* partials) noexcept {
+  const index_t blocks = p.blocks(), size = p.slice_size();
+  for (index_t q = begin; q < end; ++q) {
+    Moments all;
+    for (index_t b = 0; b < blocks; ++b) {
+      const double* m = partials + 3 * (q * blocks + b);
+      const index_t count = b + 1 < blocks ? kNormBlock : size - b * kNormBlock;
+      merge(all, {static_cast<double>(count), m[0], m[1], m[2]});
+    }
+    write_stats(p.stats, q, all, sum_view(p, q), p.center, p.eps);
+  }
+}
+
+template <class T>
+void apply(const NormRows<T>& p, index_t begin, index_t end) noexcept {
+  const index_t blocks = p.blocks(), size = p.slice_size();
+  for (index_t b = begin; b < end; ++b) {
+    const index_t i = (b % blocks) * kNormBlock;
+    apply_range(p, b / blocks, i, i + kNormBlock < size ? i + kNormBlock : size);
+  }
+}
+
+// ---- backward ------------------------------------------------------------------------------------------------------
+//
+// Over the M = D * S elements of a slice, with xhat = (x - mean) * rstd:
+//   dx = rstd * (gamma * dy - m1 - xhat * m2),  m1 = sum(gamma * dy) / M,  m2 = sum(gamma * dy * xhat) / M.
+// gamma is constant along a row, so both sums follow from the row's sum dy and sum dy * xhat, which are also its share
+// of dbeta and dgamma.
+
+/// rstd split into the factor applied to each deviation and the one applied to its sums: float32 products stay in the
+/// range of double, so one multiplication per element is saved there.
+template <class T>
+constexpr bool kScaleLate = sizeof(T) == 4;
+
+struct Sums {
+  double dy = 0, dy_xhat = 0;
+};
+
+template <class T>
+Sums reduce_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* LIMPID_RESTRICT dy, index_t count) {
+  constexpr int W = kLanes<T>;
+  const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd);
+  Lanes<W> total(0.0), products(0.0);
+  runs(x, p.x_stride.element, count, [&](const T* run, index_t offset, index_t n) {
+    steps<W>(n, [&](index_t i, auto k) {
+      const Lanes<W> g = load_step(dy + offset + i, k);
+      Lanes<W> d = (load_step(run + i, k) - mean) - lo;
+      if constexpr (!kScaleLate<T>) d = d * r;
+      total = total + g;
+      products = fma(g, d, products);
+    });
+  });
+  return {sum(total), kScaleLate<T> ? sum(products) * slice.rstd : sum(products)};
+}
+
+template <class T>
+void dx_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* LIMPID_RESTRICT dy, T* LIMPID_RESTRICT dx,
+            index_t count, double gamma, double m1, double m2) {
+  constexpr int W = kLanes<T>;
+  const Lanes<W> a(slice.rstd * gamma);
+  if (p.fixed) {
+    steps<W>(count, [&](index_t i, auto k) { store_step(dx + i, load_step(dy + i, k) * a, k); });
+    return;
+  }
+  const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), c1(-slice.rstd * m1),
+      c2(kScaleLate<T> ? -slice.rstd * m2 * slice.rstd : -slice.rstd * m2);
+  runs(x, p.x_stride.element, count, [&](const T* run, index_t offset, index_t n) {
+    steps<W>(n, [&](index_t i, auto k) {
+      Lanes<W> d = (load_step(run + i, k) - mean) - lo;
+      if constexpr (!kScaleLate<T>) d = d * r;
+      store_step(dx + offset + i, fma(load_step(dy + offset + i, k), a, fma(d, c2, c1)), k);
+    });
+  });
+}
+
+/// Where row block (row, block) of slice q starts in x and in y's layout, and its length.
+template <class T>
+struct RowBlock {
+  const T* x;
+  index_t y, count;
+};
+template <class T>
+RowBlock<T> row_block(const NormRows<T>& p, index_t q, index_t row, index_t block) {
+  const index_t offset = block * kNormBlock, left = p.len - offset;
+  return {p.x + start(p, p.x_stride, q) + row * p.x_stride.row + offset * p.x_stride.element,
+          start(p, p.y_stride, q) + row * p.y_stride.row + offset, left < kNormBlock ? left : kNormBlock};
+}
+
+template <class T>
+void backward(const NormRows<T>& p, index_t begin, index_t end) noexcept {
+  const index_t row_blocks = p.row_blocks();
+  const double size = static_cast<double>(p.slice_size());
+  const bool sums_wanted = p.sum_dy || !p.fixed;
+  for (index_t q = begin; q < end; ++q) {
+    const Slice slice = saved(p, q);
+    const index_t affine = affine_start(p, q);
+    double m1 = 0, m2 = 0;
+    for (index_t row = 0; sums_wanted && row < p.rows; ++row) {
+      Sums sums;
+      for (index_t b = 0; b < row_blocks; ++b) {
+        const RowBlock<T> at = row_block(p, q, row, b);
+        const Sums part = reduce_run(p, slice, at.x, p.dy + at.y, at.count);
+        sums.dy += part.dy;
+        sums.dy_xhat += part.dy_xhat;
+      }
+      const double gamma = value_or(p.gamma, affine + row * p.affine_row, 1);
+      m1 += gamma * sums.dy;
+      m2 += gamma * sums.dy_xhat;
+      if (p.sum_dy) {
+        p.sum_dy[q * p.rows + row] = sums.dy;
+        p.sum_dy_xhat[q * p.rows + row] = sums.dy_xhat;
+      }
+    }
+    if (!p.dx) continue;
+    m1 = p.center ? m1 / size : 0;
+    m2 /= size;
+    for (index_t row = 0; row < p.rows; ++row) {
+      const RowBlock<T> at = row_block(p, q, row, 0);
+      dx_run(p, slice, at.x, p.dy + at.y, p.dx + at.y, p.len, value_or(p.gamma, affine + row * p.affine_row, 1), m1,
+             m2);
+    }
+  }
+}
+
+/// Calls f(q, row, block, index) for row blocks [begin, end).
+template <class T, class F>
+void each_row_block(const NormRows<T>& p, index_t begin, index_t end, F&& f) {
+  const index_t row_blocks = p.row_blocks();
+  for (index_t b = begin; b < end; ++b) {
+    const index_t row = b / row_blocks;
+    f(row / p.rows, row % p.rows, b % row_blocks, b);
+  }
+}
+
+template <class T>
+void reduce(const NormRows<T>& p, index_t begin, index_t end, double* partials) noexcept {
+  each_row_block(p, begin, end, [&](index_t q, index_t row, index_t block, index_t b) {
+    const RowBlock<T> at = row_block(p, q, row, block);
+    const Sums sums = reduce_run(p, saved(p, q), at.x, p.dy + at.y, at.count);
+    partials[2 * b] = sums.dy;
+    partials[2 * b + 1] = sums.dy_xhat;
+  });
+}
+
+template <class T>
+void dx(const NormRows<T>& p, index_t begin, index_t end) noexcept {
+  each_row_block(p, begin, end, [&](index_t q, index_t row, index_t block, index_t) {
+    const RowBlock<T> at = row_block(p, q, row, block);
+    const double gamma = value_or(p.gamma, affine_start(p, q) + row * p.affine_row, 1);
+    dx_run(p, saved(p, q), at.x, p.dy + at.y, p.dx + at.y, at.count, gamma, p.fixed ? 0 : p.m1[q],
+           p.fixed ? 0 : p.m2[q]);
+  });
+}
+
+/// p[0..n) += a.
+template <int W, class N>
+void add_step(double* p, const Lanes<W>& a, N n) {
+  if constexpr (std::is_same_v<N, int>) {
+    double lane[W];
+    store_wide<W>(lane, a);
+    for (int i = 0; i < n; ++i) p[i] += lane[i];
+  } else {
+    store_wide<W>(p, load_wide<W>(p) + a);
+  }
+}
+
+/// gamma along the row: it goes inside the sums, and each element adds to its own channel's dbeta and dgamma.
+template <class T>
+void backward_along(const NormRows<T>& p, index_t begin, index_t end, double* dbeta, double* dgamma) noexcept {
+  constexpr int W = kLanes<T>;
+  for (index_t q = begin; q < end; ++q) {
+    const Slice slice = saved(p, q);
+    const index_t affine = affine_start(p, q), at = start(p, p.y_stride, q);
+    const T* x = p.x + start(p, p.x_stride, q);
+    const T* LIMPID_RESTRICT dy = p.dy + at;
+    const T* LIMPID_RESTRICT gamma = p.gamma ? p.gamma + affine : nullptr;
+    const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), one(1.0);
+    const auto gamma_at = [&](index_t c, auto k) { return gamma ? load_step(gamma + c, k) : one; };
+    // f(c, k, dy, xhat) for every step of the slice.
+    const auto each_step = [&](auto&& f) {
+      runs(x, p.x_stride.element, p.len, [&](const T* run, index_t offset, index_t n) {
+        steps<W>(n, [&](index_t i, auto k) {
+          f(offset + i, k, load_step(dy + offset + i, k), ((load_step(run + i, k) - mean) - lo) * r);
+        });
+      });
+    };
+
+    Lanes<W> total(0.0), products(0.0);
+    each_step([&](index_t c, auto k, const Lanes<W>& g, const Lanes<W>& xhat) {
+      const Lanes<W> weighted = g * gamma_at(c, k);
+      total = total + weighted;
+      products = fma(weighted, xhat, products);
+      if (!dbeta) return;
+      add_step(dbeta + affine + c, g, k);
+      add_step(dgamma + affine + c, g * xhat, k);
+    });
+    if (!p.dx) continue;
+
+    T* LIMPID_RESTRICT out = p.dx + at;
+    const double size = static_cast<double>(p.len);
+    const Lanes<W> m1(p.center && !p.fixed ? -sum(total) / size : 0.0), m2(p.fixed ? 0.0 : -sum(products) / size);
+    if (p.fixed) {
+      steps<W>(p.len, [&](index_t c, auto k) { store_step(out + c, load_step(dy + c, k) * gamma_at(c, k) * r, k); });
+    } else {
+      each_step([&](index_t c, auto k, const Lanes<W>& g, const Lanes<W>& xhat) {
+        store_step(out + c, fma(g, gamma_at(c, k), fma(xhat, m2, m1)) * r, k);
+      });
+    }
+  }
+}
+
+template <class T>
+constexpr NormRowKernels<T> kRows = {forward<T>,  moments<T>, finish<T>, apply<T>,
+                                     backward<T>, reduce<T>,  dx<T>,     backward_along<T>};
+
+}  // namespace
+
+namespace LIMPID_KERNEL_ISA {
+const NormRowKernels<float> norm_rows_float = kRows<float>;
+const NormRowKernels<double> norm_rows_double = kRows<double>;
+}  // namespace LIMPID_KERNEL_ISA
+
+}  // namespace limpid::kernels
