@@ -21,7 +21,8 @@ class TensorDataset {
   /// Throws ShapeError where the tensors differ in size along axis 0.
   template <std::same_as<Tensor>... Ts>
   requires(sizeof...(Ts) == N) explicit TensorDataset(const Ts&... tensors)
-      : tensors_{tensors...}, size_(detail::common_size(tensors_.data(), N)) {}
+      : tensors_{tensors...},
+        size_(detail::common_size(tensors_.data(), N)) {}
 
   int64_t size() const noexcept { return size_; }
   const std::array<Tensor, N>& tensors() const noexcept { return tensors_; }
@@ -48,8 +49,8 @@ concept Dataset = requires(const D& d, const Tensor& index) {
 
 struct DataLoaderOptions {
   int64_t batch_size = 1;
-  bool shuffle = false;              ///< a new order in each epoch
-  bool drop_last = false;            ///< leave out a last batch that is smaller
+  bool shuffle = false;               ///< a new order in each epoch
+  bool drop_last = false;             ///< leave out a last batch that is smaller
   std::optional<uint64_t> seed = {};  ///< of the orders; none: they are drawn from the default generator
 };
 
@@ -69,7 +70,9 @@ class DataLoader {
  public:
   /// Throws ValueError where batch_size is below 1.
   explicit DataLoader(D dataset, const DataLoaderOptions& options = {})
-      : dataset_(std::move(dataset)), options_(options), generator_(options.seed.value_or(0)) {
+      : dataset_(std::move(dataset)),
+        options_(options),
+        generator_(options.seed.value_or(0)) {
     detail::check(options);
   }
 
@@ -91,7 +94,9 @@ class DataLoader {
    private:
     friend class DataLoader;
     Iterator(const DataLoader& loader, Tensor order)
-        : loader_(&loader), order_(std::move(order)), count_(loader.size()) {}
+        : loader_(&loader),
+          order_(std::move(order)),
+          count_(loader.size()) {}
     const DataLoader* loader_;
     Tensor order_;
     int64_t count_, number_ = 0;

@@ -13,8 +13,7 @@ using limpid::detail::throw_error;
 namespace {
 
 void require_floating(const char* op, const Tensor& x) {
-  if (!is_floating_point(x.dtype()))
-    throw_error<DTypeError>(op, ": expected a floating-point tensor, got ", x.dtype());
+  if (!is_floating_point(x.dtype())) throw_error<DTypeError>(op, ": expected a floating-point tensor, got ", x.dtype());
 }
 
 // The dtype to draw in: x's own where it computes.

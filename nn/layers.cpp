@@ -96,7 +96,8 @@ Tensor normal_weight(int64_t count, int64_t size) {
 }  // namespace
 
 Embedding::Embedding(int64_t count, int64_t size)
-    : Module("Embedding", message(count, ", ", size)), weight(parameter("weight", normal_weight(count, size))) {}
+    : Module("Embedding", message(count, ", ", size)),
+      weight(parameter("weight", normal_weight(count, size))) {}
 
 Tensor Embedding::operator()(const Tensor& index) const {
   Shape shape = index.shape();
@@ -111,12 +112,16 @@ Softmax::Softmax(int64_t axis) : Module("Softmax", message(axis)), axis_(axis) {
 LogSoftmax::LogSoftmax(int64_t axis) : Module("LogSoftmax", message(axis)), axis_(axis) {}
 
 MaxPool2d::MaxPool2d(Size2d kernel, const Pool2dOptions& options)
-    : Module("MaxPool2d", pool_arguments(kernel, options)), kernel_(kernel), options_(options) {
+    : Module("MaxPool2d", pool_arguments(kernel, options)),
+      kernel_(kernel),
+      options_(options) {
   require_positive("MaxPool2d", "a kernel", kernel);
 }
 
 AvgPool2d::AvgPool2d(Size2d kernel, const Pool2dOptions& options)
-    : Module("AvgPool2d", pool_arguments(kernel, options)), kernel_(kernel), options_(options) {
+    : Module("AvgPool2d", pool_arguments(kernel, options)),
+      kernel_(kernel),
+      options_(options) {
   require_positive("AvgPool2d", "a kernel", kernel);
 }
 
@@ -128,8 +133,8 @@ Tensor AdaptiveAvgPool2d::operator()(const Tensor& x) const {
   require_image("AdaptiveAvgPool2d", x);
   const int64_t h = x.size(2), w = x.size(3);
   if (h % size_.h || w % size_.w || h == 0 || w == 0)
-    throw_error<ShapeError>("AdaptiveAvgPool2d: expected height and width divisible by ", text(size_), ", got x of shape ",
-                            x.shape());
+    throw_error<ShapeError>("AdaptiveAvgPool2d: expected height and width divisible by ", text(size_),
+                            ", got x of shape ", x.shape());
   return avg_pool2d(x, {h / size_.h, w / size_.w});
 }
 
@@ -157,7 +162,9 @@ Tensor ReflectionPad2d::operator()(const Tensor& x) const {
 }
 
 Flatten::Flatten(int64_t first, int64_t last)
-    : Module("Flatten", message(first, ", ", last)), first_(first), last_(last) {}
+    : Module("Flatten", message(first, ", ", last)),
+      first_(first),
+      last_(last) {}
 
 Dropout::Dropout(double p) : Module("Dropout", message(p)), p_(p) {
   if (!(p >= 0 && p <= 1)) throw_error<ValueError>("Dropout: expected a probability from 0 to 1, got ", p);

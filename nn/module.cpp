@@ -62,7 +62,8 @@ bool Module::holds(const Module& other) const {
 
 void Module::adopt(const std::string& name, const Module& child, const std::type_info& type) {
   check_name("add", name);
-  if (child.holds(*this)) throw_error<ValueError>("add: expected a module that does not hold this one, got \"", name, '"');
+  if (child.holds(*this))
+    throw_error<ValueError>("add: expected a module that does not hold this one, got \"", name, '"');
   child.name_type(type);
   state_->children.push_back({name, child});
 }

@@ -68,8 +68,7 @@ Tensor InstanceNorm::operator()(const Tensor& x) const {
   const Tensor batch = batched ? x : unsqueeze(x, 0);
 
   const bool use_input_stats = is_training() || !settings_.track;
-  const Tensor y =
-      instance_norm(batch, running_mean, running_var, weight, bias, use_input_stats, 0, settings_.eps);
+  const Tensor y = instance_norm(batch, running_mean, running_var, weight, bias, use_input_stats, 0, settings_.eps);
   if (use_input_stats && settings_.track) {
     NoGradGuard no_grad;
     update_running_stats(batch, running_mean, running_var, next_momentum(false));

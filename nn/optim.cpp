@@ -47,7 +47,10 @@ void require(bool holds, const char* name, const char* expected, double got) {
 }  // namespace
 
 Optimizer::Optimizer(const char* name, const Tensors& parameters, double lr, std::initializer_list<const char*> slots)
-    : name_(name), parameters_(parameters), slot_names_(slots), progress_(parameters.size()) {
+    : name_(name),
+      parameters_(parameters),
+      slot_names_(slots),
+      progress_(parameters.size()) {
   if (parameters.empty()) throw_error<ValueError>(name, ": expected at least one parameter, got none");
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Tensor& x = parameters[i];
@@ -189,7 +192,8 @@ std::initializer_list<const char*> sgd_slots(const SGDOptions& options) {
 }  // namespace
 
 SGD::SGD(const Tensors& parameters, const SGDOptions& options)
-    : Optimizer("SGD", parameters, options.lr, sgd_slots(options)), options_(options) {
+    : Optimizer("SGD", parameters, options.lr, sgd_slots(options)),
+      options_(options) {
   require(options.momentum >= 0, "SGD", "a momentum of at least 0", options.momentum);
   require(options.weight_decay >= 0, "SGD", "a weight_decay of at least 0", options.weight_decay);
   require(!options.nesterov || options.momentum > 0, "SGD", "a momentum above 0 for nesterov", options.momentum);
@@ -208,11 +212,11 @@ void SGD::step() {
       T* __restrict b = buffer;
       const T* __restrict pdx = dx;
       if (!b) {
-        for (int64_t i = begin; i < end; ++i) px[i] -= rate * (pdx[i] + decay * px[i]);
+        for (int64_t i = begin; i < end; ++i) px[i] -= rate * (decay != 0 ? pdx[i] + decay * px[i] : pdx[i]);
         return;
       }
       for (int64_t i = begin; i < end; ++i) {
-        const T d = pdx[i] + decay * px[i];
+        const T d = decay != 0 ? pdx[i] + decay * px[i] : pdx[i];
         b[i] = keep * b[i] + share * d;
         px[i] -= rate * (nesterov ? d + momentum * b[i] : b[i]);
       }
@@ -231,7 +235,9 @@ std::initializer_list<const char*> adam_slots(bool amsgrad) {
 }  // namespace
 
 Adam::Adam(const char* name, const Tensors& parameters, const AdamOptions& options, bool decoupled)
-    : Optimizer(name, parameters, options.lr, adam_slots(options.amsgrad)), options_(options), decoupled_(decoupled) {
+    : Optimizer(name, parameters, options.lr, adam_slots(options.amsgrad)),
+      options_(options),
+      decoupled_(decoupled) {
   require(options.beta1 >= 0 && options.beta1 < 1, name, "a beta1 from 0 to below 1", options.beta1);
   require(options.beta2 >= 0 && options.beta2 < 1, name, "a beta2 from 0 to below 1", options.beta2);
   require(options.eps >= 0, name, "an eps of at least 0", options.eps);
@@ -261,7 +267,7 @@ void Adam::step() {
       T* __restrict most = largest;
       const T* __restrict pdx = dx;
       for (int64_t i = begin; i < end; ++i) {
-        const T y = shrink * px[i], d = pdx[i] + decay * y;
+        const T y = shrink * px[i], d = decay != 0 ? pdx[i] + decay * y : pdx[i];
         m[i] = beta1 * m[i] + share1 * d;
         v[i] = beta2 * v[i] + share2 * d * d;
         T spread = v[i];
