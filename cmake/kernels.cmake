@@ -26,6 +26,8 @@ function(limpid_kernels)
       target_compile_definitions(${target} PRIVATE LIMPID_KERNEL_ISA=${isa})
       target_compile_options(${target} PRIVATE -O3 ${LIMPID_KERNEL_FLAGS_${isa}})
       target_link_libraries(${target} PRIVATE limpid_flags limpid_dependencies)
+      # g++ 12 warns of its own AVX-512 intrinsics.
+      target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
       set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
       target_sources(limpid PRIVATE $<TARGET_OBJECTS:${target}>)
     endif()
