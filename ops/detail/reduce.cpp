@@ -1,9 +1,21 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/isa.hpp>
-#include <limpid/ops/detail/reduce.hpp>
+#include <limpid/ops/detail/reduce_tree.hpp>
 #include <limpid/ops/kernels/reduce.hpp>
 
-namespace limpid::detail {
+#include <limits>
+
+namespace limpid {
+
+const kernels::ReduceKernels& kernels::reduce_table() noexcept {
+#if defined(__x86_64__)
+  if (isa() == Isa::avx512) return avx512::reduce_kernels;
+  if (isa() == Isa::avx2) return avx2::reduce_kernels;
+#endif
+  return baseline::reduce_kernels;
+}
+
+namespace detail {
 
 Shape reduced_shape(const Shape& shape, const Axes& axes, bool keepdims) {
   Shape result;
@@ -14,6 +26,12 @@ Shape reduced_shape(const Shape& shape, const Axes& axes, bool keepdims) {
   return result;
 }
 
+int64_t reduced_count(const Shape& shape, const Axes& axes) {
+  int64_t count = 1;
+  for (int64_t axis : axes) count *= shape[static_cast<std::size_t>(axis)];
+  return count;
+}
+
 Tensor reduced_like(const Tensor& x, const Axes& axes, bool keepdims, DType dtype) {
   return empty(reduced_shape(x.shape(), axes, keepdims), dtype,
                keepdims ? x.memory_format() : MemoryFormat::contiguous);
@@ -21,12 +39,10 @@ Tensor reduced_like(const Tensor& x, const Axes& axes, bool keepdims, DType dtyp
 
 namespace {
 
-using Group = ReducePlan::Group;
-
-Group merged(const Shape& shape, const Strides& x, const Strides& y) {
-  Group group;
+ReducePlan::Group merged(const Shape& shape, const Strides& x, const Strides& y) {
+  ReducePlan::Group group;
   for (int64_t size : shape) group.count *= size;
-  if (group.count == 0) return group;
+  if (group.count == 0 || shape.empty()) return group;
   const StridedLoop<2> loop(shape, {x, y});
   group.shape = loop.shape;
   group.x = loop.strides[0];
@@ -37,6 +53,10 @@ Group merged(const Shape& shape, const Strides& x, const Strides& y) {
 }  // namespace
 
 ReducePlan::ReducePlan(const Tensor& x, const Tensor& y, const Axes& axes) {
+  if (x.is_contiguous() && static_cast<int64_t>(axes.size()) == x.dim() && x.numel() > 0) {
+    reduced = {{x.numel()}, {1}, {0}, x.numel()};
+    return;
+  }
   Shape shapes[2];
   Strides xs[2], ys[2];
   const bool keepdims = x.dim() == y.dim();
@@ -53,203 +73,88 @@ ReducePlan::ReducePlan(const Tensor& x, const Tensor& y, const Axes& axes) {
 
 namespace {
 
-template <class T>
-kernels::AddRows<T> add_rows() {
-  const auto& table = [&]() -> const kernels::ReduceKernels& {
-#if defined(__x86_64__)
-    if (isa() == Isa::avx512) return kernels::avx512::reduce_kernels;
-    if (isa() == Isa::avx2) return kernels::avx2::reduce_kernels;
-#endif
-    return kernels::baseline::reduce_kernels;
-  }();
-  if constexpr (std::is_same_v<T, float>)
-    return table.add_rows_f32;
-  else
-    return table.add_rows_f64;
-}
-
-// Integers wrap, so their order is free.
-template <class T>
-requires std::is_integral_v<T>
-void add_integer_rows(uint64_t* acc, const T* x, int64_t rows, int64_t stride, int64_t n) noexcept {
-  for (int64_t i = 0; i < rows; ++i)
-    for (int64_t j = 0; j < n; ++j) acc[j] += static_cast<uint64_t>(x[i * stride + j]);
-}
-
-// The order of a sum. Reduced elements come in leaves of a fixed size, sixteen leaves make a branch, and leaves and
-// branches are added up as binary trees; threads share out branches. Within a leaf there are either
-//   lanes:    one output, whose elements lie side by side: element i goes to lane i mod 64, lanes are folded in halves;
-//   columns:  up to 256 outputs side by side, whose rows are added in order.
-// Elements that do not lie side by side are packed first. Nothing depends on threads or on the width of a register.
-constexpr int64_t lanes = 64, lane_leaf = 4096, columns = 256, leaves_per_branch = 16, tree_depth = 5;
-
 template <class Acc>
-void add_to(Acc* acc, const Acc* x, int64_t n) {
-  for (int64_t j = 0; j < n; ++j) acc[j] += x[j];
+struct Adding {
+  static void merge(Acc* acc, const Acc* other, int64_t n) {
+    for (int64_t j = 0; j < n; ++j) acc[j] += other[j];
+  }
+  Acc start{};
+  const double* centres = nullptr;
+};
+
+template <class T>
+struct FloatSum : Adding<double> {
+  using X = T;
+  using Acc = double;
+  using Y = T;
+  kernels::AddRows<T> add_rows;
+  double divisor;
+  FloatSum(kernels::AddRows<T> kernel, double d) : add_rows(kernel), divisor(d) {}
+  void rows(double* acc, const double*, const T* x, int64_t count, int64_t stride, int64_t n) const {
+    add_rows(acc, x, count, stride, n);
+  }
+  Y finish(double acc) const { return static_cast<T>(acc / divisor); }
+};
+
+template <class T>
+struct SquareSum : Adding<double> {
+  using X = T;
+  using Acc = double;
+  using Y = T;
+  kernels::AddSquares<T> add_squares;
+  double divisor;
+  SquareSum(kernels::AddSquares<T> kernel, double d, const double* centre) : add_squares(kernel), divisor(d) {
+    centres = centre;
+  }
+  void rows(double* acc, const double* centre, const T* x, int64_t count, int64_t stride, int64_t n) const {
+    add_squares(acc, centres ? centre : nullptr, x, count, stride, n);
+  }
+  Y finish(double acc) const { return static_cast<T>(acc / divisor); }
+};
+
+// f takes one element into the accumulator, or one accumulator into another. It must be associative.
+template <class T, class Accumulator, class Result, class F>
+struct Fold {
+  using X = T;
+  using Acc = Accumulator;
+  using Y = Result;
+  Acc start;
+  const double* centres = nullptr;
+  explicit Fold(Acc first, F) : start(first) {}
+  void rows(Acc* acc, const double*, const T* x, int64_t count, int64_t stride, int64_t n) const {
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t j = 0; j < n; ++j) acc[j] = F{}(acc[j], static_cast<Acc>(x[i * stride + j]));
+  }
+  static void merge(Acc* acc, const Acc* other, int64_t n) {
+    for (int64_t j = 0; j < n; ++j) acc[j] = F{}(acc[j], other[j]);
+  }
+  Y finish(Acc acc) const { return static_cast<Y>(acc); }
+};
+
+// Integers wrap: as unsigned numbers.
+template <class T>
+using Wide = std::conditional_t<std::is_integral_v<T>, uint64_t, double>;
+template <class T>
+using WideResult = std::conditional_t<std::is_integral_v<T>, int64_t, T>;
+
+template <class T, class Acc, class Y, class F>
+void fold(const Tensor& y, const Tensor& x, const Axes& axes, Acc start, F f) {
+  reduce(y, x, axes, Fold<T, Acc, Y, F>(start, f));
+}
+
+template <class F>
+void visit_number(const Tensor& x, F&& f) {
+  visit_dtype(x.dtype(), [&]<class T>(T) {
+    if constexpr (std::is_arithmetic_v<T>) f(T{});
+  });
 }
 
 template <class T>
-class Sum {
-  using Acc = std::conditional_t<std::is_integral_v<T>, uint64_t, double>;
-
- public:
-  Sum(const Tensor& y, const Tensor& x, const Axes& axes, double divisor)
-      : plan_(x, y, axes),
-        x_(x.data<T>()),
-        y_(y),
-        divisor_(divisor) {
-    if constexpr (std::is_integral_v<T>)
-      add_rows_ = add_integer_rows<T>;
-    else
-      add_rows_ = add_rows<T>();
-  }
-
-  void run() {
-    const Group &kept = plan_.kept, &reduced = plan_.reduced;
-    // Read along the axis with the smaller step, but do not take an expanded axis for one that lies side by side.
-    const auto rank = [](const Group& g) { return g.step() == 0 ? INT64_MAX : std::abs(g.step()); };
-    by_columns_ = kept.length() > 1 && rank(kept) < rank(reduced);
-    width_ = by_columns_ ? std::min(kept.length(), columns) : 1;
-    tiles_ = by_columns_ ? (kept.length() + columns - 1) / columns : 1;
-    leaf_ = by_columns_ ? std::max<int64_t>(lane_leaf / width_, 64) : lane_leaf;
-    const int64_t outputs = kept.count / (by_columns_ ? kept.length() : 1) * tiles_;
-    const int64_t branch = leaf_ * leaves_per_branch, branches = std::max<int64_t>((reduced.count - 1) / branch + 1, 1);
-    if (outputs == 0) return;
-    const auto grain = [&](int64_t work) {
-      return std::max<int64_t>(elementwise_grain / std::max<int64_t>(work, 1), 1);
-    };
-    if (branches == 1) {
-      parallel_for(outputs, grain(width_ * reduced.count), [&](int64_t begin, int64_t end) {
-        Acc acc[columns];
-        for (int64_t o = begin; o < end; ++o) {
-          add_branch(acc, o, 0, reduced.count);
-          store(o, acc);
-        }
-      });
-      return;
-    }
-    const Tensor memory = empty({outputs, branches, width_}, std::is_integral_v<T> ? int64 : float64);
-    Acc* partial = static_cast<Acc*>(memory.raw_data());
-    parallel_for(outputs * branches, grain(width_ * branch), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t first = i % branches * branch;
-        add_branch(partial + i * width_, i / branches, first, std::min(first + branch, reduced.count));
-      }
-    });
-    parallel_for(outputs, grain(width_ * branches), [&](int64_t begin, int64_t end) {
-      for (int64_t o = begin; o < end; ++o) {
-        Acc* parts = partial + o * branches * width_;
-        for (int64_t step = 1; step < branches; step *= 2)
-          for (int64_t i = 0; i + step < branches; i += 2 * step)
-            add_to(parts + i * width_, parts + (i + step) * width_, width_);
-        store(o, parts);
-      }
-    });
-  }
-
- private:
-  // Outputs [first, first + width) of the kept axes, row-major; they lie along the last of these.
-  struct Tile {
-    int64_t first, width;
-  };
-  Tile tile(int64_t o) const {
-    if (!by_columns_) return {o, 1};
-    const int64_t length = plan_.kept.length(), column = o % tiles_ * columns;
-    return {o / tiles_ * length + column, std::min(columns, length - column)};
-  }
-
-  // acc[0 .. width) = sums over reduced elements [begin, end), at most leaves_per_branch leaves.
-  void add_branch(Acc* acc, int64_t o, int64_t begin, int64_t end) const {
-    const Tile t = tile(o);
-    const T* x = x_ + ReducePlan::offset(plan_.kept.shape, plan_.kept.x, t.first);
-    if (end - begin <= leaf_) return add_leaf(acc, x, t.width, begin, end);
-    // A binary counter: level k waits for a second subtree of 2^k leaves.
-    Acc waiting[tree_depth][columns];
-    int64_t count = 0;
-    for (; begin < end; begin += leaf_, ++count) {
-      add_leaf(acc, x, t.width, begin, std::min(begin + leaf_, end));
-      int64_t level = 0;
-      for (; count >> level & 1; ++level) {
-        add_to(waiting[level], acc, t.width);
-        std::copy_n(waiting[level], t.width, acc);
-      }
-      std::copy_n(acc, t.width, waiting[level]);
-    }
-    bool any = false;
-    for (int64_t level = 0; level < tree_depth; ++level) {
-      if (!(count >> level & 1)) continue;
-      if (any)
-        add_to(acc, waiting[level], t.width);
-      else
-        std::copy_n(waiting[level], t.width, acc);
-      any = true;
-    }
-  }
-
-  void add_leaf(Acc* acc, const T* x, int64_t width, int64_t begin, int64_t end) const {
-    if (by_columns_)
-      add_columns(acc, x, width, begin, end);
-    else
-      *acc = add_lanes(x, begin, end);
-  }
-
-  Acc add_lanes(const T* x, int64_t begin, int64_t end) const {
-    const int64_t n = end - begin;
-    T packed[lane_leaf];
-    const T* from = packed;
-    ReducePlan::for_runs(plan_.reduced, begin, end, [&](int64_t at, int64_t position, int64_t count, int64_t step) {
-      if (count == n && step == 1)
-        from = x + at;
-      else
-        for (int64_t i = 0; i < count; ++i) packed[position + i] = x[at + i * step];
-    });
-    const int64_t rows = n / lanes, rest = n % lanes;
-    if (rows == 0) {
-      Acc total{};
-      for (int64_t i = 0; i < rest; ++i) total += static_cast<Acc>(from[i]);
-      return total;
-    }
-    Acc acc[lanes] = {};
-    add_rows_(acc, from, rows, lanes, lanes);
-    add_rows_(acc, from + rows * lanes, rest != 0, 0, rest);
-    for (int64_t half = lanes / 2; half > 0; half /= 2) add_to(acc, acc + half, half);
-    return acc[0];
-  }
-
-  void add_columns(Acc* acc, const T* x, int64_t width, int64_t begin, int64_t end) const {
-    std::fill_n(acc, width, Acc{});
-    const int64_t column_step = plan_.kept.step();
-    ReducePlan::for_runs(plan_.reduced, begin, end, [&](int64_t at, int64_t, int64_t count, int64_t step) {
-      if (column_step == 1) return add_rows_(acc, x + at, count, step, width);
-      T packed[columns];
-      for (int64_t i = 0; i < count; ++i) {
-        for (int64_t j = 0; j < width; ++j) packed[j] = x[at + i * step + j * column_step];
-        add_rows_(acc, packed, 1, 0, width);
-      }
-    });
-  }
-
-  void store(int64_t o, const Acc* acc) const {
-    const Tile t = tile(o);
-    const int64_t at = ReducePlan::offset(plan_.kept.shape, plan_.kept.y, t.first);
-    const int64_t step = plan_.kept.shape.empty() ? 0 : plan_.kept.y.back();
-    using Y = std::conditional_t<std::is_integral_v<T>, int64_t, T>;
-    Y* y = static_cast<Y*>(y_.raw_data()) + at;
-    for (int64_t j = 0; j < t.width; ++j)
-      if constexpr (std::is_integral_v<T>)
-        y[j * step] = static_cast<Y>(acc[j]);
-      else
-        y[j * step] = static_cast<Y>(acc[j] / divisor_);
-  }
-
-  ReducePlan plan_;
-  const T* x_;
-  const Tensor& y_;
-  double divisor_;
-  void (*add_rows_)(Acc*, const T*, int64_t, int64_t, int64_t) noexcept;
-  bool by_columns_ = false;
-  int64_t width_ = 1, tiles_ = 1, leaf_ = lane_leaf;
-};
+constexpr T lowest = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
+                                                          : std::numeric_limits<T>::lowest();
+template <class T>
+constexpr T highest = std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity()
+                                                           : std::numeric_limits<T>::max();
 
 }  // namespace
 
@@ -259,9 +164,49 @@ void sum_into(const Tensor& y, const Tensor& x, const Axes& axes, double divisor
     sum_into(wide, as_dtype(x, float32), axes, divisor);
     return copy_into(y, wide);
   }
-  visit_dtype(x.dtype(), [&]<class T>(T) {
-    if constexpr (std::is_arithmetic_v<T>) Sum<T>(y, x, axes, divisor).run();
+  if (x.dtype() == float32) return reduce(y, x, axes, FloatSum<float>(kernels::reduce_table().add_rows_f32, divisor));
+  if (x.dtype() == float64) return reduce(y, x, axes, FloatSum<double>(kernels::reduce_table().add_rows_f64, divisor));
+  visit_number(x, [&]<class T>(T) {
+    if constexpr (std::is_integral_v<T>)
+      fold<T, uint64_t, int64_t>(y, x, axes, uint64_t{0}, [](uint64_t a, uint64_t b) { return a + b; });
   });
 }
 
-}  // namespace limpid::detail
+void sum_squares_into(const Tensor& y, const Tensor& x, const Tensor& centre, const Axes& axes, double divisor) {
+  const double* centres = centre.defined() ? centre.data<double>() : nullptr;
+  if (x.dtype() == float32)
+    reduce(y, x, axes, SquareSum<float>(kernels::reduce_table().add_squares_f32, divisor, centres));
+  else
+    reduce(y, x, axes, SquareSum<double>(kernels::reduce_table().add_squares_f64, divisor, centres));
+}
+
+void prod_into(const Tensor& y, const Tensor& x, const Axes& axes) {
+  visit_number(x, [&]<class T>(T) {
+    using Acc = Wide<T>;
+    fold<T, Acc, WideResult<T>>(y, x, axes, Acc{1}, [](Acc a, Acc b) { return a * b; });
+  });
+}
+
+void max_into(const Tensor& y, const Tensor& x, const Axes& axes) {
+  // b where it is larger or NaN; a NaN in a stays, for nothing is larger.
+  visit_number(x, [&]<class T>(T) {
+    fold<T, T, T>(y, x, axes, lowest<T>, [](T a, T b) { return (b > a) | (b != b) ? b : a; });
+  });
+}
+
+void min_into(const Tensor& y, const Tensor& x, const Axes& axes) {
+  visit_number(x, [&]<class T>(T) {
+    fold<T, T, T>(y, x, axes, highest<T>, [](T a, T b) { return (b < a) | (b != b) ? b : a; });
+  });
+}
+
+void all_into(const Tensor& y, const Tensor& x, const Axes& axes) {
+  visit_number(x, [&]<class T>(T) { fold<T, bool, bool>(y, x, axes, true, [](bool a, bool b) { return a & b; }); });
+}
+
+void any_into(const Tensor& y, const Tensor& x, const Axes& axes) {
+  visit_number(x, [&]<class T>(T) { fold<T, bool, bool>(y, x, axes, false, [](bool a, bool b) { return a | b; }); });
+}
+
+}  // namespace detail
+}  // namespace limpid
