@@ -8,6 +8,20 @@ namespace {
 
 constexpr index_t kRowsAtOnce = 8;
 
+/// float32 products stay in the range of double: rstd and the mean's low part enter sums and coefficients, not
+/// elements.
+template <class T>
+constexpr bool kLate = sizeof(T) == 4;
+
+/// How far ahead memory is fetched: taking rows side by side hides their order from the hardware. A few kilobytes, and
+/// whole groups of rows.
+template <class T>
+index_t fetch_distance(const NormColumns<T>& p) {
+  constexpr index_t kBytes = 4096;
+  const index_t group = kRowsAtOnce * p.width;
+  return (kBytes / static_cast<index_t>(sizeof(T)) + group - 1) / group * group;
+}
+
 double value_or(const float* p, index_t i, double absent) { return p ? static_cast<double>(p[i]) : absent; }
 double value_or(const double* p, index_t i, double absent) { return p ? p[i] : absent; }
 
@@ -53,19 +67,24 @@ void moments(const NormColumns<T>& p, index_t n, index_t block, double* partials
   double* LIMPID_RESTRICT mean = partials;
   double* LIMPID_RESTRICT lo = mean + p.pitch;
   double* LIMPID_RESTRICT m2 = lo + p.pitch;
+  const index_t ahead = fetch_distance(p);
   for (index_t c = 0; c < 3 * p.pitch; ++c) partials[c] = 0;
 
-  // The mean is counted from the column's first element, deviations from the mean, as in block_moments.
-  if (p.center) {
+  // As in block_moments: the guess is each column's first element in the block; in float64 a pass of its own improves
+  // it.
+  const T* LIMPID_RESTRICT first = x + rows.first * p.x_row;
+  if (p.center && sizeof(T) == 4)
+    for (index_t c = 0; c < p.width; ++c) mean[c] = static_cast<double>(first[c]);
+  if (p.center && sizeof(T) == 8) {
     tiles(p, rows, [&](index_t c, auto k, index_t row, index_t count) {
-      const Lanes<W> shift = load_step(x + c, k);
+      const Lanes<W> shift = load_step(first + c, k);
       const T* at = x + row * p.x_row + c;
       Lanes<W> total = load_wide<W>(mean + c);
       for (index_t i = 0; i < count; ++i, at += p.x_row) total = total + (load_step(at, k) - shift);
       store_wide<W>(mean + c, total);
     });
     column_counts(p, rows, [&](index_t from, index_t to, double count) {
-      for (index_t c = from; c < to; ++c) mean[c] = static_cast<double>(x[c]) + mean[c] / count;
+      for (index_t c = from; c < to; ++c) mean[c] = static_cast<double>(first[c]) + mean[c] / count;
     });
   }
   tiles(p, rows, [&](index_t c, auto k, index_t row, index_t count) {
@@ -73,6 +92,7 @@ void moments(const NormColumns<T>& p, index_t n, index_t block, double* partials
     const T* at = x + row * p.x_row + c;
     Lanes<W> rest = load_wide<W>(lo + c), squares = load_wide<W>(m2 + c);
     for (index_t i = 0; i < count; ++i, at += p.x_row) {
+      fetch(at + ahead);
       Lanes<W> d = load_step(at, k) - center;
       if constexpr (std::is_same_v<decltype(k), int>) d = keep_first(d, k);
       rest = rest + d;
@@ -162,8 +182,8 @@ void finish(const NormColumns<T>& p, index_t n, double* partials, double* coeffi
   const Coefficients to = coefficients_at(p, coefficients);
   for (index_t c = 0; c < channels; ++c) {
     const double gamma = value_or(p.gamma, c, 1);
-    to.a[c] = sizeof(T) == 4 ? to.rstd[c] * gamma : gamma;
-    to.b[c] = value_or(p.beta, c, 0);
+    to.a[c] = kLate<T> ? to.rstd[c] * gamma : gamma;
+    to.b[c] = value_or(p.beta, c, 0) - (kLate<T> ? to.lo[c] * to.a[c] : 0);
   }
   unfold(p, coefficients + 3 * p.pitch, 2);
 }
@@ -174,15 +194,16 @@ void apply(const NormColumns<T>& p, index_t n, index_t begin, index_t end, const
   const Coefficients at = coefficients_at(p, const_cast<double*>(coefficients));
   const T* LIMPID_RESTRICT x = p.x + n * p.x_sample;
   T* LIMPID_RESTRICT y = p.y + n * p.y_sample;
+  const index_t ahead = fetch_distance(p);
   for (index_t block = begin; block < end; ++block) {
     tiles(p, block_rows(p, block), [&](index_t c, auto k, index_t row, index_t count) {
-      const Lanes<W> mean = load_wide<W>(at.mean + c), lo = load_wide<W>(at.lo + c), a = load_wide<W>(at.a + c),
-                     b = load_wide<W>(at.b + c);
+      const Lanes<W> mean = load_wide<W>(at.mean + c), a = load_wide<W>(at.a + c), b = load_wide<W>(at.b + c);
       const T* from = x + row * p.x_row + c;
       T* to = y + row * p.width + c;
       for (index_t i = 0; i < count; ++i, from += p.x_row, to += p.width) {
-        Lanes<W> d = (load_step(from, k) - mean) - lo;
-        if constexpr (sizeof(T) == 8) d = d * load_wide<W>(at.rstd + c);
+        fetch(from + ahead);
+        Lanes<W> d = load_step(from, k) - mean;
+        if constexpr (!kLate<T>) d = (d - load_wide<W>(at.lo + c)) * load_wide<W>(at.rstd + c);
         store_step(to, fma(d, a, b), k);
       }
     });
@@ -202,20 +223,27 @@ void reduce(const NormColumns<T>& p, index_t n, index_t block, const double* coe
   const T* LIMPID_RESTRICT dy = p.dy + n * p.y_sample;
   double* LIMPID_RESTRICT totals = partials;
   double* LIMPID_RESTRICT products = partials + p.pitch;
+  const index_t ahead = fetch_distance(p);
   for (index_t c = 0; c < 2 * p.pitch; ++c) partials[c] = 0;
   tiles(p, block_rows(p, block), [&](index_t c, auto k, index_t row, index_t count) {
-    const Lanes<W> mean = load_wide<W>(at.mean + c), lo = load_wide<W>(at.lo + c), r = load_wide<W>(at.rstd + c);
+    const Lanes<W> mean = load_wide<W>(at.mean + c);
     const T* x_at = x + row * p.x_row + c;
     const T* dy_at = dy + row * p.width + c;
     Lanes<W> total = load_wide<W>(totals + c), product = load_wide<W>(products + c);
     for (index_t i = 0; i < count; ++i, x_at += p.x_row, dy_at += p.width) {
+      fetch(x_at + ahead);
+      fetch(dy_at + ahead);
       const Lanes<W> g = load_step(dy_at, k);
+      Lanes<W> d = load_step(x_at, k) - mean;
+      if constexpr (!kLate<T>) d = (d - load_wide<W>(at.lo + c)) * load_wide<W>(at.rstd + c);
       total = total + g;
-      product = fma(g, ((load_step(x_at, k) - mean) - lo) * r, product);
+      product = fma(g, d, product);
     }
     store_wide<W>(totals + c, total);
     store_wide<W>(products + c, product);
   });
+  if (kLate<T>)
+    for (index_t c = 0; c < p.width; ++c) products[c] = (products[c] - at.lo[c] * totals[c]) * at.rstd[c];
 }
 
 template <class T>
@@ -247,8 +275,8 @@ void finish_sums(const NormColumns<T>& p, index_t n, double* partials, double* c
     const double rstd = p.stats.rstd[n * p.g + g];
     for (index_t c = g * p.d; c < (g + 1) * p.d; ++c) {
       to.a[c] = rstd * value_or(p.gamma, c, 1);
-      to.b[c] = p.center ? -rstd * (m1 / size) : 0;
-      to.c[c] = sizeof(T) == 4 ? -rstd * (m2 / size) * rstd : -rstd * (m2 / size);
+      to.c[c] = kLate<T> ? -rstd * (m2 / size) * rstd : -rstd * (m2 / size);
+      to.b[c] = (p.center ? -rstd * (m1 / size) : 0) - (kLate<T> ? to.lo[c] * to.c[c] : 0);
     }
   }
   unfold(p, coefficients + 3 * p.pitch, 3);
@@ -261,6 +289,7 @@ void dx(const NormColumns<T>& p, index_t n, index_t begin, index_t end, const do
   const T* LIMPID_RESTRICT x = p.x + n * p.x_sample;
   const T* LIMPID_RESTRICT dy = p.dy + n * p.y_sample;
   T* LIMPID_RESTRICT out = p.dx + n * p.y_sample;
+  const index_t ahead = fetch_distance(p);
   for (index_t block = begin; block < end; ++block) {
     tiles(p, block_rows(p, block), [&](index_t c, auto k, index_t row, index_t count) {
       const Lanes<W> a = load_wide<W>(at.a + c);
@@ -271,11 +300,12 @@ void dx(const NormColumns<T>& p, index_t n, index_t begin, index_t end, const do
         for (index_t i = 0; i < count; ++i, dy_at += p.width, to += p.width) store_step(to, load_step(dy_at, k) * a, k);
         return;
       }
-      const Lanes<W> mean = load_wide<W>(at.mean + c), lo = load_wide<W>(at.lo + c), b = load_wide<W>(at.b + c),
-                     m2 = load_wide<W>(at.c + c);
+      const Lanes<W> mean = load_wide<W>(at.mean + c), b = load_wide<W>(at.b + c), m2 = load_wide<W>(at.c + c);
       for (index_t i = 0; i < count; ++i, x_at += p.x_row, dy_at += p.width, to += p.width) {
-        Lanes<W> d = (load_step(x_at, k) - mean) - lo;
-        if constexpr (sizeof(T) == 8) d = d * load_wide<W>(at.rstd + c);
+        fetch(x_at + ahead);
+        fetch(dy_at + ahead);
+        Lanes<W> d = load_step(x_at, k) - mean;
+        if constexpr (!kLate<T>) d = (d - load_wide<W>(at.lo + c)) * load_wide<W>(at.rstd + c);
         store_step(to, fma(load_step(dy_at, k), a, fma(d, m2, b)), k);
       }
     });

@@ -85,9 +85,7 @@ inline Lanes<8> load(const double* p) {
 inline Lanes<16> load(const float* p) {
   Lanes<16> out;
 #if defined(__AVX512F__)
-  const __m512 x = _mm512_loadu_ps(p);
-  out.v[0] = _mm512_cvtps_pd(_mm512_castps512_ps256(x));
-  out.v[1] = _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1));
+  for (int i = 0; i < 2; ++i) out.v[i] = _mm512_cvtps_pd(_mm256_loadu_ps(p + 8 * i));
 #elif defined(__AVX2__)
   for (int i = 0; i < 4; ++i) out.v[i] = _mm256_cvtps_pd(_mm_loadu_ps(p + 4 * i));
 #elif defined(__SSE2__)
@@ -178,14 +176,31 @@ inline void store_wide(double* p, const Lanes<W>& a) {
   for (int i = 0; i < Lanes<W>::count; ++i) a.v[i].store_unaligned(p + i * kVec);
 }
 
+/// Hints that p will be read soon: fetch_near into the second-level cache, fetch into the first. p need not be valid.
+inline void fetch_near(const void* p) { __builtin_prefetch(p, 0, 2); }
+inline void fetch(const void* p) { __builtin_prefetch(p, 0, 3); }
+
 /// Sum over the lanes in one fixed tree: halves are folded onto each other.
 template <int W>
-inline double sum(const Lanes<W>& a) {
-  alignas(64) double lane[W];
-  store_wide<W>(lane, a);
-  for (int half = W / 2; half > 0; half /= 2)
+inline double sum(Lanes<W> a) {
+  for (int half = Lanes<W>::count / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) a.v[i] = a.v[i] + a.v[i + half];
+#if defined(__AVX2__)
+#if defined(__AVX512F__)
+  const __m512d all = a.v[0];
+  const __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(all), _mm512_extractf64x4_pd(all, 1));
+#else
+  const __m256d four = a.v[0];
+#endif
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+#else
+  alignas(64) double lane[kVec];
+  a.v[0].store_aligned(lane);
+  for (int half = kVec / 2; half > 0; half /= 2)
     for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
   return lane[0];
+#endif
 }
 
 /// Calls f(offset, n) for every step of [0, count): n == W except perhaps in the last one.

@@ -33,18 +33,26 @@ Slice saved(const NormRows<T>& p, index_t q) {
 // ---- forward -------------------------------------------------------------------------------------------------------
 
 /// y = (x - mean) * rstd * gamma + beta, rounded once. Products of float32 numbers cannot leave the range of double, so
-/// there rstd * gamma is one factor; in float64 it might.
+/// there rstd * gamma is one factor, and the mean's low part, a mere constant, goes with beta; in float64 they might.
+/// The element `ahead` of each step is fetched into the second-level cache for the slice that comes next.
 template <class T>
 void apply_run(const T* LIMPID_RESTRICT x, T* LIMPID_RESTRICT y, index_t n, const Slice& slice, double gamma,
-               double beta) {
+               double beta, index_t ahead) {
   constexpr int W = kLanes<T>;
-  const Lanes<W> mean(slice.mean), lo(slice.lo), b(beta);
+  const Lanes<W> mean(slice.mean);
   if constexpr (sizeof(T) == 4) {
-    const Lanes<W> a(slice.rstd * gamma);
-    steps<W>(n, [&](index_t i, auto k) { store_step(y + i, fma((load_step(x + i, k) - mean) - lo, a, b), k); });
+    const double factor = slice.rstd * gamma;
+    const Lanes<W> a(factor), b(beta - slice.lo * factor);
+    steps<W>(n, [&](index_t i, auto k) {
+      fetch_near(x + i + ahead);
+      store_step(y + i, fma(load_step(x + i, k) - mean, a, b), k);
+    });
   } else {
-    const Lanes<W> r(slice.rstd), a(gamma);
-    steps<W>(n, [&](index_t i, auto k) { store_step(y + i, fma(((load_step(x + i, k) - mean) - lo) * r, a, b), k); });
+    const Lanes<W> lo(slice.lo), r(slice.rstd), a(gamma), b(beta);
+    steps<W>(n, [&](index_t i, auto k) {
+      fetch_near(x + i + ahead);
+      store_step(y + i, fma(((load_step(x + i, k) - mean) - lo) * r, a, b), k);
+    });
   }
 }
 
@@ -84,7 +92,7 @@ void apply_range(const NormRows<T>& p, index_t q, index_t begin, index_t end) {
       if (p.along)
         apply_run_along(run, y_row + i, n, slice, p.gamma ? p.gamma + c : nullptr, p.beta ? p.beta + c : nullptr);
       else
-        apply_run(run, y_row + i, n, slice, value_or(p.gamma, c, 1), value_or(p.beta, c, 0));
+        apply_run(run, y_row + i, n, slice, value_or(p.gamma, c, 1), value_or(p.beta, c, 0), p.slice_size());
     });
   });
 }
@@ -143,10 +151,10 @@ void apply(const NormRows<T>& p, index_t begin, index_t end) noexcept {
 // gamma is constant along a row, so both sums follow from the row's sum dy and sum dy * xhat, which are also its share
 // of dbeta and dgamma.
 
-/// rstd split into the factor applied to each deviation and the one applied to its sums: float32 products stay in the
-/// range of double, so one multiplication per element is saved there.
+/// float32 products stay in the range of double, so the sums and coefficients may be of deviations from the mean's high
+/// part alone; rstd and the low part enter them afterwards, not element by element.
 template <class T>
-constexpr bool kScaleLate = sizeof(T) == 4;
+constexpr bool kLate = sizeof(T) == 4;
 
 struct Sums {
   double dy = 0, dy_xhat = 0;
@@ -160,13 +168,14 @@ Sums reduce_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* L
   runs(x, p.x_stride.element, count, [&](const T* run, index_t offset, index_t n) {
     steps<W>(n, [&](index_t i, auto k) {
       const Lanes<W> g = load_step(dy + offset + i, k);
-      Lanes<W> d = (load_step(run + i, k) - mean) - lo;
-      if constexpr (!kScaleLate<T>) d = d * r;
+      Lanes<W> d = load_step(run + i, k) - mean;
+      if constexpr (!kLate<T>) d = (d - lo) * r;
       total = total + g;
       products = fma(g, d, products);
     });
   });
-  return {sum(total), kScaleLate<T> ? sum(products) * slice.rstd : sum(products)};
+  const double dy_sum = sum(total), product = sum(products);
+  return {dy_sum, kLate<T> ? (product - slice.lo * dy_sum) * slice.rstd : product};
 }
 
 template <class T>
@@ -178,12 +187,15 @@ void dx_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* LIMPI
     steps<W>(count, [&](index_t i, auto k) { store_step(dx + i, load_step(dy + i, k) * a, k); });
     return;
   }
-  const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), c1(-slice.rstd * m1),
-      c2(kScaleLate<T> ? -slice.rstd * m2 * slice.rstd : -slice.rstd * m2);
+  const double factor = kLate<T> ? -slice.rstd * m2 * slice.rstd : -slice.rstd * m2;
+  const double constant = kLate<T> ? -slice.rstd * m1 - slice.lo * factor : -slice.rstd * m1;
+  const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), c1(constant), c2(factor);
   runs(x, p.x_stride.element, count, [&](const T* run, index_t offset, index_t n) {
     steps<W>(n, [&](index_t i, auto k) {
-      Lanes<W> d = (load_step(run + i, k) - mean) - lo;
-      if constexpr (!kScaleLate<T>) d = d * r;
+      Lanes<W> d = load_step(run + i, k) - mean;
+      if constexpr (!kLate<T>) d = (d - lo) * r;
+      fetch_near(x + offset + i + p.slice_size());
+      fetch_near(dy + offset + i + p.slice_size());
       store_step(dx + offset + i, fma(load_step(dy + offset + i, k), a, fma(d, c2, c1)), k);
     });
   });

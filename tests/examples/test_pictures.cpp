@@ -1,7 +1,7 @@
 #include <stb_image.h>
 
 #include <algorithm>
-#include <catch2/catch.hpp>
+#include "../catch.hpp"
 #include <cmath>
 #include <limits>
 #include <set>

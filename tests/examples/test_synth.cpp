@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <array>
-#include <catch2/catch.hpp>
+#include "../catch.hpp"
 #include <cmath>
 
 #include "digits/glyphs.hpp"

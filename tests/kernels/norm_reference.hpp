@@ -1,0 +1,286 @@
+// Normalisation written down plainly in long double, and a fixture that runs the kernels beside it.
+#pragma once
+#include <limpid/core/detail/isa.hpp>
+#include <limpid/ops/detail/norm_driver.hpp>
+#include <limpid/tests/catch.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+namespace limpid::test {
+
+using namespace limpid::detail;
+using index_t = std::int64_t;
+using Real = long double;
+
+/// Elements of T with NaN on both sides, starting `misaligned` elements off a cache line; the padding must stay NaN.
+template <class T>
+class Guarded {
+ public:
+  explicit Guarded(index_t size, T value = T{}, int misaligned = 1)
+      : size_(size),
+        lead_(64 + misaligned),
+        data_(static_cast<std::size_t>(size + 2 * lead_), nan()) {
+    std::fill(begin(), end(), value);
+  }
+  T* begin() { return data_.data() + lead_; }
+  T* end() { return begin() + size_; }
+  const T* begin() const { return data_.data() + lead_; }
+  T& operator[](index_t i) { return begin()[i]; }
+  const T& operator[](index_t i) const { return begin()[i]; }
+  index_t size() const { return size_; }
+  bool intact() const {
+    for (index_t i = 0; i < lead_; ++i)
+      if (data_[static_cast<std::size_t>(i)] == data_[static_cast<std::size_t>(i)] ||
+          data_[static_cast<std::size_t>(lead_ + size_ + i)] == data_[static_cast<std::size_t>(lead_ + size_ + i)])
+        return false;
+    return true;
+  }
+  bool same_bits(const Guarded& other) const {
+    return std::memcmp(begin(), other.begin(), static_cast<std::size_t>(size_) * sizeof(T)) == 0;
+  }
+
+ private:
+  static T nan() { return std::numeric_limits<T>::quiet_NaN(); }
+  index_t size_, lead_;
+  std::vector<T> data_;
+};
+
+struct Case {
+  NormDims dims;
+  bool gamma = true, beta = true;
+  double mean = 0.5, spread = 1, eps = 1e-5;
+};
+
+inline std::string name(const Case& c) {
+  const NormDims& d = c.dims;
+  return "n" + std::to_string(d.n) + " g" + std::to_string(d.g) + " d" + std::to_string(d.d) + " s" +
+         std::to_string(d.s) + (d.layout == NormLayout::channels_last ? " channels_last" : " contiguous") +
+         (d.center ? "" : " rms") + (d.batch ? " batch" : "") + (c.gamma ? " gamma" : "") + (c.beta ? " beta" : "");
+}
+
+/// Offset of (n, c, s).
+inline index_t at(const NormStrides& k, index_t n, index_t c, index_t s) { return n * k.n + c * k.c + s * k.s; }
+
+inline index_t slice_of(const NormDims& d, index_t n, index_t c) { return d.batch ? c : n * d.g + c / d.d; }
+
+/// Everything in one place: inputs, what the kernels wrote.
+template <class T>
+struct Run {
+  Case c;
+  NormStrides x_strides, strides;
+  Guarded<T> x, dy, gamma, beta, y, dx, dgamma, dbeta;
+  Guarded<double> mean, mean_lo, rstd, var;
+
+  explicit Run(const Case& given, unsigned seed = 1)
+      : c(given),
+        x_strides(dense_strides(c.dims)),
+        strides(x_strides),
+        x(c.dims.size()),
+        dy(c.dims.size(), T{}, 3),
+        gamma(c.dims.channels()),
+        beta(c.dims.channels()),
+        y(c.dims.size(), T{}, 5),
+        dx(c.dims.size(), T{}, 7),
+        dgamma(c.dims.channels()),
+        dbeta(c.dims.channels()),
+        mean(c.dims.slices()),
+        mean_lo(c.dims.slices()),
+        rstd(c.dims.slices()),
+        var(c.dims.slices()) {
+    std::mt19937 random(seed);
+    std::normal_distribution<double> normal;
+    for (T& v : x) v = static_cast<T>(c.mean + c.spread * normal(random));
+    for (T& v : dy) v = static_cast<T>(normal(random));
+    for (T& v : gamma) v = static_cast<T>(1 + 0.5 * normal(random));
+    for (T& v : beta) v = static_cast<T>(normal(random));
+  }
+
+  const T* gamma_or_null() const { return c.gamma ? gamma.begin() : nullptr; }
+  const T* beta_or_null() const { return c.beta ? beta.begin() : nullptr; }
+  NormStats stats() { return {mean.begin(), mean_lo.begin(), rstd.begin(), var.begin()}; }
+
+  void forward() {
+    Guarded<double> scratch(norm_forward_scratch(c.dims));
+    norm_forward(c.dims, x.begin(), x_strides, gamma_or_null(), beta_or_null(), c.eps, y.begin(), stats(),
+                 scratch.begin());
+    CHECK(scratch.intact());
+  }
+  /// wanted: bits 1, 2, 4 for dx, dgamma, dbeta.
+  void backward(int wanted = 7, bool fixed = false) {
+    Guarded<double> scratch(norm_backward_scratch(c.dims));
+    norm_backward(c.dims, x.begin(), x_strides, dy.begin(), gamma_or_null(), stats(), fixed,
+                  wanted & 1 ? dx.begin() : nullptr, wanted & 2 ? dgamma.begin() : nullptr,
+                  wanted & 4 ? dbeta.begin() : nullptr, scratch.begin());
+    CHECK(scratch.intact());
+  }
+  bool intact() const {
+    return x.intact() && dy.intact() && gamma.intact() && beta.intact() && y.intact() && dx.intact() &&
+           dgamma.intact() && dbeta.intact() && mean.intact() && mean_lo.intact() && rstd.intact() && var.intact();
+  }
+  bool same_bits(const Run& o) const {
+    return y.same_bits(o.y) && dx.same_bits(o.dx) && dgamma.same_bits(o.dgamma) && dbeta.same_bits(o.dbeta) &&
+           mean.same_bits(o.mean) && mean_lo.same_bits(o.mean_lo) && rstd.same_bits(o.rstd) && var.same_bits(o.var);
+  }
+};
+
+/// The same in long double. Values are held in the (n, c, s) order of dense contiguous memory.
+struct Reference {
+  std::vector<Real> y, y_size, dx, dx_size, dgamma, dgamma_size, dbeta, dbeta_size, mean, var, rstd;
+};
+
+template <class T>
+Reference reference(const Run<T>& run) {
+  const Case& c = run.c;
+  const NormDims& d = c.dims;
+  const auto channels = static_cast<std::size_t>(d.channels()), slices = static_cast<std::size_t>(d.slices()),
+             size = static_cast<std::size_t>(d.size());
+  const Real count = static_cast<Real>(d.size()) / static_cast<Real>(d.slices());
+  Reference r;
+  r.mean.resize(slices);
+  r.var.resize(slices);
+  r.rstd.resize(slices);
+  std::vector<Real> shift(slices), m1(slices), m2(slices), m1_size(slices), m2_size(slices);
+  const auto each = [&](auto&& f) {
+    for (index_t n = 0, i = 0; n < d.n; ++n)
+      for (index_t ch = 0; ch < d.channels(); ++ch)
+        for (index_t s = 0; s < d.s; ++s, ++i)
+          f(static_cast<std::size_t>(i), static_cast<std::size_t>(slice_of(d, n, ch)), static_cast<std::size_t>(ch),
+            static_cast<Real>(run.x[at(run.x_strides, n, ch, s)]),
+            static_cast<Real>(run.dy[at(run.strides, n, ch, s)]));
+  };
+  const auto gamma = [&](std::size_t ch) {
+    return c.gamma ? static_cast<Real>(run.gamma[static_cast<index_t>(ch)]) : Real{1};
+  };
+  const auto beta = [&](std::size_t ch) {
+    return c.beta ? static_cast<Real>(run.beta[static_cast<index_t>(ch)]) : Real{0};
+  };
+  std::vector<Real> sum(slices), deviation(size);
+  each([&](std::size_t, std::size_t q, std::size_t, Real x, Real) { shift[q] = d.center ? x : 0; });
+  if (d.center) each([&](std::size_t, std::size_t q, std::size_t, Real x, Real) { sum[q] += x - shift[q]; });
+  each([&](std::size_t i, std::size_t q, std::size_t, Real x, Real) {
+    deviation[i] = (x - shift[q]) - sum[q] / count;
+    r.var[q] += deviation[i] * deviation[i] / count;
+  });
+  for (std::size_t q = 0; q < slices; ++q) {
+    r.mean[q] = shift[q] + sum[q] / count;
+    const Real v = r.var[q] + static_cast<Real>(c.eps);
+    r.rstd[q] = v == 0 ? 0 : 1 / std::sqrt(v);
+  }
+  r.y.resize(size);
+  r.y_size.resize(size);
+  r.dx.resize(size);
+  r.dx_size.resize(size);
+  r.dgamma.resize(channels);
+  r.dbeta.resize(channels);
+  r.dgamma_size.resize(channels);
+  r.dbeta_size.resize(channels);
+  each([&](std::size_t i, std::size_t q, std::size_t ch, Real, Real dy) {
+    const Real xhat = deviation[i] * r.rstd[q];
+    r.y[i] = xhat * gamma(ch) + beta(ch);
+    r.y_size[i] = std::max({std::fabs(r.y[i]), std::fabs(xhat * gamma(ch)), std::fabs(beta(ch))});
+    r.dgamma[ch] += dy * xhat;
+    r.dbeta[ch] += dy;
+    r.dgamma_size[ch] += std::fabs(dy * xhat);
+    r.dbeta_size[ch] += std::fabs(dy);
+    m1[q] += gamma(ch) * dy / count;
+    m2[q] += gamma(ch) * dy * xhat / count;
+    m1_size[q] += std::fabs(gamma(ch) * dy / count);
+    m2_size[q] += std::fabs(gamma(ch) * dy * xhat / count);
+  });
+  each([&](std::size_t i, std::size_t q, std::size_t ch, Real, Real dy) {
+    const Real xhat = deviation[i] * r.rstd[q];
+    const Real mean_term = d.center ? m1[q] : 0;
+    r.dx[i] = r.rstd[q] * (gamma(ch) * dy - mean_term - xhat * m2[q]);
+    r.dx_size[i] = r.rstd[q] * (std::fabs(gamma(ch) * dy) + m1_size[q] + std::fabs(xhat) * m2_size[q]);
+  });
+  return r;
+}
+
+/// The distance between neighbours of T at this magnitude.
+template <class T>
+Real ulp(Real magnitude) {
+  const Real m = std::max(std::fabs(magnitude), static_cast<Real>(std::numeric_limits<T>::min()));
+  return std::ldexp(static_cast<Real>(std::numeric_limits<T>::epsilon()), std::ilogb(m));
+}
+
+/// The bounds the documentation states. y: ulps of the largest of |y|, |gamma * xhat|, |beta|, plus what the
+/// statistics' own rounding in double leaves of an element that equals the mean. Gradients: ulps of the result, plus a
+/// share of the sum of the magnitudes that went into it.
+template <class T>
+struct Bounds;
+template <>
+struct Bounds<float> {
+  static constexpr Real y = 1, y_floor = 0x1p-48L, gradient = 1, gradient_share = 0x1p-46L;
+};
+template <>
+struct Bounds<double> {
+  static constexpr Real y = 4, y_floor = 0x1p-51L, gradient = 2, gradient_share = 0x1p-48L;
+};
+
+/// Largest error as a multiple of what is allowed.
+template <class T>
+Real forward_error(const Run<T>& run, const Reference& r) {
+  Real worst = 0;
+  const NormDims& d = run.c.dims;
+  for (index_t n = 0, i = 0; n < d.n; ++n)
+    for (index_t ch = 0; ch < d.channels(); ++ch)
+      for (index_t s = 0; s < d.s; ++s, ++i) {
+        const auto k = static_cast<std::size_t>(i);
+        const Real gamma = run.c.gamma ? std::fabs(static_cast<Real>(run.gamma[ch])) : 1;
+        const Real allowed = Bounds<T>::y * ulp<T>(r.y_size[k]) + Bounds<T>::y_floor * gamma;
+        const Real error = std::fabs(static_cast<Real>(run.y[at(run.strides, n, ch, s)]) - r.y[k]) / allowed;
+        worst = error <= worst ? worst : error;
+      }
+  return worst;
+}
+
+template <class T>
+Real one_gradient_error(T got, Real want, Real size) {
+  return std::fabs(static_cast<Real>(got) - want) /
+         (Bounds<T>::gradient * ulp<T>(want) + Bounds<T>::gradient_share * size);
+}
+
+template <class T>
+Real backward_error(const Run<T>& run, const Reference& r) {
+  Real worst = 0;
+  const auto see = [&](T got, Real want, Real size) {
+    const Real error = one_gradient_error(got, want, size);
+    worst = error <= worst ? worst : error;
+  };
+  const NormDims& d = run.c.dims;
+  for (index_t n = 0, i = 0; n < d.n; ++n)
+    for (index_t ch = 0; ch < d.channels(); ++ch)
+      for (index_t s = 0; s < d.s; ++s, ++i) {
+        const auto k = static_cast<std::size_t>(i);
+        see(run.dx[at(run.strides, n, ch, s)], r.dx[k], r.dx_size[k]);
+      }
+  for (index_t ch = 0; ch < d.channels(); ++ch) {
+    const auto k = static_cast<std::size_t>(ch);
+    see(run.dgamma[ch], r.dgamma[k], r.dgamma_size[k]);
+    see(run.dbeta[ch], r.dbeta[k], r.dbeta_size[k]);
+  }
+  return worst;
+}
+
+/// The instruction sets this machine has.
+inline std::vector<Isa> levels() {
+  std::vector<Isa> out;
+  for (Isa level : {Isa::baseline, Isa::avx2, Isa::avx512})
+    if (level <= best_isa()) out.push_back(level);
+  return out;
+}
+
+/// Restores the instruction set on the way out.
+struct WithIsa {
+  Isa before = isa();
+  explicit WithIsa(Isa level) { set_isa(level); }
+  ~WithIsa() { set_isa(before); }
+};
+
+}  // namespace limpid::test
