@@ -3,6 +3,7 @@
 #include <limpid/autograd/engine.hpp>
 #include <limpid/autograd/function.hpp>
 #include <limpid/autograd/grad_mode.hpp>
+#include <limpid/autograd/gradcheck.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/allocator.hpp>
 #include <limpid/core/dtype.hpp>
@@ -13,6 +14,14 @@
 #include <limpid/core/scalar.hpp>
 #include <limpid/core/shape.hpp>
 #include <limpid/core/tensor.hpp>
+#include <limpid/nn/data.hpp>
+#include <limpid/nn/init.hpp>
+#include <limpid/nn/layers.hpp>
+#include <limpid/nn/losses.hpp>
+#include <limpid/nn/module.hpp>
+#include <limpid/nn/norm.hpp>
+#include <limpid/nn/optim.hpp>
+#include <limpid/nn/sequential.hpp>
 #include <limpid/ops/conv.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/losses.hpp>

@@ -79,6 +79,10 @@ void Node::start() noexcept {
 }
 
 void Node::attach(Tensor& y) {
+  if (!y.defined()) {
+    outputs_.push_back({});
+    return;
+  }
   TensorImpl& impl = y.impl();
   impl.grad_index = static_cast<uint32_t>(outputs_.size());
   impl.grad = Ref<GradHandle>(this);

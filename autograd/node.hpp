@@ -58,8 +58,8 @@ class Node : public GradHandle {
   bool needs(std::size_t i) const noexcept { return i < 64 ? needs_ >> i & 1 : static_cast<bool>(inputs_[i].node); }
 
   struct Output {
-    Shape shape;
-    DType dtype;
+    Shape shape = {};
+    DType dtype = float32;
   };
   const SmallVector<Edge, 3>& inputs() const noexcept { return inputs_; }
   const SmallVector<Output, 1>& outputs() const noexcept { return outputs_; }
@@ -131,7 +131,7 @@ N* record(Tensor& y, const Xs&... xs) {
   return node;
 }
 
-/// The same for any number of outputs and inputs.
+/// The same for any number of outputs and inputs; outputs that were not asked for may be undefined.
 template <class N>
 N* record(Tensors& ys, const Tensors& xs) {
   if (!is_grad_enabled() || !detail::any_requires_grad(xs)) return nullptr;

@@ -1,5 +1,6 @@
 # CBLAS by OpenBLAS, as an imported target. Debian installs one OpenBLAS per thread model; ours is the OpenMP one.
-find_path(cblas_INCLUDE_DIR cblas.h PATH_SUFFIXES openblas-openmp ${CMAKE_LIBRARY_ARCHITECTURE}/openblas-openmp openblas)
+find_path(cblas_INCLUDE_DIR cblas.h
+  PATH_SUFFIXES ${CMAKE_LIBRARY_ARCHITECTURE}/openblas-openmp openblas-openmp openblas)
 find_library(cblas_LIBRARY openblas PATH_SUFFIXES openblas-openmp)
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(cblas REQUIRED_VARS cblas_LIBRARY cblas_INCLUDE_DIR

@@ -110,8 +110,7 @@ bool all_pairs(const Tensor& a, const Tensor& b, F ok) {
 bool equal(const Tensor& a, const Tensor& b) {
   if (a.shape() != b.shape() || a.dtype() != b.dtype()) return false;
   if (a.numel() == 0) return true;
-  if (a.dtype() == float16 || a.dtype() == bfloat16)
-    return equal(detail::as_dtype(a, float32), detail::as_dtype(b, float32));
+  if (is_half(a.dtype())) return equal(detail::as_dtype(a, float32), detail::as_dtype(b, float32));
   return visit_dtype(a.dtype(), [&]<class T>(T) {
     if constexpr (std::is_arithmetic_v<T>)
       return detail::all_pairs<T>(a, b, [](T x, T y) { return x == y; });

@@ -36,6 +36,8 @@ constexpr std::size_t itemsize(DType dtype) noexcept {
   constexpr std::size_t sizes[] = {1, 1, 4, 8, 2, 2, 4, 8};
   return sizes[static_cast<std::size_t>(dtype)];
 }
+/// Stored alone; arithmetic happens in float32.
+constexpr bool is_half(DType dtype) noexcept { return dtype == DType::float16 || dtype == DType::bfloat16; }
 constexpr bool is_floating_point(DType dtype) noexcept { return dtype >= DType::float16; }
 
 /// "float32"; bool_ is "bool".

@@ -38,5 +38,6 @@ Tensor randperm(int64_t n);
 Tensor randperm(int64_t n, Generator& generator);
 /// bool, true with probability p.
 Tensor bernoulli(double p, const Shape& shape);
+Tensor bernoulli(double p, const Shape& shape, Generator& generator);
 
 }  // namespace limpid

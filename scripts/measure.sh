@@ -26,5 +26,5 @@ echo "liblimpid.so, stripped               $(stat -c %s "$work/liblimpid.so") by
 
 export CCACHE_DISABLE=1
 cmake --preset release -B "$work/build" >/dev/null
-echo "clean build of library, $jobs jobs        $(timed cmake --build "$work/build" --target limpid) s"
+echo "clean build of library, $jobs jobs       $(timed cmake --build "$work/build" --target limpid) s"
 echo "then of tests and examples           $(timed cmake --build "$work/build") s"

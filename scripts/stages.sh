@@ -23,8 +23,10 @@ stage() {
   fi
 }
 
-# build PRESET: build/PRESET, configured and built.
+# build PRESET [--target TARGET]: build/PRESET, configured and built.
 build() {
-  stage "configure $1" cmake --preset "$1"
-  stage "build $1" cmake --build --preset "$1"
+  preset=$1
+  shift
+  stage "configure $preset" cmake --preset "$preset"
+  stage "build $preset" cmake --build --preset "$preset" "$@"
 }

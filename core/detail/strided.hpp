@@ -22,14 +22,17 @@ struct StridedLoop {
     SmallVector<int64_t, 6> order;
     for (std::size_t i = 0; i < full.size(); ++i)
       if (full[i] != 1) order.push_back(static_cast<int64_t>(i));
-    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    const auto slower = [&](int64_t a, int64_t b) {
       // Ties and broadcast axes of operand 0 fall to the next operand.
       for (const Strides& s : operands) {
         const int64_t sa = std::abs(s[static_cast<std::size_t>(a)]), sb = std::abs(s[static_cast<std::size_t>(b)]);
         if (sa != sb && sa != 0 && sb != 0) return sa > sb;
       }
       return false;
-    });
+    };
+    // By insertion: axes are few, and std::stable_sort would take memory from the heap.
+    for (std::size_t i = 1; i < order.size(); ++i)
+      for (std::size_t j = i; j > 0 && slower(order[j], order[j - 1]); --j) std::swap(order[j], order[j - 1]);
     for (int64_t axis : order) {
       const auto a = static_cast<std::size_t>(axis);
       bool merge = !shape.empty();

@@ -3,6 +3,7 @@
 headers.py COMPILER FLAGS_FILE: FLAGS_FILE holds the library's own compile flags, one per line.
 """
 import sys
+import tempfile
 from pathlib import Path
 
 from check import ROOT, first_lines, in_parallel, is_public, must_find, report, run, sources
@@ -14,27 +15,26 @@ SLOW = ("iostream", "functional", "regex", "filesystem")
 EXEMPT = "core/xtensor.hpp"
 
 
-def alone(compiler, flags, root, header):
+def faults_of_header(compiler, flags, root, header):
     kernel = ["-DLIMPID_KERNEL_ISA=baseline"] if "kernels" in header.parts else []
-    result = run([compiler, "-std=c++20", *flags, *kernel, "-fsyntax-only", "-include", root / header, "-x", "c++",
-                  "/dev/null"])
-    return [f"{header}: does not compile alone:\n{first_lines(result.stdout)}"] if result.returncode else []
-
-
-def light(compiler, includes, root, header):
+    with tempfile.TemporaryDirectory() as folder:
+        reached_file = Path(folder, "reached")
+        result = run([compiler, "-std=c++20", *flags, *kernel, "-fsyntax-only", "-MD", "-MF", reached_file,
+                      "-include", root / header, "-x", "c++", "/dev/null"])
+        if result.returncode:
+            return [f"{header}: does not compile alone:\n{first_lines(result.stdout)}"]
+        reached = reached_file.read_text().replace("\\\n", " ").split()
     if not is_public(header) or str(header) == EXEMPT:
         return []
     text = (root / header).read_text()
-    faults = [f"{header}: includes <{name}>" for name in SLOW if f"#include <{name}>" in text]
-    result = run([compiler, "-std=c++20", *includes, "-M", "-include", root / header, "-x", "c++", "/dev/null"])
-    reached = result.stdout.replace("\\\n", " ").split()
-    return faults + [f"{header}: reaches {path}" for path in reached if any(heavy in path for heavy in HEAVY)]
+    return [f"{header}: includes <{name}>" for name in SLOW if f"#include <{name}>" in text] + [
+        f"{header}: reaches {path}" for path in reached
+        if any(heavy in path for heavy in HEAVY) and not Path(path).resolve().is_relative_to(root)]
 
 
 def faults_of(root, compiler, flags):
-    includes = [f for f in flags if f.startswith(("-I", "-isystem"))]
     headers = [h.relative_to(root) for h in sources(".hpp", root=root)]
-    found = in_parallel(lambda h: alone(compiler, flags, root, h) + light(compiler, includes, root, h), headers)
+    found = in_parallel(lambda header: faults_of_header(compiler, flags, root, header), headers)
     return [fault for faults in found for fault in faults]
 
 

@@ -24,7 +24,8 @@ def large_instructions(path):
         if line.endswith(">:"):
             function = line.split("<", 1)[1][:-2]
         elif LARGE.search(line):
-            return [f"{path}: expected baseline instructions alone, got '{line.split(':', 1)[1].strip()}' in {function}"]
+            instruction = line.split(":", 1)[1].strip()
+            return [f"{path}: expected baseline instructions alone, got '{instruction}' in {function}"]
     return []
 
 

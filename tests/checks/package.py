@@ -82,7 +82,8 @@ def by_cmake(compiler, files, work, *arguments):
     configured = run(["cmake", "-G", "Ninja", "-S", ROOT / "tests/checks/consumer", "-B", work,
                       f"-DCMAKE_CXX_COMPILER={compiler}", "-DCMAKE_BUILD_TYPE=Release",
                       f"-DPROGRAMS={';'.join(str(f) for f in files)}", *arguments])
-    if expect(faults, "configure", configured) and expect(faults, "build", run(["cmake", "--build", work])):
+    if expect(faults, "configure", configured) and expect(
+            faults, "build", run(["cmake", "--build", work, "--parallel", len(os.sched_getaffinity(0))])):
         for file in files:
             run_program(faults, file.name, work / file.stem)
     return faults
@@ -100,8 +101,9 @@ def self_test(compiler, prefix, work):
     for name, (text, faulty) in planted.items():
         file = work / f"{name}.cpp"
         file.write_text(text + "\n")
-        for way, faults in (("pkg-config", by_pkg_config(compiler, prefix, [file], work / "one")),
-                            ("find_package", by_cmake(compiler, [file], work / "two", f"-DCMAKE_PREFIX_PATH={prefix}"))):
+        ways = {"pkg-config": by_pkg_config(compiler, prefix, [file], work / "one"),
+                "find_package": by_cmake(compiler, [file], work / "two", f"-DCMAKE_PREFIX_PATH={prefix}")}
+        for way, faults in ways.items():
             if bool(faults) != faulty:
                 wrong.append(f"{name} by {way}: expected {'a fault' if faulty else 'no fault'}, got {faults}")
     return wrong

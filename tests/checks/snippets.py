@@ -54,12 +54,14 @@ if mode == "--self-test":
     must_find([
         ("a statement", {"README.md": f"text\n{fence}cpp\nint x = 1;\n++x;\n{fence}\n"}, False),
         ("a wrong statement", {"README.md": f"{fence}cpp\nint x = nothing;\n{fence}\n"}, True),
-        ("a wrong one in docs", {"docs/a/b.md": f"{fence}cpp\nint x = 1;\n{fence}\n{fence}cpp\n1 = 2;\n{fence}\n"}, True),
+        ("a wrong one in docs", {
+            "docs/a/b.md": f"{fence}cpp\nint x = 1;\n{fence}\n{fence}cpp\n1 = 2;\n{fence}\n"}, True),
         ("a wrong one ignored", {"docs/a.md": f"{fence}cpp ignore\nint x = nothing;\n{fence}\n"}, False),
         ("another language", {"docs/a.md": f"{fence}sh\nls\n{fence}\n"}, False),
         ("a program", {"docs/a.md": f"{fence}cpp\nint main() {{ return 0; }}\n{fence}\n"}, False),
         ("a program that fails", {"docs/a.md": f"{fence}cpp\nint main() {{ return 1; }}\n{fence}\n"}, True),
-        ("a body with an include", {"docs/a.md": f"{fence}cpp\n#include <map>\nstd::map<int, int> m;\n{fence}\n"}, False),
+        ("a body with an include", {
+            "docs/a.md": f"{fence}cpp\n#include <map>\nstd::map<int, int> m;\n{fence}\n"}, False),
     ], lambda root: faults_of(root, *with_what))
 count = len(list(snippets(ROOT)))
 if not count:

@@ -1,0 +1,107 @@
+// The machinery of gradcheck.
+#pragma once
+#include <limpid/autograd/detail/values.hpp>
+#include <limpid/autograd/gradcheck.hpp>
+
+#include <span>
+
+namespace limpid::detail {
+
+/// One check of one function. Perturbations and inner products happen on raw memory: no op has a say in what its own
+/// gradient is compared with.
+class Checker {
+ public:
+  Checker(const char* check, const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options);
+
+  /// Names for messages.
+  void name_inputs(std::vector<std::string> names);
+  void name_outputs(std::vector<std::string> names) { output_names_ = std::move(names); }
+  void name_op(std::string op) { report_.op = std::move(op); }
+  /// Inputs without a gradient are fine as long as one has some.
+  void expect_some_gradient_only() { some_gradient_only_ = true; }
+
+  GradcheckReport check();
+
+  /// One element of an input, and how far t moves it: p = x + t step. Derivatives are by what is measured in `unit`.
+  struct Element {
+    double* p;
+    double x, step, unit;
+  };
+  using Motion = std::span<const Element>;
+
+ private:
+  static constexpr uint64_t all = ~uint64_t{0};
+
+  struct Run {
+    Tensors ys;
+    std::vector<Values> dx;  ///< per checked input; empty where undefined or not asked for
+    std::string op;
+  };
+  /// A derivative by finite differences.
+  struct Slope {
+    double value, error;
+    double drift;  ///< of the difference over the smallest step from the value: large where rounding rules
+    bool kink;
+  };
+
+  void prepare();
+  /// One forward and backward, cotangents times weight (0 or 1). required, asked: subsets of the checked inputs;
+  /// output: the one that gets its cotangent.
+  Run run(const Tensors& xs, double weight = 1, uint64_t required = all, uint64_t asked = all,
+          std::size_t output = all);
+  void require_defined(const Tensor& y, std::size_t k) const;
+  void conclude();
+
+  // gradcheck_compare.cpp
+
+  /// The floating outputs at xs_ as it stands, one after the other.
+  Values outputs();
+  /// The derivative of sum <y, dy> over the values [begin, end) of the outputs; stops once surer than rtol or atol.
+  Slope slope(Motion motion, std::size_t begin, std::size_t end, double rtol, double atol);
+  std::vector<Element> elements_of(std::size_t c);
+  void compare(std::size_t c);
+  /// reference: the size of a derivative one would expect; least_scale: what errors are relative to, at least.
+  void judge(std::size_t c, const Values& analytic, const std::vector<Motion>& motions, double reference,
+             double least_scale);
+  /// The output whose derivative by element j of a checked input disagrees most.
+  std::string most_wrong(std::size_t c, std::size_t j, Motion motion);
+  std::string describe(const GradcheckReport::Input& input, const Slope& slope) const;
+
+  // gradcheck_structure.cpp
+
+  void check_zero();
+  void check_repeatability();
+  void check_single_outputs();
+  void check_subsets();
+  void check_layout(const char* when, Tensor (*copy)(const Tensor&), int64_t least_rank);
+  void check_layouts();
+  void check_low_precision();
+  /// Reports the first place where a gradient differs from the first run's beyond rtol.
+  bool agrees(std::size_t c, const Values& dx, const char* when, double rtol);
+  bool all_vacuous() const;
+
+  const Tensor& x(std::size_t c) const { return xs_[checked_[c]]; }
+  const std::string& name(std::size_t c) const { return report_.inputs[checked_[c]].name; }
+  std::string output_name(std::size_t k) const;
+  void problem(std::string text) { report_.problems.push_back(std::move(text)); }
+
+  TensorFunction f_;
+  const Tensors& inputs_;
+  const GradcheckOptions& options_;
+  double rtol_;
+  GradcheckReport report_;
+  bool some_gradient_only_ = false;
+  std::vector<std::string> output_names_;
+  Cotangents cotangents_{options_.seed};
+
+  Tensors xs_;                        // what f is called with: float64 copies
+  std::vector<std::size_t> checked_;  // the floating-point ones among them
+  Tensors dys_;                       // per output; undefined for integers
+  Values dy_, y_;                     // of all floating outputs, one after the other
+  std::vector<std::size_t> begins_;   // of each output in these, and the end
+  double epsilon_ = 0;                // of the coarsest output
+  Values scales_, references_;        // per checked input: its size, and the size of a gradient one would expect
+  Run first_;
+};
+
+}  // namespace limpid::detail

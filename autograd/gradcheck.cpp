@@ -1,0 +1,222 @@
+#include <limpid/autograd/detail/checker.hpp>
+#include <limpid/autograd/engine.hpp>
+#include <limpid/autograd/node.hpp>
+#include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/message.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+namespace limpid::detail {
+namespace {
+
+bool is_checked(const Tensor& x) { return x.defined() && is_floating_point(x.dtype()); }
+
+}  // namespace
+
+Checker::Checker(const char* check, const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options)
+    : f_(f),
+      inputs_(inputs),
+      options_(options),
+      rtol_(options.rtol) {
+  report_.check = check;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor& x = inputs[i];
+    if (x.defined() && overlaps_itself(x))
+      throw_error<ValueError>(check, ": expected inputs that do not overlap themselves, got input ", i, " of shape ",
+                              x.shape(), " with strides ", x.strides(), "; clone() it first");
+    report_.inputs.emplace_back();
+    report_.inputs[i].name = message("input ", i);
+    if (x.defined()) report_.inputs[i].shape = x.shape();
+    if (is_checked(x)) {
+      report_.inputs[i].checked = true;
+      checked_.push_back(i);
+    }
+    xs_.push_back(!x.defined() ? Tensor() : is_checked(x) ? copy_as(x, float64) : x.detach());
+  }
+  if (checked_.empty())
+    throw_error<ValueError>(check, ": expected at least one floating-point input, got ", inputs.size(),
+                            " inputs and none");
+}
+
+void Checker::name_inputs(std::vector<std::string> names) {
+  for (std::size_t i = 0; i < names.size(); ++i) report_.inputs[i].name = std::move(names[i]);
+}
+
+GradcheckReport Checker::check() {
+  prepare();
+  for (std::size_t c = 0; c < checked_.size(); ++c) compare(c);
+  check_zero();
+  check_repeatability();
+  check_single_outputs();
+  check_subsets();
+  if (options_.layouts) check_layouts();
+  check_low_precision();
+  conclude();
+  return std::move(report_);
+}
+
+Checker::Run Checker::run(const Tensors& xs, double weight, uint64_t required, uint64_t asked, std::size_t output) {
+  const EnableGradGuard recording;
+  Tensors leaves = xs;
+  for (Tensor& x : leaves)
+    if (x.defined()) x = x.detach();
+  Tensors wanted;
+  std::vector<std::size_t> positions;
+  for (std::size_t c = 0; c < checked_.size(); ++c) {
+    if (!(required >> c & 1)) continue;
+    leaves[checked_[c]].set_requires_grad();
+    if (!(asked >> c & 1)) continue;
+    wanted.push_back(leaves[checked_[c]]);
+    positions.push_back(c);
+  }
+  Run result{f_(leaves), std::vector<Values>(checked_.size()), {}};
+  Tensors roots, seeds;
+  for (std::size_t k = 0; k < result.ys.size(); ++k) {
+    const Tensor& y = result.ys[k];
+    require_defined(y, k);
+    if (!y.requires_grad() || (output != all && output != k)) continue;
+    roots.push_back(y);
+    const Tensor dy = empty_like(y);
+    if (weight == 0)
+      fill(dy, 0);
+    else
+      copy_into(dy, dys_[k]);
+    seeds.push_back(dy);
+  }
+  if (roots.empty()) return result;
+  result.op = grad_node(roots[0])->name();
+  const Tensors dx = grad(roots, wanted, seeds, {.allow_unused = true});
+  for (std::size_t p = 0; p < positions.size(); ++p)
+    if (dx[p].defined()) result.dx[positions[p]] = values_of(dx[p]);
+  return result;
+}
+
+void Checker::require_defined(const Tensor& y, std::size_t k) const {
+  if (!y.defined()) throw_error<ValueError>(report_.check, ": expected defined outputs, got none for output ", k);
+}
+
+void Checker::prepare() {
+  const Tensors ys = [&] {
+    const NoGradGuard guard;
+    return f_(xs_);
+  }();
+  double coarsest = epsilon(float64);
+  for (std::size_t k = 0; k < ys.size(); ++k) {
+    require_defined(ys[k], k);
+    dys_.push_back({});
+    if (!is_floating_point(ys[k].dtype())) continue;
+    dys_[k] = cotangents_.like(ys[k]);
+    coarsest = std::max(coarsest, epsilon(ys[k].dtype()));
+  }
+  epsilon_ = coarsest;
+  if (coarsest > epsilon(float64)) rtol_ = std::max(rtol_, 3 * std::sqrt(coarsest));
+  for (std::size_t k = 0; k < ys.size(); ++k) {
+    begins_.push_back(dy_.size());
+    if (!dys_[k].defined()) continue;
+    const Values dy = values_of(dys_[k]), y = values_of(ys[k]);
+    dy_.insert(dy_.end(), dy.begin(), dy.end());
+    y_.insert(y_.end(), y.begin(), y.end());
+  }
+  begins_.push_back(dy_.size());
+  first_ = run(xs_);
+  if (report_.op.empty()) report_.op = first_.op.empty() ? "a function that records nothing" : first_.op;
+  for (std::size_t c = 0; c < checked_.size(); ++c) {
+    if (first_.dx[c].empty()) first_.dx[c].resize(static_cast<std::size_t>(x(c).numel()));
+    scales_.push_back(scale_of(values_of(x(c))));
+    references_.push_back(std::max(1.0, largest(y_)) / scales_[c]);
+  }
+}
+
+void Checker::conclude() {
+  std::size_t vacuous = 0;
+  for (std::size_t i : checked_) {
+    const GradcheckReport::Input& input = report_.inputs[i];
+    report_.error = std::max(report_.error, input.error);
+    vacuous += input.vacuous;
+  }
+  report_.vacuous = vacuous == checked_.size() || (vacuous > 0 && !some_gradient_only_);
+  if (report_.vacuous && !options_.allow_vacuous)
+    for (std::size_t c = 0; c < checked_.size(); ++c)
+      if (report_.inputs[checked_[c]].vacuous)
+        problem(message("vacuous: the gradient of ", name(c), " is zero whatever dy, which proves nothing"));
+  report_.passed = report_.problems.empty();
+}
+
+namespace {
+
+/// The gradient of f as a function of inputs and cotangents.
+struct Gradient {
+  TensorFunction f;
+  std::size_t inputs;
+  std::vector<std::size_t> outputs;  ///< those that get a cotangent, in the order of the cotangents
+
+  Tensors operator()(const Tensors& all) const {
+    const bool create_graph = is_grad_enabled();
+    const EnableGradGuard recording;
+    Tensors xs, wanted;
+    for (std::size_t i = 0; i < inputs; ++i) {
+      xs.push_back(all[i]);
+      if (!is_checked(xs[i])) continue;
+      if (!xs[i].requires_grad()) xs[i] = xs[i].detach().set_requires_grad();
+      wanted.push_back(xs[i]);
+    }
+    const Tensors ys = f(xs);
+    Tensors roots, seeds;
+    for (std::size_t k = 0; k < outputs.size(); ++k) {
+      if (!ys[outputs[k]].requires_grad()) continue;
+      roots.push_back(ys[outputs[k]]);
+      seeds.push_back(all[inputs + k].to(roots.back().dtype()));
+    }
+    Tensors dx(wanted.size());
+    if (!roots.empty()) dx = grad(roots, wanted, seeds, {.create_graph = create_graph, .allow_unused = true});
+    for (std::size_t i = 0; i < dx.size(); ++i)
+      if (!dx[i].defined()) dx[i] = zeros_like(wanted[i].detach());
+    return dx;
+  }
+};
+
+}  // namespace
+
+void TensorFunction::wrong_count(std::size_t count) {
+  throw_error<ValueError>("gradcheck: expected as many inputs as the function has parameters, got ", count);
+}
+
+GradcheckReport gradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options) {
+  return Checker("gradcheck", f, inputs, options).check();
+}
+
+GradcheckReport gradgradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options) {
+  const EnableGradGuard recording;
+  Tensors xs;
+  for (const Tensor& x : inputs) {
+    xs.push_back(x.defined() ? x.detach() : x);
+    if (is_checked(x)) xs[xs.size() - 1].set_requires_grad();
+  }
+  const Tensors ys = f(xs);
+  Gradient gradient{f, inputs.size(), {}};
+  Tensors all = inputs;
+  Cotangents cotangents(options.seed + 1);
+  std::vector<std::string> input_names, output_names;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    input_names.push_back(message("input ", i));
+    if (is_checked(inputs[i])) output_names.push_back(message("the gradient of input ", i));
+  }
+  std::string op;
+  for (std::size_t k = 0; k < ys.size(); ++k) {
+    if (!ys[k].defined()) throw_error<ValueError>("gradgradcheck: expected defined outputs, got none for output ", k);
+    if (!is_floating_point(ys[k].dtype())) continue;
+    if (op.empty() && ys[k].requires_grad()) op = grad_node(ys[k])->name();
+    gradient.outputs.push_back(k);
+    all.push_back(cotangents.like(ys[k]));
+    input_names.push_back(message("dy ", k));
+  }
+  Checker checker("gradgradcheck", TensorFunction(gradient), all, options);
+  checker.name_inputs(std::move(input_names));
+  checker.name_outputs(std::move(output_names));
+  checker.name_op(std::move(op));
+  checker.expect_some_gradient_only();
+  return checker.check();
+}
+
+}  // namespace limpid::detail

@@ -1,0 +1,154 @@
+// Proving gradients: what backward gives against what finite differences give.
+#pragma once
+#include <limpid/core/tensor.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <iosfwd>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace limpid {
+
+struct GradcheckOptions {
+  /// Largest relative error that passes, where relative means
+  ///     |analytic - numeric| / max(|analytic|, |numeric|, 1e-3 * largest gradient of that input).
+  /// What the finite difference itself is unsure of is granted on top, up to ten times this.
+  double rtol = 1e-6;
+  /// Compare along two random directions per input instead of element by element.
+  bool fast = false;
+  /// Let pass a check that proves nothing: an input whose gradient is zero, as in sum(instance_norm(x)).
+  bool allow_vacuous = false;
+  /// Run channels-last and strided copies of the inputs too, and expect the same gradients.
+  bool layouts = true;
+  /// Of the random cotangents and directions.
+  uint64_t seed = 1;
+};
+
+/// What a check found. Printed in at most 20 lines.
+struct GradcheckReport {
+  struct Input {
+    std::string name;      ///< "input 0"; in gradgradcheck also "dy 0"
+    Shape shape;           ///< empty for what is not checked
+    bool checked = false;  ///< floating point, and not undefined
+    bool passed = true;
+    bool vacuous = false;  ///< analytic and numeric gradient are zero, or rounding noise
+    double error = 0;      ///< the worst relative error; the fields below tell where it is and what was seen there
+    Axes index;
+    double analytic = 0, numeric = 0;
+    double bound = 0;            ///< the largest |analytic - numeric| that passes there
+    std::string output;          ///< the output that is most in error there: "output 0", "gradient of input 0"
+    int64_t count = 0;           ///< comparisons made: elements, or directions in fast mode
+    int64_t wrong = 0;           ///< comparisons beyond their bound
+    int64_t kinks = 0;           ///< of all: where the differences from left and right disagree
+    bool kink_at_worst = false;  ///< whether `index` is such a place
+  };
+
+  bool passed = false;
+  bool vacuous = false;  ///< some input is (gradgradcheck: every input is); passes with allow_vacuous alone
+  double error = 0;      ///< the worst of the inputs'
+  std::string check;     ///< "gradcheck" or "gradgradcheck"
+  std::string op;        ///< the op that made the first recorded output
+  std::vector<Input> inputs;
+  std::vector<std::string> problems;  ///< one line for each thing wrong; empty where passed
+
+  explicit operator bool() const noexcept { return passed; }
+};
+
+std::ostream& operator<<(std::ostream& out, const GradcheckReport& report);
+std::string to_string(const GradcheckReport& report);
+
+namespace detail {
+
+/// Refers to a callable for the length of one call: from Tensors to Tensors.
+class TensorFunction {
+ public:
+  /// F takes 1 to 8 tensors, or one Tensors; gives a Tensor or Tensors.
+  template <class F>
+  requires(!std::is_same_v<std::remove_cv_t<F>, TensorFunction>) explicit TensorFunction(F& f) noexcept
+      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
+        call_(&call<F>) {}
+  Tensors operator()(const Tensors& xs) const { return call_(object_, xs); }
+
+ private:
+  template <std::size_t>
+  using Argument = const Tensor&;
+
+  template <class F, std::size_t... I>
+  static constexpr bool takes(std::index_sequence<I...>) {
+    return std::is_invocable_v<F&, Argument<I>...>;
+  }
+  template <class F, std::size_t... I>
+  static constexpr bool takes_some(std::index_sequence<I...>) {
+    return (takes<F>(std::make_index_sequence<I + 1>()) || ...);
+  }
+  static Tensors wrap(Tensor y) { return {std::move(y)}; }
+  static Tensors wrap(Tensors ys) { return ys; }
+
+  template <class F, std::size_t... I>
+  static bool call_with(F& f, const Tensors& xs, Tensors& ys, std::index_sequence<I...> count) {
+    if constexpr (takes<F>(count)) {
+      if (xs.size() != sizeof...(I)) return false;
+      ys = wrap(f(xs[I]...));
+      return true;
+    }
+    return false;
+  }
+  template <class F, std::size_t... I>
+  static Tensors call_by_count(F& f, const Tensors& xs, std::index_sequence<I...>) {
+    Tensors ys;
+    if (!(call_with(f, xs, ys, std::make_index_sequence<I + 1>()) || ...)) wrong_count(xs.size());
+    return ys;
+  }
+  template <class F>
+  static Tensors call(void* object, const Tensors& xs) {
+    F& f = *static_cast<F*>(object);
+    constexpr std::make_index_sequence<8> counts;
+    if constexpr (takes_some<F>(counts)) {
+      return call_by_count(f, xs, counts);
+    } else {
+      static_assert(std::is_invocable_v<F&, const Tensors&>,
+                    "a function to be checked takes 1 to 8 tensors, by value or const&, or one const Tensors&");
+      return wrap(f(xs));
+    }
+  }
+  [[noreturn]] static void wrong_count(std::size_t count);
+
+  void* object_;
+  Tensors (*call_)(void*, const Tensors&);
+};
+
+GradcheckReport gradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options);
+GradcheckReport gradgradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options);
+
+}  // namespace detail
+
+/// Whether backward through f gives its derivative. f takes the inputs, 1 to 8 Tensor parameters or one const Tensors&,
+/// and returns a Tensor or Tensors; it must be a function of their values alone. Inputs are never changed: f runs on
+/// float64 copies. Integer, bool and undefined inputs are passed through.
+///
+/// With random cotangents dy_k on all outputs at once, the gradient of sum_k <y_k, dy_k> is compared with central
+/// differences, extrapolated to step 0 (Ridders, 1982), element by element. Also expected:
+///   - dy = 0 gives 0; two runs give the same bits, and so does a run that is not recorded (for the values);
+///   - each output's gradient alone, the others undefined, adds up to the whole;
+///   - any subset of up to 6 inputs that alone requires gradients, or alone is asked for, gets the same bits;
+///   - channels-last and strided inputs give the same gradients;
+///   - float32 (float16, bfloat16) inputs get, in their own dtype, the float64 gradient to 1e-3 (5e-2).
+/// A kink, where differences from left and right disagree, is named as such. Throws ValueError for an input that
+/// overlaps itself (as expand() makes) and for an f whose outputs are undefined.
+template <class F>
+GradcheckReport gradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {}) {
+  return detail::gradcheck(detail::TensorFunction(f), inputs, options);
+}
+
+/// The same for the gradient itself: gradcheck of (x..., dy...) -> grad(f(x...), x..., dy...), recorded. A failure
+/// names the pair: whose gradient is wrong with respect to what.
+template <class F>
+GradcheckReport gradgradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {}) {
+  return detail::gradgradcheck(detail::TensorFunction(f), inputs, options);
+}
+
+}  // namespace limpid

@@ -1,0 +1,143 @@
+// What gradcheck expects of a backward besides the right values.
+#include <limpid/autograd/detail/checker.hpp>
+#include <limpid/core/detail/message.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+namespace limpid::detail {
+
+// An undefined gradient is zero.
+static bool same_gradient(const Values& a, const Values& b) {
+  const auto zero = [](double g) { return g == 0; };
+  if (a.empty() || b.empty()) return std::all_of(a.begin(), a.end(), zero) && std::all_of(b.begin(), b.end(), zero);
+  return same_bits(a, b);
+}
+
+void Checker::check_zero() {
+  const Run zero = run(xs_, 0);
+  for (std::size_t c = 0; c < checked_.size(); ++c) {
+    const Values& dx = zero.dx[c];
+    const auto bad = std::find_if(dx.begin(), dx.end(), [](double g) { return g != 0; });
+    if (bad == dx.end()) continue;
+    problem(message("dy = 0: expected a zero gradient of ", name(c), ", got ", *bad, " at ",
+                    place(multi_index(bad - dx.begin(), x(c).shape()))));
+  }
+}
+
+void Checker::check_repeatability() {
+  const Run again = run(xs_);
+  for (std::size_t c = 0; c < checked_.size(); ++c)
+    if (!same_gradient(again.dx[c], first_.dx[c]))
+      problem(message("repeated: expected the same bits from a second run, got another gradient of ", name(c)));
+  for (std::size_t k = 0; k < again.ys.size(); ++k) {
+    if (!same_bits(values_of(again.ys[k]), values_of(first_.ys[k])))
+      problem(message("repeated: expected the same bits from a second run, got another ", output_name(k)));
+    if (!dys_[k].defined()) continue;
+    const Values y = values_of(first_.ys[k]);
+    const auto from = y_.begin() + static_cast<std::ptrdiff_t>(begins_[k]);
+    if (!same_bits(y, Values(from, from + static_cast<std::ptrdiff_t>(y.size()))))
+      problem(message("unrecorded: expected the same bits without recording, got another ", output_name(k)));
+  }
+}
+
+/// The first place where two gradients of a checked input differ beyond rtol.
+bool Checker::agrees(std::size_t c, const Values& dx, const char* when, double rtol) {
+  if (report_.inputs[checked_[c]].vacuous) return true;
+  const Values& expected = first_.dx[c];
+  const double scale = largest(expected);
+  for (std::size_t j = 0; j < expected.size(); ++j) {
+    const double g = dx.empty() ? 0 : dx[j];
+    if (std::abs(g - expected[j]) <= rtol * scale || (std::isnan(g) && std::isnan(expected[j]))) continue;
+    problem(message(when, ": expected the same gradient of ", name(c), ", ", expected[j], " at ",
+                    place(multi_index(static_cast<int64_t>(j), x(c).shape())), ", got ", g));
+    return false;
+  }
+  return true;
+}
+
+void Checker::check_single_outputs() {
+  const std::size_t count = first_.ys.size();
+  if (count < 2) return;
+  std::vector<Values> sum(checked_.size());
+  for (std::size_t k = 0; k < count; ++k) {
+    const Run one = run(xs_, 1, all, all, k);
+    for (std::size_t c = 0; c < checked_.size(); ++c) {
+      sum[c].resize(first_.dx[c].size());
+      for (std::size_t j = 0; j < one.dx[c].size(); ++j) sum[c][j] += one.dx[c][j];
+    }
+  }
+  for (std::size_t c = 0; c < checked_.size(); ++c) agrees(c, sum[c], "one output at a time, added up", rtol_);
+}
+
+void Checker::check_subsets() {
+  const std::size_t count = checked_.size();
+  if (count < 2 || count > 6) return;
+  const auto names = [&](uint64_t mask) {
+    std::string text;
+    for (std::size_t c = 0; c < count; ++c)
+      if (mask >> c & 1) text += (text.empty() ? "" : ", ") + name(c);
+    return text;
+  };
+  for (uint64_t mask = 1; mask + 1 < uint64_t{1} << count; ++mask) {
+    const Run required = run(xs_, 1, mask), asked = run(xs_, 1, all, mask);
+    for (std::size_t c = 0; c < count; ++c) {
+      if (!(mask >> c & 1)) continue;
+      if (!same_gradient(required.dx[c], first_.dx[c]))
+        return problem(message("only ", names(mask), " requiring a gradient: expected the same bits as with all, got ",
+                               "another gradient of ", name(c)));
+      if (!same_gradient(asked.dx[c], first_.dx[c]))
+        return problem(message("only ", names(mask), " asked for: expected the same bits as with all, got another ",
+                               "gradient of ", name(c)));
+    }
+  }
+}
+
+// Values may then be rounding noise like the gradients.
+bool Checker::all_vacuous() const {
+  return std::all_of(checked_.begin(), checked_.end(), [&](std::size_t i) { return report_.inputs[i].vacuous; });
+}
+
+void Checker::check_layout(const char* when, Tensor (*copy)(const Tensor&), int64_t least_rank) {
+  Tensors xs = xs_;
+  bool any = false;
+  for (std::size_t i : checked_)
+    if (xs[i].dim() >= least_rank) {
+      xs[i] = copy(xs[i]);
+      any = true;
+    }
+  if (!any) return;
+  const Run other = run(xs);
+  for (std::size_t c = 0; c < checked_.size(); ++c) agrees(c, other.dx[c], when, rtol_);
+  if (all_vacuous()) return;
+  for (std::size_t k = 0; k < other.ys.size(); ++k) {
+    const Values y = values_of(other.ys[k]), expected = values_of(first_.ys[k]);
+    const double scale = largest(expected);
+    for (std::size_t j = 0; j < y.size(); ++j)
+      if (std::abs(y[j] - expected[j]) > rtol_ * scale)
+        return problem(message(when, ": expected the same values of ", output_name(k), ", ", expected[j], " at ",
+                               place(multi_index(static_cast<int64_t>(j), other.ys[k].shape())), ", got ", y[j]));
+  }
+}
+
+void Checker::check_layouts() {
+  check_layout("channels-last inputs", channels_last_copy, 3);
+  check_layout("strided inputs", strided_copy, 1);
+}
+
+void Checker::check_low_precision() {
+  DType lowest = float64;
+  Tensors xs;
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    xs.push_back(xs_[i]);
+    if (!report_.inputs[i].checked || inputs_[i].dtype() == float64) continue;
+    xs[i] = copy_as(inputs_[i], inputs_[i].dtype());
+    if (epsilon(inputs_[i].dtype()) > epsilon(lowest)) lowest = inputs_[i].dtype();
+  }
+  if (lowest == float64) return;
+  const Run low = run(xs);
+  const std::string when = message("in ", lowest, ", against float64");
+  for (std::size_t c = 0; c < checked_.size(); ++c) agrees(c, low.dx[c], when.c_str(), lowest == float32 ? 1e-3 : 5e-2);
+}
+
+}  // namespace limpid::detail

@@ -1,0 +1,201 @@
+#include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/parallel.hpp>
+#include <limpid/core/detail/philox.hpp>
+#include <limpid/core/random.hpp>
+
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+namespace limpid {
+
+using detail::throw_error;
+
+uint64_t Generator::advance(uint64_t count) noexcept {
+  const uint64_t first = position_;
+  position_ += count;
+  return first;
+}
+
+Generator& default_generator() noexcept {
+  thread_local Generator generator;
+  return generator;
+}
+
+void manual_seed(uint64_t seed) noexcept { default_generator().manual_seed(seed); }
+
+namespace {
+
+// A random word for every position: four of 32 bits or two of 64 come from one block of Philox. The third word of the
+// counter keeps the two widths apart, so that no bit serves twice.
+template <class Word>
+struct Block {
+  static constexpr uint64_t size = 16 / sizeof(Word);
+  Word words[size];
+
+  Block(uint64_t seed, uint64_t index) noexcept {
+    constexpr uint32_t width = sizeof(Word) == 8;
+    const auto w = detail::philox({static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), width, 0},
+                                  {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
+    for (std::size_t i = 0; i < size; ++i)
+      words[i] = width ? static_cast<Word>(uint64_t{w[2 * i + 1]} << 32 | w[2 * i]) : static_cast<Word>(w[i]);
+  }
+};
+
+// y[i] = the value at position first + i, where f(block, values) makes the values of a whole block.
+template <class Word, class T, class F>
+void fill_blocks(const Tensor& y, Generator& generator, F f) {
+  constexpr uint64_t size = Block<Word>::size;
+  const uint64_t n = static_cast<uint64_t>(y.numel()), first = generator.advance(n), seed = generator.seed();
+  const uint64_t first_block = first / size, blocks = (first % size + n + size - 1) / size;
+  T* data = y.data<T>();
+  parallel_for(static_cast<int64_t>(blocks), 4096, [&](int64_t begin, int64_t end) {
+    for (uint64_t b = first_block + static_cast<uint64_t>(begin); b < first_block + static_cast<uint64_t>(end); ++b) {
+      T values[size];
+      f(Block<Word>(seed, b), values);
+      for (uint64_t k = 0; k < size; ++k) {
+        const uint64_t i = b * size + k - first;  // wraps, and so fails the test, before the first
+        if (i < n) data[i] = values[k];
+      }
+    }
+  });
+}
+
+// The upper `digits` bits of a word as a fraction in [0, 1), exact in a type of that precision.
+template <class T, class Word>
+T fraction(Word word, int digits) noexcept {
+  return static_cast<T>(word >> (8 * static_cast<int>(sizeof(Word)) - digits)) * std::ldexp(T{1}, -digits);
+}
+
+template <class T, class Word>
+void fill_uniform(const Tensor& y, Generator& generator, int digits) {
+  fill_blocks<Word, T>(y, generator, [=](const Block<Word>& block, T* values) {
+    for (Word word : block.words) *values++ = fraction<T>(word, digits);
+  });
+}
+
+// Box and Muller (1958): positions 2j and 2j + 1 share a radius and an angle.
+template <class T, class Word>
+void fill_normal(const Tensor& y, Generator& generator) {
+  constexpr int bits = 8 * sizeof(Word);
+  fill_blocks<Word, T>(y, generator, [=](const Block<Word>& block, T* values) {
+    for (uint64_t k = 0; k < block.size; k += 2) {
+      // In (0, 1], small values in full precision, so that the tails go as far as the word's bits reach.
+      const T u = (static_cast<T>(block.words[k]) + 1) * std::ldexp(T{1}, -bits);
+      const T radius = std::sqrt(-2 * std::log(u));
+      const T angle = 2 * std::numbers::pi_v<T> * fraction<T>(block.words[k + 1], std::numeric_limits<T>::digits);
+      values[k] = radius * std::cos(angle);
+      values[k + 1] = radius * std::sin(angle);
+    }
+  });
+}
+
+void require_floating(const char* op, DType dtype) {
+  if (!is_floating_point(dtype)) throw_error<DTypeError>(op, ": expected a floating-point dtype, got ", dtype);
+}
+
+// In x's memory format; a value belongs to an index, whatever the format.
+Tensor laid_out_like(const Tensor& x, const Tensor& y) {
+  if (x.memory_format() == MemoryFormat::contiguous) return y;
+  Tensor z = empty_like(x);
+  detail::copy_into(z, y);
+  return z;
+}
+
+}  // namespace
+
+Tensor rand(const Shape& shape, DType dtype, Generator& generator) {
+  require_floating("rand", dtype);
+  Tensor y = empty(shape, dtype == float64 ? float64 : float32);
+  if (dtype == float64)
+    fill_uniform<double, uint64_t>(y, generator, 53);
+  else  // no more bits than dtype has: rounding could reach 1
+    fill_uniform<float, uint32_t>(y, generator, dtype == float32 ? 24 : dtype == float16 ? 11 : 8);
+  return detail::as_dtype(y, dtype);
+}
+
+Tensor randn(const Shape& shape, DType dtype, Generator& generator) {
+  require_floating("randn", dtype);
+  Tensor y = empty(shape, dtype == float64 ? float64 : float32);
+  if (dtype == float64)
+    fill_normal<double, uint64_t>(y, generator);
+  else
+    fill_normal<float, uint32_t>(y, generator);
+  return detail::as_dtype(y, dtype);
+}
+
+Tensor rand(const Shape& shape, DType dtype) { return rand(shape, dtype, default_generator()); }
+Tensor randn(const Shape& shape, DType dtype) { return randn(shape, dtype, default_generator()); }
+Tensor rand_like(const Tensor& x) { return laid_out_like(x, rand(x.shape(), x.dtype())); }
+Tensor randn_like(const Tensor& x) { return laid_out_like(x, randn(x.shape(), x.dtype())); }
+
+namespace {
+
+// A 64-bit word scaled to [0, count): off from uniform by less than count / 2^64 (Lemire, 2019).
+uint64_t below(uint64_t count, uint64_t word) noexcept {
+  return static_cast<uint64_t>(static_cast<unsigned __int128>(word) * count >> 64);
+}
+
+// The integers from low to high that dtype holds without rounding.
+bool holds(DType dtype, int64_t low, int64_t high) noexcept {
+  const auto within = [=](int64_t least, int64_t most) { return least <= low && high <= most; };
+  switch (dtype) {
+    case bool_: return within(0, 1);
+    case uint8: return within(0, 255);
+    case int32: return within(std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max());
+    case float16: return within(-2048, 2048);
+    case bfloat16: return within(-256, 256);
+    case float32: return within(-(int64_t{1} << 24), int64_t{1} << 24);
+    case float64: return within(-(int64_t{1} << 53), int64_t{1} << 53);
+    case int64: break;
+  }
+  return true;
+}
+
+}  // namespace
+
+Tensor randint(int64_t low, int64_t high, const Shape& shape, DType dtype) {
+  if (low >= high) throw_error<ValueError>("randint: expected low < high, got low = ", low, ", high = ", high);
+  if (!holds(dtype, low, high - 1))
+    throw_error<ValueError>("randint: expected bounds that ", dtype, " can hold, got low = ", low, ", high = ", high);
+  Tensor y = empty(shape, int64);
+  const uint64_t count = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
+  fill_blocks<uint64_t, int64_t>(y, default_generator(), [=](const Block<uint64_t>& block, int64_t* values) {
+    for (uint64_t word : block.words) *values++ = static_cast<int64_t>(static_cast<uint64_t>(low) + below(count, word));
+  });
+  return detail::as_dtype(y, dtype);
+}
+
+Tensor randperm(int64_t n, Generator& generator) {
+  if (n < 0) throw_error<ValueError>("randperm: expected a count of at least 0, got ", n);
+  Tensor words = empty({n}, int64);
+  fill_blocks<uint64_t, int64_t>(words, generator, [](const Block<uint64_t>& block, int64_t* values) {
+    for (uint64_t word : block.words) *values++ = static_cast<int64_t>(word);
+  });
+  // Fisher and Yates, inside out: i goes to a place among the first i + 1, whose tenant moves to the end. The words are
+  // read before they are written over.
+  int64_t* order = words.data<int64_t>();
+  for (int64_t i = 0; i < n; ++i) {
+    const auto place = static_cast<int64_t>(below(static_cast<uint64_t>(i) + 1, static_cast<uint64_t>(order[i])));
+    order[i] = order[place];
+    order[place] = i;
+  }
+  return words;
+}
+
+Tensor randperm(int64_t n) { return randperm(n, default_generator()); }
+
+Tensor bernoulli(double p, const Shape& shape, Generator& generator) {
+  if (!(p >= 0 && p <= 1)) throw_error<ValueError>("bernoulli: expected a probability from 0 to 1, got ", p);
+  Tensor y = empty(shape, bool_);
+  const auto threshold = static_cast<uint64_t>(std::ldexp(p, 32));
+  fill_blocks<uint32_t, bool>(y, generator, [=](const Block<uint32_t>& block, bool* values) {
+    for (uint32_t word : block.words) *values++ = word < threshold;
+  });
+  return y;
+}
+
+Tensor bernoulli(double p, const Shape& shape) { return bernoulli(p, shape, default_generator()); }
+
+}  // namespace limpid

@@ -1,0 +1,15 @@
+// limpid's losses, under the name where users of PyTorch look for them.
+#pragma once
+#include <limpid/ops/losses.hpp>
+
+namespace limpid::nn {
+
+using limpid::bce_with_logits;
+using limpid::cross_entropy;
+using limpid::huber_loss;
+using limpid::l1_loss;
+using limpid::mse_loss;
+using limpid::nll_loss;
+using limpid::Reduction;
+
+}  // namespace limpid::nn

@@ -1,0 +1,220 @@
+#include <limpid/ops/detail/elementwise.hpp>
+
+#include <limpid/core/detail/isa.hpp>
+#include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/strided.hpp>
+
+#include <array>
+#include <limits>
+
+namespace limpid {
+namespace kernels {
+
+const ArithmeticKernels& arithmetic() noexcept {
+#if defined(__x86_64__)
+  switch (isa()) {
+    case Isa::avx512: return avx512::arithmetic_kernels;
+    case Isa::avx2: return avx2::arithmetic_kernels;
+    case Isa::baseline: break;
+  }
+#endif
+  return baseline::arithmetic_kernels;
+}
+
+}  // namespace kernels
+
+namespace detail {
+
+namespace {
+
+template <class T>
+T integer(const char* op, Scalar x, DType dtype) {
+  const int64_t value = x.to_int64();
+  if (value < int64_t{std::numeric_limits<T>::min()} || value > int64_t{std::numeric_limits<T>::max()})
+    throw_error<ValueError>(op, ": expected a number that ", dtype, " holds, got ", value);
+  return static_cast<T>(value);
+}
+
+}  // namespace
+
+Operand::Operand(const char* op, Scalar x, DType dtype) {
+  switch (dtype) {
+    case DType::bool_: bool_ = x.to_double() != 0; break;
+    case DType::uint8: uint8_ = integer<uint8_t>(op, x, dtype); break;
+    case DType::int32: int32_ = integer<int32_t>(op, x, dtype); break;
+    case DType::int64: int64_ = x.to_int64(); break;
+    case DType::float64: double_ = x.to_double(); break;
+    default: float_ = static_cast<float>(x.to_double());
+  }
+}
+
+const void* Operand::data() const noexcept {
+  return tensor_ ? tensor_->storage->data() + tensor_->offset * static_cast<int64_t>(itemsize(tensor_->dtype))
+                 : static_cast<const void*>(&bool_);
+}
+
+namespace {
+
+kernels::StripKernel kernel_of(const char* op, const kernels::KernelRow& f, DType dtype) {
+  const kernels::StripKernel kernel = f[dtype];
+  if (!kernel) [[unlikely]]
+    throw_error<DTypeError>(op, ": expected ", dtype == bool_ ? "numbers" : "floating-point numbers", ", got ", dtype,
+                            "; convert with to()");
+  return kernel;
+}
+
+// The operands lie in memory alike and without gaps (numbers aside), so that one run covers them all.
+template <std::size_t K>
+const TensorImpl* common_layout(const std::array<const Operand*, K>& x) noexcept {
+  const TensorImpl* first = nullptr;
+  for (const Operand* operand : x) {
+    const TensorImpl* t = operand->tensor();
+    if (!t) continue;
+    if (!first) {
+      if (!t->contiguous && !t->channels_last) return nullptr;
+      first = t;
+    } else if (!((first->contiguous && t->contiguous) || (first->channels_last && t->channels_last)) ||
+               t->shape != first->shape) {
+      return nullptr;
+    }
+  }
+  return first;
+}
+
+template <std::size_t K>
+void run_flat(kernels::StripKernel kernel, std::byte* y, DType result, int64_t count,
+              const std::array<const Operand*, K>& x) {
+  parallel_for(count, elementwise_grain, [&](int64_t begin, int64_t end) {
+    kernels::Strip s;
+    s.count = end - begin;
+    s.y = y + begin * static_cast<int64_t>(itemsize(result));
+    s.y_step = 1;
+    for (std::size_t k = 0; k < K; ++k) {
+      const TensorImpl* t = x[k]->tensor();
+      s.x[k] = static_cast<const std::byte*>(x[k]->data()) + (t ? begin * static_cast<int64_t>(itemsize(t->dtype)) : 0);
+      s.x_step[k] = t ? 1 : 0;
+    }
+    kernel(s);
+  });
+}
+
+template <std::size_t K>
+void run_strided(kernels::StripKernel kernel, const TensorImpl& y, const std::array<const Operand*, K>& x) {
+  std::array<Strides, K + 1> strides{y.strides};
+  std::array<int64_t, K> size{};
+  for (std::size_t k = 0; k < K; ++k) {
+    const TensorImpl* t = x[k]->tensor();
+    strides[k + 1] = t ? broadcast_strides(t->shape, t->strides, y.shape) : Strides(y.shape.size(), 0);
+    size[k] = t ? static_cast<int64_t>(itemsize(t->dtype)) : 0;
+  }
+  const auto y_size = static_cast<int64_t>(itemsize(y.dtype));
+  std::byte* to = y.storage->data() + y.offset * y_size;
+  StridedLoop<K + 1>(y.shape, strides).run([&](int64_t count, const auto& offset, const auto& step) {
+    kernels::Strip s;
+    s.count = count;
+    s.y = to + offset[0] * y_size;
+    s.y_step = step[0];
+    for (std::size_t k = 0; k < K; ++k) {
+      s.x[k] = static_cast<const std::byte*>(x[k]->data()) + offset[k + 1] * size[k];
+      s.x_step[k] = step[k + 1];
+    }
+    kernel(s);
+  });
+}
+
+// Every element has a place of its own, and no place between them is left out.
+bool is_dense(const TensorImpl& x) {
+  if (x.contiguous || x.channels_last) return true;
+  SmallVector<std::size_t, 6> axes;
+  for (std::size_t i = 0; i < x.shape.size(); ++i)
+    if (x.shape[i] != 1) axes.push_back(i);
+  std::sort(axes.begin(), axes.end(), [&](std::size_t a, std::size_t b) { return x.strides[a] < x.strides[b]; });
+  int64_t expected = 1;
+  for (std::size_t axis : axes) {
+    if (x.strides[axis] != expected) return false;
+    expected *= x.shape[axis];
+  }
+  return true;
+}
+
+template <std::size_t K>
+Strides result_strides(const Shape& shape, const std::array<const Operand*, K>& x) {
+  const TensorImpl* first = nullptr;
+  bool shared = true;
+  for (const Operand* operand : x) {
+    const TensorImpl* t = operand->tensor();
+    if (!t || t->shape != shape) continue;
+    if (t->channels_last && !t->contiguous) return channels_last_strides(shape);
+    if (!first)
+      first = t;
+    else
+      shared = shared && t->strides == first->strides;
+  }
+  return first && shared && is_dense(*first) ? first->strides : contiguous_strides(shape);
+}
+
+Tensor make(DType dtype, Shape shape, Strides strides) {
+  Ref<Storage> storage = Storage::create(static_cast<std::size_t>(shape.numel()) * itemsize(dtype));
+  return Tensor(Ref<TensorImpl>(new TensorImpl(std::move(storage), dtype, std::move(shape), std::move(strides), 0)));
+}
+
+template <class... X>
+Tensor map_all(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const X&... operands) {
+  const kernels::StripKernel kernel = kernel_of(op, f, dtype);
+  const std::array<const Operand*, sizeof...(X)> x{&operands...};
+  if (const TensorImpl* like = common_layout(x)) {
+    Tensor y = make(result, like->shape, like->strides);
+    run_flat(kernel, static_cast<std::byte*>(y.raw_data()), result, like->numel, x);
+    return y;
+  }
+  Shape shape;
+  for (const Operand* operand : x)
+    if (operand->tensor()) shape = broadcast_shapes(shape, operand->tensor()->shape, op);
+  Strides strides = result_strides(shape, x);
+  Tensor y = make(result, std::move(shape), std::move(strides));
+  if (y.numel() != 0) run_strided(kernel, y.impl(), x);
+  return y;
+}
+
+template <class... X>
+void map_all_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const X&... operands) {
+  const kernels::StripKernel kernel = kernel_of(op, f, dtype);
+  const std::array<const Operand*, sizeof...(X)> x{&operands...};
+  const Operand destination(y);
+  if (common_layout(std::array<const Operand*, sizeof...(X) + 1>{&destination, &operands...}))
+    run_flat(kernel, static_cast<std::byte*>(y.raw_data()), y.dtype(), y.numel(), x);
+  else if (y.numel() != 0)
+    run_strided(kernel, y.impl(), x);
+}
+
+}  // namespace
+
+Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a) {
+  return map_all(op, f, dtype, result, a);
+}
+Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b) {
+  return map_all(op, f, dtype, result, a, b);
+}
+Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b,
+           const Operand& c) {
+  return map_all(op, f, dtype, result, a, b, c);
+}
+
+void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const Operand& a) {
+  map_all_into(y, op, f, dtype, a);
+}
+void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const Operand& a,
+              const Operand& b) {
+  map_all_into(y, op, f, dtype, a, b);
+}
+void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const Operand& a,
+              const Operand& b, const Operand& c) {
+  map_all_into(y, op, f, dtype, a, b, c);
+}
+
+void undefined_operand(const char* op) {
+  throw_error<ValueError>(op, ": expected defined tensors, got an undefined one");
+}
+
+}  // namespace detail
+}  // namespace limpid

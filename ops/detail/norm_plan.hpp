@@ -1,0 +1,42 @@
+// The normalisation family as differentiable functions of a plan; ops/norm.cpp checks arguments and calls these.
+#pragma once
+#include <limpid/core/tensor.hpp>
+#include <limpid/ops/detail/norm_driver.hpp>
+
+namespace limpid::detail {
+
+/// How the axes of a tensor are normalised: x is seen as (N, G, D, S), and each slice has its own statistics.
+struct NormPlan {
+  NormDims dims;
+  double eps = 0;
+
+  Shape grouped_shape() const { return {dims.n, dims.g, dims.d, dims.s}; }
+  /// Of one value per slice, to broadcast against grouped_shape().
+  Shape stat_shape() const { return {dims.batch ? 1 : dims.n, dims.g, 1, 1}; }
+  /// Of one value per channel, likewise.
+  Shape channel_shape() const { return {1, dims.g, dims.d, 1}; }
+  /// The axes of grouped_shape() that a slice spans.
+  Axes slice_axes() const { return dims.batch ? Axes{0, 2, 3} : Axes{2, 3}; }
+  int64_t slice_size() const { return dims.d * dims.s * (dims.batch ? dims.n : 1); }
+};
+
+/// Statistics as they are saved: mean (2, slices), its leading and its low part, and rstd (slices,), both float64.
+struct NormStatistics {
+  Tensor mean, rstd;
+};
+
+/// op names the node. gamma, beta: (C,) in x's dtype, or undefined. x: float32 or float64, of grouped_shape().numel()
+/// elements, any layout.
+Tensor normalize(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& gamma, const Tensor& beta);
+
+/// Mean and biased variance per slice, float64, (slices,) each; not differentiable.
+struct SliceMoments {
+  Tensor mean, var;
+};
+SliceMoments slice_moments(const NormPlan& plan, const Tensor& x);
+
+/// (x - mean) / sqrt(var + eps) * gamma + beta with mean and var (C,) given; differentiable in all five.
+Tensor normalize_with(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& mean, const Tensor& var,
+                      const Tensor& gamma, const Tensor& beta);
+
+}  // namespace limpid::detail

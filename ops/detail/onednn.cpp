@@ -1,0 +1,254 @@
+#include <limpid/ops/detail/onednn.hpp>
+
+#include <limpid/core/allocator.hpp>
+#include <limpid/core/detail/log.hpp>
+#include <limpid/ops/detail/blas.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <initializer_list>
+#include <oneapi/dnnl/dnnl.hpp>
+#include <type_traits>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace limpid::detail::onednn {
+namespace {
+
+using dnnl::memory;
+
+// Version 2 builds a primitive from an operation descriptor, version 3 at once. Both give an empty result where no
+// implementation fits.
+template <class Primitive, class... Args>
+typename Primitive::primitive_desc describe(const dnnl::engine& engine, const dnnl::primitive_attr& attr,
+                                            const Args&... args) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {engine, args..., attr, true};
+#else
+  return {typename Primitive::desc(args...), attr, engine, true};
+#endif
+}
+template <class Primitive, class Forward, class... Args>
+typename Primitive::primitive_desc describe_backward(const dnnl::engine& engine, const dnnl::primitive_attr& attr,
+                                                     const Forward& forward, const Args&... args) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {engine, args..., forward, attr, true};
+#else
+  return {typename Primitive::desc(args...), attr, engine, forward, true};
+#endif
+}
+
+// Memory from our allocator, for the length of a call.
+class Buffer {
+ public:
+  explicit Buffer(std::size_t bytes) : bytes_(bytes), data_(bytes ? allocate(bytes) : nullptr) {}
+  Buffer(Buffer&& other) noexcept : bytes_(other.bytes_), data_(std::exchange(other.data_, nullptr)) {}
+  ~Buffer() {
+    if (data_) deallocate(data_, bytes_);
+  }
+  void* data() const noexcept { return data_; }
+
+ private:
+  std::size_t bytes_;
+  void* data_;
+};
+
+enum class Kind : int64_t { forward, input_grad, weight_grad };
+
+// All that a primitive was made for.
+struct Key {
+  Kind kind;
+  ConvDims dims;
+  int64_t channels_last, bias, threads;
+  friend bool operator==(const Key& a, const Key& b) noexcept { return std::memcmp(&a, &b, sizeof(Key)) == 0; }
+};
+static_assert(sizeof(Key) % sizeof(int64_t) == 0 && std::has_unique_object_representations_v<Key>);
+
+// A primitive with its operands: ours, and where oneDNN wants another layout, its own and the way between the two.
+class Plan {
+ public:
+  Plan() = default;  // for what oneDNN does not have
+  Plan(const dnnl::engine& engine, const dnnl::primitive& primitive, const memory::desc& scratchpad)
+      : engine_(engine),
+        primitive_(primitive),
+        scratchpad_(scratchpad, engine, nullptr) {
+    args_.emplace(DNNL_ARG_SCRATCHPAD, scratchpad_);
+  }
+  explicit operator bool() const noexcept { return static_cast<bool>(primitive_); }
+
+  void add_input(int arg, const memory::desc& ours, const memory::desc& theirs) { add(arg, ours, theirs, false); }
+  void add_output(int arg, const memory::desc& ours, const memory::desc& theirs) { add(arg, ours, theirs, true); }
+
+  /// One pointer per operand, in the order they were added.
+  void run(dnnl::stream& stream, std::initializer_list<const float*> pointers) {
+    const Buffer scratch(scratchpad_.get_desc().get_size());
+    scratchpad_.set_data_handle(scratch.data());
+    std::vector<Buffer> buffers;
+    buffers.reserve(operands_.size());
+    auto pointer = pointers.begin();
+    for (Operand& x : operands_) {
+      x.ours.set_data_handle(const_cast<float*>(*pointer++));
+      if (!x.reorder) continue;
+      buffers.emplace_back(x.theirs.get_desc().get_size());
+      x.theirs.set_data_handle(buffers.back().data());
+      if (!x.is_output) x.reorder.execute(stream, x.ours, x.theirs);
+    }
+    primitive_.execute(stream, args_);
+    for (Operand& x : operands_)
+      if (x.reorder && x.is_output) x.reorder.execute(stream, x.theirs, x.ours);
+    stream.wait();
+  }
+
+ private:
+  struct Operand {
+    bool is_output;
+    memory ours, theirs;
+    dnnl::reorder reorder;
+  };
+
+  void add(int arg, const memory::desc& ours, const memory::desc& theirs, bool is_output) {
+    Operand x{is_output, memory(ours, engine_, nullptr), {}, {}};
+    if (ours != theirs) {
+      x.theirs = memory(theirs, engine_, nullptr);
+      x.reorder = is_output ? dnnl::reorder(x.theirs, x.ours) : dnnl::reorder(x.ours, x.theirs);
+    }
+    args_.emplace(arg, x.reorder ? x.theirs : x.ours);
+    operands_.push_back(std::move(x));
+  }
+
+  dnnl::engine engine_;
+  dnnl::primitive primitive_;
+  memory scratchpad_;
+  std::unordered_map<int, memory> args_;
+  std::vector<Operand> operands_;
+};
+
+Plan make_plan(const dnnl::engine& engine, const Key& key) {
+  const ConvDims& d = key.dims;
+  constexpr auto f32 = memory::data_type::f32;
+  using tag = memory::format_tag;
+  const bool grouped = d.groups != 1;
+  const memory::dims x_dims{d.n, d.c, d.h, d.w}, y_dims{d.n, d.o, d.oh, d.ow}, bias_dims{d.o};
+  const memory::dims w_dims =
+      grouped ? memory::dims{d.groups, d.o / d.groups, d.c / d.groups, d.kh, d.kw} : memory::dims{d.o, d.c, d.kh, d.kw};
+  const memory::dims stride{d.stride_h, d.stride_w}, padding{d.padding_h, d.padding_w};
+  const memory::dims dilation{d.dilation_h - 1, d.dilation_w - 1};  // oneDNN counts the gaps
+  const tag outer = key.channels_last ? tag::nhwc : tag::nchw;
+
+  const memory::desc x_ours(x_dims, f32, outer), y_ours(y_dims, f32, outer);
+  const memory::desc w_ours(w_dims, f32, grouped ? tag::goihw : tag::oihw), bias_ours(bias_dims, f32, tag::x);
+  // Weights may be laid out as the kernel likes, and so may contiguous x and y: what reordering them costs is won back.
+  const tag inner = key.channels_last ? tag::nhwc : tag::any;
+  const memory::desc x_any(x_dims, f32, inner), y_any(y_dims, f32, inner), w_any(w_dims, f32, tag::any);
+
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  constexpr auto training = dnnl::prop_kind::forward_training;
+  constexpr auto direct = dnnl::algorithm::convolution_direct;
+  using Forward = dnnl::convolution_forward;
+  const auto forward = key.bias ? describe<Forward>(engine, attr, training, direct, x_any, w_any, bias_ours, y_any,
+                                                    stride, dilation, padding, padding)
+                                : describe<Forward>(engine, attr, training, direct, x_any, w_any, y_any, stride,
+                                                    dilation, padding, padding);
+  if (!forward) return {};
+  switch (key.kind) {
+    case Kind::forward: {
+      Plan plan(engine, Forward(forward), forward.scratchpad_desc());
+      plan.add_input(DNNL_ARG_SRC, x_ours, forward.src_desc());
+      plan.add_input(DNNL_ARG_WEIGHTS, w_ours, forward.weights_desc());
+      if (key.bias) plan.add_input(DNNL_ARG_BIAS, bias_ours, bias_ours);
+      plan.add_output(DNNL_ARG_DST, y_ours, forward.dst_desc());
+      return plan;
+    }
+    case Kind::input_grad: {
+      using Backward = dnnl::convolution_backward_data;
+      const auto backward = describe_backward<Backward>(engine, attr, forward, direct, x_any, w_any, y_any, stride,
+                                                        dilation, padding, padding);
+      if (!backward) return {};
+      Plan plan(engine, Backward(backward), backward.scratchpad_desc());
+      plan.add_input(DNNL_ARG_DIFF_DST, y_ours, backward.diff_dst_desc());
+      plan.add_input(DNNL_ARG_WEIGHTS, w_ours, backward.weights_desc());
+      plan.add_output(DNNL_ARG_DIFF_SRC, x_ours, backward.diff_src_desc());
+      return plan;
+    }
+    case Kind::weight_grad: break;
+  }
+  using Backward = dnnl::convolution_backward_weights;
+  const auto backward = describe_backward<Backward>(engine, attr, forward, direct, x_any, w_any, y_any, stride,
+                                                    dilation, padding, padding);
+  if (!backward) return {};
+  Plan plan(engine, Backward(backward), backward.scratchpad_desc());
+  plan.add_input(DNNL_ARG_SRC, x_ours, backward.src_desc());
+  plan.add_input(DNNL_ARG_DIFF_DST, y_ours, backward.diff_dst_desc());
+  plan.add_output(DNNL_ARG_DIFF_WEIGHTS, w_ours, backward.diff_weights_desc());
+  return plan;
+}
+
+// A thread's plans, the most recent ones; each thread has its own, for a plan holds the pointers of a call.
+class Cache {
+ public:
+  bool run(const Key& key, std::initializer_list<const float*> pointers) {
+    Plan& plan = find(key);
+    if (!plan) return false;
+    plan.run(stream_, pointers);
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t capacity = 256;
+  struct Entry {
+    Key key;
+    uint64_t last_use;
+    Plan plan;
+  };
+
+  Plan& find(const Key& key) {
+    ++clock_;
+    for (Entry& entry : entries_)
+      if (entry.key == key) {
+        entry.last_use = clock_;
+        return entry.plan;
+      }
+    Entry fresh{key, clock_, {}};
+    try {
+      fresh.plan = make_plan(engine_, key);
+    } catch (const dnnl::error& e) {
+      log_debug("oneDNN refuses a convolution: {}", e.what());
+    }
+    if (entries_.size() < capacity) return entries_.emplace_back(std::move(fresh)).plan;
+    const auto oldest = std::min_element(entries_.begin(), entries_.end(),
+                                         [](const Entry& a, const Entry& b) { return a.last_use < b.last_use; });
+    *oldest = std::move(fresh);
+    return oldest->plan;
+  }
+
+  dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
+  dnnl::stream stream_{engine_};
+  std::vector<Entry> entries_;
+  uint64_t clock_ = 0;
+};
+
+bool run(Kind kind, const ConvDims& dims, MemoryFormat format, bool bias,
+         std::initializer_list<const float*> pointers) {
+  thread_local Cache cache;
+  return cache.run({kind, dims, format == MemoryFormat::channels_last, bias, use_our_threads()}, pointers);
+}
+
+}  // namespace
+
+bool conv_forward(const ConvDims& dims, MemoryFormat format, const float* x, const float* weight, const float* bias,
+                  float* y) {
+  return bias ? run(Kind::forward, dims, format, true, {x, weight, bias, y})
+              : run(Kind::forward, dims, format, false, {x, weight, y});
+}
+
+bool conv_input_grad(const ConvDims& dims, MemoryFormat format, const float* dy, const float* weight, float* dx) {
+  return run(Kind::input_grad, dims, format, false, {dy, weight, dx});
+}
+
+bool conv_weight_grad(const ConvDims& dims, MemoryFormat format, const float* x, const float* dy, float* dweight) {
+  return run(Kind::weight_grad, dims, format, false, {x, dy, dweight});
+}
+
+}  // namespace limpid::detail::onednn

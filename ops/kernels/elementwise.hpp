@@ -1,0 +1,48 @@
+// The kernels behind the elementwise ops: one function per op and dtype, compiled per instruction set.
+#pragma once
+#include <limpid/core/dtype.hpp>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace limpid::kernels {
+
+/// A run of elements: y[i * y_step] = f(x[0][i * x_step[0]], ...) for i < count. Steps are in elements; step 0 repeats
+/// one element. y may be one of the operands, but must not overlap them otherwise.
+struct Strip {
+  int64_t count;
+  void* y;
+  int64_t y_step;
+  const void* x[3];
+  int64_t x_step[3];
+};
+using StripKernel = void (*)(const Strip&) noexcept;
+
+/// f by dtype of the operands (the last, where they differ); null where it has none.
+struct KernelRow {
+  StripKernel by_dtype[8];
+  StripKernel operator[](DType dtype) const noexcept { return by_dtype[static_cast<std::size_t>(dtype)]; }
+};
+
+/// Exact, or one correctly rounded operation. Integers wrap; for bool + is or, * is and.
+struct ArithmeticKernels {
+  KernelRow add, sub, mul, div, remainder, pow, maximum, minimum;
+  KernelRow add_scaled;              ///< a + b * c
+  KernelRow eq, ne, lt, le, gt, ge;  ///< of T, giving bool
+  KernelRow neg, abs, sign, square, relu;
+  KernelRow isfinite;  ///< of T, giving bool
+  KernelRow clamp;     ///< x, low, high
+  KernelRow where;     ///< bool, T, T
+  KernelRow gate;      ///< dy where y > 0, else 0
+};
+
+/// The table of the instruction set in use.
+const ArithmeticKernels& arithmetic() noexcept;
+
+// clang-format off
+namespace baseline { extern const ArithmeticKernels arithmetic_kernels; }
+namespace avx2     { extern const ArithmeticKernels arithmetic_kernels; }
+namespace avx512   { extern const ArithmeticKernels arithmetic_kernels; }
+// clang-format on
+
+}  // namespace limpid::kernels

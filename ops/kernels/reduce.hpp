@@ -1,0 +1,57 @@
+// Kernels of the reductions: the table each instruction set fills. All compute in doubles, in an order that is that of
+// the lines below alone, whatever the width of a register: every instruction set gives the same bits.
+#pragma once
+#include <cstdint>
+
+namespace limpid::kernels {
+
+/// acc[j] += sum of x[i * stride + j] over rows i, for each of n columns; rows are taken four at a time.
+template <class T>
+using AddRows = void (*)(double* acc, const T* x, std::int64_t rows, std::int64_t stride, std::int64_t n) noexcept;
+
+/// acc[j] += sum of (x[i * stride + j] - centre[j])^2 over rows i; a null centre stands for 0.
+template <class T>
+using AddSquares = void (*)(double* acc, const double* centre, const T* x, std::int64_t rows, std::int64_t stride,
+                            std::int64_t n) noexcept;
+
+/// acc[j] = max(acc[j], x[i * stride + j]) over rows i; NaN wins.
+template <class T>
+using MaxRows = void (*)(double* acc, const T* x, std::int64_t rows, std::int64_t stride, std::int64_t n) noexcept;
+
+/// e = exp(x[i * stride + j] - shift[j]), which must not exceed 1; acc[j] += e, and y[i * stride + j] = e unless y is
+/// null. Below exp(-708) e is 0.
+template <class T>
+using ExpRows = void (*)(double* acc, const double* shift, const T* x, T* y, std::int64_t rows, std::int64_t stride,
+                         std::int64_t n) noexcept;
+
+/// y[i * stride + j] = x[i * stride + j] * factor[j] - shift[j]
+template <class T>
+using AffineRows = void (*)(const double* factor, const double* shift, const T* x, T* y, std::int64_t rows,
+                            std::int64_t stride, std::int64_t n) noexcept;
+
+template <class T>
+struct SoftmaxKernels {
+  MaxRows<T> max_rows;
+  ExpRows<T> exp_rows;
+  AffineRows<T> affine_rows;
+};
+
+struct ReduceKernels {
+  AddRows<float> add_rows_f32;
+  AddRows<double> add_rows_f64;
+  AddSquares<float> add_squares_f32;
+  AddSquares<double> add_squares_f64;
+  SoftmaxKernels<float> softmax_f32;
+  SoftmaxKernels<double> softmax_f64;
+};
+
+// clang-format off
+namespace baseline { extern const ReduceKernels reduce_kernels; }
+namespace avx2     { extern const ReduceKernels reduce_kernels; }
+namespace avx512   { extern const ReduceKernels reduce_kernels; }
+// clang-format on
+
+/// The table of the instruction set in use.
+const ReduceKernels& reduce_table() noexcept;
+
+}  // namespace limpid::kernels

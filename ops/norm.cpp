@@ -1,0 +1,249 @@
+// The public normalisation functions: arguments are checked here, in one order, before anything is computed.
+#include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/message.hpp>
+#include <limpid/ops/detail/norm_plan.hpp>
+#include <limpid/ops/norm.hpp>
+#include <limpid/ops/shaping.hpp>
+
+#include <cmath>
+
+namespace limpid {
+
+using detail::NormLayout;
+using detail::NormPlan;
+using detail::throw_error;
+
+namespace {
+
+void check_defined(const Tensor& x, const char* op) {
+  if (!x.defined()) throw_error<ValueError>(op, ": expected a defined x, got an undefined tensor");
+}
+
+void check_rank(const Tensor& x, int64_t least, const char* axes, const char* op) {
+  check_defined(x, op);
+  if (x.dim() < least)
+    throw_error<ShapeError>(op, ": expected x of shape ", axes, " with at least ", least, " axes, got shape ",
+                            x.shape());
+}
+
+/// One value per channel, or none.
+void check_per_channel(const Tensor& t, const char* what, const Tensor& x, const char* op) {
+  if (!t.defined()) return;
+  if (t.shape() != Shape{x.shape()[1]})
+    throw_error<ShapeError>(op, ": expected ", what, " of shape ", Shape{x.shape()[1]}, " for x of shape ", x.shape(),
+                            ", got ", t.shape());
+}
+
+void check_dtype(const Tensor& x, const char* op) {
+  if (!is_floating_point(x.dtype())) throw_error<DTypeError>(op, ": expected a floating-point x, got ", x.dtype());
+}
+
+/// x's dtype; beside a half-precision x also float32, in which the arithmetic happens.
+void check_same_dtype(const Tensor& t, const char* what, const Tensor& x, const char* op) {
+  if (!t.defined() || t.dtype() == x.dtype() || (is_half(x.dtype()) && t.dtype() == float32)) return;
+  throw_error<DTypeError>(op, ": expected ", what, " of dtype ", x.dtype(), ", which x has, got ", t.dtype());
+}
+
+void check_eps(double eps, const char* op) {
+  if (!(eps >= 0) || std::isinf(eps)) throw_error<ValueError>(op, ": expected a finite eps of at least 0, got ", eps);
+}
+
+int64_t spatial_size(const Tensor& x) {
+  int64_t s = 1;
+  for (std::size_t i = 2; i < x.shape().size(); ++i) s *= x.shape()[i];
+  return s;
+}
+
+/// x (N, C, *spatial) in `groups` groups.
+NormPlan channel_plan(const Tensor& x, int64_t groups, double eps) {
+  NormPlan plan;
+  const bool channels_last = x.memory_format() == MemoryFormat::channels_last;
+  plan.dims = {x.shape()[0], groups, groups ? x.shape()[1] / groups : 0, spatial_size(x),
+               channels_last ? NormLayout::channels_last : NormLayout::contiguous};
+  plan.eps = eps;
+  return plan;
+}
+
+/// The plan over x's trailing axes, with an element of weight for each of theirs.
+NormPlan trailing_plan(const Tensor& x, const Shape& normalized_shape, bool affine, double eps) {
+  NormPlan plan;
+  const int64_t m = normalized_shape.numel(), rows = m ? x.numel() / m : 0;
+  plan.dims = affine ? detail::NormDims{rows, 1, m, 1} : detail::NormDims{rows, 1, 1, m};
+  plan.eps = eps;
+  return plan;
+}
+
+void check_trailing(const Tensor& x, const Shape& normalized_shape, const char* op) {
+  check_defined(x, op);
+  const std::size_t rank = normalized_shape.size();
+  const bool fits = rank > 0 && rank <= x.shape().size() &&
+                    std::equal(normalized_shape.begin(), normalized_shape.end(), x.shape().end() - rank);
+  if (!fits)
+    throw_error<ShapeError>(op, ": expected x whose last axes are normalized_shape ", normalized_shape, ", got shape ",
+                            x.shape());
+}
+
+void check_shape(const Tensor& t, const char* what, const Shape& shape, const char* op) {
+  if (t.defined() && t.shape() != shape)
+    throw_error<ShapeError>(op, ": expected ", what, " of normalized_shape ", shape, ", got ", t.shape());
+}
+
+Tensor flat(const Tensor& t) { return t.defined() ? reshape(t, {-1}) : t; }
+
+}  // namespace
+
+Tensor instance_norm(const Tensor& x, const InstanceNormOptions& o) {
+  constexpr const char* op = "instance_norm";
+  check_rank(x, 3, "(N, C, *spatial)", op);
+  if (!o.use_input_stats && o.running_mean.defined() != o.running_var.defined())
+    throw_error<ValueError>(op,
+                            ": expected both running_mean and running_var, or neither, with use_input_stats = "
+                            "false, got ",
+                            o.running_mean.defined() ? "running_mean alone" : "running_var alone");
+  check_per_channel(o.running_mean, "running_mean", x, op);
+  check_per_channel(o.running_var, "running_var", x, op);
+  check_per_channel(o.weight, "weight", x, op);
+  check_per_channel(o.bias, "bias", x, op);
+  check_dtype(x, op);
+  check_same_dtype(o.running_mean, "running_mean", x, op);
+  check_same_dtype(o.running_var, "running_var", x, op);
+  check_same_dtype(o.weight, "weight", x, op);
+  check_same_dtype(o.bias, "bias", x, op);
+  check_eps(o.eps, op);
+  const NormPlan plan = channel_plan(x, x.shape()[1], o.eps);
+  if (o.use_input_stats || !o.running_mean.defined()) return detail::normalize(plan, op, x, o.weight, o.bias);
+  return detail::normalize_with(plan, op, x, o.running_mean, o.running_var, o.weight, o.bias);
+}
+
+Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
+                     const Tensor& bias, bool use_input_stats, double momentum, double eps) {
+  return instance_norm(x, {.running_mean = running_mean,
+                           .running_var = running_var,
+                           .weight = weight,
+                           .bias = bias,
+                           .use_input_stats = use_input_stats,
+                           .momentum = momentum,
+                           .eps = eps});
+}
+
+Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& weight, const Tensor& bias, double eps) {
+  constexpr const char* op = "group_norm";
+  check_rank(x, 2, "(N, C, *spatial)", op);
+  if (num_groups < 1) throw_error<ValueError>(op, ": expected num_groups of at least 1, got ", num_groups);
+  if (x.shape()[1] % num_groups)
+    throw_error<ShapeError>(op, ": expected channels divisible by num_groups, got x of shape ", x.shape(),
+                            " and num_groups = ", num_groups);
+  check_per_channel(weight, "weight", x, op);
+  check_per_channel(bias, "bias", x, op);
+  check_dtype(x, op);
+  check_same_dtype(weight, "weight", x, op);
+  check_same_dtype(bias, "bias", x, op);
+  check_eps(eps, op);
+  return detail::normalize(channel_plan(x, num_groups, eps), op, x, weight, bias);
+}
+
+Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, const Tensor& bias,
+                  double eps) {
+  constexpr const char* op = "layer_norm";
+  check_trailing(x, normalized_shape, op);
+  check_shape(weight, "weight", normalized_shape, op);
+  check_shape(bias, "bias", normalized_shape, op);
+  check_dtype(x, op);
+  check_same_dtype(weight, "weight", x, op);
+  check_same_dtype(bias, "bias", x, op);
+  check_eps(eps, op);
+  const NormPlan plan = trailing_plan(x, normalized_shape, weight.defined() || bias.defined(), eps);
+  return detail::normalize(plan, op, x, flat(weight), flat(bias));
+}
+
+Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, double eps) {
+  constexpr const char* op = "rms_norm";
+  check_trailing(x, normalized_shape, op);
+  check_shape(weight, "weight", normalized_shape, op);
+  check_dtype(x, op);
+  check_same_dtype(weight, "weight", x, op);
+  check_eps(eps, op);
+  NormPlan plan = trailing_plan(x, normalized_shape, weight.defined(), eps);
+  plan.dims.center = false;
+  return detail::normalize(plan, op, x, flat(weight), {});
+}
+
+Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
+                  const Tensor& bias, bool training, double eps) {
+  constexpr const char* op = "batch_norm";
+  check_rank(x, 2, "(N, C, *spatial)", op);
+  if (!training && (!running_mean.defined() || !running_var.defined()))
+    throw_error<ValueError>(op, ": expected running_mean and running_var with training = false, got ",
+                            running_mean.defined()  ? "running_mean alone"
+                            : running_var.defined() ? "running_var alone"
+                                                    : "neither");
+  check_per_channel(running_mean, "running_mean", x, op);
+  check_per_channel(running_var, "running_var", x, op);
+  check_per_channel(weight, "weight", x, op);
+  check_per_channel(bias, "bias", x, op);
+  check_dtype(x, op);
+  check_same_dtype(running_mean, "running_mean", x, op);
+  check_same_dtype(running_var, "running_var", x, op);
+  check_same_dtype(weight, "weight", x, op);
+  check_same_dtype(bias, "bias", x, op);
+  check_eps(eps, op);
+  NormPlan plan = channel_plan(x, x.shape()[1], eps);
+  plan.dims.batch = true;
+  if (training) return detail::normalize(plan, op, x, weight, bias);
+  return detail::normalize_with(plan, op, x, running_mean, running_var, weight, bias);
+}
+
+namespace {
+
+/// buffer = (1 - momentum) buffer + momentum * statistic[c], unless that is not finite.
+void blend(const Tensor& buffer, const std::vector<double>& statistic, double momentum) {
+  const Tensor old = detail::as_contiguous(detail::as_dtype(buffer, float64));
+  const Tensor next = empty(buffer.shape(), float64);
+  for (std::size_t c = 0; c < statistic.size(); ++c) {
+    const double before = old.data<double>()[c], after = (1 - momentum) * before + momentum * statistic[c];
+    next.data<double>()[c] = std::isfinite(after) ? after : before;
+  }
+  detail::copy_into(buffer, next);
+  buffer.bump_version();
+}
+
+void update_stats(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, double momentum, bool batch,
+                  const char* op) {
+  check_rank(x, batch ? 2 : 3, "(N, C, *spatial)", op);
+  if (!running_mean.defined() || !running_var.defined())
+    throw_error<ValueError>(op, ": expected both running_mean and running_var, got an undefined tensor");
+  check_per_channel(running_mean, "running_mean", x, op);
+  check_per_channel(running_var, "running_var", x, op);
+  check_dtype(x, op);
+  check_same_dtype(running_mean, "running_mean", x, op);
+  check_same_dtype(running_var, "running_var", x, op);
+  if (!(momentum >= 0 && momentum <= 1)) throw_error<ValueError>(op, ": expected momentum in [0, 1], got ", momentum);
+  const Tensor input = detail::as_dtype(x.detach(), is_half(x.dtype()) ? float32 : x.dtype());
+  NormPlan plan = channel_plan(input, x.shape()[1], 0);
+  plan.dims.batch = batch;
+  const auto m = static_cast<double>(plan.slice_size());
+  if (x.numel() == 0 || m < 2) return;
+
+  const auto [mean, var] = detail::slice_moments(plan, input);
+  const int64_t c = x.shape()[1], rows = mean.numel() / c;
+  std::vector<double> means(static_cast<std::size_t>(c)), vars(means);
+  for (int64_t i = 0; i < rows * c; ++i) {
+    const auto channel = static_cast<std::size_t>(i % c);
+    means[channel] += mean.data<double>()[i] / static_cast<double>(rows);
+    vars[channel] += var.data<double>()[i] * (m / (m - 1)) / static_cast<double>(rows);
+  }
+  blend(running_mean, means, momentum);
+  blend(running_var, vars, momentum);
+}
+
+}  // namespace
+
+void update_running_stats(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, double momentum) {
+  update_stats(x, running_mean, running_var, momentum, false, "update_running_stats");
+}
+
+void update_batch_stats(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, double momentum) {
+  update_stats(x, running_mean, running_var, momentum, true, "update_batch_stats");
+}
+
+}  // namespace limpid

@@ -1,0 +1,332 @@
+// Forward, backward and double backward of the normalisation family, once for all its members.
+//
+// Indices: a slice is the set I of M elements that share statistics; i runs over it; c(i) is the channel of i.
+// For batch_norm I spans the samples as well; for rms_norm the mean is left out, which drops the marked [terms].
+#include <limpid/autograd/node.hpp>
+#include <limpid/core/detail/array.hpp>
+#include <limpid/ops/detail/norm_plan.hpp>
+#include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/reduce.hpp>
+#include <limpid/ops/shaping.hpp>
+
+namespace limpid::detail {
+namespace {
+
+MemoryFormat format_of(const NormPlan& plan) {
+  return plan.dims.layout == NormLayout::channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous;
+}
+
+NormStats pointers(const Tensor& mean, const Tensor& rstd, double* var = nullptr) {
+  double* m = mean.data<double>();
+  return {m, m + rstd.numel(), rstd.data<double>(), var};
+}
+
+Tensor scratch(int64_t count) { return count ? empty({count}, float64) : Tensor(); }
+double* scratch_data(const Tensor& t) { return t.defined() ? t.data<double>() : nullptr; }
+
+template <class T>
+const T* data_or_null(const Tensor& t) {
+  return t.defined() ? t.data<T>() : nullptr;
+}
+
+/// x as the kernels read it: (N, C, S) by strides, in place where they can.
+struct Readable {
+  Tensor tensor;
+  NormStrides strides;
+};
+
+Readable readable(const NormPlan& plan, const Tensor& x) {
+  const NormDims& dims = plan.dims;
+  const bool has_axes = x.dim() >= 2 && x.shape()[0] == dims.n && x.shape()[1] == dims.channels();
+  if (has_axes) {
+    NormStrides strides{x.strides()[0], x.strides()[1], 1};
+    bool coalesce = true;
+    bool seen = false;
+    int64_t expected = 0;  // the stride that continues the axes seen so far
+    for (std::size_t i = x.shape().size(); i-- > 2;) {
+      if (x.shape()[i] == 1) continue;
+      if (!seen) strides.s = x.strides()[i];
+      coalesce = coalesce && (!seen || x.strides()[i] == expected);
+      expected = x.strides()[i] * x.shape()[i];
+      seen = true;
+    }
+    if (coalesce && reads_in_place(dims, strides)) return {x, strides};
+    return {x.is_contiguous(format_of(plan)) ? x : x.detach().contiguous(format_of(plan)), dense_strides(dims)};
+  }
+  return {as_contiguous(x), dense_strides(dims)};
+}
+
+// dy and dx are dense in the plan's layout.
+Tensor dense(const NormPlan& plan, const Tensor& t) {
+  return format_of(plan) == MemoryFormat::contiguous ? as_contiguous(t)
+                                                     : t.detach().contiguous(MemoryFormat::channels_last);
+}
+
+template <class F>
+void visit_float(DType dtype, F&& f) {
+  dtype == float64 ? f(double{}) : f(float{});
+}
+
+NormStatistics empty_statistics(const NormPlan& plan) {
+  const int64_t slices = plan.dims.slices();
+  return {empty({2, slices}, float64), empty({slices}, float64)};
+}
+
+/// y in x's shape and the plan's layout; fills the statistics.
+Tensor forward(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
+               const NormStatistics& stats) {
+  Tensor y = empty(x.shape(), x.dtype(), format_of(plan));
+  if (y.numel() == 0) return y;
+  const Readable in = readable(plan, x);
+  const Tensor g = gamma.defined() ? as_contiguous(gamma) : gamma, b = beta.defined() ? as_contiguous(beta) : beta;
+  const Tensor work = scratch(norm_forward_scratch(plan.dims));
+  visit_float(x.dtype(), [&]<class T>(T) {
+    norm_forward(plan.dims, in.tensor.data<T>(), in.strides, data_or_null<T>(g), data_or_null<T>(b), plan.eps,
+                 y.data<T>(), pointers(stats.mean, stats.rstd), scratch_data(work));
+  });
+  return y;
+}
+
+Tensor apply(const NormPlan& plan, const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& gamma = {},
+             const Tensor& beta = {}) {
+  Tensor y = empty(x.shape(), x.dtype(), format_of(plan));
+  if (y.numel() == 0) return y;
+  const Readable in = readable(plan, x);
+  const Tensor g = gamma.defined() ? as_contiguous(gamma) : gamma, b = beta.defined() ? as_contiguous(beta) : beta;
+  const Tensor work = scratch(norm_forward_scratch(plan.dims));
+  visit_float(x.dtype(), [&]<class T>(T) {
+    norm_apply(plan.dims, in.tensor.data<T>(), in.strides, data_or_null<T>(g), data_or_null<T>(b), pointers(mean, rstd),
+               y.data<T>(), scratch_data(work));
+  });
+  return y;
+}
+
+struct Wanted {
+  bool dx, dgamma, dbeta;
+};
+
+Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& mean,
+                      const Tensor& rstd, const Tensor& dy, Wanted wanted);
+
+Tensor normalized(const NormPlan& plan, const Tensor& x, const Tensor& mean, const Tensor& rstd);
+
+struct NormNode final : Node {
+  Saved x{*this, "x"}, gamma{*this, "gamma"}, mean{*this, "mean"}, rstd{*this, "rstd"};
+  NormPlan plan;
+  const char* op = "group_norm";
+  const char* name() const noexcept override { return op; }
+
+  // y_i = gamma_c(i) xhat_i + beta_c(i),  xhat_i = r (x_i - mean),  r = (var + eps)^(-1/2).
+  //
+  // With a_i = gamma_c(i) dy_i, and since d mean / d x_i = 1/M and d r / d x_i = -r^2 xhat_i / M,
+  //     dx_i     = r (a_i - [(1/M) sum_{j in I} a_j] - xhat_i (1/M) sum_{j in I} a_j xhat_j)
+  //     dgamma_c = sum over all i with c(i) = c of dy_i xhat_i
+  //     dbeta_c  = sum over all i with c(i) = c of dy_i
+  Tensors backward(const Tensors& dy) override {
+    return norm_backward(plan, x, gamma, mean, rstd, dy[0], {needs(0), needs(1), needs(2)});
+  }
+};
+
+struct RstdNode final : Node {
+  Saved x{*this, "x"}, mean{*this, "mean"}, rstd{*this, "rstd"};
+  NormPlan plan;
+  const char* name() const noexcept override { return "norm_rstd"; }
+  Tensors backward(const Tensors& dy) override;
+};
+
+/// The saved rstd as the function of x that it is, in stat_shape() and x's dtype.
+Tensor rstd_of(const NormPlan& plan, const Tensor& x, const Tensor& mean, const Tensor& rstd) {
+  Tensor r =
+      as_dtype(make_view(rstd, plan.stat_shape(), contiguous_strides(plan.stat_shape()), rstd.offset()), x.dtype());
+  if (r.is_same(rstd)) r = r.detach();
+  if (auto* node = record<RstdNode>(r, x)) {
+    node->x = x, node->mean = mean, node->rstd = rstd;
+    node->plan = plan;
+  }
+  return r;
+}
+
+// d r / d x_i = -r^2 xhat_i / M.
+Tensors RstdNode::backward(const Tensors& dy) {
+  const Tensor xhat = reshape(normalized(plan, x, mean, rstd), plan.grouped_shape());
+  const Tensor r = rstd_of(plan, x, mean, rstd);
+  const double m = static_cast<double>(plan.slice_size());
+  return {reshape(xhat * (dy[0] * square(r) * (-1.0 / m)), x.get().shape())};
+}
+
+/// xhat from saved statistics, still as the function of x that it is.
+Tensor normalized(const NormPlan& plan, const Tensor& x, const Tensor& mean, const Tensor& rstd) {
+  Tensor y = apply(plan, x, mean, rstd);
+  if (auto* node = record<NormNode>(y, x)) {
+    node->x = x, node->mean = mean, node->rstd = rstd;
+    node->plan = plan;
+  }
+  return y;
+}
+
+Tensor plus(const Tensor& a, const Tensor& b) { return !a.defined() ? b : !b.defined() ? a : a + b; }
+
+struct NormBackwardNode final : Node {
+  Saved dy{*this, "dy"}, x{*this, "x"}, gamma{*this, "gamma"}, mean{*this, "mean"}, rstd{*this, "rstd"};
+  NormPlan plan;
+  const char* name() const noexcept override { return "group_norm_backward"; }
+
+  // Let u, v, w be the gradients of dx, dgamma, dbeta; <t> the mean of t over I; a_i = gamma_c(i) dy_i; and
+  //     P(t)_i = t_i - [<t>] - xhat_i <t xhat>,   linear and symmetric: sum_I u P(a) = sum_I P(u) a.
+  // Then dx = r P(a), and L = sum u dx + sum_c v_c dgamma_c + sum_c w_c dbeta_c has
+  //     dL/d dy_i    = gamma_c(i) r P(u)_i + v_c(i) xhat_i + w_c(i)
+  //     dL/d gamma_c = sum over all i with c(i) = c of dy_i r P(u)_i
+  // and through xhat and r, with h_i = v_c(i) dy_i - r (u_i <a xhat> + a_i <u xhat>) and k = sum_{i in I} u_i P(a)_i,
+  //     dL/d x_i     = r P(h)_i - r^2 xhat_i k / M.
+  Tensors backward(const Tensors& cotangents) override {
+    const Shape shape = x.get().shape(), grouped = plan.grouped_shape();
+    const auto in_groups = [&](const Tensor& t) { return t.defined() ? reshape(t, grouped) : t; };
+    const auto per_channel = [&](const Tensor& t) { return t.defined() ? reshape(t, plan.channel_shape()) : t; };
+    const auto times = [](const Tensor& t, const Tensor& factor) { return factor.defined() ? t * factor : t; };
+    const Tensor u = in_groups(cotangents[0]);
+    const Tensor v = per_channel(cotangents[1]), w = per_channel(cotangents[2]), g = per_channel(gamma);
+    const Tensor xhat = in_groups(normalized(plan, x, mean, rstd));
+    const Tensor r = rstd_of(plan, x, mean, rstd);
+    const auto project = [&](const Tensor& t) {
+      const Tensor rest = t - xhat * slice_mean(t * xhat);
+      return plan.dims.center ? rest - slice_mean(t) : rest;
+    };
+    const Tensor projected_u = u.defined() ? r * project(u) : u;
+    const Tensor dyg = in_groups(dy);
+
+    Tensor ddy, dx, dgamma;
+    if (needs(0)) {
+      if (u.defined()) ddy = times(projected_u, g);
+      if (v.defined()) ddy = plus(ddy, v * xhat);
+      if (w.defined()) ddy = plus(ddy, w);
+      if (ddy.defined()) ddy = reshape(expand(ddy, grouped), shape);
+    }
+    if (needs(1)) {
+      Tensor h, k;
+      if (v.defined()) h = v * dyg;
+      if (u.defined()) {
+        const Tensor a = times(dyg, g);
+        h = plus(h, neg(r * (u * slice_mean(a * xhat) + a * slice_mean(u * xhat))));
+        k = slice_mean(u * project(a));  // already divided by M
+      }
+      if (h.defined()) dx = r * project(h);
+      if (k.defined()) dx = dx - square(r) * xhat * k;
+      if (dx.defined()) dx = reshape(dx, shape);
+    }
+    if (needs(2) && u.defined()) dgamma = reshape(sum(dyg * projected_u, {0, 3}), gamma.get().shape());
+    return {ddy, dx, dgamma};
+  }
+
+ private:
+  Tensor slice_mean(const Tensor& t) const { return limpid::mean(t, plan.slice_axes(), true); }
+};
+
+Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& mean,
+                      const Tensor& rstd, const Tensor& dy, Wanted wanted) {
+  Tensor dx = wanted.dx ? empty(x.shape(), x.dtype(), format_of(plan)) : Tensor();
+  const Shape channels{plan.dims.channels()};
+  Tensor dgamma = wanted.dgamma ? empty(channels, x.dtype()) : Tensor();
+  Tensor dbeta = wanted.dbeta ? empty(channels, x.dtype()) : Tensor();
+  if (x.numel() == 0) {
+    if (wanted.dgamma) fill(dgamma, 0);
+    if (wanted.dbeta) fill(dbeta, 0);
+  } else {
+    const Readable in = readable(plan, x);
+    const Tensor dense_dy = dense(plan, dy), g = gamma.defined() ? as_contiguous(gamma) : gamma;
+    const Tensor work = scratch(norm_backward_scratch(plan.dims));
+    visit_float(x.dtype(), [&]<class T>(T) {
+      const auto out = [](const Tensor& t) { return t.defined() ? t.data<T>() : nullptr; };
+      detail::norm_backward(plan.dims, static_cast<const T*>(in.tensor.data<T>()), in.strides,
+                            static_cast<const T*>(dense_dy.data<T>()), data_or_null<T>(g), pointers(mean, rstd), false,
+                            out(dx), out(dgamma), out(dbeta), scratch_data(work));
+    });
+  }
+  Tensors results{dx, dgamma, dbeta};
+  if (auto* node = record<NormBackwardNode>(results, {dy, x, gamma})) {
+    node->dy = dy, node->x = x, node->gamma = gamma, node->mean = mean, node->rstd = rstd;
+    node->plan = plan;
+  }
+  return results;
+}
+
+}  // namespace
+
+namespace {
+
+// Half precision is stored alone; arithmetic is float32's.
+Tensor wide(const Tensor& t) { return t.defined() ? t.to(float32) : t; }
+
+}  // namespace
+
+Tensor normalize(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& gamma, const Tensor& beta) {
+  if (is_half(x.dtype())) return normalize(plan, op, wide(x), wide(gamma), wide(beta)).to(x.dtype());
+  const NormStatistics stats = empty_statistics(plan);
+  Tensor y = forward(plan, x, gamma, beta, stats);
+  if (auto* node = record<NormNode>(y, x, gamma, beta)) {
+    node->x = x, node->gamma = gamma, node->mean = stats.mean, node->rstd = stats.rstd;
+    node->plan = plan;
+    node->op = op;
+  }
+  return y;
+}
+
+SliceMoments slice_moments(const NormPlan& plan, const Tensor& x) {
+  const NormStatistics stats = empty_statistics(plan);
+  const Tensor var = empty({plan.dims.slices()}, float64);
+  const Readable in = readable(plan, x);
+  const Tensor work = scratch(norm_forward_scratch(plan.dims));
+  visit_float(x.dtype(), [&]<class T>(T) {
+    norm_forward<T>(plan.dims, in.tensor.data<T>(), in.strides, nullptr, nullptr, plan.eps, nullptr,
+                    pointers(stats.mean, stats.rstd, var.data<double>()), scratch_data(work));
+  });
+  return {make_view(stats.mean, var.shape(), {1}, 0), var};
+}
+
+namespace {
+
+struct FixedNormNode final : Node {
+  Saved x{*this, "x"}, mean{*this, "mean"}, var{*this, "var"}, gamma{*this, "gamma"};
+  NormPlan plan;
+  const char* op = "batch_norm";
+  const char* name() const noexcept override { return op; }
+
+  // y_i = gamma_c (x_i - mean_c) r_c + beta_c with r_c = (var_c + eps)^(-1/2), and statistics that do not depend on x:
+  //     dx_i = gamma_c r_c dy_i;   dbeta_c = sum dy_i;   dmean_c = -sum dx_i;
+  //     dgamma_c = sum dy_i (x_i - mean_c) r_c;   dvar_c = -1/2 r_c^2 sum dx_i (x_i - mean_c),
+  // each sum over all i with c(i) = c.
+  Tensors backward(const Tensors& dys) override {
+    const Shape grouped = plan.grouped_shape(), channels{plan.dims.channels()};
+    const auto per_channel = [&](const Tensor& t) { return reshape(t, plan.channel_shape()); };
+    const auto channel_sum = [&](const Tensor& t) { return reshape(sum(t, {0, 3}), channels); };
+    const Tensor dy = reshape(dys[0], grouped), r = rsqrt(per_channel(var) + plan.eps);
+    const Tensor centred = needs(2) || needs(3) ? reshape(x, grouped) - per_channel(mean) : Tensor();
+    const Tensor dx = dy * (gamma.peek().defined() ? per_channel(gamma) * r : r);
+    return {needs(0) ? reshape(dx, x.get().shape()) : Tensor(), needs(1) ? neg(channel_sum(dx)) : Tensor(),
+            needs(2) ? channel_sum(dx * centred) * reshape(square(r), channels) * -0.5 : Tensor(),
+            needs(3) ? channel_sum(dy * centred * r) : Tensor(), needs(4) ? channel_sum(dy) : Tensor()};
+  }
+};
+
+}  // namespace
+
+Tensor normalize_with(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& mean, const Tensor& var,
+                      const Tensor& gamma, const Tensor& beta) {
+  if (is_half(x.dtype()))
+    return normalize_with(plan, op, wide(x), wide(mean), wide(var), wide(gamma), wide(beta)).to(x.dtype());
+  NormPlan fixed = plan;
+  fixed.dims.batch = true;  // statistics per channel
+  const NormStatistics stats = empty_statistics(fixed);
+  const Tensor m = as_contiguous(mean), v = as_contiguous(var);
+  visit_float(x.dtype(), [&]<class T>(T) {
+    norm_fixed_stats<T>(fixed.dims.slices(), m.data<T>(), v.data<T>(), fixed.eps, pointers(stats.mean, stats.rstd));
+  });
+  Tensor y = apply(fixed, x, stats.mean, stats.rstd, gamma, beta);
+  if (auto* node = record<FixedNormNode>(y, x, mean, var, gamma, beta)) {
+    node->x = x, node->mean = mean, node->var = var, node->gamma = gamma;
+    node->plan = fixed;
+    node->op = op;
+  }
+  return y;
+}
+
+}  // namespace limpid::detail

@@ -1,0 +1,51 @@
+#include <limpid/core/detail/parallel.hpp>
+#include <limpid/core/error.hpp>
+#include <limpid/tests/catch.hpp>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+using namespace limpid;
+
+TEST_CASE("every index is visited once, for any count, grain and number of threads") {
+  const int before = get_num_threads();
+  for (int threads : {1, 2, 3, 7})
+    for (int64_t n : {0, 1, 5, 64, 1000})
+      for (int64_t grain : {1, 3, 64, 5000}) {
+        set_num_threads(threads);
+        std::vector<std::atomic<int>> visits(static_cast<std::size_t>(n));
+        parallel_for(n, grain, [&](int64_t begin, int64_t end) {
+          for (int64_t i = begin; i < end; ++i) ++visits[static_cast<std::size_t>(i)];
+        });
+        for (const auto& v : visits) CHECK(v == 1);
+      }
+  set_num_threads(before);
+}
+
+TEST_CASE("work below the grain stays on the calling thread") {
+  const auto caller = std::this_thread::get_id();
+  parallel_for(100, 100, [&](int64_t begin, int64_t end) {
+    CHECK(std::this_thread::get_id() == caller);
+    CHECK(begin == 0);
+    CHECK(end == 100);
+  });
+}
+
+TEST_CASE("a loop inside a loop runs where it is") {
+  const int before = get_num_threads();
+  set_num_threads(2);
+  std::atomic<int> total{0};
+  parallel_for(2, 1, [&](int64_t, int64_t) {
+    const auto outer = std::this_thread::get_id();
+    parallel_for(10, 1, [&](int64_t begin, int64_t end) {
+      if (std::this_thread::get_id() == outer) total += static_cast<int>(end - begin);
+    });
+  });
+  CHECK(total == 20);
+  set_num_threads(before);
+}
+
+TEST_CASE("fewer than one thread is refused") {
+  CHECK_THROWS_WITH(set_num_threads(0), "set_num_threads: expected at least 1, got 0");
+}

@@ -1,0 +1,140 @@
+#include <limpid/core/detail/array.hpp>
+#include <limpid/limpid.hpp>
+
+#include <cmath>
+#include <limits>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "../catch.hpp"
+
+using namespace limpid;
+
+namespace {
+
+template <class F>
+std::string message_of(F&& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+template <class T>
+std::vector<T> values(const Tensor& x) {
+  const Tensor dense = detail::as_contiguous(x);
+  return {dense.data<T>(), dense.data<T>() + dense.numel()};
+}
+
+const std::vector<DType> dtypes = {bool_, uint8, int32, int64, float16, bfloat16, float32, float64};
+
+}  // namespace
+
+TEST_CASE("an undefined tensor answers with an error, not a crash") {
+  const Tensor none;
+  CHECK(!none.defined());
+  CHECK(!none.requires_grad());
+  CHECK(message_of([&] { none.shape(); }) == "tensor: expected a defined tensor, got an undefined one");
+}
+
+TEST_CASE("tensors are filled in every dtype") {
+  const DType dtype = GENERATE(from_range(dtypes));
+  CHECK(equal(zeros({2, 3}, dtype), full({2, 3}, 0, dtype)));
+  CHECK(values<double>(ones({2, 3}, dtype).to(float64)) == std::vector<double>(6, 1.0));
+}
+
+TEST_CASE("memory is 64-byte aligned") {
+  for (int64_t size : {1, 3, 17, 1000, 100000})
+    CHECK(reinterpret_cast<std::uintptr_t>(empty({size}).raw_data()) % 64 == 0);
+}
+
+TEST_CASE("arange and linspace") {
+  CHECK(values<int64_t>(arange(4)) == std::vector<int64_t>{0, 1, 2, 3});
+  CHECK(values<float>(arange(1.0, 2.0, 0.25)) == std::vector<float>{1, 1.25f, 1.5f, 1.75f});
+  CHECK(values<float>(arange(3.0, 0.0, -1.0)) == std::vector<float>{3, 2, 1});
+  CHECK(arange(1.0, 0.0, 1.0).numel() == 0);
+  CHECK(values<double>(linspace(-1, 1, 5, float64)) == std::vector<double>{-1, -0.5, 0, 0.5, 1});
+  CHECK(linspace(0, 1, 3).data<float>()[2] == 1.0f);
+  CHECK(linspace(2, 3, 1).item<float>() == 2.0f);
+  CHECK(message_of([] { arange(0, 1, 0); }) ==
+        "arange: expected finite bounds and a step other than 0, got start = 0, stop = 1, step = 0");
+}
+
+TEST_CASE("conversions truncate towards zero and saturate") {
+  const double inf = std::numeric_limits<double>::infinity();
+  const Tensor x = tensor({-1.7, 1.7, 300, -5, inf, -inf, std::nan("")}, float64);
+  CHECK(values<int32_t>(x.to(int32)) == std::vector<int32_t>{-1, 1, 300, -5, std::numeric_limits<int32_t>::max(),
+                                                             std::numeric_limits<int32_t>::min(), 0});
+  CHECK(values<uint8_t>(x.to(uint8)) == std::vector<uint8_t>{0, 1, 255, 0, 255, 0, 0});
+  CHECK(values<bool>(tensor({0, 0.5, std::nan("")}, float64).to(bool_)) == std::vector<bool>{false, true, true});
+}
+
+TEST_CASE("item converts the one element") {
+  CHECK(full({1, 1}, 2.5).item<double>() == 2.5);
+  CHECK(full({}, 7, int64).item<float>() == 7.0f);
+  CHECK(full({}, 1, bool_).item<bool>());
+  CHECK(message_of([] { zeros({2}).item<float>(); }) == "item: expected a tensor of one element, got shape (2,)");
+}
+
+TEST_CASE("data of another type is refused") {
+  CHECK(message_of([] { zeros({2}).data<double>(); }) == "data: expected float32, the tensor's dtype, got float64");
+}
+
+TEST_CASE("equal means shape, dtype and values; allclose means near") {
+  CHECK(equal(ones({2}), ones({2})));
+  CHECK(!equal(ones({2}), ones({1, 2})));
+  CHECK(!equal(ones({2}), ones({2}, float64)));
+  CHECK(!equal(full({2}, std::nan("")), full({2}, std::nan(""))));
+  CHECK(equal(transpose(arange(6).to(float32).clone(), 0, 0), arange(6, float32)));
+  CHECK(allclose(full({2}, 1.0), full({2}, 1.0 + 1e-6)));
+  CHECK(!allclose(full({2}, 1.0), full({2}, 1.1)));
+  CHECK(!allclose(full({2}, std::nan("")), full({2}, std::nan(""))));
+  CHECK(allclose(full({2}, std::nan("")), full({2}, std::nan("")), 0, 0, true));
+  CHECK(!allclose(full({1}, INFINITY), full({1}, 1.0), 1e30, 1e30));
+}
+
+TEST_CASE("borrowed memory is used in place and given back") {
+  std::vector<float> memory = {1, 2, 3, 4};
+  int returned = 0;
+  {
+    const Tensor x = from_blob(
+        memory.data(), {2, 2}, float32, [](void* count) { ++*static_cast<int*>(count); }, &returned);
+    const Tensor y = transpose(x, 0, 1);
+    x.data<float>()[1] = 9;
+    CHECK(memory[1] == 9);
+    CHECK(returned == 0);
+  }
+  CHECK(returned == 1);
+}
+
+TEST_CASE("an impossible size is an error, not a crash") {
+  CHECK_THROWS_AS(empty({int64_t{1} << 40, int64_t{1} << 40}), ShapeError);
+  CHECK_THROWS_AS(empty({-1}), ShapeError);
+  CHECK_THROWS_AS(empty(Shape(65, 1)), ShapeError);
+  CHECK_THROWS_AS(from_blob(nullptr, {2}, float32), ValueError);
+}
+
+TEST_CASE("memory formats know themselves") {
+  const Tensor x = empty({2, 3, 4, 5}, float32, MemoryFormat::channels_last);
+  CHECK(x.is_contiguous(MemoryFormat::channels_last));
+  CHECK(!x.is_contiguous());
+  CHECK(x.memory_format() == MemoryFormat::channels_last);
+  CHECK(empty({2, 1, 4, 5}).is_contiguous(MemoryFormat::channels_last));  // both at once
+  CHECK(empty({2, 1, 4, 5}).memory_format() == MemoryFormat::contiguous);
+  CHECK(!empty({2, 3}).is_contiguous(MemoryFormat::channels_last));
+  CHECK_THROWS_AS(empty({2, 3}, float32, MemoryFormat::channels_last), ShapeError);
+}
+
+TEST_CASE("rank is not limited to what fits inline") {
+  const Shape shape(12, 2);
+  CHECK(full(shape, 1).numel() == 4096);
+}
+
+TEST_CASE("a tensor prints its values, dtype and shape") {
+  std::ostringstream out;
+  out << eye(2) << '\n' << arange(3) << '\n' << Tensor();
+  CHECK(out.str() == "[[ 1.,  0.],\n [ 0.,  1.]] float32 (2, 2)\n[0, 1, 2] int64 (3,)\nundefined tensor");
+}

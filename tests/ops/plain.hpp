@@ -1,0 +1,69 @@
+// What the tests of products, convolutions, pools and losses share: values as doubles, layouts, tolerances.
+#pragma once
+#include <limpid/core/detail/array.hpp>
+#include <limpid/core/random.hpp>
+#include <limpid/core/tensor.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "../catch.hpp"
+
+namespace plain {
+
+using namespace limpid;
+
+/// x's values in row-major order.
+inline std::vector<double> values(const Tensor& x) {
+  const Tensor y = detail::as_contiguous(detail::as_dtype(x.detach(), float64));
+  return std::vector<double>(y.data<double>(), y.data<double>() + y.numel());
+}
+
+inline Tensor from_values(const std::vector<double>& v, const Shape& shape, DType dtype = float64) {
+  return detail::as_dtype(from_vector(v, shape), dtype);
+}
+
+inline Tensor noise(const Shape& shape, DType dtype, MemoryFormat format = MemoryFormat::contiguous) {
+  const Tensor x = empty(shape, dtype, format);
+  detail::copy_into(x, randn(shape, dtype));
+  return x;
+}
+
+inline double epsilon(DType dtype) {
+  return dtype == float64 ? std::numeric_limits<double>::epsilon() : double{std::numeric_limits<float>::epsilon()};
+}
+
+/// Largest |a - b| over scale * eps.
+inline double error(const Tensor& a, const std::vector<double>& b, double scale) {
+  const auto va = values(a);
+  REQUIRE(va.size() == b.size());
+  double worst = 0;
+  for (std::size_t i = 0; i < b.size(); ++i) worst = std::max(worst, std::abs(va[i] - b[i]));
+  return worst / (scale * epsilon(a.dtype()));
+}
+
+inline double dot(const Tensor& a, const Tensor& b) {
+  const auto va = values(a), vb = values(b);
+  REQUIRE(a.shape() == b.shape());
+  long double sum = 0;
+  for (std::size_t i = 0; i < va.size(); ++i) sum += static_cast<long double>(va[i]) * static_cast<long double>(vb[i]);
+  return static_cast<double>(sum);
+}
+
+/// What f throws as E, or "" where it does not.
+template <class E, class F>
+std::string thrown(F&& f) {
+  try {
+    f();
+  } catch (const E& e) {
+    return e.what();
+  } catch (const std::exception& e) {
+    return std::string("another exception: ") + e.what();
+  }
+  return "";
+}
+
+}  // namespace plain

@@ -1,0 +1,17 @@
+// xtensor expressions in and out: one memory, no copy but the evaluation of what was lazy.
+#include <limpid/core/xtensor.hpp>
+#include <limpid/limpid.hpp>
+#include <xtensor/xmath.hpp>
+
+int main() {
+  limpid::Tensor x = limpid::arange(24, limpid::float64);
+  auto v = limpid::view<double>(x);
+  if (xt::sum(v)() != 276.0) return 1;
+  v *= 2.0;
+  if (limpid::sum(x).item<double>() != 552.0) return 2;
+
+  xt::xarray<double> a = xt::ones<double>({4, 5});
+  limpid::Tensor t = limpid::from_xtensor(a + 1.0);
+  if (t.shape() != limpid::Shape{4, 5} || t.dtype() != limpid::float64) return 3;
+  return limpid::sum(t).item<double>() == 40.0 ? 0 : 4;
+}
