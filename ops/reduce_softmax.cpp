@@ -5,7 +5,7 @@
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/parallel.hpp>
-#include <limpid/ops/detail/elementwise.hpp>
+#include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/detail/reduce.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/kernels/reduce.hpp>
@@ -159,7 +159,7 @@ struct LogSoftmaxNode final : Node {
 
 template <class N>
 Tensor softmax_op(const char* op, const Tensor& x, int64_t axis, bool log) {
-  require_defined(op, x);
+  require_defined(x, op);
   if (!is_floating_point(x.dtype())) return softmax_op<N>(op, x.to(float32), axis, log);
   if (is_half(x.dtype())) return softmax_op<N>(op, x.to(float32), axis, log).to(x.dtype());
   const int64_t along = normalize_axis(axis, x.dim(), op);
@@ -209,7 +209,7 @@ Tensor logsumexp_of(const Tensor& x, int64_t axis) {
 }  // namespace
 
 Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdims) {
-  require_defined("logsumexp", x);
+  require_defined(x, "logsumexp");
   if (!is_floating_point(x.dtype())) return logsumexp(x.to(float32), axes, keepdims);
   if (is_half(x.dtype())) return logsumexp(x.to(float32), axes, keepdims).to(x.dtype());
   const Axes over = normalize_axes(axes, x.dim(), "logsumexp");

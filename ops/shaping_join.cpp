@@ -3,7 +3,7 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/strided.hpp>
-#include <limpid/ops/detail/elementwise.hpp>
+#include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/shaping.hpp>
 
 namespace limpid {
@@ -51,7 +51,7 @@ MemoryFormat common_format(const Tensors& xs) {
 
 void require_some(const char* op, const Tensors& xs) {
   if (xs.empty()) throw_error<ValueError>(op, ": expected at least one tensor, got none");
-  for (const Tensor& x : xs) require_defined(op, x);
+  for (const Tensor& x : xs) require_defined(x, op);
 }
 
 }  // namespace
@@ -109,7 +109,7 @@ struct FlipNode final : Node {
 }  // namespace
 
 Tensor flip(const Tensor& x, const Axes& axes) {
-  require_defined("flip", x);
+  require_defined(x, "flip");
   const Axes over = normalize_axes(axes, x.dim(), "flip");
   Tensor y = empty_like(x);
   if (x.numel() > 0) {
@@ -242,7 +242,7 @@ Tensor unbordered(const Tensor& y, const Border& border) {
 }  // namespace
 
 Tensor pad(const Tensor& x, const Shape& amounts, PadMode mode, double value) {
-  require_defined("pad", x);
+  require_defined(x, "pad");
   const std::size_t dim = x.shape().size(), axes = amounts.size() / 2;
   if (amounts.size() % 2 != 0 || axes > dim)
     throw_error<ShapeError>("pad: expected (before, after) for at most ", dim, " axes, got ", amounts.size(),

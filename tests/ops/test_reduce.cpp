@@ -439,7 +439,7 @@ TEST_CASE("what reductions refuse, and how they say it") {
          sum(x, {0, -2});
        },
        "sum: expected each axis once, got axis 0 twice"},
-      {[&] { sum(Tensor{}); }, "sum: expected defined tensors, got an undefined one"},
+      {[&] { sum(Tensor{}); }, "sum: expected a defined tensor, got an undefined tensor"},
       {[&] { softmax(x, -3); }, "softmax: expected an axis in [-2, 2), got -3"},
       {[&] { softmax(zeros({}), 0); }, "softmax: expected no axis for a tensor of rank 0, got 0"},
       {[&] {

@@ -345,7 +345,7 @@ TEST_CASE("what shaping refuses, and how it says it") {
          reshape(x, {-1, 0});
        },
        "reshape: expected a shape of 6 elements, got (-1, 0) for x of shape (2, 3)"},
-      {[&] { reshape(Tensor{}, {1}); }, "reshape: expected defined tensors, got an undefined one"},
+      {[&] { reshape(Tensor{}, {1}); }, "reshape: expected a defined tensor, got an undefined tensor"},
       {[&] { flatten(x, 1, 0); }, "flatten: expected first at or before last, got axes 1 and 0 for x of shape (2, 3)"},
       {[&] { permute(x, {0}); }, "permute: expected 2 axes for x of shape (2, 3), got 1"},
       {[&] {
