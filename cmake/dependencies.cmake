@@ -31,6 +31,7 @@ limpid_require(xsimd libxsimd-dev)
 limpid_at_least(xsimd 8)
 limpid_require(spdlog libspdlog-dev)
 limpid_require(ZLIB zlib1g-dev)
+limpid_require(nlohmann_json nlohmann-json3-dev)
 limpid_require(onednn libdnnl-dev)
 limpid_require(cblas libopenblas-openmp-dev)
 
@@ -51,4 +52,4 @@ list(REMOVE_DUPLICATES LIMPID_XTENSOR_INCLUDE_DIRS)
 add_library(limpid_dependencies INTERFACE)
 target_include_directories(limpid_dependencies SYSTEM INTERFACE ${LIMPID_XTENSOR_INCLUDE_DIRS} ${xsimd_headers})
 target_link_libraries(limpid_dependencies INTERFACE
-  OpenMP::OpenMP_CXX Threads::Threads spdlog::spdlog ZLIB::ZLIB onednn::onednn cblas::cblas)
+  OpenMP::OpenMP_CXX Threads::Threads spdlog::spdlog nlohmann_json::nlohmann_json ZLIB::ZLIB onednn::onednn cblas::cblas)

@@ -24,7 +24,11 @@ function(limpid_kernels)
       add_library(${target} OBJECT)
       target_include_directories(${target} PRIVATE ${LIMPID_INCLUDE_DIR})
       target_compile_definitions(${target} PRIVATE LIMPID_KERNEL_ISA=${isa})
-      target_compile_options(${target} PRIVATE -O3 ${LIMPID_KERNEL_FLAGS_${isa}})
+      # -O3 in every build type, so that nothing inline is left to the linker; sanitized it would compile for minutes.
+      if(NOT LIMPID_SANITIZE)
+        target_compile_options(${target} PRIVATE -O3)
+      endif()
+      target_compile_options(${target} PRIVATE ${LIMPID_KERNEL_FLAGS_${isa}})
       target_link_libraries(${target} PRIVATE limpid_flags limpid_dependencies)
       # g++ 12 warns of its own AVX-512 intrinsics.
       target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)

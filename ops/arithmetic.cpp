@@ -1,7 +1,11 @@
 // Arithmetic of two operands. bool + bool is or, bool * bool is and; bool has no other arithmetic.
 #include <limpid/autograd/node.hpp>
+#include <limpid/core/detail/message.hpp>
 #include <limpid/ops/detail/elementwise.hpp>
 #include <limpid/ops/elementwise.hpp>
+
+#include <algorithm>
+#include <cmath>
 
 namespace limpid {
 
@@ -18,7 +22,8 @@ struct AddNode final : Node {
 };
 
 Tensor add(const Tensor& a, const Tensor& b) {
-  require_defined("add", a, b);
+  require_defined(a, "add");
+  require_defined(b, "add");
   const DType dtype = promote_types(a.dtype(), b.dtype());
   if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return add(p, q); }); y.defined())
     return y;
@@ -34,7 +39,7 @@ struct ShiftNode final : Node {
 };
 
 Tensor add(const Tensor& a, Scalar b) {
-  require_defined("add", a);
+  require_defined(a, "add");
   const DType dtype = detail::promote_types(a.dtype(), b);
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return add(p, b); }); y.defined()) return y;
   Tensor y = map("add", arithmetic().add, dtype, dtype, a, Operand("add", b, dtype));
@@ -51,7 +56,8 @@ struct SubNode final : Node {
 };
 
 Tensor sub(const Tensor& a, const Tensor& b) {
-  require_defined("sub", a, b);
+  require_defined(a, "sub");
+  require_defined(b, "sub");
   const DType dtype = promote_types(a.dtype(), b.dtype());
   if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return sub(p, q); }); y.defined())
     return y;
@@ -61,7 +67,7 @@ Tensor sub(const Tensor& a, const Tensor& b) {
 }
 
 Tensor sub(const Tensor& a, Scalar b) {
-  require_defined("sub", a);
+  require_defined(a, "sub");
   const DType dtype = detail::promote_types(a.dtype(), b);
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return sub(p, b); }); y.defined()) return y;
   Tensor y = map("sub", arithmetic().sub, dtype, dtype, a, Operand("sub", b, dtype));
@@ -76,7 +82,7 @@ struct NegNode final : Node {
 };
 
 Tensor sub(Scalar a, const Tensor& b) {
-  require_defined("sub", b);
+  require_defined(b, "sub");
   const DType dtype = detail::promote_types(b.dtype(), a);
   if (Tensor y = promoted(dtype, b, [&](const Tensor& p) { return sub(a, p); }); y.defined()) return y;
   Tensor y = map("sub", arithmetic().sub, dtype, dtype, Operand("sub", a, dtype), b);
@@ -85,7 +91,7 @@ Tensor sub(Scalar a, const Tensor& b) {
 }
 
 Tensor neg(const Tensor& x) {
-  require_defined("neg", x);
+  require_defined(x, "neg");
   const DType dtype = x.dtype();
   if (Tensor y = promoted(dtype, x, [](const Tensor& p) { return neg(p); }); y.defined()) return y;
   Tensor y = map("neg", arithmetic().neg, dtype, dtype, x);
@@ -103,7 +109,8 @@ struct MulNode final : Node {
 };
 
 Tensor mul(const Tensor& a, const Tensor& b) {
-  require_defined("mul", a, b);
+  require_defined(a, "mul");
+  require_defined(b, "mul");
   const DType dtype = promote_types(a.dtype(), b.dtype());
   if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return mul(p, q); }); y.defined())
     return y;
@@ -123,7 +130,7 @@ struct ScaleNode final : Node {
 };
 
 Tensor mul(const Tensor& a, Scalar b) {
-  require_defined("mul", a);
+  require_defined(a, "mul");
   const DType dtype = detail::promote_types(a.dtype(), b);
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return mul(p, b); }); y.defined()) return y;
   Tensor y = map("mul", arithmetic().mul, dtype, dtype, a, Operand("mul", b, dtype));
@@ -142,7 +149,8 @@ struct DivNode final : Node {
 };
 
 Tensor div(const Tensor& a, const Tensor& b) {
-  require_defined("div", a, b);
+  require_defined(a, "div");
+  require_defined(b, "div");
   const DType dtype = detail::floating_type(promote_types(a.dtype(), b.dtype()));
   if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return div(p, q); }); y.defined())
     return y;
@@ -162,7 +170,7 @@ struct DivByNumberNode final : Node {
 };
 
 Tensor div(const Tensor& a, Scalar b) {
-  require_defined("div", a);
+  require_defined(a, "div");
   const DType dtype = detail::floating_type(a.dtype());
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return div(p, b); }); y.defined()) return y;
   Tensor y = map("div", arithmetic().div, dtype, dtype, a, Operand("div", b, dtype));
@@ -178,7 +186,7 @@ struct DivNumberNode final : Node {
 };
 
 Tensor div(Scalar a, const Tensor& b) {
-  require_defined("div", b);
+  require_defined(b, "div");
   const DType dtype = detail::floating_type(b.dtype());
   if (Tensor y = promoted(dtype, b, [&](const Tensor& p) { return div(a, p); }); y.defined()) return y;
   Tensor y = map("div", arithmetic().div, dtype, dtype, Operand("div", a, dtype), b);
@@ -188,5 +196,151 @@ Tensor div(Scalar a, const Tensor& b) {
   }
   return y;
 }
+
+struct RemainderNode final : Node {
+  Saved a{*this, "a"}, b{*this, "b"}, y{*this, "y"};
+  const char* name() const noexcept override { return "remainder"; }
+  // y_i = a_i - b_i q_i for a whole q_i = floor(a_i / b_i), constant but for jumps:  da = dy,  db = -dy q.
+  Tensors backward(const Tensors& dy) override { return {dy[0], needs(1) ? mul(dy[0], div(sub(y, a), b)) : Tensor()}; }
+};
+
+static void require_no_zero(const Tensor& b) {
+  if (is_floating_point(b.dtype()) || b.numel() == 0) return;
+  const Tensor zero = eq(b, 0).contiguous();
+  const bool* first = zero.data<bool>();
+  if (std::find(first, first + zero.numel(), true) != first + zero.numel())
+    detail::throw_error<ValueError>("remainder: expected divisors other than 0, got 0");
+}
+
+Tensor remainder(const Tensor& a, const Tensor& b) {
+  require_defined(a, "remainder");
+  require_defined(b, "remainder");
+  const DType dtype = promote_types(a.dtype(), b.dtype());
+  if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return remainder(p, q); }); y.defined())
+    return y;
+  require_no_zero(b);
+  Tensor y = map("remainder", arithmetic().remainder, dtype, dtype, a, b);
+  if (auto* node = record<RemainderNode>(y, a, b); node && node->needs(1)) {
+    node->a = a;
+    node->b = b;
+    node->y = y;
+  }
+  return y;
+}
+
+Tensor remainder(const Tensor& a, Scalar b) {
+  require_defined(a, "remainder");
+  const DType dtype = detail::promote_types(a.dtype(), b);
+  if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return remainder(p, b); }); y.defined()) return y;
+  if (!is_floating_point(dtype) && b.to_int64() == 0)
+    detail::throw_error<ValueError>("remainder: expected a divisor other than 0, got 0");
+  Tensor y = map("remainder", arithmetic().remainder, dtype, dtype, a, Operand("remainder", b, dtype));
+  record<ShiftNode>(y, a);
+  return y;
+}
+
+struct PowNode final : Node {
+  Saved a{*this, "a"}, b{*this, "b"}, y{*this, "y"};
+  const char* name() const noexcept override { return "pow"; }
+  // y_i = a_i^b_i:  da = dy b a^(b-1), but 0 at a = b = 0;  db = dy y log a, but 0 at a = 0, b >= 0. There a 1 stands
+  // in for a, so that neither this line nor its own derivative meets 0 times infinity.
+  Tensors backward(const Tensors& dy) override {
+    const Tensor at_zero = eq(a, 0);
+    Tensor da, db;
+    if (needs(0)) da = mul(dy[0], mul(b, pow(where(logical_and(at_zero, eq(b, 0)), 1, a), sub(b, 1))));
+    if (needs(1)) db = mul(dy[0], mul(y, log(where(logical_and(at_zero, ge(b, 0)), 1, a))));
+    return {da, db};
+  }
+};
+
+Tensor pow(const Tensor& a, const Tensor& b) {
+  require_defined(a, "pow");
+  require_defined(b, "pow");
+  const DType dtype = promote_types(a.dtype(), b.dtype());
+  if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return pow(p, q); }); y.defined())
+    return y;
+  Tensor y = map("pow", arithmetic().pow, dtype, dtype, a, b);
+  if (auto* node = record<PowNode>(y, a, b)) {
+    node->a = a;
+    node->b = b;
+    if (node->needs(1)) node->y = y;
+  }
+  return y;
+}
+
+struct PowNumberNode final : Node {
+  Saved x{*this, "x"};
+  double exponent = 0;
+  const char* name() const noexcept override { return "pow"; }
+  // y_i = x_i^s for a number s:  dx = dy s x^(s-1), but 0 for s = 0.
+  Tensors backward(const Tensors& dy) override {
+    return {exponent == 0 ? zeros_like(dy[0]) : mul(dy[0], mul(pow(x, exponent - 1), exponent))};
+  }
+};
+
+Tensor pow(const Tensor& a, Scalar b) {
+  require_defined(a, "pow");
+  const DType dtype = detail::promote_types(a.dtype(), b);
+  if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return pow(p, b); }); y.defined()) return y;
+  if (b.to_double() == 2) return square(a);
+  Tensor y = map("pow", arithmetic().pow, dtype, dtype, a, Operand("pow", b, dtype));
+  if (auto* node = record<PowNumberNode>(y, a)) {
+    node->x = a;
+    node->exponent = b.to_double();
+  }
+  return y;
+}
+
+struct ExponentialNode final : Node {
+  Saved y{*this, "y"};
+  double base = 1;
+  const char* name() const noexcept override { return "pow"; }
+  // y_i = s^x_i for a number s:  dx = dy y log s, but 0 where s = 0 and y = 0.
+  Tensors backward(const Tensors& dy) override {
+    return {base == 0 ? where(isfinite(y), 0, mul(dy[0], -y.get())) : mul(dy[0], mul(y, std::log(base)))};
+  }
+};
+
+Tensor pow(Scalar a, const Tensor& b) {
+  require_defined(b, "pow");
+  const DType dtype = detail::promote_types(b.dtype(), a);
+  if (Tensor y = promoted(dtype, b, [&](const Tensor& p) { return pow(a, p); }); y.defined()) return y;
+  Tensor y = map("pow", arithmetic().pow, dtype, dtype, Operand("pow", a, dtype), b);
+  if (auto* node = record<ExponentialNode>(y, b)) {
+    node->y = y;
+    node->base = a.to_double();
+  }
+  return y;
+}
+
+struct ExtremumNode final : Node {
+  Saved a{*this, "a"}, b{*this, "b"};
+  bool largest = true;
+  const char* name() const noexcept override { return largest ? "maximum" : "minimum"; }
+  // y_i = the larger (smaller) of a_i and b_i:  dy_i goes to it; to both, half each, where a_i = b_i.
+  Tensors backward(const Tensors& dy) override {
+    const Tensor half = where(eq(a, b), 0.5 * dy[0], 0), a_larger = gt(a, b), b_larger = gt(b, a);
+    return {needs(0) ? where(largest ? a_larger : b_larger, dy[0], half) : Tensor(),
+            needs(1) ? where(largest ? b_larger : a_larger, dy[0], half) : Tensor()};
+  }
+};
+
+static Tensor extremum(const char* op, const kernels::KernelRow& f, bool largest, const Tensor& a, const Tensor& b) {
+  require_defined(a, op);
+  require_defined(b, op);
+  const DType dtype = promote_types(a.dtype(), b.dtype());
+  const auto again = [&](const Tensor& p, const Tensor& q) { return extremum(op, f, largest, p, q); };
+  if (Tensor y = promoted(dtype, a, b, again); y.defined()) return y;
+  Tensor y = map(op, f, dtype, dtype, a, b);
+  if (auto* node = record<ExtremumNode>(y, a, b)) {
+    node->a = a;
+    node->b = b;
+    node->largest = largest;
+  }
+  return y;
+}
+
+Tensor maximum(const Tensor& a, const Tensor& b) { return extremum("maximum", arithmetic().maximum, true, a, b); }
+Tensor minimum(const Tensor& a, const Tensor& b) { return extremum("minimum", arithmetic().minimum, false, a, b); }
 
 }  // namespace limpid

@@ -4,7 +4,8 @@ set -eu
 
 packages="
   g++ cmake ninja-build ccache pkg-config git python3
-  libxtensor-dev libxsimd-dev xtl-dev libspdlog-dev libdnnl-dev libopenblas-openmp-dev zlib1g-dev libstb-dev catch2
+  libxtensor-dev libxsimd-dev xtl-dev libspdlog-dev libdnnl-dev libopenblas-openmp-dev zlib1g-dev nlohmann-json3-dev
+  libstb-dev catch2
   clang clang-format libomp-dev
 "
 

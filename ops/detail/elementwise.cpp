@@ -12,13 +12,20 @@ namespace kernels {
 
 const ArithmeticKernels& arithmetic() noexcept {
 #if defined(__x86_64__)
-  switch (isa()) {
-    case Isa::avx512: return avx512::arithmetic_kernels;
-    case Isa::avx2: return avx2::arithmetic_kernels;
-    case Isa::baseline: break;
-  }
+  const Isa level = isa();
+  if (level == Isa::avx512) return avx512::arithmetic_kernels;
+  if (level == Isa::avx2) return avx2::arithmetic_kernels;
 #endif
   return baseline::arithmetic_kernels;
+}
+
+const FunctionKernels& functions() noexcept {
+#if defined(__x86_64__)
+  const Isa level = isa();
+  if (level == Isa::avx512) return avx512::function_kernels;
+  if (level == Isa::avx2) return avx2::function_kernels;
+#endif
+  return baseline::function_kernels;
 }
 
 }  // namespace kernels
@@ -46,6 +53,24 @@ Operand::Operand(const char* op, Scalar x, DType dtype) {
     case DType::float64: double_ = x.to_double(); break;
     default: float_ = static_cast<float>(x.to_double());
   }
+}
+
+Operand Operand::saturated(double x, DType dtype) noexcept {
+  const auto within = [x]<class T>(T) {
+    using Limits = std::numeric_limits<T>;
+    if (!(x > static_cast<double>(Limits::min()))) return Limits::min();
+    return x >= static_cast<double>(Limits::max()) ? Limits::max() : static_cast<T>(x);
+  };
+  Operand result;
+  switch (dtype) {
+    case DType::bool_: result.bool_ = x != 0; break;
+    case DType::uint8: result.uint8_ = within(uint8_t{}); break;
+    case DType::int32: result.int32_ = within(int32_t{}); break;
+    case DType::int64: result.int64_ = within(int64_t{}); break;
+    case DType::float64: result.double_ = x; break;
+    default: result.float_ = static_cast<float>(x);
+  }
+  return result;
 }
 
 const void* Operand::data() const noexcept {
@@ -210,10 +235,6 @@ void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DTyp
 void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const Operand& a,
               const Operand& b, const Operand& c) {
   map_all_into(y, op, f, dtype, a, b, c);
-}
-
-void undefined_operand(const char* op) {
-  throw_error<ValueError>(op, ": expected defined tensors, got an undefined one");
 }
 
 }  // namespace detail

@@ -2,6 +2,7 @@
 #pragma once
 #include <limpid/core/scalar.hpp>
 #include <limpid/core/tensor.hpp>
+#include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/kernels/elementwise.hpp>
 
 #include <cstddef>
@@ -14,12 +15,15 @@ class Operand {
   Operand(const Tensor& x) noexcept : tensor_(&x.impl()) {}  // NOLINT
   /// Throws ValueError, naming op, where dtype is an integer type that does not hold x.
   Operand(const char* op, Scalar x, DType dtype);
+  /// The value of dtype nearest to x.
+  static Operand saturated(double x, DType dtype) noexcept;
 
   /// Null for a number.
   const TensorImpl* tensor() const noexcept { return tensor_; }
   const void* data() const noexcept;
 
  private:
+  Operand() noexcept = default;
   const TensorImpl* tensor_ = nullptr;
   union {
     bool bool_;
@@ -54,17 +58,6 @@ inline DType promote_types(DType dtype, Scalar x) noexcept {
 }
 /// The dtype of a result that integers do not hold.
 constexpr DType floating_type(DType dtype) noexcept { return is_floating_point(dtype) ? dtype : float32; }
-
-[[noreturn]] void undefined_operand(const char* op);
-inline void require_defined(const char* op, const Tensor& a) {
-  if (!a.defined()) [[unlikely]]
-    undefined_operand(op);
-}
-template <class... Xs>
-void require_defined(const char* op, const Tensor& a, const Xs&... xs) {
-  require_defined(op, a);
-  require_defined(op, xs...);
-}
 
 /// f(a, b) with both converted to dtype, computed as compute_type(dtype); undefined where that changes nothing, so that
 /// the caller goes on: if (Tensor y = promoted(...); y.defined()) return y;

@@ -3,6 +3,7 @@
 #include <limpid/ops/detail/reduce_tree.hpp>
 #include <limpid/ops/kernels/reduce.hpp>
 
+#include <cmath>
 #include <limits>
 
 namespace limpid {
@@ -82,18 +83,18 @@ struct Adding {
   const double* centres = nullptr;
 };
 
-template <class T>
+template <class T, class Result = T>
 struct FloatSum : Adding<double> {
   using X = T;
   using Acc = double;
-  using Y = T;
+  using Y = Result;
   kernels::AddRows<T> add_rows;
   double divisor;
   FloatSum(kernels::AddRows<T> kernel, double d) : add_rows(kernel), divisor(d) {}
   void rows(double* acc, const double*, const T* x, int64_t count, int64_t stride, int64_t n) const {
     add_rows(acc, x, count, stride, n);
   }
-  Y finish(double acc) const { return static_cast<T>(acc / divisor); }
+  Y finish(double acc) const { return static_cast<Y>(acc / divisor); }
 };
 
 template <class T>
@@ -103,13 +104,17 @@ struct SquareSum : Adding<double> {
   using Y = T;
   kernels::AddSquares<T> add_squares;
   double divisor;
-  SquareSum(kernels::AddSquares<T> kernel, double d, const double* centre) : add_squares(kernel), divisor(d) {
+  bool root;
+  SquareSum(kernels::AddSquares<T> kernel, const double* centre, double d, bool square_root)
+      : add_squares(kernel),
+        divisor(d),
+        root(square_root) {
     centres = centre;
   }
   void rows(double* acc, const double* centre, const T* x, int64_t count, int64_t stride, int64_t n) const {
     add_squares(acc, centres ? centre : nullptr, x, count, stride, n);
   }
-  Y finish(double acc) const { return static_cast<T>(acc / divisor); }
+  Y finish(double acc) const { return static_cast<T>(root ? std::sqrt(acc) : acc / divisor); }
 };
 
 // f takes one element into the accumulator, or one accumulator into another. It must be associative.
@@ -172,13 +177,31 @@ void sum_into(const Tensor& y, const Tensor& x, const Axes& axes, double divisor
   });
 }
 
-void sum_squares_into(const Tensor& y, const Tensor& x, const Tensor& centre, const Axes& axes, double divisor) {
-  const double* centres = centre.defined() ? centre.data<double>() : nullptr;
+void mean_into(const Tensor& y, const Tensor& x, const Axes& axes) {
+  const double count = static_cast<double>(reduced_count(x.shape(), axes));
   if (x.dtype() == float32)
-    reduce(y, x, axes, SquareSum<float>(kernels::reduce_table().add_squares_f32, divisor, centres));
+    reduce(y, x, axes, FloatSum<float, double>(kernels::reduce_table().add_rows_f32, count));
   else
-    reduce(y, x, axes, SquareSum<double>(kernels::reduce_table().add_squares_f64, divisor, centres));
+    reduce(y, x, axes, FloatSum<double>(kernels::reduce_table().add_rows_f64, count));
 }
+
+namespace {
+
+void add_squares(const Tensor& y, const Tensor& x, const double* centre, const Axes& axes, double divisor, bool root) {
+  const kernels::ReduceKernels& table = kernels::reduce_table();
+  if (x.dtype() == float32)
+    reduce(y, x, axes, SquareSum<float>(table.add_squares_f32, centre, divisor, root));
+  else
+    reduce(y, x, axes, SquareSum<double>(table.add_squares_f64, centre, divisor, root));
+}
+
+}  // namespace
+
+void sum_squares_into(const Tensor& y, const Tensor& x, const Tensor& centre, const Axes& axes, double divisor) {
+  add_squares(y, x, centre.data<double>(), axes, divisor, false);
+}
+
+void norm_into(const Tensor& y, const Tensor& x, const Axes& axes) { add_squares(y, x, nullptr, axes, 1, true); }
 
 void prod_into(const Tensor& y, const Tensor& x, const Axes& axes) {
   visit_number(x, [&]<class T>(T) {

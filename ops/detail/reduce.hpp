@@ -52,9 +52,14 @@ struct ReducePlan {
 /// y[...] = sum of x over axes / divisor; y is int64 where x is an integer or bool, and has x's dtype else.
 void sum_into(const Tensor& y, const Tensor& x, const Axes& axes, double divisor = 1);
 
-/// y[...] = sum of (x - centre)^2 over axes / divisor. x float32 or float64; centre float64, laid out as y; may be
-/// undefined, which stands for 0.
-void sum_squares_into(const Tensor& y, const Tensor& x, const Tensor& centre, const Axes& axes, double divisor = 1);
+/// y[...] = mean of x over axes; x float32 or float64, y float64.
+void mean_into(const Tensor& y, const Tensor& x, const Axes& axes);
+
+/// y[...] = sum of (x - centre)^2 over axes / divisor. x and y float32 or float64; centre float64, laid out as y.
+void sum_squares_into(const Tensor& y, const Tensor& x, const Tensor& centre, const Axes& axes, double divisor);
+
+/// y[...] = square root of the sum of x^2 over axes, rounded once.
+void norm_into(const Tensor& y, const Tensor& x, const Axes& axes);
 
 /// These take x of any dtype but float16 and bfloat16.
 void prod_into(const Tensor& y, const Tensor& x, const Axes& axes);  ///< y as for sum_into

@@ -36,13 +36,22 @@ struct ArithmeticKernels {
   KernelRow gate;      ///< dy where y > 0, else 0
 };
 
-/// The table of the instruction set in use.
+/// Of float32 and float64, accurate to a few units in the last place over the whole range.
+struct FunctionKernels {
+  KernelRow exp, log, sqrt, rsqrt, reciprocal, sin, cos, tanh, sigmoid, erf, gelu, silu;
+  KernelRow leaky_relu;  ///< x, slope
+  KernelRow elu;         ///< x, alpha
+  KernelRow softplus;    ///< x, beta
+};
+
+/// The tables of the instruction set in use.
 const ArithmeticKernels& arithmetic() noexcept;
+const FunctionKernels& functions() noexcept;
 
 // clang-format off
-namespace baseline { extern const ArithmeticKernels arithmetic_kernels; }
-namespace avx2     { extern const ArithmeticKernels arithmetic_kernels; }
-namespace avx512   { extern const ArithmeticKernels arithmetic_kernels; }
+namespace baseline { extern const ArithmeticKernels arithmetic_kernels; extern const FunctionKernels function_kernels; }
+namespace avx2     { extern const ArithmeticKernels arithmetic_kernels; extern const FunctionKernels function_kernels; }
+namespace avx512   { extern const ArithmeticKernels arithmetic_kernels; extern const FunctionKernels function_kernels; }
 // clang-format on
 
 }  // namespace limpid::kernels

@@ -6,21 +6,18 @@
 namespace limpid::kernels {
 namespace {
 
-constexpr index_t kRowsAtOnce = 8;
+/// Rows taken side by side: as many as stay close to each other in memory, for the hardware fetches ahead in order
+/// only.
+template <class T>
+index_t rows_at_once(const NormColumns<T>& p) {
+  const index_t rows = 128 / p.width;
+  return rows < 1 ? 1 : rows > 8 ? 8 : rows;
+}
 
 /// float32 products stay in the range of double: rstd and the mean's low part enter sums and coefficients, not
 /// elements.
 template <class T>
 constexpr bool kLate = sizeof(T) == 4;
-
-/// How far ahead memory is fetched: taking rows side by side hides their order from the hardware. A few kilobytes, and
-/// whole groups of rows.
-template <class T>
-index_t fetch_distance(const NormColumns<T>& p) {
-  constexpr index_t kBytes = 4096;
-  const index_t group = kRowsAtOnce * p.width;
-  return (kBytes / static_cast<index_t>(sizeof(T)) + group - 1) / group * group;
-}
 
 double value_or(const float* p, index_t i, double absent) { return p ? static_cast<double>(p[i]) : absent; }
 double value_or(const double* p, index_t i, double absent) { return p ? p[i] : absent; }
@@ -37,12 +34,13 @@ BlockRows block_rows(const NormColumns<T>& p, index_t b) {
   return {first, final_block ? p.rows : end, final_block && p.tail > 0};
 }
 
-/// Calls f(column, k, row, n) for steps of k columns over n <= kRowsAtOnce rows from row on.
+/// Calls f(column, k, row, n) for steps of k columns over n rows from row on.
 template <class T, class F>
 void tiles(const NormColumns<T>& p, const BlockRows& rows, F&& f) {
   constexpr int W = kLanes<T>;
-  for (index_t row = rows.first; row < rows.last; row += kRowsAtOnce) {
-    const index_t n = rows.last - row < kRowsAtOnce ? rows.last - row : kRowsAtOnce;
+  const index_t at_once = rows_at_once(p);
+  for (index_t row = rows.first; row < rows.last; row += at_once) {
+    const index_t n = rows.last - row < at_once ? rows.last - row : at_once;
     steps<W>(p.width, [&](index_t c, auto k) { f(c, k, row, n); });
   }
   if (rows.tail) steps<W>(p.tail, [&](index_t c, auto k) { f(c, k, p.rows, index_t{1}); });
@@ -67,7 +65,6 @@ void moments(const NormColumns<T>& p, index_t n, index_t block, double* partials
   double* LIMPID_RESTRICT mean = partials;
   double* LIMPID_RESTRICT lo = mean + p.pitch;
   double* LIMPID_RESTRICT m2 = lo + p.pitch;
-  const index_t ahead = fetch_distance(p);
   for (index_t c = 0; c < 3 * p.pitch; ++c) partials[c] = 0;
 
   // As in block_moments: the guess is each column's first element in the block; in float64 a pass of its own improves
@@ -92,7 +89,6 @@ void moments(const NormColumns<T>& p, index_t n, index_t block, double* partials
     const T* at = x + row * p.x_row + c;
     Lanes<W> rest = load_wide<W>(lo + c), squares = load_wide<W>(m2 + c);
     for (index_t i = 0; i < count; ++i, at += p.x_row) {
-      fetch(at + ahead);
       Lanes<W> d = load_step(at, k) - center;
       if constexpr (std::is_same_v<decltype(k), int>) d = keep_first(d, k);
       rest = rest + d;
@@ -194,14 +190,12 @@ void apply(const NormColumns<T>& p, index_t n, index_t begin, index_t end, const
   const Coefficients at = coefficients_at(p, const_cast<double*>(coefficients));
   const T* LIMPID_RESTRICT x = p.x + n * p.x_sample;
   T* LIMPID_RESTRICT y = p.y + n * p.y_sample;
-  const index_t ahead = fetch_distance(p);
   for (index_t block = begin; block < end; ++block) {
     tiles(p, block_rows(p, block), [&](index_t c, auto k, index_t row, index_t count) {
       const Lanes<W> mean = load_wide<W>(at.mean + c), a = load_wide<W>(at.a + c), b = load_wide<W>(at.b + c);
       const T* from = x + row * p.x_row + c;
       T* to = y + row * p.width + c;
       for (index_t i = 0; i < count; ++i, from += p.x_row, to += p.width) {
-        fetch(from + ahead);
         Lanes<W> d = load_step(from, k) - mean;
         if constexpr (!kLate<T>) d = (d - load_wide<W>(at.lo + c)) * load_wide<W>(at.rstd + c);
         store_step(to, fma(d, a, b), k);
@@ -223,7 +217,6 @@ void reduce(const NormColumns<T>& p, index_t n, index_t block, const double* coe
   const T* LIMPID_RESTRICT dy = p.dy + n * p.y_sample;
   double* LIMPID_RESTRICT totals = partials;
   double* LIMPID_RESTRICT products = partials + p.pitch;
-  const index_t ahead = fetch_distance(p);
   for (index_t c = 0; c < 2 * p.pitch; ++c) partials[c] = 0;
   tiles(p, block_rows(p, block), [&](index_t c, auto k, index_t row, index_t count) {
     const Lanes<W> mean = load_wide<W>(at.mean + c);
@@ -231,8 +224,6 @@ void reduce(const NormColumns<T>& p, index_t n, index_t block, const double* coe
     const T* dy_at = dy + row * p.width + c;
     Lanes<W> total = load_wide<W>(totals + c), product = load_wide<W>(products + c);
     for (index_t i = 0; i < count; ++i, x_at += p.x_row, dy_at += p.width) {
-      fetch(x_at + ahead);
-      fetch(dy_at + ahead);
       const Lanes<W> g = load_step(dy_at, k);
       Lanes<W> d = load_step(x_at, k) - mean;
       if constexpr (!kLate<T>) d = (d - load_wide<W>(at.lo + c)) * load_wide<W>(at.rstd + c);
@@ -289,7 +280,6 @@ void dx(const NormColumns<T>& p, index_t n, index_t begin, index_t end, const do
   const T* LIMPID_RESTRICT x = p.x + n * p.x_sample;
   const T* LIMPID_RESTRICT dy = p.dy + n * p.y_sample;
   T* LIMPID_RESTRICT out = p.dx + n * p.y_sample;
-  const index_t ahead = fetch_distance(p);
   for (index_t block = begin; block < end; ++block) {
     tiles(p, block_rows(p, block), [&](index_t c, auto k, index_t row, index_t count) {
       const Lanes<W> a = load_wide<W>(at.a + c);
@@ -302,8 +292,6 @@ void dx(const NormColumns<T>& p, index_t n, index_t begin, index_t end, const do
       }
       const Lanes<W> mean = load_wide<W>(at.mean + c), b = load_wide<W>(at.b + c), m2 = load_wide<W>(at.c + c);
       for (index_t i = 0; i < count; ++i, x_at += p.x_row, dy_at += p.width, to += p.width) {
-        fetch(x_at + ahead);
-        fetch(dy_at + ahead);
         Lanes<W> d = load_step(x_at, k) - mean;
         if constexpr (!kLate<T>) d = (d - load_wide<W>(at.lo + c)) * load_wide<W>(at.rstd + c);
         store_step(to, fma(load_step(dy_at, k), a, fma(d, m2, b)), k);

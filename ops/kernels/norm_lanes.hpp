@@ -176,9 +176,8 @@ inline void store_wide(double* p, const Lanes<W>& a) {
   for (int i = 0; i < Lanes<W>::count; ++i) a.v[i].store_unaligned(p + i * kVec);
 }
 
-/// Hints that p will be read soon: fetch_near into the second-level cache, fetch into the first. p need not be valid.
+/// Hints that p, which need not be valid, will be read soon: into the second-level cache.
 inline void fetch_near(const void* p) { __builtin_prefetch(p, 0, 2); }
-inline void fetch(const void* p) { __builtin_prefetch(p, 0, 3); }
 
 /// Sum over the lanes in one fixed tree: halves are folded onto each other.
 template <int W>

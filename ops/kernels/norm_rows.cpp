@@ -4,18 +4,32 @@
 namespace limpid::kernels {
 namespace {
 
+/// A slice by number and by place; counted up rather than divided out anew.
+struct Place {
+  index_t q, outer, inner;
+};
 template <class T>
-index_t start(const NormRows<T>& p, const typename NormRows<T>::Stride& stride, index_t q) {
-  return p.inner == 1 ? q * stride.outer : (q / p.inner) * stride.outer + (q % p.inner) * stride.inner;
+Place place(const NormRows<T>& p, index_t q) {
+  return {q, q / p.inner, q % p.inner};
 }
-template <class T>
-index_t affine_start(const NormRows<T>& p, index_t q) {
-  return p.affine_inner == 0 ? 0 : (q % p.inner) * p.affine_inner;
+/// Calls f for slices [begin, end).
+template <class T, class F>
+void each_slice(const NormRows<T>& p, index_t begin, index_t end, F&& f) {
+  Place at = place(p, begin);
+  for (; at.q < end; ++at.q) {
+    f(at);
+    if (++at.inner == p.inner) {
+      at.inner = 0;
+      ++at.outer;
+    }
+  }
 }
 
+index_t start(const auto& stride, const Place& at) { return at.outer * stride.outer + at.inner * stride.inner; }
+
 template <class T>
-SliceView<T> sum_view(const NormRows<T>& p, index_t q) {
-  return {p.x + start(p, p.x_stride, q), p.sum_rows, p.sum_len, p.x_stride.row, p.x_stride.element};
+SliceView<T> sum_view(const NormRows<T>& p, const Place& at) {
+  return {p.x + start(p.x_stride, at), p.sum_rows, p.sum_len, p.x_stride.row, p.x_stride.element};
 }
 
 double value_or(const float* p, index_t i, double absent) { return p ? static_cast<double>(p[i]) : absent; }
@@ -79,11 +93,11 @@ void apply_run_along(const T* LIMPID_RESTRICT x, T* LIMPID_RESTRICT y, index_t n
 
 /// y of elements [begin, end) of slice q.
 template <class T>
-void apply_range(const NormRows<T>& p, index_t q, index_t begin, index_t end) {
-  const Slice slice = saved(p, q);
-  const T* x = p.x + start(p, p.x_stride, q);
-  T* y = p.y + start(p, p.y_stride, q);
-  const index_t affine = affine_start(p, q);
+void apply_range(const NormRows<T>& p, const Place& at, index_t begin, index_t end) {
+  const Slice slice = saved(p, at.q);
+  const T* x = p.x + start(p.x_stride, at);
+  T* y = p.y + start(p.y_stride, at);
+  const index_t affine = at.inner * p.affine_inner;
   pieces(p.len, begin, end, [&](index_t row, index_t offset, index_t count) {
     const T* x_row = x + row * p.x_stride.row + offset * p.x_stride.element;
     T* y_row = y + row * p.y_stride.row + offset;
@@ -99,20 +113,20 @@ void apply_range(const NormRows<T>& p, index_t q, index_t begin, index_t end) {
 
 template <class T>
 void forward(const NormRows<T>& p, index_t begin, index_t end) noexcept {
-  for (index_t q = begin; q < end; ++q) {
+  each_slice(p, begin, end, [&](const Place& at) {
     if (p.moments) {
-      const SliceView<T> view = sum_view(p, q);
-      write_stats(p.stats, q, slice_moments(view, p.center), view, p.center, p.eps);
+      const SliceView<T> view = sum_view(p, at);
+      write_stats(p.stats, at.q, slice_moments(view, p.center), view, p.center, p.eps);
     }
-    if (p.y) apply_range(p, q, 0, p.slice_size());
-  }
+    if (p.y) apply_range(p, at, 0, p.slice_size());
+  });
 }
 
 template <class T>
 void moments(const NormRows<T>& p, index_t begin, index_t end, double* partials) noexcept {
   const index_t blocks = p.blocks();
   for (index_t b = begin; b < end; ++b) {
-    const SliceView<T> view = sum_view(p, b / blocks);
+    const SliceView<T> view = sum_view(p, place(p, b / blocks));
     const index_t i = (b % blocks) * kNormBlock, j = i + kNormBlock < view.size() ? i + kNormBlock : view.size();
     const Moments m = block_moments(view, i, j, static_cast<double>(view.x[0]), p.center);
     partials[3 * b] = m.mean;
@@ -131,7 +145,7 @@ void finish(const NormRows<T>& p, index_t begin, index_t end, const double* part
       const index_t count = b + 1 < blocks ? kNormBlock : size - b * kNormBlock;
       merge(all, {static_cast<double>(count), m[0], m[1], m[2]});
     }
-    write_stats(p.stats, q, all, sum_view(p, q), p.center, p.eps);
+    write_stats(p.stats, q, all, sum_view(p, place(p, q)), p.center, p.eps);
   }
 }
 
@@ -140,7 +154,7 @@ void apply(const NormRows<T>& p, index_t begin, index_t end) noexcept {
   const index_t blocks = p.blocks(), size = p.slice_size();
   for (index_t b = begin; b < end; ++b) {
     const index_t i = (b % blocks) * kNormBlock;
-    apply_range(p, b / blocks, i, i + kNormBlock < size ? i + kNormBlock : size);
+    apply_range(p, place(p, b / blocks), i, i + kNormBlock < size ? i + kNormBlock : size);
   }
 }
 
@@ -201,17 +215,17 @@ void dx_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* LIMPI
   });
 }
 
-/// Where row block (row, block) of slice q starts in x and in y's layout, and its length.
+/// Where row block (row, block) of a slice starts in x and in y's layout, and its length.
 template <class T>
 struct RowBlock {
   const T* x;
   index_t y, count;
 };
 template <class T>
-RowBlock<T> row_block(const NormRows<T>& p, index_t q, index_t row, index_t block) {
+RowBlock<T> row_block(const NormRows<T>& p, const Place& at, index_t row, index_t block) {
   const index_t offset = block * kNormBlock, left = p.len - offset;
-  return {p.x + start(p, p.x_stride, q) + row * p.x_stride.row + offset * p.x_stride.element,
-          start(p, p.y_stride, q) + row * p.y_stride.row + offset, left < kNormBlock ? left : kNormBlock};
+  return {p.x + start(p.x_stride, at) + row * p.x_stride.row + offset * p.x_stride.element,
+          start(p.y_stride, at) + row * p.y_stride.row + offset, left < kNormBlock ? left : kNormBlock};
 }
 
 template <class T>
@@ -219,14 +233,14 @@ void backward(const NormRows<T>& p, index_t begin, index_t end) noexcept {
   const index_t row_blocks = p.row_blocks();
   const double size = static_cast<double>(p.slice_size());
   const bool sums_wanted = p.sum_dy || !p.fixed;
-  for (index_t q = begin; q < end; ++q) {
-    const Slice slice = saved(p, q);
-    const index_t affine = affine_start(p, q);
+  each_slice(p, begin, end, [&](const Place& slice_at) {
+    const Slice slice = saved(p, slice_at.q);
+    const index_t affine = slice_at.inner * p.affine_inner;
     double m1 = 0, m2 = 0;
     for (index_t row = 0; sums_wanted && row < p.rows; ++row) {
       Sums sums;
       for (index_t b = 0; b < row_blocks; ++b) {
-        const RowBlock<T> at = row_block(p, q, row, b);
+        const RowBlock<T> at = row_block(p, slice_at, row, b);
         const Sums part = reduce_run(p, slice, at.x, p.dy + at.y, at.count);
         sums.dy += part.dy;
         sums.dy_xhat += part.dy_xhat;
@@ -235,36 +249,36 @@ void backward(const NormRows<T>& p, index_t begin, index_t end) noexcept {
       m1 += gamma * sums.dy;
       m2 += gamma * sums.dy_xhat;
       if (p.sum_dy) {
-        p.sum_dy[q * p.rows + row] = sums.dy;
-        p.sum_dy_xhat[q * p.rows + row] = sums.dy_xhat;
+        p.sum_dy[slice_at.q * p.rows + row] = sums.dy;
+        p.sum_dy_xhat[slice_at.q * p.rows + row] = sums.dy_xhat;
       }
     }
-    if (!p.dx) continue;
+    if (!p.dx) return;
     m1 = p.center ? m1 / size : 0;
     m2 /= size;
     for (index_t row = 0; row < p.rows; ++row) {
-      const RowBlock<T> at = row_block(p, q, row, 0);
+      const RowBlock<T> at = row_block(p, slice_at, row, 0);
       dx_run(p, slice, at.x, p.dy + at.y, p.dx + at.y, p.len, value_or(p.gamma, affine + row * p.affine_row, 1), m1,
              m2);
     }
-  }
+  });
 }
 
-/// Calls f(q, row, block, index) for row blocks [begin, end).
+/// Calls f(slice, row, block, index) for row blocks [begin, end).
 template <class T, class F>
 void each_row_block(const NormRows<T>& p, index_t begin, index_t end, F&& f) {
   const index_t row_blocks = p.row_blocks();
   for (index_t b = begin; b < end; ++b) {
     const index_t row = b / row_blocks;
-    f(row / p.rows, row % p.rows, b % row_blocks, b);
+    f(place(p, row / p.rows), row % p.rows, b % row_blocks, b);
   }
 }
 
 template <class T>
 void reduce(const NormRows<T>& p, index_t begin, index_t end, double* partials) noexcept {
-  each_row_block(p, begin, end, [&](index_t q, index_t row, index_t block, index_t b) {
-    const RowBlock<T> at = row_block(p, q, row, block);
-    const Sums sums = reduce_run(p, saved(p, q), at.x, p.dy + at.y, at.count);
+  each_row_block(p, begin, end, [&](const Place& slice, index_t row, index_t block, index_t b) {
+    const RowBlock<T> at = row_block(p, slice, row, block);
+    const Sums sums = reduce_run(p, saved(p, slice.q), at.x, p.dy + at.y, at.count);
     partials[2 * b] = sums.dy;
     partials[2 * b + 1] = sums.dy_xhat;
   });
@@ -272,11 +286,11 @@ void reduce(const NormRows<T>& p, index_t begin, index_t end, double* partials) 
 
 template <class T>
 void dx(const NormRows<T>& p, index_t begin, index_t end) noexcept {
-  each_row_block(p, begin, end, [&](index_t q, index_t row, index_t block, index_t) {
-    const RowBlock<T> at = row_block(p, q, row, block);
-    const double gamma = value_or(p.gamma, affine_start(p, q) + row * p.affine_row, 1);
-    dx_run(p, saved(p, q), at.x, p.dy + at.y, p.dx + at.y, at.count, gamma, p.fixed ? 0 : p.m1[q],
-           p.fixed ? 0 : p.m2[q]);
+  each_row_block(p, begin, end, [&](const Place& slice, index_t row, index_t block, index_t) {
+    const RowBlock<T> at = row_block(p, slice, row, block);
+    const double gamma = value_or(p.gamma, slice.inner * p.affine_inner + row * p.affine_row, 1);
+    dx_run(p, saved(p, slice.q), at.x, p.dy + at.y, p.dx + at.y, at.count, gamma, p.fixed ? 0 : p.m1[slice.q],
+           p.fixed ? 0 : p.m2[slice.q]);
   });
 }
 
@@ -296,10 +310,10 @@ void add_step(double* p, const Lanes<W>& a, N n) {
 template <class T>
 void backward_along(const NormRows<T>& p, index_t begin, index_t end, double* dbeta, double* dgamma) noexcept {
   constexpr int W = kLanes<T>;
-  for (index_t q = begin; q < end; ++q) {
-    const Slice slice = saved(p, q);
-    const index_t affine = affine_start(p, q), at = start(p, p.y_stride, q);
-    const T* x = p.x + start(p, p.x_stride, q);
+  each_slice(p, begin, end, [&](const Place& slice_at) {
+    const Slice slice = saved(p, slice_at.q);
+    const index_t affine = slice_at.inner * p.affine_inner, at = start(p.y_stride, slice_at);
+    const T* x = p.x + start(p.x_stride, slice_at);
     const T* LIMPID_RESTRICT dy = p.dy + at;
     const T* LIMPID_RESTRICT gamma = p.gamma ? p.gamma + affine : nullptr;
     const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), one(1.0);
@@ -322,7 +336,7 @@ void backward_along(const NormRows<T>& p, index_t begin, index_t end, double* db
       add_step(dbeta + affine + c, g, k);
       add_step(dgamma + affine + c, g * xhat, k);
     });
-    if (!p.dx) continue;
+    if (!p.dx) return;
 
     T* LIMPID_RESTRICT out = p.dx + at;
     const double size = static_cast<double>(p.len);
@@ -334,7 +348,7 @@ void backward_along(const NormRows<T>& p, index_t begin, index_t end, double* db
         store_step(out + c, fma(g, gamma_at(c, k), fma(xhat, m2, m1)) * r, k);
       });
     }
-  }
+  });
 }
 
 template <class T>

@@ -77,7 +77,7 @@ inline double exp_down(double x) noexcept {
   p = p * r + 1;
   p = p * r + 1;
   const double power = std::bit_cast<double>((std::bit_cast<std::uint64_t>(shifted) + 1023) << 52);
-  return p * power * (x < -708 ? 0.0 : 1.0);
+  return x < -708 ? 0 : p * power;
 }
 
 template <class T>
@@ -99,10 +99,10 @@ void exp_rows(double* LIMPID_RESTRICT acc, const double* LIMPID_RESTRICT shift, 
 
 // x may be y.
 template <class T>
-void affine_rows(const double* LIMPID_RESTRICT factor, const double* LIMPID_RESTRICT shift, const T* x, T* y,
-                 int64_t rows, int64_t stride, int64_t n) noexcept {
+void affine_rows(const double* LIMPID_RESTRICT a, const double* LIMPID_RESTRICT b, const double* LIMPID_RESTRICT factor,
+                 const T* x, T* y, int64_t rows, int64_t stride, int64_t n) noexcept {
   for (int64_t i = 0; i < rows; ++i, x += stride, y += stride)
-    for (int64_t j = 0; j < n; ++j) y[j] = static_cast<T>(static_cast<double>(x[j]) * factor[j] - shift[j]);
+    for (int64_t j = 0; j < n; ++j) y[j] = static_cast<T>(((static_cast<double>(x[j]) - a[j]) - b[j]) * factor[j]);
 }
 
 template <class T>

@@ -24,9 +24,9 @@ template <class T>
 using ExpRows = void (*)(double* acc, const double* shift, const T* x, T* y, std::int64_t rows, std::int64_t stride,
                          std::int64_t n) noexcept;
 
-/// y[i * stride + j] = x[i * stride + j] * factor[j] - shift[j]
+/// y[i * stride + j] = ((x[i * stride + j] - a[j]) - b[j]) * factor[j]; x may be y.
 template <class T>
-using AffineRows = void (*)(const double* factor, const double* shift, const T* x, T* y, std::int64_t rows,
+using AffineRows = void (*)(const double* a, const double* b, const double* factor, const T* x, T* y, std::int64_t rows,
                             std::int64_t stride, std::int64_t n) noexcept;
 
 template <class T>

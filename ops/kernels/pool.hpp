@@ -1,0 +1,46 @@
+// Pooling over windows of (N, C, H, W), and the adjoints.
+#pragma once
+#include <cstdint>
+
+namespace limpid::kernels {
+
+/// y (n, c, oh, ow) from x (n, c, h, w), both row-major or both channels-last. Every window meets x.
+struct PoolDims {
+  std::int64_t n, c, h, w, oh, ow;
+  std::int64_t kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w;
+  bool channels_last;
+
+  /// Work is shared out by rows of y, which any thread may write, or by planes: the channels of a sample, in blocks
+  /// where they are interleaved.
+  static constexpr std::int64_t channel_block = 64;
+  std::int64_t rows() const noexcept { return n * (channels_last ? 1 : c) * oh; }
+  std::int64_t planes() const noexcept { return n * (channels_last ? (c + channel_block - 1) / channel_block : c); }
+};
+
+template <class T>
+struct PoolKernels {
+  /// The first maximum of each window (NaN is the largest), and its index h * w_size + w in the plane unless null.
+  void (*max)(const PoolDims&, std::int64_t row_begin, std::int64_t row_end, const T* x, T* y, std::int32_t* index) noexcept;
+  /// y[p] = x[index[p]] within each plane.
+  void (*gather)(const PoolDims&, std::int64_t plane_begin, std::int64_t plane_end, const T* x, const std::int32_t* index,
+                 T* y) noexcept;
+  /// dx = 0, then dx[index[p]] += dy[p] within each plane.
+  void (*scatter)(const PoolDims&, std::int64_t plane_begin, std::int64_t plane_end, const T* dy,
+                  const std::int32_t* index, T* dx) noexcept;
+  /// Sums over windows over kernel_h kernel_w, summed in double.
+  void (*mean)(const PoolDims&, std::int64_t row_begin, std::int64_t row_end, const T* x, T* y) noexcept;
+  /// Its adjoint.
+  void (*spread)(const PoolDims&, std::int64_t plane_begin, std::int64_t plane_end, const T* dy, T* dx) noexcept;
+};
+
+#define LIMPID_DECLARE(isa)                     \
+  namespace isa {                               \
+  extern const PoolKernels<float> pool_float;   \
+  extern const PoolKernels<double> pool_double; \
+  }
+LIMPID_DECLARE(baseline)
+LIMPID_DECLARE(avx2)
+LIMPID_DECLARE(avx512)
+#undef LIMPID_DECLARE
+
+}  // namespace limpid::kernels
