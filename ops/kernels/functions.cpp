@@ -108,22 +108,6 @@ struct Log {
   static double reference(double x) noexcept { return ::log(x); }
 };
 
-struct Sin : TrustedEverywhere {
-  template <class B>
-  static B f(B x) noexcept {
-    return xsimd::sin(x);
-  }
-  static double reference(double x) noexcept { return ::sin(x); }
-};
-
-struct Cos : TrustedEverywhere {
-  template <class B>
-  static B f(B x) noexcept {
-    return xsimd::cos(x);
-  }
-  static double reference(double x) noexcept { return ::cos(x); }
-};
-
 struct Tanh : TrustedEverywhere {
   template <class B>
   static B f(B x) noexcept {
@@ -222,6 +206,12 @@ struct Widened {
 };
 
 // clang-format off
+// By the C library: xsimd's reduction of large arguments is plain code that the linker would share between the
+// instruction sets.
+struct Sin { template <class T> static T f(T x) noexcept {
+  if constexpr (sizeof(T) == 4) return __builtin_sinf(x); else return __builtin_sin(x); } };
+struct Cos { template <class T> static T f(T x) noexcept {
+  if constexpr (sizeof(T) == 4) return __builtin_cosf(x); else return __builtin_cos(x); } };
 struct Sqrt { template <class T> static T f(T x) noexcept { return std::sqrt(x); } };
 struct Rsqrt { template <class T> static T f(T x) noexcept { return T{1} / std::sqrt(x); } };
 struct Reciprocal { template <class T> static T f(T x) noexcept { return T{1} / x; } };
@@ -245,8 +235,8 @@ const FunctionKernels function_kernels{
     .sqrt = unary<Loop<Sqrt>>,
     .rsqrt = unary<Loop<Rsqrt>>,
     .reciprocal = unary<Loop<Reciprocal>>,
-    .sin = unary<Batches<Sin>>,
-    .cos = unary<Batches<Cos>>,
+    .sin = unary<Loop<Sin>>,
+    .cos = unary<Loop<Cos>>,
     .tanh = unary<Batches<Tanh>>,
     .sigmoid = unary<Batches<Sigmoid>>,
     .erf = unary<Batches<Erf>>,
