@@ -118,13 +118,20 @@ struct Tanh : TrustedEverywhere {
 
 struct Erf {
   template <class B>
+  static constexpr auto smallest() noexcept {
+    if constexpr (is_double<B>)
+      return 1e-290;
+    else
+      return 1e-34f;
+  }
+  template <class B>
   static B f(B x) noexcept {
     return xsimd::erf(x);
   }
   template <class B>
   static auto trusted(B x) noexcept {
     const B a = xsimd::abs(x), zero(0);
-    return (a == zero) | ((a >= B(std::numeric_limits<typename B::value_type>::min() * 1024)) & (a <= B(8)));
+    return (a == zero) | ((a >= B(smallest<B>())) & (a <= B(8)));
   }
   static double reference(double x) noexcept { return ::erf(x); }
 };
@@ -186,7 +193,7 @@ struct Gelu {
   }
   template <class B>
   static auto trusted(B x) noexcept {
-    return xsimd::abs(x) <= B(30.0);
+    return (x >= B(-8.0)) & (x <= B(30.0));
   }
   static double reference(double x) noexcept { return x < -40 ? -0.0 : 0.5 * x * ::erfc(x * -root_half); }
 };
