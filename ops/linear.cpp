@@ -23,13 +23,12 @@ Tensor as_rows(const Tensor& x) { return x.dim() == 2 ? x : reshape(x, {count_ro
 template <class T>
 void multiply_add(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y) {
   const int64_t rows = count_rows(x), in = x.size(-1), out = weight.size(0);
-  const bool small = detail::is_small_gemm(rows, out, in);
   const auto steps = [](const Tensor& matrix) -> detail::MatrixSteps {
     return {matrix.strides()[0], matrix.strides()[1]};
   };
-  const bool in_place = x.dim() == 2 && (small || detail::blas_reads(rows, in, steps(x)));
+  const bool in_place = x.dim() == 2 && detail::blas_reads(rows, in, steps(x));
   const Tensor left = in_place ? x : detail::as_contiguous(x);
-  const Tensor right = small || detail::blas_reads(out, in, steps(weight)) ? weight : detail::as_contiguous(weight);
+  const Tensor right = detail::blas_reads(out, in, steps(weight)) ? weight : detail::as_contiguous(weight);
   T* py = y.data<T>();
   if (bias.defined()) {
     const T* pb = bias.data<T>();

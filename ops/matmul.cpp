@@ -32,8 +32,8 @@ Tensor as_rows(const Tensor& x) {
 }
 
 // x itself where products can read its matrices in place, else a row-major copy.
-Tensor readable(const Tensor& x, bool small) {
-  return small || detail::blas_reads(x.size(-2), x.size(-1), matrix_steps(x)) ? x : detail::as_contiguous(x);
+Tensor readable(const Tensor& x) {
+  return detail::blas_reads(x.size(-2), x.size(-1), matrix_steps(x)) ? x : detail::as_contiguous(x);
 }
 
 // y (..., n, m) = a b, y fresh and row-major, leading axes of a and b broadcast to y's.
@@ -43,9 +43,8 @@ void multiply(const Tensor& a_any, const Tensor& b_any, const Tensor& y) {
   const bool tall = b_any.dim() == 2 && a_any.dim() > 2 && a_any.is_contiguous();
   const int64_t m = y.size(-1), k = a_any.size(-1), n = tall ? y.numel() / m : y.size(-2);
   const int64_t batch = y.numel() / (n * m);
-  const bool small = detail::is_small_gemm(n, m, k);
-  const Tensor a = readable(a_any, small), b = readable(b_any, small);
-  const detail::MatrixSteps a_steps = matrix_steps(a), b_steps = matrix_steps(b);
+  const Tensor a = readable(a_any), b = readable(b_any);
+  const detail::MatrixSteps a_steps = tall ? detail::MatrixSteps{k, 1} : matrix_steps(a), b_steps = matrix_steps(b);
   const T *pa = a.data<T>(), *pb = b.data<T>();
   T* py = y.data<T>();
   if (batch == 1) return detail::gemm(n, m, k, pa, a_steps, pb, b_steps, py, m, false);

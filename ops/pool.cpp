@@ -49,8 +49,7 @@ PoolDims pool_dims(const char* op, const Tensor& x, Size2d kernel, const Pool2dO
     throw_error<ShapeError>(op, ": expected a kernel that fits the padded input, got x of shape ", x.shape(),
                             ", kernel = ", kernel, " and padding = ", padding);
   detail::common_float_dtype(op, {&x});
-  return {x.size(0), x.size(1), h,        w,         oh,        ow, kernel.h,
-          kernel.w,  stride.h,  stride.w, padding.h, padding.w, false};
+  return {x.size(0), x.size(1), h, w, oh, ow, kernel.h, kernel.w, stride.h, stride.w, padding.h, padding.w, false};
 }
 
 Shape x_shape(const PoolDims& d) { return {d.n, d.c, d.h, d.w}; }
@@ -77,7 +76,8 @@ PoolDims in_format_of(PoolDims d, const Tensor& x) {
 // Shares out rows of y or planes, each range with work for about `grain` elements of x.
 template <class F>
 void for_rows(const PoolDims& d, F&& f) {
-  parallel_for(d.rows(), std::max<int64_t>(1, 32768 * d.rows() / (d.n * d.c * d.oh * d.ow * d.kernel_h * d.kernel_w)), f);
+  parallel_for(d.rows(), std::max<int64_t>(1, 32768 * d.rows() / (d.n * d.c * d.oh * d.ow * d.kernel_h * d.kernel_w)),
+               f);
 }
 template <class F>
 void for_planes(const PoolDims& d, F&& f) {
@@ -132,9 +132,8 @@ Tensor scatter_windows(const PoolDims& d, const Tensor& dy_any, const Tensor& in
   Tensor dx = empty(x_shape(d), dy.dtype(), format_of(d));
   if (dx.numel())
     with_kernels(dy.dtype(), [&]<class T>(const auto& k, T) {
-      for_planes(d, [&, from = dy.data<T>(), at = index.data<int32_t>(), to = dx.data<T>()](int64_t begin, int64_t end) {
-        k.scatter(d, begin, end, from, at, to);
-      });
+      for_planes(d, [&, from = dy.data<T>(), at = index.data<int32_t>(), to = dx.data<T>()](
+                        int64_t begin, int64_t end) { k.scatter(d, begin, end, from, at, to); });
     });
   if (auto* node = record<ScatterWindowsNode>(dx, dy_any)) {
     node->index = index;

@@ -58,7 +58,7 @@ struct VarNode final : ReductionNode {
 }  // namespace
 
 Tensor var(const Tensor& x, const Axes& axes, bool keepdims, double correction) {
-  require_defined(x, "var");
+  require_defined("var", x);
   if (!is_floating_point(x.dtype())) return var(x.to(float32), axes, keepdims, correction);
   if (is_half(x.dtype())) return var(x.to(float32), axes, keepdims, correction).to(x.dtype());
   const Axes over = normalize_axes(axes, x.dim(), "var");
@@ -118,7 +118,7 @@ struct ProdNode final : ReductionNode {
 }  // namespace
 
 Tensor prod(const Tensor& x, const Axes& axes, bool keepdims) {
-  require_defined(x, "prod");
+  require_defined("prod", x);
   if (is_half(x.dtype())) return prod(x.to(float32), axes, keepdims).to(x.dtype());
   const Axes over = normalize_axes(axes, x.dim(), "prod");
   Tensor y = reduced_like(x, over, keepdims, is_floating_point(x.dtype()) ? x.dtype() : int64);
@@ -151,7 +151,7 @@ struct ExtremeNode final : ReductionNode {
 };
 
 Tensor extreme(const char* op, Reduction reduction, const Tensor& x, const Axes& axes, bool keepdims) {
-  require_defined(x, op);
+  require_defined(op, x);
   if (is_half(x.dtype())) return extreme(op, reduction, x.to(float32), axes, keepdims).to(x.dtype());
   const Axes over = normalize_axes(axes, x.dim(), op);
   if (reduced_count(x.shape(), over) == 0)
@@ -168,7 +168,7 @@ Tensor extreme(const char* op, Reduction reduction, const Tensor& x, const Axes&
 
 // The first index along axis at which x attains the extreme; y is int64 and contiguous.
 Tensor first_at(const char* op, Reduction reduction, const Tensor& x, int64_t axis, bool keepdims) {
-  require_defined(x, op);
+  require_defined(op, x);
   const NoGradGuard guard;
   if (is_half(x.dtype())) return first_at(op, reduction, x.to(float32), axis, keepdims);
   const int64_t along = normalize_axis(axis, x.dim(), op);
@@ -200,7 +200,7 @@ Tensor first_at(const char* op, Reduction reduction, const Tensor& x, int64_t ax
 }
 
 Tensor first_at(const char* op, Reduction reduction, const Tensor& x) {
-  require_defined(x, op);
+  require_defined(op, x);
   const NoGradGuard guard;
   return first_at(op, reduction, reshape(x, {-1}), 0, false);
 }
@@ -227,7 +227,7 @@ Tensor argmin(const Tensor& x) { return first_at("argmin", detail::min_into, x);
 namespace {
 
 Tensor truth(const char* op, Reduction reduction, const Tensor& x, const Axes& axes, bool keepdims) {
-  require_defined(x, op);
+  require_defined(op, x);
   const Axes over = normalize_axes(axes, x.dim(), op);
   const Tensor y = reduced_like(x, over, keepdims, bool_);
   reduction(y, is_half(x.dtype()) ? detail::as_dtype(x, float32) : x, over);
@@ -279,7 +279,7 @@ bool out_of_range(const Tensor& y) {
 }  // namespace
 
 Tensor norm(const Tensor& x, const Axes& axes, bool keepdims, double p) {
-  require_defined(x, "norm");
+  require_defined("norm", x);
   if (!(p > 0)) throw_error<ValueError>("norm: expected p > 0, got ", p);
   if (!is_floating_point(x.dtype())) return norm(x.to(float32), axes, keepdims, p);
   if (is_half(x.dtype())) return norm(x.to(float32), axes, keepdims, p).to(x.dtype());

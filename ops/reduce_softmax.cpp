@@ -172,7 +172,7 @@ struct LogSoftmaxNode final : Node {
 
 template <class N>
 Tensor softmax_op(const char* op, const Tensor& x, int64_t axis, bool log) {
-  require_defined(x, op);
+  require_defined(op, x);
   if (!is_floating_point(x.dtype())) return softmax_op<N>(op, x.to(float32), axis, log);
   if (is_half(x.dtype())) return softmax_op<N>(op, x.to(float32), axis, log).to(x.dtype());
   const int64_t along = normalize_axis(axis, x.dim(), op);
@@ -222,7 +222,7 @@ Tensor logsumexp_of(const Tensor& x, int64_t axis) {
 }  // namespace
 
 Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdims) {
-  require_defined(x, "logsumexp");
+  require_defined("logsumexp", x);
   if (!is_floating_point(x.dtype())) return logsumexp(x.to(float32), axes, keepdims);
   if (is_half(x.dtype())) return logsumexp(x.to(float32), axes, keepdims).to(x.dtype());
   const Axes over = normalize_axes(axes, x.dim(), "logsumexp");

@@ -35,7 +35,7 @@ struct MeanNode final : Node {
 }  // namespace
 
 Tensor sum(const Tensor& x, const Axes& axes, bool keepdims) {
-  require_defined(x, "sum");
+  require_defined("sum", x);
   const Axes over = normalize_axes(axes, x.dim(), "sum");
   Tensor y = detail::reduced_like(x, over, keepdims, is_floating_point(x.dtype()) ? x.dtype() : int64);
   detail::sum_into(y, x, over);
@@ -47,7 +47,7 @@ Tensor sum(const Tensor& x, const Axes& axes, bool keepdims) {
 }
 
 Tensor mean(const Tensor& x, const Axes& axes, bool keepdims) {
-  require_defined(x, "mean");
+  require_defined("mean", x);
   if (!is_floating_point(x.dtype())) return mean(x.to(float32), axes, keepdims);
   const Axes over = normalize_axes(axes, x.dim(), "mean");
   Tensor y = detail::reduced_like(x, over, keepdims, x.dtype());
@@ -62,7 +62,7 @@ Tensor mean(const Tensor& x, const Axes& axes, bool keepdims) {
 }
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {
-  require_defined(x, "sum_to");
+  require_defined("sum_to", x);
   if (x.shape() == shape) return x;
   const std::size_t lead = x.shape().size() - std::min(shape.size(), x.shape().size());
   bool fits = shape.size() <= x.shape().size();

@@ -51,7 +51,7 @@ MemoryFormat common_format(const Tensors& xs) {
 
 void require_some(const char* op, const Tensors& xs) {
   if (xs.empty()) throw_error<ValueError>(op, ": expected at least one tensor, got none");
-  for (const Tensor& x : xs) require_defined(x, op);
+  for (const Tensor& x : xs) require_defined(op, x);
 }
 
 }  // namespace
@@ -109,7 +109,7 @@ struct FlipNode final : Node {
 }  // namespace
 
 Tensor flip(const Tensor& x, const Axes& axes) {
-  require_defined(x, "flip");
+  require_defined("flip", x);
   const Axes over = normalize_axes(axes, x.dim(), "flip");
   Tensor y = empty_like(x);
   if (x.numel() > 0) {
@@ -242,7 +242,7 @@ Tensor unbordered(const Tensor& y, const Border& border) {
 }  // namespace
 
 Tensor pad(const Tensor& x, const Shape& amounts, PadMode mode, double value) {
-  require_defined(x, "pad");
+  require_defined("pad", x);
   const std::size_t dim = x.shape().size(), axes = amounts.size() / 2;
   if (amounts.size() % 2 != 0 || axes > dim)
     throw_error<ShapeError>("pad: expected (before, after) for at most ", dim, " axes, got ", amounts.size(),

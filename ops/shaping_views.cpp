@@ -16,7 +16,7 @@ using detail::throw_error;
 namespace {
 
 std::size_t axis_of(const Tensor& x, int64_t axis, const char* op) {
-  require_defined(x, op);
+  require_defined(op, x);
   return static_cast<std::size_t>(normalize_axis(axis, x.dim(), op));
 }
 
@@ -82,7 +82,7 @@ Tensor recorded_reshape(Tensor y, const Tensor& x) {
 }  // namespace
 
 Tensor reshape(const Tensor& x, const Shape& shape) {
-  require_defined(x, "reshape");
+  require_defined("reshape", x);
   const Shape to = resolve(x, shape);
   if (auto strides = strides_under(x, to)) return recorded_reshape(view(x, to, std::move(*strides)), x);
   Tensor y = empty(to, x.dtype());
@@ -91,7 +91,7 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
 }
 
 Tensor flatten(const Tensor& x, int64_t first, int64_t last) {
-  require_defined(x, "flatten");
+  require_defined("flatten", x);
   if (x.dim() == 0) return reshape(x, {1});
   const std::size_t a = axis_of(x, first, "flatten"), b = axis_of(x, last, "flatten");
   if (a > b)
@@ -104,7 +104,7 @@ Tensor flatten(const Tensor& x, int64_t first, int64_t last) {
 }
 
 Tensor squeeze(const Tensor& x, const Axes& axes) {
-  require_defined(x, "squeeze");
+  require_defined("squeeze", x);
   const Axes given = normalize_axes(axes, x.dim(), "squeeze");
   Shape shape;
   Strides strides;
@@ -120,7 +120,7 @@ Tensor squeeze(const Tensor& x, const Axes& axes) {
 }
 
 Tensor unsqueeze(const Tensor& x, int64_t axis) {
-  require_defined(x, "unsqueeze");
+  require_defined("unsqueeze", x);
   const auto at = static_cast<std::size_t>(normalize_axis(axis, x.dim() + 1, "unsqueeze"));
   Shape shape = x.shape();
   Strides strides = x.strides();
@@ -142,7 +142,7 @@ struct PermuteNode final : Node {
 }  // namespace
 
 Tensor permute(const Tensor& x, const Axes& order) {
-  require_defined(x, "permute");
+  require_defined("permute", x);
   const std::size_t dim = x.shape().size();
   if (order.size() != dim)
     throw_error<ShapeError>("permute: expected ", dim, " axes for x of shape ", x.shape(), ", got ", order.size());
@@ -181,7 +181,7 @@ struct ExpandNode final : Node {
 }  // namespace
 
 Tensor expand(const Tensor& x, const Shape& shape) {
-  require_defined(x, "expand");
+  require_defined("expand", x);
   Shape to = shape;
   bool fits = to.size() >= x.shape().size();
   const std::size_t lead = fits ? to.size() - x.shape().size() : 0;

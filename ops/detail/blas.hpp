@@ -12,11 +12,8 @@ struct MatrixSteps {
 /// Whether BLAS can read a (rows, cols) matrix of these steps, as it is or transposed, without a copy.
 bool blas_reads(int64_t rows, int64_t cols, MatrixSteps steps) noexcept;
 
-/// Whether a product (n, k) x (k, m) is left to a kernel of our own, which reads any steps.
-bool is_small_gemm(int64_t n, int64_t m, int64_t k) noexcept;
-
 /// y (n, m) = a (n, k) b (k, m), or y += a b where accumulate; rows of y are y_row apart. On the calling thread alone
-/// inside a parallel loop. Fast where blas_reads() both a and b or the product is small; right in any case.
+/// inside a parallel loop. Fast where blas_reads() both a and b; right in any case.
 template <class T>
 void gemm(int64_t n, int64_t m, int64_t k, const T* a, MatrixSteps a_steps, const T* b, MatrixSteps b_steps, T* y,
           int64_t y_row, bool accumulate) noexcept;

@@ -68,8 +68,7 @@ inline void take_larger(index_t count, const T* __restrict x, index_t any_step, 
     const T v = x[t * step], best = y[t];
     const bool take = !(v <= best) & (best == best);
     y[t] = take ? v : best;
-    if constexpr (with_index)
-      index[t] = take ? pixel + static_cast<std::int32_t>(t) * pixel_step : index[t];
+    if constexpr (with_index) index[t] = take ? pixel + static_cast<std::int32_t>(t) * pixel_step : index[t];
   }
 }
 
@@ -205,10 +204,12 @@ void spread(const PoolDims& d, index_t begin, index_t end, const T* dy, T* dx) n
         for (index_t i = down.begin; i < down.end; ++i)
           for (index_t j = across.begin; j < across.end; ++j) {
             T* pixel = dx + to + ((top + i) * d.w + left + j) * step;
-            for (index_t c = 0; c < channels; ++c) pixel[c] += g[c] / size;
+            for (index_t c = 0; c < channels; ++c) pixel[c] += g[c];
           }
       }
     }
+    for (index_t p = 0; p < d.h * d.w; ++p)
+      for (index_t c = 0; c < channels; ++c) dx[to + p * step + c] /= size;
   });
 }
 

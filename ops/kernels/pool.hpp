@@ -20,10 +20,11 @@ struct PoolDims {
 template <class T>
 struct PoolKernels {
   /// The first maximum of each window (NaN is the largest), and its index h * w_size + w in the plane unless null.
-  void (*max)(const PoolDims&, std::int64_t row_begin, std::int64_t row_end, const T* x, T* y, std::int32_t* index) noexcept;
+  void (*max)(const PoolDims&, std::int64_t row_begin, std::int64_t row_end, const T* x, T* y,
+              std::int32_t* index) noexcept;
   /// y[p] = x[index[p]] within each plane.
-  void (*gather)(const PoolDims&, std::int64_t plane_begin, std::int64_t plane_end, const T* x, const std::int32_t* index,
-                 T* y) noexcept;
+  void (*gather)(const PoolDims&, std::int64_t plane_begin, std::int64_t plane_end, const T* x,
+                 const std::int32_t* index, T* y) noexcept;
   /// dx = 0, then dx[index[p]] += dy[p] within each plane.
   void (*scatter)(const PoolDims&, std::int64_t plane_begin, std::int64_t plane_end, const T* dy,
                   const std::int32_t* index, T* dx) noexcept;
