@@ -4,6 +4,7 @@
 #include <limpid/core/detail/message.hpp>
 
 #include <algorithm>
+#include <unordered_map>
 #include <vector>
 
 namespace limpid {
@@ -12,14 +13,15 @@ using detail::throw_error;
 
 /// One run over the graph below some outputs: finds the nodes, orders them, replays them.
 ///
-/// Each node reached has a slot, which gathers the gradients of its outputs. Node::slot_ remembers the slot; it is a
-/// hint alone (slots_[hint].node must be the node), because a run started inside a backward, or another thread's run
-/// over its own graph above a shared leaf, may write it too. A run puts back what it found.
+/// Each node reached has a slot, which gathers the gradients of its outputs. Node::slot_ holds its number for the
+/// length of the run. A run that finds it taken, by the run whose backward started it or by another thread's above a
+/// leaf of both, looks that node up in a map.
 class Engine {
  public:
   explicit Engine(const char* op) : op_(op) {}
   ~Engine() {
-    for (std::size_t i = slots_.size(); i-- > 0;) slots_[i].node->slot_.store(slots_[i].hint, relaxed);
+    for (const Slot& slot : slots_)
+      if (slot.claimed) slot.node->slot_.store(Node::no_slot, relaxed);
   }
 
   void add_root(const Tensor& y, const Tensor& dy) {
@@ -59,6 +61,8 @@ class Engine {
     }
   }
 
+  bool reaches(const Tensor& x) const { return index_of(grad_node(x)) != Node::no_slot; }
+
   /// visit(node, grads) is called with the finished gradients of each node's outputs, before the node's backward.
   template <class F>
   void run(bool retain_graph, F&& visit) {
@@ -82,29 +86,42 @@ class Engine {
 
   struct Slot {
     Node* node;
-    uint32_t hint;              ///< Node::slot_ as it was before this run
+    bool claimed;               ///< Node::slot_ is ours
     bool wanted = false;        ///< one of its outputs is a target
     bool needs_beyond = false;  ///< an input past the 64th leads to a target
     uint64_t needs;             ///< the inputs that lead to a target
     Tensors grads;
   };
 
-  Slot* find(Node* node) {
-    const uint32_t hint = node->slot_.load(relaxed);
-    if (hint < slots_.size() && slots_[hint].node == node) return &slots_[hint];
-    if (!node->is_leaf()) return nullptr;
-    // Another thread may have overwritten the hint of a leaf that both use.
-    const auto it = std::find_if(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.node == node; });
-    return it == slots_.end() ? nullptr : &*it;
+  uint32_t index_of(const Node* node) const {
+    const uint32_t index = node->slot_.load(relaxed);
+    if (index < slots_.size() && slots_[index].node == node) return index;
+    if (elsewhere_.empty()) return Node::no_slot;
+    const auto it = elsewhere_.find(node);
+    return it == elsewhere_.end() ? Node::no_slot : it->second;
+  }
+
+  Slot* find(const Node* node) {
+    const uint32_t index = index_of(node);
+    return index == Node::no_slot ? nullptr : &slots_[index];
   }
 
   uint32_t reach(Node* node) {
-    const uint32_t hint = node->slot_.load(relaxed);
-    if (hint < slots_.size() && slots_[hint].node == node) return hint;
+    if (const uint32_t index = index_of(node); index != Node::no_slot) return index;
     const auto index = static_cast<uint32_t>(slots_.size());
-    slots_.push_back({node, hint, false, node->inputs().size() > 64, node->needs_, Tensors(node->outputs().size())});
-    node->slot_.store(index, relaxed);
+    slots_.push_back({node, false, false, node->inputs().size() > 64, node->needs_, Tensors(node->outputs().size())});
+    slots_.back().claimed = claim(*node, index);
+    if (!slots_.back().claimed) elsewhere_.emplace(node, index);
     return index;
+  }
+
+  // Of a graph, only the leaves may be another thread's too.
+  static bool claim(Node& node, uint32_t index) {
+    uint32_t free = Node::no_slot;
+    if (node.is_leaf()) return node.slot_.compare_exchange_strong(free, index, relaxed);
+    if (node.slot_.load(relaxed) != free) return false;
+    node.slot_.store(index, relaxed);
+    return true;
   }
 
   static void accumulate(Tensor& sum, Tensor g) {
@@ -145,6 +162,7 @@ class Engine {
   const char* op_;
   std::vector<Slot> slots_;
   std::vector<uint32_t> order_;
+  std::unordered_map<const Node*, uint32_t> elsewhere_;  // slots of nodes that another run has claimed
 };
 
 namespace {
@@ -187,11 +205,12 @@ void backward(const Tensors& ys, const Tensors& dys, bool retain_graph, bool cre
   engine.collect();
   engine.run(retain_graph || create_graph, [&](Node& node, const Tensors& dy) {
     if (!node.is_leaf()) return;
-    Tensor& grad = static_cast<Leaf&>(node).grad;
-    if (grad.defined())
-      grad = detail::accumulate(std::move(grad), dy[0]);
-    else
-      grad = create_graph ? dy[0] : own_gradient(dy[0]);
+    static_cast<Leaf&>(node).change_grad([&](Tensor& grad) {
+      if (grad.defined())
+        grad = detail::accumulate(std::move(grad), dy[0]);
+      else
+        grad = create_graph ? dy[0] : own_gradient(dy[0]);
+    });
   });
 }
 
@@ -205,6 +224,12 @@ Tensors grad(const Tensors& ys, const Tensors& xs, const Tensors& dys, const Gra
   add_roots(engine, ys, dys, "grad");
   engine.collect();
   engine.only_towards(xs);
+  const auto require_use = [&](std::size_t i, bool used) {
+    if (!used && !options.allow_unused)
+      throw_error<AutogradError>("grad: expected outputs that depend on every input, got none for input ", i,
+                                 " of shape ", xs[i].shape(), "; pass allow_unused = true for an undefined gradient");
+  };
+  for (std::size_t i = 0; i < xs.size(); ++i) require_use(i, engine.reaches(xs[i]));  // before the graph is used up
   Tensors result(xs.size());
   engine.run(options.retain_graph || options.create_graph, [&](Node& node, const Tensors& dy) {
     for (std::size_t i = 0; i < xs.size(); ++i) {
@@ -213,10 +238,7 @@ Tensors grad(const Tensors& ys, const Tensors& xs, const Tensors& dys, const Gra
       if (g.defined()) result[i] = result[i].defined() ? detail::accumulate(result[i], g) : g;
     }
   });
-  for (std::size_t i = 0; i < xs.size(); ++i)
-    if (!result[i].defined() && !options.allow_unused)
-      throw_error<AutogradError>("grad: expected outputs that depend on every input, got none for input ", i,
-                                 " of shape ", xs[i].shape(), "; pass allow_unused = true for an undefined gradient");
+  for (std::size_t i = 0; i < xs.size(); ++i) require_use(i, result[i].defined());
   return result;
 }
 

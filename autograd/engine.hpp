@@ -1,4 +1,4 @@
-// Replaying the tape.
+// Replaying the tape. A graph belongs to one thread at a time; several may share leaves.
 #pragma once
 #include <limpid/core/tensor.hpp>
 

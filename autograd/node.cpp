@@ -111,6 +111,11 @@ Tensor& Tensor::set_requires_grad(bool requires_grad) {
   return *this;
 }
 
+Tensor Leaf::grad() const {
+  const Lock lock(*this);
+  return grad_;
+}
+
 namespace {
 
 Leaf* leaf_of(const Tensor& x, const char* op) {
@@ -126,7 +131,7 @@ Leaf* leaf_of(const Tensor& x, const char* op) {
 
 Tensor Tensor::grad() const {
   const Leaf* leaf = leaf_of(*this, "grad");
-  return leaf ? leaf->grad : Tensor();
+  return leaf ? leaf->grad() : Tensor();
 }
 
 void Tensor::set_grad(const Tensor& grad) const {
@@ -135,7 +140,7 @@ void Tensor::set_grad(const Tensor& grad) const {
   if (grad.defined() && (grad.shape() != shape() || grad.dtype() != dtype()))
     detail::throw_error<ShapeError>("set_grad: expected shape ", shape(), " and dtype ", dtype(), ", got ",
                                     grad.shape(), " and ", grad.dtype());
-  leaf->grad = grad;
+  leaf->change_grad([&](Tensor& mine) { mine = grad; });
 }
 
 Tensor Tensor::detach() const {

@@ -93,7 +93,8 @@ class Node : public GradHandle {
   uint64_t needs_ = 0;
   Saved* saved_ = nullptr;
   Node* next_disposed_ = nullptr;
-  std::atomic<uint32_t> slot_{0};  ///< a hint of the engine's, see engine.cpp
+  static constexpr uint32_t no_slot = ~uint32_t{0};
+  std::atomic<uint32_t> slot_{no_slot};  ///< this node's place in a run over the graph, see engine.cpp
   bool released_ = false;
   SmallVector<Edge, 3> inputs_;
   SmallVector<Output, 1> outputs_;
@@ -104,7 +105,30 @@ class Leaf final : public Node {
  public:
   const char* name() const noexcept override { return "leaf"; }
   Tensors backward(const Tensors&) override { return {}; }
-  Tensor grad;
+  Tensor grad() const;
+  /// Calls f(Tensor& grad) while no other thread reads or changes it.
+  template <class F>
+  void change_grad(F&& f) {
+    const Lock lock(*this);
+    f(grad_);
+  }
+
+ private:
+  struct Lock {
+    explicit Lock(const Leaf& leaf) noexcept : busy(leaf.busy_) {
+      while (busy.test_and_set(std::memory_order_acquire)) busy.wait(true, std::memory_order_relaxed);
+    }
+    ~Lock() {
+      busy.clear(std::memory_order_release);
+      busy.notify_one();
+    }
+    Lock(const Lock&) = delete;
+    Lock& operator=(const Lock&) = delete;
+    std::atomic_flag& busy;
+  };
+
+  mutable std::atomic_flag busy_;
+  Tensor grad_;
 };
 
 /// The node of x, or null.

@@ -80,11 +80,12 @@ class Module {
     adopt(name, module, typeid(M));
     return module;
   }
+  /// The same for a module whose class only the caller knows.
+  void adopt(const std::string& name, const Module& child, const std::type_info& type);
 
  private:
   struct State;
 
-  void adopt(const std::string& name, const Module& child, const std::type_info& type);
   void check_name(const char* op, const std::string& name) const;
   bool holds(const Module& other) const;
   void visit(void (*f)(void*, Module&), void* context);

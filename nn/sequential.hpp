@@ -17,48 +17,36 @@ concept Layer = requires(const F& f, const Tensor& x) {
 /// nothing to save, count as well. Given one Sequential alone it is a copy, as C++ has it.
 class Sequential : public Module {
  public:
-  Sequential() : Module("Sequential") {}
-  template <Layer... Layers>
-  requires(sizeof...(Layers) > 0) explicit Sequential(Layers... layers) : Sequential() {
-    (append(std::move(layers)), ...);
-  }
+  Sequential();
+  template <Layer... Fs>
+  requires(sizeof...(Fs) > 0) explicit Sequential(const Fs&... layers) : Sequential() { (append(layers), ...); }
 
   template <Layer F>
-  void append(F layer) {
-    const std::string name = std::to_string(size());
-    if constexpr (std::derived_from<F, Module>)
-      add(name, layer);
-    else
-      add(name, Function());
-    layers_->push_back(std::make_unique<Held<F>>(std::move(layer)));
+  void append(const F& layer) {
+    const Module* module = nullptr;
+    if constexpr (std::derived_from<F, Module>) module = &layer;
+    append(module, typeid(F), new Held<std::decay_t<F>>(layer));
   }
-  std::size_t size() const noexcept { return layers_->size(); }
+  std::size_t size() const noexcept;
 
-  Tensor operator()(const Tensor& x) const {
-    Tensor y = x;
-    for (const auto& layer : *layers_) y = layer->call(y);
-    return y;
-  }
+  Tensor operator()(const Tensor& x) const;
 
  private:
-  // Stands for what is no module, in the tree and in the count of names.
-  struct Function : Module {
-    Function() : Module("Function") {}
-  };
+  // Type erasure, with all that need not know the type out of line: it keeps programs quick to compile.
   struct Callable {
     virtual ~Callable() = default;
     virtual Tensor call(const Tensor& x) const = 0;
   };
   template <class F>
   struct Held final : Callable {
-    explicit Held(F function) : f(std::move(function)) {}
+    explicit Held(const F& function) : f(function) {}
     Tensor call(const Tensor& x) const override { return f(x); }
     F f;
   };
+  void append(const Module* module, const std::type_info& type, Callable* layer);
 
-  // Shared by copies, as all of a module is.
-  std::shared_ptr<std::vector<std::unique_ptr<const Callable>>> layers_ =
-      std::make_shared<std::vector<std::unique_ptr<const Callable>>>();
+  struct Layers;
+  std::shared_ptr<Layers> layers_;  // shared by copies, as all of a module is
 };
 
 }  // namespace limpid::nn

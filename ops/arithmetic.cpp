@@ -22,8 +22,8 @@ struct AddNode final : Node {
 };
 
 Tensor add(const Tensor& a, const Tensor& b) {
-  require_defined(a, "add");
-  require_defined(b, "add");
+  require_defined("add", a);
+  require_defined("add", b);
   const DType dtype = promote_types(a.dtype(), b.dtype());
   if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return add(p, q); }); y.defined())
     return y;
@@ -39,7 +39,7 @@ struct ShiftNode final : Node {
 };
 
 Tensor add(const Tensor& a, Scalar b) {
-  require_defined(a, "add");
+  require_defined("add", a);
   const DType dtype = detail::promote_types(a.dtype(), b);
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return add(p, b); }); y.defined()) return y;
   Tensor y = map("add", arithmetic().add, dtype, dtype, a, Operand("add", b, dtype));
@@ -56,8 +56,8 @@ struct SubNode final : Node {
 };
 
 Tensor sub(const Tensor& a, const Tensor& b) {
-  require_defined(a, "sub");
-  require_defined(b, "sub");
+  require_defined("sub", a);
+  require_defined("sub", b);
   const DType dtype = promote_types(a.dtype(), b.dtype());
   if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return sub(p, q); }); y.defined())
     return y;
@@ -67,7 +67,7 @@ Tensor sub(const Tensor& a, const Tensor& b) {
 }
 
 Tensor sub(const Tensor& a, Scalar b) {
-  require_defined(a, "sub");
+  require_defined("sub", a);
   const DType dtype = detail::promote_types(a.dtype(), b);
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return sub(p, b); }); y.defined()) return y;
   Tensor y = map("sub", arithmetic().sub, dtype, dtype, a, Operand("sub", b, dtype));
@@ -82,7 +82,7 @@ struct NegNode final : Node {
 };
 
 Tensor sub(Scalar a, const Tensor& b) {
-  require_defined(b, "sub");
+  require_defined("sub", b);
   const DType dtype = detail::promote_types(b.dtype(), a);
   if (Tensor y = promoted(dtype, b, [&](const Tensor& p) { return sub(a, p); }); y.defined()) return y;
   Tensor y = map("sub", arithmetic().sub, dtype, dtype, Operand("sub", a, dtype), b);
@@ -91,7 +91,7 @@ Tensor sub(Scalar a, const Tensor& b) {
 }
 
 Tensor neg(const Tensor& x) {
-  require_defined(x, "neg");
+  require_defined("neg", x);
   const DType dtype = x.dtype();
   if (Tensor y = promoted(dtype, x, [](const Tensor& p) { return neg(p); }); y.defined()) return y;
   Tensor y = map("neg", arithmetic().neg, dtype, dtype, x);
@@ -109,8 +109,8 @@ struct MulNode final : Node {
 };
 
 Tensor mul(const Tensor& a, const Tensor& b) {
-  require_defined(a, "mul");
-  require_defined(b, "mul");
+  require_defined("mul", a);
+  require_defined("mul", b);
   const DType dtype = promote_types(a.dtype(), b.dtype());
   if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return mul(p, q); }); y.defined())
     return y;
@@ -130,7 +130,7 @@ struct ScaleNode final : Node {
 };
 
 Tensor mul(const Tensor& a, Scalar b) {
-  require_defined(a, "mul");
+  require_defined("mul", a);
   const DType dtype = detail::promote_types(a.dtype(), b);
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return mul(p, b); }); y.defined()) return y;
   Tensor y = map("mul", arithmetic().mul, dtype, dtype, a, Operand("mul", b, dtype));
@@ -149,8 +149,8 @@ struct DivNode final : Node {
 };
 
 Tensor div(const Tensor& a, const Tensor& b) {
-  require_defined(a, "div");
-  require_defined(b, "div");
+  require_defined("div", a);
+  require_defined("div", b);
   const DType dtype = detail::floating_type(promote_types(a.dtype(), b.dtype()));
   if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return div(p, q); }); y.defined())
     return y;
@@ -170,7 +170,7 @@ struct DivByNumberNode final : Node {
 };
 
 Tensor div(const Tensor& a, Scalar b) {
-  require_defined(a, "div");
+  require_defined("div", a);
   const DType dtype = detail::floating_type(a.dtype());
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return div(p, b); }); y.defined()) return y;
   Tensor y = map("div", arithmetic().div, dtype, dtype, a, Operand("div", b, dtype));
@@ -186,7 +186,7 @@ struct DivNumberNode final : Node {
 };
 
 Tensor div(Scalar a, const Tensor& b) {
-  require_defined(b, "div");
+  require_defined("div", b);
   const DType dtype = detail::floating_type(b.dtype());
   if (Tensor y = promoted(dtype, b, [&](const Tensor& p) { return div(a, p); }); y.defined()) return y;
   Tensor y = map("div", arithmetic().div, dtype, dtype, Operand("div", a, dtype), b);
@@ -213,8 +213,8 @@ static void require_no_zero(const Tensor& b) {
 }
 
 Tensor remainder(const Tensor& a, const Tensor& b) {
-  require_defined(a, "remainder");
-  require_defined(b, "remainder");
+  require_defined("remainder", a);
+  require_defined("remainder", b);
   const DType dtype = promote_types(a.dtype(), b.dtype());
   if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return remainder(p, q); }); y.defined())
     return y;
@@ -229,7 +229,7 @@ Tensor remainder(const Tensor& a, const Tensor& b) {
 }
 
 Tensor remainder(const Tensor& a, Scalar b) {
-  require_defined(a, "remainder");
+  require_defined("remainder", a);
   const DType dtype = detail::promote_types(a.dtype(), b);
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return remainder(p, b); }); y.defined()) return y;
   if (!is_floating_point(dtype) && b.to_int64() == 0)
@@ -254,8 +254,8 @@ struct PowNode final : Node {
 };
 
 Tensor pow(const Tensor& a, const Tensor& b) {
-  require_defined(a, "pow");
-  require_defined(b, "pow");
+  require_defined("pow", a);
+  require_defined("pow", b);
   const DType dtype = promote_types(a.dtype(), b.dtype());
   if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return pow(p, q); }); y.defined())
     return y;
@@ -279,7 +279,7 @@ struct PowNumberNode final : Node {
 };
 
 Tensor pow(const Tensor& a, Scalar b) {
-  require_defined(a, "pow");
+  require_defined("pow", a);
   const DType dtype = detail::promote_types(a.dtype(), b);
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return pow(p, b); }); y.defined()) return y;
   if (b.to_double() == 2) return square(a);
@@ -302,7 +302,7 @@ struct ExponentialNode final : Node {
 };
 
 Tensor pow(Scalar a, const Tensor& b) {
-  require_defined(b, "pow");
+  require_defined("pow", b);
   const DType dtype = detail::promote_types(b.dtype(), a);
   if (Tensor y = promoted(dtype, b, [&](const Tensor& p) { return pow(a, p); }); y.defined()) return y;
   Tensor y = map("pow", arithmetic().pow, dtype, dtype, Operand("pow", a, dtype), b);
@@ -326,8 +326,8 @@ struct ExtremumNode final : Node {
 };
 
 static Tensor extremum(const char* op, const kernels::KernelRow& f, bool largest, const Tensor& a, const Tensor& b) {
-  require_defined(a, op);
-  require_defined(b, op);
+  require_defined(op, a);
+  require_defined(op, b);
   const DType dtype = promote_types(a.dtype(), b.dtype());
   const auto again = [&](const Tensor& p, const Tensor& q) { return extremum(op, f, largest, p, q); };
   if (Tensor y = promoted(dtype, a, b, again); y.defined()) return y;

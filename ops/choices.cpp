@@ -16,15 +16,15 @@ using kernels::KernelRow;
 namespace {
 
 Tensor compare(const char* op, const KernelRow& f, const Tensor& a, const Tensor& b) {
-  require_defined(a, op);
-  require_defined(b, op);
+  require_defined(op, a);
+  require_defined(op, b);
   const DType dtype = compute_type(promote_types(a.dtype(), b.dtype()));
   return map(op, f, dtype, bool_, a.to(dtype), b.to(dtype));
 }
 
 // Exact: an integer tensor meets a larger integer as int64, and a floating-point number as float64.
 Tensor compare(const char* op, const KernelRow& f, const Tensor& a, Scalar b) {
-  require_defined(a, op);
+  require_defined(op, a);
   const bool exact = is_floating_point(a.dtype()) || b.is_bool();
   const DType dtype = exact ? compute_type(a.dtype()) : b.is_floating() ? float64 : int64;
   return map(op, f, dtype, bool_, a.to(dtype), Operand(op, b, dtype));
@@ -50,7 +50,7 @@ Tensor ge(const Tensor& a, Scalar b) { return compare("ge", arithmetic().ge, a, 
 Tensor isnan(const Tensor& x) { return compare("isnan", arithmetic().ne, x, x); }
 
 Tensor isfinite(const Tensor& x) {
-  require_defined(x, "isfinite");
+  require_defined("isfinite", x);
   const DType dtype = compute_type(detail::floating_type(x.dtype()));
   return map("isfinite", arithmetic().isfinite, dtype, bool_, x.to(dtype));
 }
@@ -59,14 +59,14 @@ Tensor logical_not(const Tensor& x) { return compare("logical_not", arithmetic()
 
 // On bool, + is or and * is and.
 Tensor logical_and(const Tensor& a, const Tensor& b) {
-  require_defined(a, "logical_and");
-  require_defined(b, "logical_and");
+  require_defined("logical_and", a);
+  require_defined("logical_and", b);
   return map("logical_and", arithmetic().mul, bool_, bool_, a.to(bool_), b.to(bool_));
 }
 
 Tensor logical_or(const Tensor& a, const Tensor& b) {
-  require_defined(a, "logical_or");
-  require_defined(b, "logical_or");
+  require_defined("logical_or", a);
+  require_defined("logical_or", b);
   return map("logical_or", arithmetic().add, bool_, bool_, a.to(bool_), b.to(bool_));
 }
 
@@ -82,7 +82,7 @@ struct WhereNode final : Node {
 namespace {
 
 void require_condition(const Tensor& condition) {
-  require_defined(condition, "where");
+  require_defined("where", condition);
   if (condition.dtype() != bool_)
     detail::throw_error<DTypeError>("where: expected a condition of dtype bool, got ", condition.dtype());
 }
@@ -91,8 +91,8 @@ void require_condition(const Tensor& condition) {
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   require_condition(condition);
-  require_defined(a, "where");
-  require_defined(b, "where");
+  require_defined("where", a);
+  require_defined("where", b);
   const DType dtype = promote_types(a.dtype(), b.dtype());
   if (a.dtype() != b.dtype()) return where(condition, a.to(dtype), b.to(dtype));
   Tensor y = map("where", arithmetic().where, dtype, dtype, condition, a, b);
@@ -114,7 +114,7 @@ namespace {
 
 Tensor where_number(const Tensor& condition, const Tensor& x, Scalar number, bool where_true) {
   require_condition(condition);
-  require_defined(x, "where");
+  require_defined("where", x);
   const DType dtype = detail::promote_types(x.dtype(), number);
   if (is_half(dtype)) return where_number(condition, x.to(float32), number, where_true).to(dtype);
   const Tensor z = x.to(dtype);

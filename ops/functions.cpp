@@ -34,7 +34,7 @@ Tensor gate(const Tensor& dy, const Tensor& y) {
 // y_i = f(x_i), in x's dtype; in float32 for integers where f is of floats alone. keep(node, x, y) saves one of them.
 template <class N, class Keep>
 Tensor unary(const kernels::KernelRow& f, const Tensor& x, Tensor (*self)(const Tensor&), Keep keep) {
-  detail::require_defined(x, N::op);
+  detail::require_defined(N::op, x);
   const DType dtype = f[int64] ? x.dtype() : detail::floating_type(x.dtype());
   if (Tensor y = detail::promoted(dtype, x, self); y.defined()) return y;
   Tensor y = detail::map(N::op, f, dtype, dtype, x);
@@ -102,7 +102,7 @@ struct LeakyReluNode final : Node {
 };
 
 Tensor leaky_relu(const Tensor& x, double slope) {
-  detail::require_defined(x, "leaky_relu");
+  detail::require_defined("leaky_relu", x);
   const DType dtype = detail::floating_type(x.dtype());
   if (Tensor y = detail::promoted(dtype, x, [&](const Tensor& p) { return leaky_relu(p, slope); }); y.defined())
     return y;
@@ -127,7 +127,7 @@ struct EluNode final : Node {
 };
 
 Tensor elu(const Tensor& x, double alpha) {
-  detail::require_defined(x, "elu");
+  detail::require_defined("elu", x);
   const DType dtype = detail::floating_type(x.dtype());
   if (Tensor y = detail::promoted(dtype, x, [&](const Tensor& p) { return elu(p, alpha); }); y.defined()) return y;
   Tensor y = detail::map("elu", functions().elu, dtype, dtype, x, detail::Operand("elu", alpha, dtype));
@@ -147,7 +147,7 @@ struct SoftplusNode final : Node {
 };
 
 Tensor softplus(const Tensor& x, double beta) {
-  detail::require_defined(x, "softplus");
+  detail::require_defined("softplus", x);
   if (!(beta > 0)) detail::throw_error<ValueError>("softplus: expected beta above 0, got ", beta);
   const DType dtype = detail::floating_type(x.dtype());
   if (Tensor y = detail::promoted(dtype, x, [&](const Tensor& p) { return softplus(p, beta); }); y.defined()) return y;
@@ -168,7 +168,7 @@ struct ClampNode final : Node {
 };
 
 Tensor clamp(const Tensor& x, double low, double high) {
-  detail::require_defined(x, "clamp");
+  detail::require_defined("clamp", x);
   if (!(low <= high)) detail::throw_error<ValueError>("clamp: expected low <= high, got ", low, " and ", high);
   if (Tensor y = detail::promoted(x.dtype(), x, [&](const Tensor& p) { return clamp(p, low, high); }); y.defined())
     return y;

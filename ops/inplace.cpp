@@ -52,7 +52,7 @@ void become(const Tensor& x, const Tensor& y) {
 }
 
 void require_writable(const char* op, const Tensor& x) {
-  detail::require_defined(x, op);
+  detail::require_defined(op, x);
   for (std::size_t i = 0; i < x.shape().size(); ++i)
     if (x.shape()[i] > 1 && x.strides()[i] == 0)
       throw_error<ValueError>(op, ": expected a tensor with a place for each element, got an expanded one of shape ",
@@ -61,7 +61,7 @@ void require_writable(const char* op, const Tensor& x) {
 
 void require_source(const char* op, const Tensor& x, const Tensor& source) {
   require_writable(op, x);
-  detail::require_defined(source, op);
+  detail::require_defined(op, source);
   if (source.shape() == x.shape()) return;
   if (source.dim() > x.dim() || broadcast_shapes(x.shape(), source.shape(), op) != x.shape())
     throw_error<ShapeError>(op, ": expected a source that broadcasts to ", x.shape(), ", got ", source.shape());

@@ -1,6 +1,7 @@
 // The public normalisation functions: arguments are checked here, in one order, before anything is computed.
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/detail/norm_plan.hpp>
 #include <limpid/ops/norm.hpp>
 #include <limpid/ops/shaping.hpp>
@@ -15,12 +16,8 @@ using detail::throw_error;
 
 namespace {
 
-void check_defined(const Tensor& x, const char* op) {
-  if (!x.defined()) throw_error<ValueError>(op, ": expected a defined x, got an undefined tensor");
-}
-
 void check_rank(const Tensor& x, int64_t least, const char* axes, const char* op) {
-  check_defined(x, op);
+  detail::require_defined(op, "x", x);
   if (x.dim() < least)
     throw_error<ShapeError>(op, ": expected x of shape ", axes, " with at least ", least, " axes, got shape ",
                             x.shape());
@@ -74,7 +71,7 @@ NormPlan trailing_plan(const Tensor& x, const Shape& normalized_shape, bool affi
 }
 
 void check_trailing(const Tensor& x, const Shape& normalized_shape, const char* op) {
-  check_defined(x, op);
+  detail::require_defined(op, "x", x);
   const std::size_t rank = normalized_shape.size();
   const bool fits = rank > 0 && rank <= x.shape().size() &&
                     std::equal(normalized_shape.begin(), normalized_shape.end(), x.shape().end() - rank);

@@ -5,7 +5,7 @@
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/parallel.hpp>
-#include <limpid/ops/detail/elementwise.hpp>
+#include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/detail/reduce.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/kernels/reduce.hpp>

@@ -2,7 +2,7 @@
 #include <limpid/autograd/detail/arithmetic.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/message.hpp>
-#include <limpid/ops/detail/elementwise.hpp>
+#include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/detail/reduce.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/reduce.hpp>

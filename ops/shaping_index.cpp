@@ -166,14 +166,16 @@ void require_index_fits(const char* op, const Shape& shape, std::size_t axis, co
 }  // namespace
 
 Tensor gather(const Tensor& x, int64_t axis, const Tensor& index) {
-  require_defined("gather", x, index);
+  require_defined("gather", "x", x);
+  require_defined("gather", "index", index);
   const auto a = static_cast<std::size_t>(normalize_axis(axis, x.dim(), "gather"));
   require_index_fits("gather", x.shape(), a, index);
   return gathered("gather", x, a, checked_index("gather", index, x.shape()[a]));
 }
 
 Tensor scatter_add(const Shape& shape, int64_t axis, const Tensor& index, const Tensor& x) {
-  require_defined("scatter_add", index, x);
+  require_defined("scatter_add", "index", index);
+  require_defined("scatter_add", "x", x);
   const auto a = static_cast<std::size_t>(normalize_axis(axis, shape.dim(), "scatter_add"));
   shape.numel();  // throws on a shape that cannot be
   require_index_fits("scatter_add", shape, a, index);
@@ -183,7 +185,8 @@ Tensor scatter_add(const Shape& shape, int64_t axis, const Tensor& index, const 
 }
 
 Tensor index_select(const Tensor& x, int64_t axis, const Tensor& index) {
-  require_defined("index_select", x, index);
+  require_defined("index_select", "x", x);
+  require_defined("index_select", "index", index);
   const auto a = static_cast<std::size_t>(normalize_axis(axis, x.dim(), "index_select"));
   if (index.dim() != 1) throw_error<ShapeError>("index_select: expected an index of rank 1, got shape ", index.shape());
   const Tensor rows = checked_index("index_select", index, x.shape()[a]);

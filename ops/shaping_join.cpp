@@ -3,7 +3,7 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/strided.hpp>
-#include <limpid/ops/detail/elementwise.hpp>
+#include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/shaping.hpp>
 
 namespace limpid {

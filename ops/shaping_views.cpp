@@ -2,7 +2,7 @@
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
-#include <limpid/ops/detail/elementwise.hpp>
+#include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 

@@ -1,15 +1,10 @@
 // What products, convolutions, pools and losses ask of their operands: to be there, and float32 or float64.
 #pragma once
-#include <limpid/core/detail/message.hpp>
-#include <limpid/core/tensor.hpp>
+#include <limpid/ops/detail/check.hpp>
 
 #include <initializer_list>
 
 namespace limpid::detail {
-
-inline void require_defined(const char* op, const char* name, const Tensor& x) {
-  if (!x.defined()) throw_error<ValueError>(op, ": expected a tensor ", name, ", got an undefined one");
-}
 
 /// The dtype that the operands promote to; each must be float32 or float64. Undefined ones do not count.
 inline DType common_float_dtype(const char* op, std::initializer_list<const Tensor*> operands) {

@@ -1,0 +1,36 @@
+#include <limpid/nn/sequential.hpp>
+
+namespace limpid::nn {
+
+struct Sequential::Layers : std::vector<std::unique_ptr<const Callable>> {};
+
+namespace {
+
+// Stands for what is no module, in the tree and in the count of names.
+struct Function : Module {
+  Function() : Module("Function") {}
+};
+
+}  // namespace
+
+Sequential::Sequential() : Module("Sequential"), layers_(std::make_shared<Layers>()) {}
+
+std::size_t Sequential::size() const noexcept { return layers_->size(); }
+
+void Sequential::append(const Module* module, const std::type_info& type, Callable* layer) {
+  std::unique_ptr<const Callable> owner(layer);
+  const std::string name = std::to_string(size());
+  if (module)
+    adopt(name, *module, type);
+  else
+    add(name, Function());
+  layers_->push_back(std::move(owner));
+}
+
+Tensor Sequential::operator()(const Tensor& x) const {
+  Tensor y = x;
+  for (const auto& layer : *layers_) y = layer->call(y);
+  return y;
+}
+
+}  // namespace limpid::nn

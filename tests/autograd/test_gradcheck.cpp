@@ -1,0 +1,341 @@
+// The checker checked: right rules pass, wrong ones are named, and what proves nothing is called vacuous.
+#include <limpid/limpid.hpp>
+
+#include <algorithm>
+#include <string>
+
+#include "../catch.hpp"
+
+using namespace limpid;
+
+namespace {
+
+// x^3 with a gradient of percent / 100 times the right one.
+template <int percent>
+struct Cube : Function<Cube<percent>> {
+  static Tensor forward(Context& ctx, const Tensor& x) {
+    ctx.save(x);
+    return x * x * x;
+  }
+  static Tensors backward(Context& ctx, const Tensor& dy) {
+    return {dy * (0.03 * percent) * (ctx.saved(0) * ctx.saved(0))};
+  }
+};
+
+// Right for dx, nothing for dx's own derivative: its backward reads a detached tensor.
+struct OnceOnly : Function<OnceOnly> {
+  static Tensor forward(Context& ctx, const Tensor& x) {
+    ctx.save(x);
+    return x * x;
+  }
+  static Tensors backward(Context& ctx, const Tensor& dy) { return {dy * (ctx.saved(0).detach() * 2.0)}; }
+};
+
+struct Offset : Function<Offset> {
+  static Tensor forward(Context&, const Tensor& x) { return x * 2.0; }
+  static Tensors backward(Context&, const Tensor& dy) { return {dy * 2.0 + 1e-12}; }
+};
+
+int calls = 0;
+struct Unsteady : Function<Unsteady> {
+  static Tensor forward(Context&, const Tensor& x) { return x * 2.0; }
+  static Tensors backward(Context&, const Tensor& dy) { return {dy * (2.0 + 1e-12 * (++calls % 3))}; }
+};
+
+// The first input's gradient depends on whether the second's is wanted.
+struct Entangled : Function<Entangled> {
+  static Tensor forward(Context&, const Tensor& a, const Tensor& b) { return a + b; }
+  static Tensors backward(Context& ctx, const Tensor& dy) { return {ctx.needs(1) ? dy : dy * (1 + 1e-12), dy}; }
+};
+
+// Forgets what an undefined gradient means.
+struct BothOrNothing : Function<BothOrNothing> {
+  static Tensors forward(Context&, const Tensor& x) { return {x * 2.0, x * 3.0}; }
+  static Tensors backward(Context&, const Tensors& dy) {
+    if (!dy[0].defined() || !dy[1].defined()) return {Tensor()};
+    return {dy[0] * 2.0 + dy[1] * 3.0};
+  }
+};
+
+// Reads channels-last memory as if it were row-major.
+struct RowMajorOnly : Function<RowMajorOnly> {
+  static Tensor forward(Context& ctx, const Tensor& x) {
+    ctx.save(x);
+    return x * x;
+  }
+  static Tensors backward(Context& ctx, const Tensor& dy) {
+    Tensor x = ctx.saved(0);
+    const Tensor misread = empty(x.shape(), x.dtype());
+    std::copy_n(x.data<double>(), x.numel(), misread.data<double>());
+    return {dy * misread * 2.0};
+  }
+};
+
+struct SingleOnly : Function<SingleOnly> {
+  static Tensor forward(Context&, const Tensor& x) { return x * 2.0; }
+  static Tensors backward(Context&, const Tensor& dy) { return {dy * (dy.dtype() == float32 ? 2.1 : 2.0)}; }
+};
+
+struct NaNs : Function<NaNs> {
+  static Tensor forward(Context&, const Tensor& x) { return x * 2.0; }
+  static Tensors backward(Context&, const Tensor& dy) { return {dy * std::nan("")}; }
+};
+
+// |x|, with the gradient 0 at 0 or that of the right.
+template <bool right>
+struct Abs : Function<Abs<right>> {
+  static Tensor forward(Context& ctx, const Tensor& x) {
+    const Tensor dense = x.contiguous(), sign = empty(x.shape(), float64);
+    for (int64_t i = 0; i < x.numel(); ++i) {
+      const double v = dense.data<double>()[i];
+      sign.data<double>()[i] = v > 0 || (right && v == 0) ? 1 : v < 0 ? -1 : 0;
+    }
+    ctx.save(sign);
+    return x * sign;
+  }
+  static Tensors backward(Context& ctx, const Tensor& dy) { return {dy * ctx.saved(0)}; }
+};
+
+Tensor centred(const Tensor& x) { return x - mean(x); }
+
+Tensor random(const Shape& shape, DType dtype = float64) {
+  static Generator generator(7);
+  return randn(shape, dtype, generator);
+}
+
+int lines(const GradcheckReport& report) {
+  const std::string text = to_string(report);
+  return 1 + static_cast<int>(std::count(text.begin(), text.end(), '\n'));
+}
+
+bool mentions(const GradcheckReport& report, const std::string& text) {
+  return std::any_of(report.problems.begin(), report.problems.end(),
+                     [&](const std::string& line) { return line.find(text) != std::string::npos; });
+}
+
+}  // namespace
+
+TEST_CASE("a right rule passes, to 1e-9 in float64") {
+  const GradcheckReport report =
+      gradcheck([](Tensor x) { return Cube<100>::apply(x); }, {random({2, 3, 4})}, {.rtol = 1e-9});
+  INFO(report);
+  CHECK(report);
+  CHECK(report.passed);
+  CHECK_FALSE(report.vacuous);
+  CHECK(report.error < 1e-9);
+  CHECK(report.problems.empty());
+  CHECK(report.inputs[0].count == 24);
+  CHECK(gradgradcheck([](Tensor x) { return Cube<100>::apply(x); }, {random({2, 3})}, {.rtol = 1e-9}));
+}
+
+TEST_CASE("a wrong rule is found and told of in full") {
+  const GradcheckReport report = gradcheck([](Tensor x) { return Cube<101>::apply(x); }, {random({2, 3})});
+  REQUIRE_FALSE(report);
+  const GradcheckReport::Input& input = report.inputs[0];
+  CHECK(input.wrong == 6);
+  CHECK(report.error == Approx(0.01).epsilon(0.02));
+  CHECK(input.analytic / input.numeric == Approx(1.01));
+  CHECK(input.index.size() == 2);
+  CHECK(input.bound > 0);
+  const std::string text = to_string(report);
+  INFO(text);
+  for (const char* part : {"gradcheck of", "Cube<101>", "FAILED", "input 0 of shape (2, 3) at (", "analytic", "numeric",
+                           "bound", "6 of 6 wrong"})
+    CHECK_THAT(text, ContainsSubstring(part));
+}
+
+TEST_CASE("errors near the bound are told from rounding") {
+  CHECK_FALSE(gradcheck([](Tensor x) { return Cube<100>::apply(x) * 1.0 + (x - x.detach()) * 1e-6; },
+                        {random({5}) * 0.1 + 1.0}, {.rtol = 1e-8}));
+}
+
+TEST_CASE("fast mode finds and passes the same") {
+  const GradcheckOptions fast{.fast = true};
+  const GradcheckReport right = gradcheck([](Tensor x) { return Cube<100>::apply(x); }, {random({50})}, fast);
+  CHECK(right);
+  CHECK(right.inputs[0].count == 2);
+  const GradcheckReport wrong = gradcheck([](Tensor x) { return Cube<101>::apply(x); }, {random({50})}, fast);
+  CHECK_FALSE(wrong);
+  CHECK_THAT(to_string(wrong), ContainsSubstring("random direction"));
+}
+
+TEST_CASE("a rule that can be differentiated but once fails gradgradcheck alone, and the pair is named") {
+  const auto f = [](const Tensor& x) { return OnceOnly::apply(x); };
+  CHECK(gradcheck(f, {random({4})}));
+  const GradcheckReport report = gradgradcheck(f, {random({4})});
+  CHECK_FALSE(report);
+  CHECK_THAT(to_string(report), ContainsSubstring("gradgradcheck of") && ContainsSubstring("OnceOnly") &&
+                                    ContainsSubstring("input 0 of shape (4,)") &&
+                                    ContainsSubstring("the gradient of input 0"));
+}
+
+TEST_CASE("a gradient of zero is vacuous, and no pass") {
+  const Tensor x = random({2, 3, 5});
+  for (bool fast : {false, true}) {
+    const GradcheckReport report = gradcheck([](Tensor t) { return sum(centred(t)); }, {x}, {.fast = fast});
+    INFO(report);
+    CHECK(report.vacuous);
+    CHECK_FALSE(report);
+    CHECK_THAT(to_string(report), ContainsSubstring("vacuous"));
+    CHECK(gradcheck([](Tensor t) { return sum(centred(t)); }, {x}, {.fast = fast, .allow_vacuous = true}));
+  }
+  CHECK(gradcheck([](Tensor t) { return sum(instance_norm(t)); }, {x}).vacuous);
+  CHECK(gradcheck([](Tensor t) { return sum(instance_norm(t + 1000.0)); }, {x}).vacuous);
+  CHECK(gradcheck([](Tensor t, Tensor u) { return t + u * 0.0; }, {x, x}).vacuous);
+  CHECK(gradcheck([](Tensor t) { return t.detach() * 0.0; }, {x}).vacuous);
+  CHECK(gradcheck([](Tensor t) { return t; }, {zeros({0}, float64)}).vacuous);
+}
+
+TEST_CASE("small is not vacuous") {
+  const Tensor x = random({6});
+  CHECK(gradcheck([](Tensor t) { return t * t * 1e-15; }, {x}));
+  CHECK(gradcheck([](Tensor t) { return t * t * 1e15; }, {x}));
+  CHECK(gradcheck([](Tensor t) { return t * t; }, {x * 1e-12}));
+  const GradcheckReport report = gradcheck([](Tensor t) { return Cube<101>::apply(t) * 1e-15; }, {x});
+  CHECK_FALSE(report);
+  CHECK_FALSE(report.vacuous);
+}
+
+TEST_CASE("a linear function's second derivative is zero, which its dy makes up for") {
+  const GradcheckReport report = gradgradcheck([](Tensor a, Tensor b) { return a + b; }, {random({3}), random({3})});
+  CHECK(report);
+  CHECK(report.inputs[0].vacuous);
+  CHECK_FALSE(report.inputs[2].vacuous);
+  CHECK(report.inputs[2].name == "dy 0");
+}
+
+TEST_CASE("a forgotten record is found") {
+  CHECK_FALSE(gradcheck([](Tensor x) { return x.detach() * 2.0; }, {random({3})}));
+  CHECK_FALSE(gradcheck([](Tensor x) { return Tensors{x * 2.0, x.detach() * 3.0}; }, {random({3})}));
+}
+
+TEST_CASE("a gradient that is not zero for dy = 0 is found") {
+  CHECK(mentions(gradcheck([](Tensor x) { return Offset::apply(x); }, {random({3})}), "dy = 0"));
+}
+
+TEST_CASE("a gradient that changes from run to run is found") {
+  CHECK(mentions(gradcheck([](Tensor x) { return Unsteady::apply(x); }, {random({3})}), "repeated"));
+}
+
+TEST_CASE("values that change from run to run are found") {
+  int count = 0;
+  const auto f = [&](const Tensor& x) { return x * (1.0 + 1e-13 * (++count % 3)); };
+  CHECK(mentions(gradcheck(f, {random({3})}), "expected the same bits"));
+}
+
+TEST_CASE("a gradient that depends on what else is wanted is found") {
+  const GradcheckReport report =
+      gradcheck([](Tensor a, Tensor b) { return Entangled::apply(a, b); }, {random({3}), random({3})});
+  CHECK(mentions(report, "only input 0"));
+}
+
+TEST_CASE("a backward that takes undefined for anything but zero is found") {
+  const GradcheckReport report = gradcheck([](Tensor x) { return BothOrNothing::apply(x); }, {random({3})});
+  CHECK(mentions(report, "one output at a time"));
+}
+
+TEST_CASE("a backward that misreads a layout is found") {
+  const auto f = [](const Tensor& x) { return RowMajorOnly::apply(x); };
+  CHECK(mentions(gradcheck(f, {random({2, 3, 4})}), "channels-last inputs"));
+  CHECK(mentions(gradcheck(f, {random({3, 4})}), "strided inputs"));
+  CHECK(gradcheck(f, {random({3, 4})}, {.layouts = false}));
+}
+
+TEST_CASE("float32 inputs are checked in float64, and in float32 for agreement") {
+  const GradcheckReport right = gradcheck([](Tensor x) { return Cube<100>::apply(x); }, {random({5}, float32)});
+  CHECK(right);
+  CHECK(right.error < 1e-9);
+  CHECK(mentions(gradcheck([](Tensor x) { return SingleOnly::apply(x); }, {random({5}, float32)}), "in float32"));
+  CHECK(gradcheck([](Tensor x) { return SingleOnly::apply(x); }, {random({5})}));
+}
+
+TEST_CASE("NaN gradients are found") {
+  const GradcheckReport report = gradcheck([](Tensor x) { return NaNs::apply(x); }, {random({3})});
+  CHECK_FALSE(report);
+  CHECK_THAT(to_string(report), ContainsSubstring("analytic nan") || ContainsSubstring("analytic -nan"));
+}
+
+TEST_CASE("kinks are called kinks") {
+  const Tensor x = tensor({-1, 0, 2, 1e-4}, float64);
+  const GradcheckReport report = gradcheck([](Tensor t) { return Abs<true>::apply(t); }, {x});
+  INFO(report);
+  CHECK_FALSE(report);
+  CHECK(report.inputs[0].kinks == 1);
+  CHECK(report.inputs[0].kink_at_worst);
+  CHECK(report.inputs[0].wrong == 1);
+  CHECK(report.inputs[0].index[0] == 1);
+  CHECK_THAT(to_string(report), ContainsSubstring("a kink"));
+  const GradcheckReport middle = gradcheck([](Tensor t) { return Abs<false>::apply(t); }, {x});
+  CHECK(middle);
+  CHECK(middle.inputs[0].kinks == 1);
+  CHECK(gradcheck([](Tensor t) { return Abs<true>::apply(t); }, {tensor({-1, 3e-3, 2}, float64)}).inputs[0].kinks == 0);
+}
+
+TEST_CASE("functions of several shapes and kinds of arguments") {
+  const Tensor a = random({2, 3}), b = random({3}), index = arange(3);
+  CHECK(gradcheck([](const Tensor& p, Tensor q) { return p * q; }, {a, b}));
+  CHECK(gradcheck([](const Tensors& xs) { return xs[0] * xs[1]; }, {a, b}));
+  CHECK(gradcheck([](auto p, auto q) { return Tensors{p * q, p + q}; }, {a, b}));
+  CHECK(gradcheck([](const auto&... xs) { return (xs * ...); }, {a, b, a}));
+  Tensors many(12, Tensor(b));
+  CHECK(gradcheck([](const Tensors& xs) { return xs[0] * xs[11] + xs[3]; }, many, {.allow_vacuous = true}));
+  SECTION("integer and undefined inputs are passed through") {
+    const GradcheckReport report = gradcheck(
+        [](Tensor x, Tensor i, Tensor none) {
+          REQUIRE_FALSE(none.defined());
+          REQUIRE(i.dtype() == int64);
+          return x * i;
+        },
+        {b, index, Tensor()});
+    CHECK(report);
+    CHECK_FALSE(report.inputs[1].checked);
+    CHECK_FALSE(report.inputs[2].checked);
+  }
+  SECTION("integer outputs are passed over") {
+    CHECK(gradcheck([](Tensor x) { return Tensors{x * 2.0, zeros({2}, int64)}; }, {b}));
+    CHECK(gradgradcheck([](Tensor x) { return Tensors{zeros({2}, int64), x * x}; }, {b}));
+  }
+}
+
+TEST_CASE("inputs stay as they were") {
+  const Tensor x = random({3}).set_requires_grad(), kept = x.detach().clone();
+  CHECK(gradcheck([](Tensor t) { return t * t; }, {x}));
+  CHECK(gradgradcheck([](Tensor t) { return t * t; }, {x}));
+  CHECK(equal(x.detach(), kept));
+  CHECK_FALSE(x.grad().defined());
+  CHECK(x.version() == 0);
+}
+
+TEST_CASE("a check works where recording is off") {
+  const NoGradGuard guard;
+  CHECK(gradcheck([](Tensor t) { return Cube<100>::apply(t); }, {random({3})}));
+  CHECK(gradgradcheck([](Tensor t) { return Cube<100>::apply(t); }, {random({3})}));
+  CHECK_FALSE(is_grad_enabled());
+}
+
+TEST_CASE("what cannot be checked is refused") {
+  const auto f = [](Tensor x) { return x * 2.0; };
+  CHECK_THROWS_AS(gradcheck(f, {expand(random({1, 3}), {2, 3})}), ValueError);
+  CHECK_THROWS_WITH(gradcheck(f, {expand(random({1, 3}), {2, 3})}),
+                    ContainsSubstring("input 0 of shape (2, 3)") && ContainsSubstring("clone()"));
+  CHECK_THROWS_AS(gradgradcheck(f, {expand(random({1, 3}), {2, 3})}), ValueError);
+  CHECK_THROWS_WITH(gradcheck(f, {arange(3)}), ContainsSubstring("floating-point input"));
+  CHECK_THROWS_WITH(gradcheck(f, {random({2}), random({2})}), ContainsSubstring("parameters"));
+  CHECK_THROWS_WITH(gradcheck([](Tensor) { return Tensor(); }, {random({2})}), ContainsSubstring("output 0"));
+  CHECK_THROWS_WITH(gradgradcheck([](Tensor) { return Tensor(); }, {random({2})}), ContainsSubstring("output 0"));
+}
+
+TEST_CASE("a report has at most 20 lines") {
+  Tensors many;
+  for (int i = 0; i < 30; ++i) many.push_back(random({2, 2, 2}));
+  const auto wrong = [](const Tensors& xs) {
+    Tensors ys;
+    for (const Tensor& x : xs) ys.push_back(Cube<200>::apply(x));
+    return ys;
+  };
+  const GradcheckReport report = gradcheck(wrong, many);
+  CHECK_FALSE(report);
+  CHECK(lines(report) <= 20);
+  CHECK_THAT(to_string(report), ContainsSubstring("more"));
+  CHECK(lines(gradcheck([](Tensor x) { return Cube<100>::apply(x); }, {random({2})})) == 2);
+}

@@ -1,0 +1,218 @@
+#include <cmath>
+#include <limits>
+#include <memory>
+
+#include "../catch.hpp"
+#include "vectors.hpp"
+
+using namespace limpid;
+
+namespace {
+
+struct Case {
+  const char* name;
+  std::unique_ptr<optim::Optimizer> (*make)(const Tensors&);
+};
+
+template <class O, auto options>
+std::unique_ptr<optim::Optimizer> make(const Tensors& parameters) {
+  return std::make_unique<O>(parameters, options);
+}
+
+// What module_vectors.py gave PyTorch.
+const Case cases[] = {
+    {"sgd", make<optim::SGD, optim::SGDOptions{.lr = 0.1}>},
+    {"sgd.decay", make<optim::SGD, optim::SGDOptions{.lr = 0.1, .weight_decay = 0.2}>},
+    {"sgd.momentum",
+     make<optim::SGD, optim::SGDOptions{.lr = 0.1, .momentum = 0.9, .dampening = 0.3, .weight_decay = 0.2}>},
+    {"sgd.nesterov",
+     make<optim::SGD, optim::SGDOptions{.lr = 0.1, .momentum = 0.9, .weight_decay = 0.2, .nesterov = true}>},
+    {"adam", make<optim::Adam, optim::AdamOptions{.lr = 0.1}>},
+    {"adam.decay",
+     make<optim::Adam, optim::AdamOptions{.lr = 0.1, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-3, .weight_decay = 0.2}>},
+    {"adam.amsgrad", make<optim::Adam, optim::AdamOptions{.lr = 0.1, .amsgrad = true}>},
+    {"adamw", make<optim::AdamW, optim::AdamWOptions{.lr = 0.1}>},
+    {"adamw.amsgrad", make<optim::AdamW, optim::AdamWOptions{.lr = 0.1, .weight_decay = 0.2, .amsgrad = true}>},
+};
+
+Tensor leaf(const Tensor& x) { return x.clone().set_requires_grad(); }
+
+Tensor row(const Tensor& x, int64_t i) { return select(x, 0, i).clone(); }
+
+}  // namespace
+
+TEST_CASE("optimisers follow PyTorch's rules step by step") {
+  for (const Case& c : cases) {
+    INFO(c.name);
+    const TensorMap expected = torch_vectors(std::string("optim/") + c.name + "/");
+    const Tensor x = leaf(expected.at("x0"));
+    const auto optimizer = c.make({x});
+    for (int64_t i = 0; i < 10; ++i) {
+      x.set_grad(row(expected.at("dx"), i));
+      optimizer->step();
+      CHECK(allclose(x.detach(), row(expected.at("x"), i), 1e-13, 1e-14));
+    }
+    for (const auto& [name, tensor] : optimizer->state_dict())
+      if (name != "lr" && name != "0.step") CHECK(allclose(tensor, expected.at(name.substr(2)), 1e-13, 1e-14));
+  }
+}
+
+TEST_CASE("optimisers treat every layout of parameter and gradient alike") {
+  const auto layouts = {+[](const Tensor& x) { return x.clone(); },
+                        +[](const Tensor& x) { return x.contiguous(MemoryFormat::channels_last); },
+                        +[](const Tensor& x) { return transpose(transpose(x, 0, 3).clone(), 0, 3); }};
+  manual_seed(3);
+  const Tensor start = randn({2, 3, 4, 5}), first = randn({2, 3, 4, 5}), second = randn({2, 3, 4, 5});
+  Tensor expected;
+  for (auto lay_x : layouts)
+    for (auto lay_dx : layouts) {
+      Tensor x = lay_x(start);
+      x.set_requires_grad();
+      optim::Adam optimizer({x}, {.lr = 0.1});
+      for (const Tensor& dx : {first, second}) {
+        x.set_grad(lay_dx(dx));
+        optimizer.step();
+      }
+      if (!expected.defined()) expected = x.detach().clone();
+      CHECK(equal(x.detach(), expected));
+      CHECK_FALSE(equal(x.detach(), start));
+    }
+}
+
+TEST_CASE("an optimiser passes over parameters without a gradient and counts their steps apart") {
+  Tensor a = leaf(ones({2})), b = leaf(ones({2}));
+  optim::Adam optimizer({a, b});
+  a.set_grad(ones({2}));
+  const uint32_t a_version = a.version(), b_version = b.version();
+  optimizer.step();
+  CHECK(a.version() > a_version);
+  CHECK(b.version() == b_version);
+  CHECK(equal(b.detach(), ones({2})));
+  b.set_grad(ones({2}));
+  optimizer.step();
+  CHECK(optimizer.state_dict().at("0.step").item<int64_t>() == 2);
+  CHECK(optimizer.state_dict().at("1.step").item<int64_t>() == 1);
+  b.set_requires_grad(false);
+  optimizer.step();
+  CHECK(optimizer.state_dict().at("1.step").item<int64_t>() == 1);
+}
+
+TEST_CASE("a step asks the system for no memory once it is warm, and records nothing") {
+  Tensor x = leaf(randn({100, 100}));
+  optim::AdamW optimizer({x});
+  x.set_grad(randn({100, 100}));
+  optimizer.step();
+  const MemoryStats before = memory_stats();
+  reset_peak_memory_stats();
+  for (int i = 0; i < 10; ++i) optimizer.step();
+  CHECK(memory_stats().peak_in_use == before.in_use);
+  CHECK(x.is_leaf());
+}
+
+TEST_CASE("an optimiser resumes from its state as if it had never stopped") {
+  for (const Case& c : cases) {
+    INFO(c.name);
+    const TensorMap vectors = torch_vectors(std::string("optim/") + c.name + "/");
+    const Tensor x = leaf(vectors.at("x0"));
+    auto optimizer = c.make({x});
+    for (int64_t i = 0; i < 10; ++i) {
+      if (i == 4) {
+        auto resumed = c.make({x});
+        resumed->load_state_dict(optimizer->state_dict());
+        optimizer = std::move(resumed);
+      }
+      x.set_grad(row(vectors.at("dx"), i));
+      optimizer->step();
+    }
+    CHECK(allclose(x.detach(), row(vectors.at("x"), 9), 1e-13, 1e-14));
+  }
+}
+
+TEST_CASE("an optimiser follows a module's change of dtype") {
+  nn::Linear linear(3, 2);
+  optim::Adam optimizer(linear.parameters());
+  linear.weight.set_grad(ones({2, 3}));
+  optimizer.step();
+  linear.to(float64);
+  optimizer.step();
+  CHECK(optimizer.state_dict().at("0.exp_avg").dtype() == float64);
+}
+
+TEST_CASE("load_state_dict of an optimiser names every fault and changes nothing") {
+  Tensor x = leaf(ones({2}));
+  optim::SGD optimizer({x}, {.lr = 0.5, .momentum = 0.9});
+  TensorMap state = {{"lr", full({}, -1, float64)},
+                     {"0.step", ones({}, int64)},
+                     {"0.momentum_buffer", ones({3})},
+                     {"1.step", ones({}, int64)}};
+  CHECK_THROWS_WITH(optimizer.load_state_dict(state),
+                    "SGD: expected the state of this optimiser and its parameters, got lr (expected at least 0, got "
+                    "-1); 0.momentum_buffer (expected float32 (2,), got float32 (3,)); unexpected 1.step");
+  CHECK_THROWS_WITH(optimizer.load_state_dict({{"0.step", ones({}, int64)}}),
+                    "SGD: expected the state of this optimiser and its parameters, got no lr; no 0.momentum_buffer");
+  CHECK(optimizer.lr() == 0.5);
+  CHECK(optimizer.state_dict().size() == 1);
+}
+
+TEST_CASE("zero_grad clears gradients or sets them to zero, those shared with others too") {
+  Tensor x = leaf(ones({2})), frozen = ones({2});
+  optim::SGD optimizer({x, frozen});
+  const Tensor dx = ones({2});
+  x.set_grad(dx);
+  optimizer.zero_grad(false);
+  CHECK(equal(x.grad(), zeros({2})));
+  CHECK(equal(dx, ones({2})));
+  optimizer.zero_grad();
+  CHECK_FALSE(x.grad().defined());
+}
+
+TEST_CASE("optimisers refuse what they cannot work with") {
+  Tensor x = leaf(ones({2}));
+  CHECK_THROWS_WITH(optim::SGD({}), "SGD: expected at least one parameter, got none");
+  CHECK_THROWS_WITH(optim::SGD({x, x}), "SGD: expected each parameter once, got 0 again as 1");
+  CHECK_THROWS_WITH(optim::Adam({mul(x, 2)}), "Adam: expected leaves as parameters, got a recorded result");
+  CHECK_THROWS_WITH(optim::Adam({zeros({2}, int64)}), "Adam: expected float32 or float64 parameters, got int64");
+  CHECK_THROWS_WITH(optim::SGD({x}, {.lr = -1}), "SGD: expected a learning rate of at least 0, got -1");
+  CHECK_THROWS_WITH(optim::SGD({x}, {.nesterov = true}), "SGD: expected a momentum above 0 for nesterov, got 0");
+  CHECK_THROWS_WITH(optim::AdamW({x}, {.beta2 = 1}), "AdamW: expected a beta2 from 0 to below 1, got 1");
+  optim::SGD optimizer({x});
+  CHECK_THROWS_AS(optimizer.set_lr(std::nan("")), ValueError);
+}
+
+TEST_CASE("schedules are functions of the step") {
+  const optim::StepLR steps{.lr = 1, .size = 10, .gamma = 0.5};
+  CHECK(steps(9) == 1);
+  CHECK(steps(10) == 0.5);
+  CHECK(steps(35) == 0.125);
+  const optim::CosineLR cosine{.lr = 1, .total = 100, .lowest = 0.2};
+  CHECK(cosine(0) == 1);
+  CHECK(cosine(50) == Approx(0.6));
+  CHECK(cosine(100) == 0.2);
+  CHECK(cosine(1000) == 0.2);
+}
+
+TEST_CASE("clip_grad_norm_ scales as PyTorch does") {
+  const TensorMap expected = torch_vectors("clip/");
+  for (double p : {2.0, std::numeric_limits<double>::infinity()}) {
+    const std::string suffix = p == 2 ? "2" : "inf";
+    const Tensor a = leaf(zeros({2, 3}, float64)), b = leaf(zeros({4}, float64)), c = leaf(zeros({4}, float64));
+    a.set_grad(expected.at("a").clone());
+    b.set_grad(expected.at("b"));  // shared with the map
+    CHECK(optim::clip_grad_norm_({a, b, c}, 1.5, p) ==
+          Approx(expected.at("norm" + suffix).item<double>()).epsilon(1e-13));
+    CHECK(allclose(a.grad(), expected.at("a" + suffix), 1e-13, 0));
+    CHECK(allclose(b.grad(), expected.at("b" + suffix), 1e-13, 0));
+  }
+  CHECK(equal(expected.at("b"), torch_vectors("clip/").at("b")));
+}
+
+TEST_CASE("clip_grad_norm_ scales a gradient that two leaves share once for each, and leaves a small one as it is") {
+  Tensor a = leaf(zeros({2}, float64)), b = leaf(zeros({2}, float64));
+  (a + b).backward(tensor({3, 4}, float64));
+  CHECK(optim::clip_grad_norm_({a, b}, std::sqrt(0.5)) == Approx(std::sqrt(50.0)));
+  CHECK(allclose(a.grad(), tensor({0.3, 0.4}, float64), 1e-6));
+  CHECK(allclose(b.grad(), tensor({0.3, 0.4}, float64), 1e-6));
+  const Tensor dx = a.grad();
+  optim::clip_grad_norm_({a}, 10);
+  CHECK(a.grad().is_same(dx));
+}
