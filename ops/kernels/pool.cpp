@@ -197,19 +197,23 @@ void spread(const PoolDims& d, index_t begin, index_t end, const T* dy, T* dx) n
     clear(d, dx + to, channels, step);
     for (index_t p = 0; p < d.oh; ++p) {
       const Range down = elements(p, d.h, d.kernel_h, d.stride_h, d.padding_h);
-      for (index_t q = 0; q < d.ow; ++q) {
-        const Range across = elements(q, d.w, d.kernel_w, d.stride_w, d.padding_w);
-        const T* g = dy + from + (p * d.ow + q) * step;
-        const index_t top = p * d.stride_h - d.padding_h, left = q * d.stride_w - d.padding_w;
-        for (index_t i = down.begin; i < down.end; ++i)
-          for (index_t j = across.begin; j < across.end; ++j) {
-            T* pixel = dx + to + ((top + i) * d.w + left + j) * step;
-            for (index_t c = 0; c < channels; ++c) pixel[c] += g[c];
-          }
-      }
+      for (index_t i = down.begin; i < down.end; ++i)
+        for (index_t j = 0; j < d.kernel_w; ++j) {
+          const Range across = inside(j, d.w, d.ow, d.stride_w, d.padding_w);
+          const T* g = dy + from + p * d.ow * step;
+          T* line = dx + to + ((p * d.stride_h - d.padding_h + i) * d.w - d.padding_w + j) * step;
+          if (step == 1)
+            for (index_t q = across.begin; q < across.end; ++q) line[q * d.stride_w] += g[q];
+          else
+            for (index_t q = across.begin; q < across.end; ++q)
+              for (index_t c = 0; c < channels; ++c) line[q * d.stride_w * step + c] += g[q * step + c];
+        }
     }
-    for (index_t p = 0; p < d.h * d.w; ++p)
-      for (index_t c = 0; c < channels; ++c) dx[to + p * step + c] /= size;
+    if (step == 1)
+      for (index_t p = 0; p < d.h * d.w; ++p) dx[to + p] /= size;
+    else
+      for (index_t p = 0; p < d.h * d.w; ++p)
+        for (index_t c = 0; c < channels; ++c) dx[to + p * step + c] /= size;
   });
 }
 
