@@ -49,9 +49,9 @@ enum class MemoryFormat : uint8_t {
 struct TensorImpl final : RefCounted<TensorImpl> {
   TensorImpl(Ref<Storage> storage, DType dtype, Shape shape, Strides strides, int64_t offset);
   /// A tensor of the shape and strides of `like`, which must have no gaps.
-  TensorImpl(Ref<Storage> storage, DType dtype, const TensorImpl& like)
-      : storage(std::move(storage)),
-        dtype(dtype),
+  TensorImpl(Ref<Storage> memory, DType type, const TensorImpl& like)
+      : storage(std::move(memory)),
+        dtype(type),
         contiguous(like.contiguous),
         channels_last(like.channels_last),
         offset(0),
