@@ -17,7 +17,8 @@ namespace {
 template <class T>
 std::string bracketed(const Tensor& x) {
   std::ostringstream text;
-  text << view<T>(x);
+  const Tensor dense = detail::as_contiguous(x);  // xtensor prints no strided view
+  text << view<T>(dense);
   std::string result = std::move(text).str();
   for (char& c : result) c = c == '{' ? '[' : c == '}' ? ']' : c;
   return result;

@@ -1,0 +1,308 @@
+#include "op_table.hpp"
+
+#include <limpid/limpid.hpp>
+
+#include <cmath>
+
+using namespace limpid;
+
+Tensor Sample::draw(Generator& generator, int turn) const {
+  const int64_t count = shape.numel();
+  Tensor x = empty(shape, float64);
+  const Tensor order = randperm(count, generator);
+  for (int64_t i = 0; i < count; ++i) {
+    const double part =
+        (static_cast<double>(order.data<int64_t>()[i]) + (turn % 2 ? 0.75 : 0.25)) / static_cast<double>(count);
+    double value = low + part * (high - low);
+    for (double a : avoid)
+      if (std::abs(value - a) < 0.1) value = value < a ? value - 0.1 : value + 0.1;
+    x.data<double>()[i] = is_floating_point(dtype) ? value : std::floor(value);
+  }
+  return x.to(dtype);
+}
+
+Tensors OpRow::draw() const {
+  Generator generator(3);
+  Tensors xs;
+  for (const Sample& sample : inputs) xs.push_back(sample.draw(generator, static_cast<int>(xs.size())));
+  return xs;
+}
+
+namespace {
+
+Tensors results(Tensor y) { return {std::move(y)}; }
+Tensors results(Tensors ys) { return ys; }
+
+// A row's function, in terms of x[0], x[1], ...
+#define OP(...) [](const Tensors& x) { return results(__VA_ARGS__); }
+
+using Rows = std::vector<OpRow>;
+
+const Sample square_image{{2, 4, 3, 5}};
+
+Sample real(const Shape& shape) { return {shape}; }
+Sample within(const Shape& shape, double low, double high) { return {shape, low, high}; }
+Sample away_from(std::vector<double> points, const Shape& shape) { return {shape, -2, 2, std::move(points)}; }
+Sample indices(const Shape& shape, int64_t count) { return {shape, 0, static_cast<double>(count), {}, int64}; }
+Sample flags(const Shape& shape) { return {shape, 0, 2, {}, bool_}; }
+
+OpRow elementwise(OpRow row) {
+  row.keeps_format = true;
+  return row;
+}
+OpRow plain(OpRow row) {
+  row.differentiable = false;
+  return row;
+}
+OpRow flat(OpRow row) {
+  row.vacuous = true;
+  return row;
+}
+
+Rows arithmetic() {
+  const Shape s{2, 3, 4}, row{4}, column{3, 1};
+  Rows rows{
+      {"add", "", OP(add(x[0], x[1])), {real(s), real(s)}, s},
+      {"add", "broadcast", OP(add(x[0], x[1])), {real(column), real(s)}, s},
+      {"add", "both broadcast", OP(add(x[0], x[1])), {real(column), real(row)}, {3, 4}},
+      {"add", "scalar", OP(add(x[0], 1.5)), {real(s)}, s},
+      {"sub", "", OP(sub(x[0], x[1])), {real(s), real(column)}, s},
+      {"sub", "scalar right", OP(sub(x[0], 1.5)), {real(s)}, s},
+      {"sub", "scalar left", OP(sub(1.5, x[0])), {real(s)}, s},
+      {"mul", "", OP(mul(x[0], x[1])), {real(s), real(s)}, s},
+      {"mul", "broadcast", OP(mul(x[0], x[1])), {real(row), real(column)}, {3, 4}},
+      {"mul", "scalar", OP(mul(x[0], -2.5)), {real(s)}, s},
+      {"div", "", OP(div(x[0], x[1])), {real(s), away_from({-0.1, 0, 0.1}, s)}, s},
+      {"div", "broadcast", OP(div(x[0], x[1])), {real(row), within(column, 0.5, 2)}, {3, 4}},
+      {"div", "scalar right", OP(div(x[0], 3.0)), {real(s)}, s},
+      {"div", "scalar left", OP(div(3.0, x[0])), {within(s, 0.5, 2)}, s},
+      {"remainder", "", OP(remainder(x[0], x[1])), {within(s, 2.4, 2.8), within(s, 1, 1.15)}, s},
+      {"remainder", "scalar", OP(remainder(x[0], 1.0)), {within(s, 2.2, 2.8)}, s},
+      {"pow", "", OP(pow(x[0], x[1])), {within(s, 0.5, 2), real(s)}, s},
+      {"pow", "scalar right", OP(pow(x[0], 2.5)), {within(s, 0.5, 2)}, s},
+      {"pow", "scalar left", OP(pow(2.5, x[0])), {real(s)}, s},
+      {"maximum", "", OP(maximum(x[0], x[1])), {real(s), real(s)}, s},
+      {"minimum", "", OP(minimum(x[0], x[1])), {real(s), real(s)}, s},
+      {"neg", "", OP(neg(x[0])), {real(s)}, s},
+  };
+  for (OpRow& r : rows) r.keeps_format = true;
+  return rows;
+}
+
+Rows functions() {
+  const Shape s{2, 3, 4};
+  Rows rows{
+      {"exp", "", OP(exp(x[0])), {real(s)}, s},
+      {"log", "", OP(log(x[0])), {within(s, 0.3, 3)}, s},
+      {"sqrt", "", OP(sqrt(x[0])), {within(s, 0.3, 3)}, s},
+      {"rsqrt", "", OP(rsqrt(x[0])), {within(s, 0.3, 3)}, s},
+      {"reciprocal", "", OP(reciprocal(x[0])), {within(s, 0.3, 3)}, s},
+      {"abs", "", OP(abs(x[0])), {away_from({0}, s)}, s},
+      flat({"sign", "", OP(sign(x[0])), {away_from({0}, s)}, s}),
+      {"square", "", OP(square(x[0])), {real(s)}, s},
+      {"sin", "", OP(sin(x[0])), {real(s)}, s},
+      {"cos", "", OP(cos(x[0])), {real(s)}, s},
+      {"tanh", "", OP(tanh(x[0])), {real(s)}, s},
+      {"sigmoid", "", OP(sigmoid(x[0])), {real(s)}, s},
+      {"erf", "", OP(erf(x[0])), {real(s)}, s},
+      {"relu", "", OP(relu(x[0])), {away_from({0}, s)}, s},
+      {"leaky_relu", "", OP(leaky_relu(x[0], 0.2)), {away_from({0}, s)}, s},
+      {"elu", "", OP(elu(x[0], 1.5)), {away_from({0}, s)}, s},
+      {"gelu", "", OP(gelu(x[0])), {real(s)}, s},
+      {"silu", "", OP(silu(x[0])), {real(s)}, s},
+      {"softplus", "", OP(softplus(x[0], 1.5)), {real(s)}, s},
+      {"clamp", "", OP(clamp(x[0], -1, 0.5)), {away_from({-1, 0.5}, s)}, s},
+  };
+  for (OpRow& r : rows) r.keeps_format = true;
+  return rows;
+}
+
+Rows choices() {
+  const Shape s{2, 3, 4};
+  const std::vector<Sample> one{real(s)}, two{real(s), real(s)};
+  return {
+      elementwise({"where", "", OP(where(x[0], x[1], x[2])), {flags(s), real(s), real(s)}, s}),
+      {"where", "broadcast", OP(where(x[0], x[1], x[2])), {flags({3, 1}), real({4}), real({2, 1, 1})}, s},
+      {"where", "scalar right", OP(where(x[0], x[1], 1.5)), {flags(s), real(s)}, s},
+      {"where", "scalar left", OP(where(x[0], 1.5, x[1])), {flags(s), real(s)}, s},
+      plain({"eq", "", OP(eq(x[0], x[1])), two, s}),
+      plain({"eq", "scalar", OP(eq(x[0], 0.5)), one, s}),
+      plain({"ne", "", OP(ne(x[0], x[1])), two, s}),
+      plain({"ne", "scalar", OP(ne(x[0], 0.5)), one, s}),
+      plain({"lt", "", OP(lt(x[0], x[1])), two, s}),
+      plain({"lt", "scalar", OP(lt(x[0], 0.5)), one, s}),
+      plain({"le", "", OP(le(x[0], x[1])), two, s}),
+      plain({"le", "scalar", OP(le(x[0], 0.5)), one, s}),
+      plain({"gt", "", OP(gt(x[0], x[1])), two, s}),
+      plain({"gt", "scalar", OP(gt(x[0], 0.5)), one, s}),
+      plain({"ge", "", OP(ge(x[0], x[1])), two, s}),
+      plain({"ge", "scalar", OP(ge(x[0], 0.5)), one, s}),
+      plain({"isnan", "", OP(isnan(x[0])), one, s}),
+      plain({"isfinite", "", OP(isfinite(x[0])), one, s}),
+      plain({"logical_not", "", OP(logical_not(x[0])), {flags(s)}, s}),
+      plain({"logical_and", "", OP(logical_and(x[0], x[1])), {flags(s), flags(s)}, s}),
+      plain({"logical_or", "", OP(logical_or(x[0], x[1])), {flags(s), flags(s)}, s}),
+  };
+}
+
+Rows reductions() {
+  const Shape s{2, 3, 4};
+  const std::vector<Sample> one{real(s)};
+  return {
+      {"sum", "", OP(sum(x[0], {0, 2})), one, {3}},
+      {"sum", "all", OP(sum(x[0])), one, {}},
+      {"mean", "", OP(mean(x[0], 1, true)), one, {2, 1, 4}},
+      {"mean", "all", OP(mean(x[0])), one, {}},
+      {"var", "", OP(var(x[0], {0, 2})), one, {3}},
+      {"var", "unbiased", OP(var(x[0], -1, true, 1)), one, {2, 3, 1}},
+      {"prod", "", OP(prod(x[0], 2)), one, {2, 3}},
+      {"prod", "all", OP(prod(x[0])), {within({5}, 0.5, 2)}, {}},
+      {"max", "", OP(max(x[0], 1)), one, {2, 4}},
+      {"max", "all", OP(max(x[0])), one, {}},
+      {"min", "", OP(min(x[0], {0, 2}, true)), one, {1, 3, 1}},
+      plain({"argmax", "", OP(argmax(x[0], 1)), one, {2, 4}}),
+      plain({"argmax", "all", OP(argmax(x[0])), one, {}}),
+      plain({"argmin", "", OP(argmin(x[0], 2, true)), one, {2, 3, 1}}),
+      plain({"argmin", "all", OP(argmin(x[0])), one, {}}),
+      plain({"all", "", OP(all(x[0], 1)), {flags(s)}, {2, 4}}),
+      plain({"any", "", OP(any(x[0], 1)), {flags(s)}, {2, 4}}),
+      {"logsumexp", "", OP(logsumexp(x[0], {0, 1})), one, {4}},
+      {"softmax", "", OP(softmax(x[0], 1)), one, s},
+      {"softmax", "last", OP(softmax(x[0], -1)), one, s},
+      {"log_softmax", "", OP(log_softmax(x[0], 1)), one, s},
+      {"norm", "2", OP(norm(x[0], 1)), one, {2, 4}},
+      {"norm", "3", OP(norm(x[0], {}, false, 3)), {away_from({0}, s)}, {}},
+      {"norm", "1", OP(norm(x[0], 0, true, 1)), {away_from({0}, s)}, {1, 3, 4}},
+      {"norm", "infinity", OP(norm(x[0], 1, false, INFINITY)), {within(s, 0.5, 2)}, {2, 4}},
+      {"sum_to", "", OP(sum_to(x[0], {3, 1})), one, {3, 1}},
+  };
+}
+
+Rows shaping() {
+  const Shape s{2, 3, 4};
+  const std::vector<Sample> one{real(s)};
+  return {
+      {"reshape", "", OP(reshape(x[0], {4, -1})), one, {4, 6}},
+      {"flatten", "", OP(flatten(x[0], 1)), one, {2, 12}},
+      {"permute", "", OP(permute(x[0], {2, 0, 1})), one, {4, 2, 3}},
+      {"transpose", "", OP(transpose(x[0], 0, -1)), one, {4, 3, 2}},
+      {"squeeze", "", OP(squeeze(x[0])), {real({2, 1, 3})}, {2, 3}},
+      {"unsqueeze", "", OP(unsqueeze(x[0], 1)), one, {2, 1, 3, 4}},
+      {"expand", "", OP(expand(x[0], {5, 2, -1, 4})), {real({2, 3, 1})}, {5, 2, 3, 4}},
+      {"slice", "", OP(slice(x[0], 2, 1, to_end, 2)), one, {2, 3, 2}},
+      {"slice", "negative", OP(slice(x[0], 1, -2, -1)), one, {2, 1, 4}},
+      {"select", "", OP(select(x[0], 1, -1)), one, {2, 4}},
+      {"index_select", "", OP(index_select(x[0], 1, x[1])), {real(s), indices({5}, 3)}, {2, 5, 4}},
+      {"gather", "", OP(gather(x[0], 1, x[1])), {real(s), indices({2, 5, 4}, 3)}, {2, 5, 4}},
+      {"scatter_add", "", OP(scatter_add({2, 3, 4}, 1, x[1], x[0])), {real({2, 5, 4}), indices({2, 5, 4}, 3)}, s},
+      {"cat", "", OP(cat({x[0], x[1]}, 1)), {real(s), real({2, 2, 4})}, {2, 5, 4}},
+      {"stack", "", OP(stack({x[0], x[1]}, 1)), {real(s), real(s)}, {2, 2, 3, 4}},
+      {"split", "sizes", OP(split(x[0], Shape{1, 3}, 2)), one, {2, 3, 1}},
+      {"split", "equal", OP(split(x[0], int64_t{2}, 1)), one, {2, 2, 4}},
+      {"flip", "", OP(flip(x[0], {0, 2})), one, s},
+      {"pad", "constant", OP(pad(x[0], {1, 2, 0, 1}, PadMode::constant, 0.5)), one, {2, 4, 7}},
+      {"pad", "crop", OP(pad(x[0], {-1, 2})), one, {2, 3, 5}},
+      {"pad", "reflect", OP(pad(x[0], {2, 1}, PadMode::reflect)), one, {2, 3, 7}},
+      {"pad", "replicate", OP(pad(x[0], {2, 1, 1, 0}, PadMode::replicate)), one, {2, 4, 7}},
+  };
+}
+
+Rows products() {
+  static const Conv2dOptions options{.stride = {2, 1}, .padding = 1, .groups = 2};
+  const Shape x_shape{2, 4, 5, 4}, w_shape{6, 2, 3, 2}, y_shape{2, 6, 3, 5};
+  Rows rows{
+      {"matmul", "", OP(matmul(x[0], x[1])), {real({2, 3, 4}), real({4, 5})}, {2, 3, 5}},
+      {"matmul", "batch", OP(matmul(x[0], x[1])), {real({2, 1, 3, 4}), real({3, 4, 2})}, {2, 3, 3, 2}},
+      {"matmul", "vectors", OP(matmul(x[0], x[1])), {real({4}), real({4})}, {}},
+      {"linear", "", OP(linear(x[0], x[1], x[2])), {real({2, 3, 4}), real({5, 4}), real({5})}, {2, 3, 5}},
+      {"linear", "no bias", OP(linear(x[0], x[1])), {real({3, 4}), real({5, 4})}, {3, 5}},
+      elementwise(
+          {"conv2d", "", OP(conv2d(x[0], x[1], x[2], options)), {real(x_shape), real(w_shape), real({6})}, y_shape}),
+      {"conv2d_input_grad",
+       "",
+       OP(conv2d_input_grad(x[0], x[1], {2, 4, 5, 4}, options)),
+       {real(y_shape), real(w_shape)},
+       x_shape},
+      {"conv2d_weight_grad",
+       "",
+       OP(conv2d_weight_grad(x[1], x[0], {6, 2, 3, 2}, options)),
+       {real(y_shape), real(x_shape)},
+       w_shape},
+      elementwise(
+          {"max_pool2d", "", OP(max_pool2d(x[0], {2, 3}, {.stride = 2, .padding = 1})), {square_image}, {2, 4, 2, 3}}),
+      elementwise(
+          {"avg_pool2d", "", OP(avg_pool2d(x[0], {2, 3}, {.stride = 2, .padding = 1})), {square_image}, {2, 4, 2, 3}}),
+  };
+  for (OpRow& r : rows)
+    if (r.op == "linear" || r.op == "conv2d") r.optional = 4;
+  return rows;
+}
+
+Rows normalisations() {
+  const Sample& image = square_image;
+  const Sample c = within({4}, 0.5, 2);
+  const Shape s = image.shape;
+  Rows rows{
+      {"instance_norm", "", OP(instance_norm(x[0], {.weight = x[1], .bias = x[2]})), {image, c, c}, s},
+      {"instance_norm",
+       "running statistics",
+       OP(instance_norm(x[0], full({4}, 0.3, x[0].dtype()), full({4}, 1.7, x[0].dtype()), x[1], x[2], false)),
+       {image, c, c},
+       s},
+      {"group_norm", "", OP(group_norm(x[0], 2, x[1], x[2])), {image, c, c}, s},
+      {"layer_norm", "", OP(layer_norm(x[0], {3, 5}, x[1], x[2])), {image, within({3, 5}, 0.5, 2), real({3, 5})}, s},
+      {"rms_norm", "", OP(rms_norm(x[0], {5}, x[1])), {image, within({5}, 0.5, 2)}, s},
+      {"batch_norm",
+       "running statistics",
+       OP(batch_norm(x[0], full({4}, 0.3, x[0].dtype()), full({4}, 1.7, x[0].dtype()), x[1], x[2])),
+       {image, c, c},
+       s},
+      {"batch_norm", "training", OP(batch_norm(x[0], {}, {}, x[1], x[2], true)), {image, c, c}, s},
+  };
+  for (OpRow& r : rows) {
+    r.keeps_format = r.op != "layer_norm" && r.op != "rms_norm";
+    r.optional = r.op == "rms_norm" ? 2 : 6;
+  }
+  return rows;
+}
+
+Rows losses() {
+  const Shape s{3, 4};
+  const std::vector<Sample> two{real(s), real(s)}, binary{real(s), within(s, 0.1, 0.9)};
+  return {
+      {"mse_loss", "", OP(mse_loss(x[0], x[1])), two, {}},
+      {"mse_loss", "none", OP(mse_loss(x[0], x[1], Reduction::none)), two, s},
+      {"l1_loss", "", OP(l1_loss(x[0], x[1], Reduction::sum)), two, {}},
+      {"huber_loss", "", OP(huber_loss(x[0], x[1], 0.7)), {real(s), within(s, 3, 5)}, {}},
+      {"huber_loss", "inner", OP(huber_loss(x[0], x[1], 9.0)), two, {}},
+      {"nll_loss", "", OP(nll_loss(x[0], x[1])), {real(s), indices({3}, 4)}, {}},
+      {"nll_loss", "image", OP(nll_loss(x[0], x[1], Reduction::none)), {real({2, 3, 4}), indices({2, 4}, 3)}, {2, 4}},
+      {"cross_entropy", "", OP(cross_entropy(x[0], x[1])), {real(s), indices({3}, 4)}, {}},
+      {"bce_with_logits", "", OP(bce_with_logits(x[0], x[1])), binary, {}},
+      {"bce_with_logits", "none", OP(bce_with_logits(x[0], x[1], Reduction::none)), binary, s},
+  };
+}
+
+Rows conversions() {
+  const Shape s{2, 3, 4};
+  return {
+      {"to", "", OP(x[0].to(float32).to(float64)), {real(s)}, s, 1e-3, 1e-3},
+      elementwise({"clone", "", OP(x[0].clone()), {real(s)}, s}),
+      {"contiguous", "", OP(x[0].contiguous(MemoryFormat::channels_last)), {real(s)}, s},
+  };
+}
+
+#undef OP
+
+}  // namespace
+
+const std::vector<OpRow>& op_table() {
+  static const Rows table = [] {
+    Rows all_rows;
+    for (Rows (*family)() :
+         {arithmetic, functions, choices, reductions, shaping, products, normalisations, losses, conversions})
+      for (OpRow& row : family()) all_rows.push_back(std::move(row));
+    return all_rows;
+  }();
+  return table;
+}

@@ -1,0 +1,220 @@
+// What every op owes its user, checked for each row of the table.
+#include <limpid/core/detail/array.hpp>
+#include <limpid/limpid.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <regex>
+
+#include "../catch.hpp"
+#include "op_table.hpp"
+
+using namespace limpid;
+
+namespace {
+
+template <class F>
+void for_each_op(F f) {
+  for (const OpRow& row : op_table()) DYNAMIC_SECTION(row.name()) {
+      f(row);
+    }
+}
+
+bool all_finite(const Tensor& y) {
+  const Tensor wide = detail::as_contiguous(detail::as_dtype(y.detach(), float64));
+  return std::all_of(wide.data<double>(), wide.data<double>() + wide.numel(),
+                     [](double v) { return std::isfinite(v); });
+}
+
+void check_same(const Tensors& ys, const Tensors& expected) {
+  REQUIRE(ys.size() == expected.size());
+  for (std::size_t k = 0; k < ys.size(); ++k) {
+    INFO("output " << k << ": " << ys[k] << " for " << expected[k]);
+    CHECK(ys[k].dtype() == expected[k].dtype());
+    CHECK(allclose(ys[k].detach(), expected[k].detach(), 1e-12, 1e-13));
+  }
+}
+
+bool is_image(const Tensor& x) { return x.dim() >= 3 && is_floating_point(x.dtype()); }
+
+// With axes in reverse order of memory, and gaps between the elements.
+Tensor strided(const Tensor& x) {
+  Strides strides(x.shape().size(), 0);
+  int64_t step = 2;
+  for (std::size_t i = 0; i < strides.size(); ++i) {
+    strides[i] = step;
+    step *= x.shape()[i];
+  }
+  const Tensor y = detail::make_view(zeros({step}, x.dtype()), x.shape(), strides, 1);
+  detail::copy_into(y, x);
+  return y;
+}
+
+// x with the first of its axis-0 slices in place of all, without memory for the others.
+Tensor expanded(const Tensor& x) {
+  Strides strides = x.strides();
+  if (!strides.empty()) strides[0] = 0;
+  return detail::make_view(x, x.shape(), strides, x.offset());
+}
+
+std::map<std::string, int> declared_ops() {
+  std::map<std::string, int> count;
+  const std::regex declaration(R"(^Tensors? (\w+)\()");
+  for (const auto& entry : std::filesystem::directory_iterator(std::string(LIMPID_SOURCE_DIR) + "/ops")) {
+    if (entry.path().extension() != ".hpp") continue;
+    std::ifstream file(entry.path());
+    std::smatch match;
+    for (std::string line; std::getline(file, line);)
+      if (std::regex_search(line, match, declaration)) ++count[match[1]];
+  }
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("every op declared in ops/ has a row for each overload") {
+  const std::map<std::string, int> declared = declared_ops();
+  REQUIRE(declared.size() > 80);
+  for (const auto& [op, overloads] : declared) {
+    INFO(op);
+    CHECK(std::count_if(op_table().begin(), op_table().end(), [&](const OpRow& row) { return row.op == op; }) >=
+          overloads);
+  }
+}
+
+TEST_CASE("ops give finite results of the right shape, and the same ones again") {
+  for_each_op([](const OpRow& row) {
+    const Tensors xs = row.draw(), ys = row.f(xs), again = row.f(xs);
+    REQUIRE_FALSE(ys.empty());
+    CHECK(ys[0].shape() == row.shape);
+    for (std::size_t k = 0; k < ys.size(); ++k) {
+      CHECK(all_finite(ys[k]));
+      CHECK(equal(ys[k], again[k]));
+    }
+    const Tensors before = row.draw();
+    for (std::size_t i = 0; i < xs.size(); ++i) CHECK(equal(xs[i], before[i]));
+  });
+}
+
+TEST_CASE("ops have the gradients that differences give") {
+  for_each_op([](const OpRow& row) {
+    if (!row.differentiable) {
+      Tensors xs = row.draw();
+      for (std::size_t i = 0; i < xs.size(); ++i)
+        if (is_floating_point(xs[i].dtype())) xs[i].set_requires_grad();
+      CHECK_FALSE(row.f(xs)[0].requires_grad());
+      return;
+    }
+    const GradcheckReport report = gradcheck(row.f, row.draw(), {.rtol = row.rtol, .allow_vacuous = row.vacuous});
+    INFO(report);
+    CHECK(report);
+    CHECK(report.vacuous == row.vacuous);
+  });
+}
+
+TEST_CASE("ops have the second derivatives that differences give") {
+  for_each_op([](const OpRow& row) {
+    if (!row.differentiable) return;
+    const GradcheckReport report =
+        gradgradcheck(row.f, row.draw(), {.rtol = row.rtol_twice, .allow_vacuous = row.vacuous});
+    INFO(report);
+    CHECK(report);
+  });
+}
+
+TEST_CASE("ops give the same in every layout") {
+  for_each_op([](const OpRow& row) {
+    const Tensors xs = row.draw(), expected = row.f(xs);
+    {
+      INFO("channels-last");
+      Tensors other = xs;
+      for (Tensor& x : other)
+        if (is_image(x)) x = x.contiguous(MemoryFormat::channels_last);
+      const Tensors ys = row.f(other);
+      check_same(ys, expected);
+      if (row.keeps_format && is_image(xs[0]) && ys[0].dim() >= 3)
+        CHECK(ys[0].is_contiguous(MemoryFormat::channels_last));
+    }
+    {
+      INFO("strided");
+      Tensors other = xs;
+      for (Tensor& x : other) x = strided(x);
+      check_same(row.f(other), expected);
+    }
+    {
+      INFO("expanded");
+      Tensors other = xs, copies = xs;
+      for (std::size_t i = 0; i < xs.size(); ++i) {
+        other[i] = expanded(xs[i]);
+        copies[i] = detail::as_contiguous(other[i]);
+      }
+      check_same(row.f(other), row.f(copies));
+    }
+  });
+}
+
+TEST_CASE("ops in float32 agree with float64") {
+  for_each_op([](const OpRow& row) {
+    Tensors xs = row.draw(), narrow = xs;
+    for (std::size_t i = 0; i < xs.size(); ++i)
+      if (xs[i].dtype() == float64) {
+        narrow[i] = xs[i].to(float32);
+        xs[i] = narrow[i].to(float64);
+      }
+    const Tensors ys = row.f(narrow), expected = row.f(xs);
+    for (std::size_t k = 0; k < ys.size(); ++k) {
+      if (row.op != "to" && is_floating_point(ys[k].dtype())) CHECK(ys[k].dtype() == float32);
+      CHECK(allclose(ys[k], expected[k], 1e-4, 1e-5));
+    }
+  });
+}
+
+TEST_CASE("ops take empty inputs or refuse them in words") {
+  for_each_op([](const OpRow& row) {
+    for (std::size_t axis = 0; axis < row.inputs[0].shape.size(); ++axis) {
+      INFO("axis " << axis);
+      Tensors xs = row.draw();
+      const Shape full = xs[0].shape();
+      for (Tensor& x : xs) {
+        if (x.shape() != full) continue;
+        Shape shape = full;
+        shape[axis] = 0;
+        x = empty(shape, x.dtype());
+        if (row.differentiable && is_floating_point(x.dtype())) x.set_requires_grad();
+      }
+      try {
+        const Tensors ys = row.f(xs);
+        Tensors roots, seeds, wanted;
+        for (const Tensor& y : ys)
+          if (y.requires_grad()) {
+            roots.push_back(y);
+            seeds.push_back(zeros(y.shape(), y.dtype()));
+          }
+        for (const Tensor& x : xs)
+          if (x.requires_grad()) wanted.push_back(x);
+        if (roots.empty()) continue;
+        const Tensors dx = grad(roots, wanted, seeds, {.allow_unused = true});
+        for (std::size_t i = 0; i < dx.size(); ++i)
+          if (dx[i].defined()) CHECK(dx[i].shape() == wanted[i].shape());
+      } catch (const Error& error) {
+        CHECK(std::string(error.what()).find(": ") != std::string::npos);
+      }
+    }
+  });
+}
+
+TEST_CASE("ops refuse undefined tensors by name") {
+  for_each_op([](const OpRow& row) {
+    for (std::size_t i = 0; i < row.inputs.size(); ++i) {
+      Tensors xs = row.draw();
+      xs[i] = Tensor();
+      INFO("input " << i);
+      if (row.optional >> i & 1)
+        CHECK_NOTHROW(row.f(xs));
+      else
+        CHECK_THROWS_AS(row.f(xs), Error);
+    }
+  });
+}
