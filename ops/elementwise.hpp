@@ -7,8 +7,8 @@
 
 namespace limpid {
 
-// Arithmetic. Division of integers, like NumPy's true_divide, gives float32. For bool, + is or and * is and; it has no -,
-// remainder or pow. Other integers wrap on overflow.
+// Arithmetic. Division of integers, like NumPy's true_divide, gives float32. For bool, + is or and * is and; it has no
+// -, remainder or pow. Other integers wrap on overflow.
 Tensor add(const Tensor& a, const Tensor& b);
 Tensor add(const Tensor& a, Scalar b);
 Tensor sub(const Tensor& a, const Tensor& b);

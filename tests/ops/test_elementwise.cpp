@@ -86,7 +86,8 @@ TEST_CASE("remainder has the sign of the divisor", "[elementwise]") {
   const Tensor a = tensor({7, -7, 7, -7, 6, -6}), b = tensor({3, 3, -3, -3, 3, 3});
   for (DType dtype : {int32, int64, float32, float64})
     CHECK(equal(remainder(a.to(dtype), b.to(dtype)), tensor({1, 2, -2, -1, 0, 0}, dtype)));
-  CHECK(same(remainder(tensor({1, infinity, 1, not_a_number}), tensor({0, 1, infinity, 1})), tensor({not_a_number, not_a_number, 1, not_a_number})));
+  CHECK(same(remainder(tensor({1, infinity, 1, not_a_number}), tensor({0, 1, infinity, 1})),
+             tensor({not_a_number, not_a_number, 1, not_a_number})));
   CHECK_THROWS_WITH(remainder(ones({2}, int32), tensor({1, 0}, int32)),
                     "remainder: expected divisors other than 0, got 0");
   CHECK_THROWS_AS(remainder(ones({2}, int32), 0), ValueError);
@@ -173,7 +174,8 @@ TEST_CASE("powers", "[elementwise]") {
   CHECK(equal(pow(tensor({2, -3, 0.5}), 2), tensor({4, 9, 0.25})));
   CHECK(equal(pow(2, tensor({0, 1, -1})), tensor({1, 2, 0.5})));
   CHECK(equal(pow(tensor({2, -1, 1, 3}, int64), tensor({-1, -3, -2, 4}, int64)), tensor({0, -1, 1, 81}, int64)));
-  CHECK(same(pow(tensor({0, 0, -1, infinity}), tensor({0, -1, 0.5, 2})), tensor({1, infinity, not_a_number, infinity})));
+  CHECK(
+      same(pow(tensor({0, 0, -1, infinity}), tensor({0, -1, 0.5, 2})), tensor({1, infinity, not_a_number, infinity})));
   const Tensor a = tensor({0, 0, 2}, float64).set_requires_grad(), b = tensor({0, 2, 3}, float64).set_requires_grad();
   const Tensors d = grad({pow(a, b)}, {a, b}, {ones({3}, float64)}, {.create_graph = true});
   CHECK(allclose(d[0].detach(), tensor({0, 0, 12}, float64)));
