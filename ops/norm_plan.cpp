@@ -157,7 +157,7 @@ Tensors RstdNode::backward(const Tensors& dy) {
 /// xhat from saved statistics, still as the function of x that it is.
 Tensor normalized(const NormPlan& plan, const Tensor& x, const Tensor& mean, const Tensor& rstd) {
   Tensor y = apply(plan, x, mean, rstd);
-  if (auto* node = record<NormNode>(y, x)) {
+  if (auto* node = record<NormNode>(y, x, Tensor(), Tensor())) {
     node->x = x, node->mean = mean, node->rstd = rstd;
     node->plan = plan;
   }
@@ -265,6 +265,7 @@ Tensor normalize(const NormPlan& plan, const char* op, const Tensor& x, const Te
   if (auto* node = record<NormNode>(y, x, gamma, beta)) {
     node->x = x, node->gamma = gamma, node->mean = stats.mean, node->rstd = stats.rstd;
     node->plan = plan;
+    node->plan.dims.affine = gamma.defined() || beta.defined();
     node->op = op;
   }
   return y;

@@ -227,7 +227,7 @@ void run_forward(const NormDims& given, const T* x, const NormStrides& strides, 
                  double eps, bool moments, T* y, const NormStats& stats, double* scratch) noexcept {
   if (given.size() == 0) return;
   const auto [dims, x_strides] = simplify(given, strides);
-  const bool affine = gamma || beta;
+  const bool affine = dims.affine || gamma || beta;
   const auto fill = [&](auto& p) {
     p.x = x;
     p.y = y;
@@ -454,7 +454,7 @@ void norm_backward(const NormDims& given, const T* x, const NormStrides& strides
     return;
   }
   const auto [dims, x_strides] = simplify(given, strides);
-  const bool affine = gamma || dgamma || dbeta;
+  const bool affine = dims.affine || gamma || dgamma || dbeta;
   const auto fill = [&](auto& p) {
     p.x = x;
     p.dy = dy;

@@ -18,6 +18,9 @@ struct NormDims {
   NormLayout layout = NormLayout::contiguous;
   bool center = true;  ///< false: no mean is subtracted (rms_norm); the variance is then the mean square.
   bool batch = false;  ///< Statistics over N and S of each channel (batch_norm); needs d == 1.
+  /// There is a weight or bias, whatever of it a call is given: sums then keep channels apart in every call, so that
+  /// dx has the same bits whether or not dgamma and dbeta are asked for with it.
+  bool affine = false;
 
   constexpr std::int64_t channels() const noexcept { return g * d; }
   constexpr std::int64_t size() const noexcept { return n * g * d * s; }

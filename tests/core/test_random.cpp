@@ -140,7 +140,7 @@ TEST_CASE("randn has the moments of the standard normal") {
   }
 }
 
-TEST_CASE("rand_like and randn_like keep shape, dtype and memory format; a value belongs to an index") {
+TEST_CASE("rand_like and randn_like keep shape, dtype and memory format, a value belongs to an index") {
   const Tensor x = empty({2, 3, 4, 5}, float64, MemoryFormat::channels_last);
   manual_seed(4);
   const Tensor last = rand_like(x);

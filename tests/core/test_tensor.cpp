@@ -83,7 +83,7 @@ TEST_CASE("data of another type is refused") {
   CHECK(message_of([] { zeros({2}).data<double>(); }) == "data: expected float32, the tensor's dtype, got float64");
 }
 
-TEST_CASE("equal means shape, dtype and values; allclose means near") {
+TEST_CASE("equal means shape, dtype and values, allclose means near") {
   CHECK(equal(ones({2}), ones({2})));
   CHECK(!equal(ones({2}), ones({1, 2})));
   CHECK(!equal(ones({2}), ones({2}, float64)));

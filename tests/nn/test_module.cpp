@@ -97,7 +97,7 @@ TEST_CASE("Sequential takes modules, functions and lambdas") {
   CHECK(nn::Sequential()(x).is_same(x));
 }
 
-TEST_CASE("state_dict shares memory, cut off from the graph; load_state_dict copies into place") {
+TEST_CASE("state_dict shares memory, cut off from the graph, load_state_dict copies into place") {
   Pair pair, twin;
   const Tensor handle = pair.a;
   const TensorMap state = pair.state_dict();
@@ -131,7 +131,7 @@ TEST_CASE("load_state_dict names every fault before it writes anything") {
   CHECK(equal(pair.a.detach(), full({2}, 7)));
 }
 
-TEST_CASE("parameters are leaves; a shared one is listed once") {
+TEST_CASE("parameters are leaves, a shared one is listed once") {
   Pair pair;
   CHECK(pair.a.requires_grad());
   CHECK(pair.a.is_leaf());

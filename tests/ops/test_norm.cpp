@@ -140,7 +140,7 @@ TEST_CASE("layouts give the same values as contiguous input") {
   const std::vector<Tensor> views = {transpose(base, 0, 1),
                                      transpose(base, 2, 3),
                                      slice(base, 3, 1, 8, 2),
-                                     slice(base, 1, 0, 6, 2),
+                                     slice(base, 1, 0, 4, 2),
                                      flip(base, {2}),
                                      expand(slice(base, 0, 0, 1), {4, 6, 5, 8}),
                                      base.contiguous(MemoryFormat::channels_last),
@@ -166,12 +166,13 @@ TEST_CASE("a constant slice gives exactly bias and a zero gradient") {
 }
 
 TEST_CASE("NaN and infinity stay in their slice") {
-  const double bad = GENERATE(not_a_number, infinity, -infinity);
+  const double bad = GENERATE(from_range(std::vector<double>{not_a_number, infinity, -infinity}));
   manual_seed(8);
   const auto format = GENERATE(MemoryFormat::contiguous, MemoryFormat::channels_last);
   const Tensor clean = randn({3, 4, 6, 6}).contiguous(format), dirty = clean.clone();
   select(select(select(select(dirty, 0, 1), 0, 2), 0, 3), 0, 4).fill_(bad);  // a view shares memory
   const Tensor a = instance_norm(clean), b = instance_norm(dirty);
+  CAPTURE(bad);
   for (int64_t n = 0; n < 3; ++n)
     for (int64_t c = 0; c < 4; ++c) {
       const Tensor before = select(select(a, 0, n), 0, c), after = select(select(b, 0, n), 0, c);

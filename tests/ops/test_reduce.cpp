@@ -411,7 +411,7 @@ TEST_CASE("prod has exact gradients at zeros, twice over") {
   }
 }
 
-TEST_CASE("ties share a gradient; a norm of 0 has gradient 0") {
+TEST_CASE("ties share a gradient, a norm of 0 has gradient 0") {
   Tensor x = tensor({3, 1, 3, 3}, float64).set_requires_grad();
   CHECK(plain::values(grad({max(x)}, {x})[0]) == Values{1.0 / 3, 0, 1.0 / 3, 1.0 / 3});
   CHECK(plain::values(grad({min(x)}, {x})[0]) == Values{0, 1, 0, 0});
