@@ -1,4 +1,5 @@
-# limpid_kernels(SOURCE...): compiles each kernel source once per instruction set and adds the objects to limpid.
+# limpid_kernels(SOURCE... [EXCEPT ISA...]): compiles each kernel source once per instruction set, but for those given,
+# and adds the objects to limpid.
 #
 # A kernel source sees LIMPID_KERNEL_ISA, the namespace it must put its one exported table into (baseline, avx2 or
 # avx512), and exports nothing else: all other names live in an unnamed namespace, so that no inline function compiled
@@ -18,7 +19,10 @@ else()
 endif()
 
 function(limpid_kernels)
-  foreach(isa IN LISTS LIMPID_KERNEL_ISAS)
+  cmake_parse_arguments(arg "" "" "EXCEPT" ${ARGN})
+  set(isas ${LIMPID_KERNEL_ISAS})
+  list(REMOVE_ITEM isas "" ${arg_EXCEPT})
+  foreach(isa IN LISTS isas)
     set(target limpid_kernels_${isa})
     if(NOT TARGET ${target})
       add_library(${target} OBJECT)
@@ -35,7 +39,7 @@ function(limpid_kernels)
       set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
       target_sources(limpid PRIVATE $<TARGET_OBJECTS:${target}>)
     endif()
-    list(TRANSFORM ARGN PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/ OUTPUT_VARIABLE sources)
+    list(TRANSFORM arg_UNPARSED_ARGUMENTS PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/ OUTPUT_VARIABLE sources)
     target_sources(${target} PRIVATE ${sources})
   endforeach()
 endfunction()

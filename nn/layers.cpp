@@ -1,5 +1,6 @@
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/random.hpp>
+#include <limpid/nn/detail/text.hpp>
 #include <limpid/nn/init.hpp>
 #include <limpid/nn/layers.hpp>
 
@@ -105,9 +106,9 @@ Tensor Embedding::operator()(const Tensor& index) const {
   return reshape(index_select(weight, 0, reshape(index, {index.numel()})), shape);
 }
 
-LeakyReLU::LeakyReLU(double slope) : Module("LeakyReLU", message(slope)), slope_(slope) {}
-ELU::ELU(double alpha) : Module("ELU", message(alpha)), alpha_(alpha) {}
-Softplus::Softplus(double beta) : Module("Softplus", message(beta)), beta_(beta) {}
+LeakyReLU::LeakyReLU(double slope) : Module("LeakyReLU", detail::text(slope)), slope_(slope) {}
+ELU::ELU(double alpha) : Module("ELU", detail::text(alpha)), alpha_(alpha) {}
+Softplus::Softplus(double beta) : Module("Softplus", detail::text(beta)), beta_(beta) {}
 Softmax::Softmax(int64_t axis) : Module("Softmax", message(axis)), axis_(axis) {}
 LogSoftmax::LogSoftmax(int64_t axis) : Module("LogSoftmax", message(axis)), axis_(axis) {}
 
@@ -166,7 +167,7 @@ Flatten::Flatten(int64_t first, int64_t last)
       first_(first),
       last_(last) {}
 
-Dropout::Dropout(double p) : Module("Dropout", message(p)), p_(p) {
+Dropout::Dropout(double p) : Module("Dropout", detail::text(p)), p_(p) {
   if (!(p >= 0 && p <= 1)) throw_error<ValueError>("Dropout: expected a probability from 0 to 1, got ", p);
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <ostream>
+#include <set>
 
 namespace limpid::nn {
 
@@ -143,11 +144,22 @@ void Module::load_state_dict(const TensorMap& state, bool strict) {
   report("unfit", unfit);
   if (!faults.empty()) throw_error<ValueError>("load_state_dict: expected the module's own tensors, got ", faults);
 
+  // Values that lie in the module's own memory, be it under another name, are set apart before any is written over.
+  std::set<const Storage*> memory;
+  for (const auto& entry : own) memory.insert(entry.second.impl().storage.get());
+  std::vector<std::pair<Tensor, Tensor>> copies;
   for (const auto& [name, tensor] : own) {
     const auto entry = state.find(name);
-    // A module's own memory may come back to it.
-    if (entry == state.end() || entry->second.raw_data() == tensor.raw_data()) continue;
-    limpid::detail::copy_into(tensor, entry->second);
+    if (entry == state.end()) continue;
+    Tensor source = entry->second;
+    if (memory.count(source.impl().storage.get())) {
+      source = empty_like(tensor);
+      limpid::detail::copy_into(source, entry->second);
+    }
+    copies.emplace_back(tensor, source);
+  }
+  for (const auto& [tensor, source] : copies) {
+    limpid::detail::copy_into(tensor, source);
     tensor.bump_version();
   }
 }

@@ -1,5 +1,6 @@
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/nn/detail/text.hpp>
 #include <limpid/nn/norm.hpp>
 #include <limpid/ops/shaping.hpp>
 
@@ -12,7 +13,7 @@ namespace {
 
 std::string arguments(const std::string& first, double eps, bool affine) {
   std::string list = first;
-  if (eps != 1e-5) list += message(", eps = ", eps);
+  if (eps != 1e-5) list += ", eps = " + detail::text(eps);
   return list + (affine ? ", affine" : "");
 }
 
@@ -20,7 +21,7 @@ template <class Settings>
 std::string running_arguments(const Settings& s) {
   std::string list = arguments(message(s.features), s.eps, s.affine);
   if (!s.track) return list;
-  return list + ", track_running_stats, momentum = " + (s.momentum ? message(*s.momentum) : "none");
+  return list + ", track_running_stats, momentum = " + (s.momentum ? detail::text(*s.momentum) : "none");
 }
 
 int64_t checked_features(const char* type, int64_t features) {

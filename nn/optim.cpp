@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <type_traits>
 
 namespace limpid::optim {
 
@@ -180,9 +181,22 @@ void Optimizer::load_state_dict(const TensorMap& state) {
   progress_ = std::move(loaded);
 }
 
-// The rules. Each is one loop, in the order of operations of PyTorch's.
+// The rules, in the order of operations of PyTorch's.
 
 namespace {
+
+// Calls f with the flag as a constant, so that the loop inside has no branch and runs in vectors.
+template <class F>
+void with_constant(bool flag, const F& f) {
+  flag ? f(std::true_type()) : f(std::false_type());
+}
+
+// g + decay x, and g itself where nothing decays, be x infinite.
+template <bool decays, class T>
+T decayed(T g, T decay, T x) {
+  if constexpr (decays) return g + decay * x;
+  return g;
+}
 
 std::initializer_list<const char*> sgd_slots(const SGDOptions& options) {
   static constexpr std::initializer_list<const char*> none = {}, momentum = {"momentum_buffer"};
@@ -205,21 +219,27 @@ void SGD::step() {
     const T rate = static_cast<T>(lr()), decay = static_cast<T>(options_.weight_decay);
     const T momentum = static_cast<T>(options_.momentum), keep = begun ? momentum : T{0};
     const T share = begun ? static_cast<T>(1 - options_.dampening) : T{1};
-    const bool nesterov = options_.nesterov;
     T* buffer = slots[0];
-    parallel_for(n, grain, [=](int64_t begin, int64_t end) {
-      T* __restrict px = x;
-      T* __restrict b = buffer;
-      const T* __restrict pdx = dx;
-      if (!b) {
-        for (int64_t i = begin; i < end; ++i) px[i] -= rate * (decay != 0 ? pdx[i] + decay * px[i] : pdx[i]);
-        return;
-      }
-      for (int64_t i = begin; i < end; ++i) {
-        const T d = decay != 0 ? pdx[i] + decay * px[i] : pdx[i];
-        b[i] = keep * b[i] + share * d;
-        px[i] -= rate * (nesterov ? d + momentum * b[i] : b[i]);
-      }
+    const bool looks_ahead = options_.nesterov;
+    with_constant(decay != 0, [=](auto decays) {
+      if (!buffer)
+        return parallel_for(n, grain, [=](int64_t begin, int64_t end) {
+          T* __restrict px = x;
+          const T* __restrict pdx = dx;
+          for (int64_t i = begin; i < end; ++i) px[i] -= rate * decayed<decays>(pdx[i], decay, px[i]);
+        });
+      with_constant(looks_ahead, [=](auto nesterov) {
+        parallel_for(n, grain, [=](int64_t begin, int64_t end) {
+          T* __restrict px = x;
+          T* __restrict b = buffer;
+          const T* __restrict pdx = dx;
+          for (int64_t i = begin; i < end; ++i) {
+            const T d = decayed<decays>(pdx[i], decay, px[i]);
+            b[i] = keep * b[i] + share * d;
+            px[i] -= rate * (nesterov ? d + momentum * b[i] : b[i]);
+          }
+        });
+      });
     });
   });
 }
@@ -260,20 +280,24 @@ void Adam::step() {
     const T shrink = static_cast<T>(decoupled_ ? 1 - lr() * options_.weight_decay : 1);
     const T decay = static_cast<T>(decoupled_ ? 0 : options_.weight_decay);
     T *first = slots[0], *second = slots[1], *largest = slots[2];
-    parallel_for(n, grain, [=](int64_t begin, int64_t end) {
-      T* __restrict px = x;
-      T* __restrict m = first;
-      T* __restrict v = second;
-      T* __restrict most = largest;
-      const T* __restrict pdx = dx;
-      for (int64_t i = begin; i < end; ++i) {
-        const T y = shrink * px[i], d = decay != 0 ? pdx[i] + decay * y : pdx[i];
-        m[i] = beta1 * m[i] + share1 * d;
-        v[i] = beta2 * v[i] + share2 * d * d;
-        T spread = v[i];
-        if (most) spread = most[i] = most[i] < spread || spread != spread ? spread : most[i];
-        px[i] = y - rate * m[i] / (std::sqrt(spread) / correction + eps);
-      }
+    with_constant(decay != 0, [=](auto decays) {
+      with_constant(largest, [=](auto amsgrad) {
+        parallel_for(n, grain, [=](int64_t begin, int64_t end) {
+          T* __restrict px = x;
+          T* __restrict m = first;
+          T* __restrict v = second;
+          [[maybe_unused]] T* __restrict most = largest;
+          const T* __restrict pdx = dx;
+          for (int64_t i = begin; i < end; ++i) {
+            const T y = shrink * px[i], d = decayed<decays>(pdx[i], decay, y);
+            m[i] = beta1 * m[i] + share1 * d;
+            v[i] = beta2 * v[i] + share2 * d * d;
+            T spread = v[i];
+            if constexpr (amsgrad) spread = most[i] = most[i] < spread || spread != spread ? spread : most[i];
+            px[i] = y - rate * m[i] / (std::sqrt(spread) / correction + eps);
+          }
+        });
+      });
     });
   });
 }

@@ -67,9 +67,10 @@ Tensor laid_out(const PoolDims& d, const Tensor& x) {
   return y;
 }
 
-// d in the format that x prefers.
+// d in x's format, which stays as it is where x is in both, as single pixels are.
 PoolDims in_format_of(PoolDims d, const Tensor& x) {
-  d.channels_last = x.memory_format() == MemoryFormat::channels_last;
+  if (!(x.is_contiguous() && x.is_contiguous(MemoryFormat::channels_last)))
+    d.channels_last = x.memory_format() == MemoryFormat::channels_last;
   return d;
 }
 

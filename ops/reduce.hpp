@@ -20,6 +20,8 @@ Tensor argmin(const Tensor& x, int64_t axis, bool keepdims = false);
 Tensor argmin(const Tensor& x);
 Tensor all(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 Tensor any(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
+/// A slice of -inf alone has softmax 0 and log_softmax and logsumexp -inf, with finite gradients: a fully masked row
+/// harms no other. In float64, probabilities below 1e-307 are 0.
 Tensor logsumexp(const Tensor& x, const Axes& axes = {}, bool keepdims = false);  ///< without overflow
 Tensor softmax(const Tensor& x, int64_t axis);
 Tensor log_softmax(const Tensor& x, int64_t axis);

@@ -50,19 +50,29 @@ struct Tile {
   int64_t rows, stride, width, rest;
   bool is_row;
 
+  int64_t slices() const { return is_row ? 1 : width; }
+  // How many accumulators it takes.
+  int64_t used() const { return rows ? width : rest; }
+  void spread(double* acc) const {
+    if (is_row) std::fill_n(acc + 1, used() - 1, acc[0]);
+  }
+
   // f(position, rows, stride, width)
   template <class F>
   void each(F&& f) const {
     if (rows) f(int64_t{0}, rows, stride, width);
     if (rest) f(rows * stride, int64_t{1}, int64_t{0}, rest);
   }
-  // Lanes to one number, given back to every lane; in halves, so in an order of its own.
+  // Lanes to one number, given back to every lane.
   template <class F>
   void fold(double* acc, F&& merge) const {
     if (!is_row) return;
-    for (int64_t half = lanes / 2; half > 0; half /= 2)
-      for (int64_t j = 0; j < half; ++j) acc[j] = merge(acc[j], acc[j + half]);
-    std::fill_n(acc, lanes, acc[0]);
+    for (int64_t count = used(); count > 1;) {
+      const int64_t half = (count + 1) / 2;
+      for (int64_t j = 0; j + half < count; ++j) acc[j] = merge(acc[j], acc[j + half]);
+      count = half;
+    }
+    spread(acc);
   }
 };
 
@@ -74,7 +84,7 @@ struct Statistics {
   // y: where the exponentials go, or null
   Statistics(const Tile<T>& tile, T* y) {
     const auto& kernel = softmax_kernels<T>();
-    const int64_t width = tile.is_row ? lanes : tile.width;
+    const int64_t width = tile.used();
     std::fill_n(largest, width, -infinity);
     std::fill_n(sum, width, 0.0);
     tile.each([&](int64_t at, auto... shape) { kernel.max_rows(largest, tile.x + at, shape...); });
@@ -124,12 +134,15 @@ Tensor softmax_of(const Tensor& given, int64_t axis, bool log) {
     for_tiles<T>(x, axis, [&](const Tile<T>& tile, int64_t at, int64_t) {
       T* to = y.data<T>() + at;
       Statistics<T> s(tile, log ? nullptr : to);
-      double shift[columns] = {}, factor[columns];
-      for (int64_t j = 0; j < tile.width; ++j) {
-        if (log && s.sum[j] != 0) shift[j] = std::log(s.sum[j]);
-        factor[j] = log ? 1 : s.sum[j] == 0 ? 0 : 1 / s.sum[j];
-        if (!log) s.largest[j] = 0;
+      double shift[columns], factor[columns];
+      for (int64_t j = 0; j < tile.slices(); ++j) {
+        const double sum = s.sum[j] == 0 ? 1 : s.sum[j];
+        shift[j] = log ? std::log(sum) : 0;
+        factor[j] = log ? 1 : 1 / sum;
       }
+      tile.spread(shift);
+      tile.spread(factor);
+      if (!log) std::fill_n(s.largest, tile.used(), 0.0);
       tile.each([&](int64_t p, auto... shape) {
         kernel.affine_rows(s.largest, shift, factor, (log ? tile.x : to) + p, to + p, shape...);
       });
@@ -199,7 +212,7 @@ Tensor logsumexp_of(const Tensor& x, int64_t axis) {
   visit_float(x, [&]<class T>(T) {
     for_tiles<T>(x, axis, [&](const Tile<T>& tile, int64_t, int64_t slice) {
       const Statistics<T> s(tile, nullptr);
-      for (int64_t j = 0; j < (tile.is_row ? 1 : tile.width); ++j)
+      for (int64_t j = 0; j < tile.slices(); ++j)
         y.data<T>()[slice + j] = static_cast<T>(s.largest[j] + std::log(s.sum[j]));
     });
   });

@@ -21,9 +21,7 @@ const ArithmeticKernels& arithmetic() noexcept {
 
 const FunctionKernels& functions() noexcept {
 #if defined(__x86_64__)
-  const Isa level = isa();
-  if (level == Isa::avx512) return avx512::function_kernels;
-  if (level == Isa::avx2) return avx2::function_kernels;
+  if (isa() >= Isa::avx2) return avx2::function_kernels;
 #endif
   return baseline::function_kernels;
 }

@@ -31,6 +31,7 @@ struct ReducePlan {
 
   /// Where element i of a group, in row-major order of its shape, lies.
   static int64_t offset(const Shape& shape, const Strides& strides, int64_t i) {
+    if (shape.size() <= 1) return shape.empty() ? 0 : i * strides[0];  // the common case, and divisions are slow
     int64_t at = 0;
     for (std::size_t k = shape.size(); k-- > 0; i /= shape[k]) at += i % shape[k] * strides[k];
     return at;
@@ -40,6 +41,7 @@ struct ReducePlan {
   /// of.
   template <class F>
   static void for_runs(const Group& group, int64_t begin, int64_t end, F&& run) {
+    if (group.shape.size() == 1) return run(begin * group.step(), int64_t{0}, end - begin);
     const int64_t length = group.length();
     for (int64_t i = begin; i < end;) {
       const int64_t count = std::min(end - i, length - i % length);

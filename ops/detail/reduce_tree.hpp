@@ -132,7 +132,7 @@ class ReduceTree {
   Acc take_lanes(const double* centre, const X* x, int64_t begin, int64_t end) const {
     const int64_t n = end - begin, run = plan_.reduced.length();
     Acc acc[lanes];
-    std::fill_n(acc, std::min(n, lanes), policy_.start);
+    std::fill_n(acc, lanes, policy_.start);
     const auto take = [&](const X* from, int64_t count) {
       const int64_t full = count / lanes, rest = count % lanes;
       if (full) policy_.rows(acc, centre, from, full, lanes, lanes);
@@ -148,12 +148,13 @@ class ReduceTree {
       });
       take(packed, n);
     }
-    if (n == 0) return policy_.start;
-    for (int64_t used = std::min(n, lanes); used > 1;) {
-      const int64_t half = (used + 1) / 2;
-      Policy::merge(acc, acc + half, used - half);
-      used = half;
-    }
+    // In halves, of constant size for the compiler's sake; lanes from n on hold the start.
+    if (n > 32) Policy::merge(acc, acc + 32, 32);
+    if (n > 16) Policy::merge(acc, acc + 16, 16);
+    if (n > 8) Policy::merge(acc, acc + 8, 8);
+    if (n > 4) Policy::merge(acc, acc + 4, 4);
+    if (n > 2) Policy::merge(acc, acc + 2, 2);
+    if (n > 1) Policy::merge(acc, acc + 1, 1);
     return acc[0];
   }
 

@@ -72,8 +72,67 @@ inline void take_larger(index_t count, const T* __restrict x, index_t any_step, 
   }
 }
 
+// Where windows tile row-major rows without gaps or padding, all rows of a plane are one run: maxima along rows first,
+// then down columns. The first maximum of the first row that has one is the first of the window.
+constexpr index_t tiled_limit = 4096;  // elements of h * ow, held on the stack
+
+bool tiles_rows(const PoolDims& d) noexcept {
+  return !d.channels_last && d.padding_w == 0 && d.ow * d.stride_w == d.w && d.h * d.ow <= tiled_limit;
+}
+
+// A run of maxima and their indices, against those of later elements.
+template <bool with_index, class T>
+inline void merge_larger(index_t count, const T* __restrict x, const std::int32_t* __restrict at, T* __restrict y,
+                         std::int32_t* __restrict index) noexcept {
+  for (index_t t = 0; t < count; ++t) {
+    const T v = x[t], best = y[t];
+    const bool take = !(v <= best) & (best == best);
+    y[t] = take ? v : best;
+    if constexpr (with_index) index[t] = take ? at[t] : index[t];
+  }
+}
+
+template <bool with_index, class T>
+void max_tiled_rows(const PoolDims& d, index_t begin, index_t end, const T* x, T* y, std::int32_t* index) noexcept {
+  T best[tiled_limit];
+  std::int32_t at[tiled_limit];
+  for (index_t row = begin, last; row < end; row = last) {
+    const index_t plane = row / d.oh, p = row % d.oh;
+    last = std::min(end, row + d.oh - p);
+    const index_t top = std::max<index_t>(0, p * d.stride_h - d.padding_h);
+    const index_t bottom = std::min(d.h, (p + last - row - 1) * d.stride_h - d.padding_h + d.kernel_h);
+    const T* from = x + (plane * d.h + top) * d.w;
+    const index_t count = (bottom - top) * d.ow;
+    const auto first = static_cast<std::int32_t>(top * d.w), step = static_cast<std::int32_t>(d.stride_w);
+    for (index_t t = 0; t < count; ++t) best[t] = from[t * d.stride_w];
+    if constexpr (with_index)
+      for (index_t t = 0; t < count; ++t) at[t] = first + static_cast<std::int32_t>(t) * step;
+    for (index_t j = 1; j < d.kernel_w; ++j) {
+      const auto pixel = first + static_cast<std::int32_t>(j);
+      if (d.stride_w == 2)
+        take_larger<with_index, 2>(count, from + j, 2, best, at, pixel, step);
+      else
+        take_larger<with_index, 0>(count, from + j, d.stride_w, best, at, pixel, step);
+    }
+    for (index_t r = row; r < last; ++r) {
+      const index_t start = (p + r - row) * d.stride_h - d.padding_h;
+      const index_t above = std::max<index_t>(0, start), below = std::min(d.h, start + d.kernel_h);
+      T* to = y + r * d.ow;
+      std::int32_t* to_index = with_index ? index + r * d.ow : nullptr;
+      std::copy_n(best + (above - top) * d.ow, d.ow, to);
+      if constexpr (with_index) std::copy_n(at + (above - top) * d.ow, d.ow, to_index);
+      for (index_t h = above + 1; h < below; ++h) {
+        const T* other = best + (h - top) * d.ow;
+        const std::int32_t* other_at = at + (h - top) * d.ow;
+        merge_larger<with_index>(d.ow, other, other_at, to, to_index);
+      }
+    }
+  }
+}
+
 template <bool with_index, class T>
 void max_rows(const PoolDims& d, index_t begin, index_t end, const T* x, T* y, std::int32_t* index) noexcept {
+  if (tiles_rows(d)) return max_tiled_rows<with_index>(d, begin, end, x, y, index);
   for_each_window(
       d, begin, end,
       [=](index_t run, index_t count, index_t first, index_t step, index_t padding) {
@@ -197,19 +256,23 @@ void spread(const PoolDims& d, index_t begin, index_t end, const T* dy, T* dx) n
     clear(d, dx + to, channels, step);
     for (index_t p = 0; p < d.oh; ++p) {
       const Range down = elements(p, d.h, d.kernel_h, d.stride_h, d.padding_h);
-      for (index_t q = 0; q < d.ow; ++q) {
-        const Range across = elements(q, d.w, d.kernel_w, d.stride_w, d.padding_w);
-        const T* g = dy + from + (p * d.ow + q) * step;
-        const index_t top = p * d.stride_h - d.padding_h, left = q * d.stride_w - d.padding_w;
-        for (index_t i = down.begin; i < down.end; ++i)
-          for (index_t j = across.begin; j < across.end; ++j) {
-            T* pixel = dx + to + ((top + i) * d.w + left + j) * step;
-            for (index_t c = 0; c < channels; ++c) pixel[c] += g[c];
-          }
-      }
+      for (index_t i = down.begin; i < down.end; ++i)
+        for (index_t j = 0; j < d.kernel_w; ++j) {
+          const Range across = inside(j, d.w, d.ow, d.stride_w, d.padding_w);
+          const T* g = dy + from + p * d.ow * step;
+          T* line = dx + to + ((p * d.stride_h - d.padding_h + i) * d.w - d.padding_w + j) * step;
+          if (step == 1)
+            for (index_t q = across.begin; q < across.end; ++q) line[q * d.stride_w] += g[q];
+          else
+            for (index_t q = across.begin; q < across.end; ++q)
+              for (index_t c = 0; c < channels; ++c) line[q * d.stride_w * step + c] += g[q * step + c];
+        }
     }
-    for (index_t p = 0; p < d.h * d.w; ++p)
-      for (index_t c = 0; c < channels; ++c) dx[to + p * step + c] /= size;
+    if (step == 1)
+      for (index_t p = 0; p < d.h * d.w; ++p) dx[to + p] /= size;
+    else
+      for (index_t p = 0; p < d.h * d.w; ++p)
+        for (index_t c = 0; c < channels; ++c) dx[to + p * step + c] /= size;
   });
 }
 

@@ -26,7 +26,7 @@ std::string message_of(F&& f) {
 template <class T>
 std::vector<T> values(const Tensor& x) {
   const Tensor dense = detail::as_contiguous(x);
-  return {dense.data<T>(), dense.data<T>() + dense.numel()};
+  return std::vector<T>(dense.data<T>(), dense.data<T>() + dense.numel());
 }
 
 const std::vector<DType> dtypes = {bool_, uint8, int32, int64, float16, bfloat16, float32, float64};

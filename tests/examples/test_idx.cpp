@@ -1,8 +1,8 @@
 #include <sys/stat.h>
 
-#include "../catch.hpp"
 #include <fstream>
 #include <functional>
+#include "../catch.hpp"
 
 #include "digits/idx.hpp"
 #include "digits/random.hpp"

@@ -1,10 +1,10 @@
 #include <stb_image.h>
 
 #include <algorithm>
-#include "../catch.hpp"
 #include <cmath>
 #include <limits>
 #include <set>
+#include "../catch.hpp"
 
 #include "digits/canvas.hpp"
 #include "digits/font.hpp"

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include "../catch.hpp"
 #include <limits>
+#include "../catch.hpp"
 
 #include "digits/progress.hpp"
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <array>
-#include "../catch.hpp"
 #include <cmath>
+#include "../catch.hpp"
 
 #include "digits/glyphs.hpp"
 #include "digits/synth.hpp"

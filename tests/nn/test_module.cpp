@@ -111,6 +111,11 @@ TEST_CASE("state_dict shares memory, cut off from the graph; load_state_dict cop
   CHECK(pair.a.version() > version);
   pair.load_state_dict(state);  // its own memory
   CHECK(equal(handle.detach(), full({2}, 5)));
+  nn::Sequential two{nn::ReLU(), nn::LayerNorm(2)};
+  const TensorMap now = two.state_dict();
+  two.load_state_dict({{"1.weight", now.at("1.bias")}, {"1.bias", now.at("1.weight")}});
+  CHECK(equal(now.at("1.weight"), zeros({2})));
+  CHECK(equal(now.at("1.bias"), ones({2})));
 }
 
 TEST_CASE("load_state_dict names every fault before it writes anything") {

@@ -9,30 +9,35 @@ using namespace limpid;
 
 namespace {
 
+using Made = std::unique_ptr<optim::Optimizer>;
+
 struct Case {
   const char* name;
-  std::unique_ptr<optim::Optimizer> (*make)(const Tensors&);
+  Made (*make)(const Tensors&);
 };
 
-template <class O, auto options>
-std::unique_ptr<optim::Optimizer> make(const Tensors& parameters) {
-  return std::make_unique<O>(parameters, options);
+Made sgd(const Tensors& xs, const optim::SGDOptions& options) { return std::make_unique<optim::SGD>(xs, options); }
+Made adam(const Tensors& xs, const optim::AdamOptions& options) { return std::make_unique<optim::Adam>(xs, options); }
+Made adamw(const Tensors& xs, const optim::AdamWOptions& options) {
+  return std::make_unique<optim::AdamW>(xs, options);
 }
 
 // What module_vectors.py gave PyTorch.
 const Case cases[] = {
-    {"sgd", make<optim::SGD, optim::SGDOptions{.lr = 0.1}>},
-    {"sgd.decay", make<optim::SGD, optim::SGDOptions{.lr = 0.1, .weight_decay = 0.2}>},
+    {"sgd", [](const Tensors& xs) { return sgd(xs, {.lr = 0.1}); }},
+    {"sgd.decay", [](const Tensors& xs) { return sgd(xs, {.lr = 0.1, .weight_decay = 0.2}); }},
     {"sgd.momentum",
-     make<optim::SGD, optim::SGDOptions{.lr = 0.1, .momentum = 0.9, .dampening = 0.3, .weight_decay = 0.2}>},
+     [](const Tensors& xs) { return sgd(xs, {.lr = 0.1, .momentum = 0.9, .dampening = 0.3, .weight_decay = 0.2}); }},
     {"sgd.nesterov",
-     make<optim::SGD, optim::SGDOptions{.lr = 0.1, .momentum = 0.9, .weight_decay = 0.2, .nesterov = true}>},
-    {"adam", make<optim::Adam, optim::AdamOptions{.lr = 0.1}>},
+     [](const Tensors& xs) { return sgd(xs, {.lr = 0.1, .momentum = 0.9, .weight_decay = 0.2, .nesterov = true}); }},
+    {"adam", [](const Tensors& xs) { return adam(xs, {.lr = 0.1}); }},
     {"adam.decay",
-     make<optim::Adam, optim::AdamOptions{.lr = 0.1, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-3, .weight_decay = 0.2}>},
-    {"adam.amsgrad", make<optim::Adam, optim::AdamOptions{.lr = 0.1, .amsgrad = true}>},
-    {"adamw", make<optim::AdamW, optim::AdamWOptions{.lr = 0.1}>},
-    {"adamw.amsgrad", make<optim::AdamW, optim::AdamWOptions{.lr = 0.1, .weight_decay = 0.2, .amsgrad = true}>},
+     [](const Tensors& xs) {
+       return adam(xs, {.lr = 0.1, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-3, .weight_decay = 0.2});
+     }},
+    {"adam.amsgrad", [](const Tensors& xs) { return adam(xs, {.lr = 0.1, .amsgrad = true}); }},
+    {"adamw", [](const Tensors& xs) { return adamw(xs, {.lr = 0.1}); }},
+    {"adamw.amsgrad", [](const Tensors& xs) { return adamw(xs, {.lr = 0.1, .weight_decay = 0.2, .amsgrad = true}); }},
 };
 
 Tensor leaf(const Tensor& x) { return x.clone().set_requires_grad(); }

@@ -65,9 +65,7 @@ std::vector<double> plain_conv(const Case& k, const Tensor& x, const Tensor& wei
   return y;
 }
 
-double scale(const Case& k) {
-  return 2 * static_cast<double>(k.c / k.options.groups * k.kernel.h * k.kernel.w + 4);
-}
+double scale(const Case& k) { return 2 * static_cast<double>(k.c / k.options.groups * k.kernel.h * k.kernel.w + 4); }
 
 constexpr MemoryFormat formats[] = {MemoryFormat::contiguous, MemoryFormat::channels_last};
 

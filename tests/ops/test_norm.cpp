@@ -13,7 +13,7 @@ using namespace limpid;
 
 namespace {
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
 template <class F>
@@ -166,12 +166,11 @@ TEST_CASE("a constant slice gives exactly bias and a zero gradient") {
 }
 
 TEST_CASE("NaN and infinity stay in their slice") {
-  const double bad = GENERATE(nan, infinity, -infinity);
+  const double bad = GENERATE(not_a_number, infinity, -infinity);
   manual_seed(8);
   const auto format = GENERATE(MemoryFormat::contiguous, MemoryFormat::channels_last);
   const Tensor clean = randn({3, 4, 6, 6}).contiguous(format), dirty = clean.clone();
-  select(select(dirty, 0, 1), 1, 2);  // views share memory
-  select(select(select(select(dirty, 0, 1), 0, 2), 0, 3), 0, 4).fill_(bad);
+  select(select(select(select(dirty, 0, 1), 0, 2), 0, 3), 0, 4).fill_(bad);  // a view shares memory
   const Tensor a = instance_norm(clean), b = instance_norm(dirty);
   for (int64_t n = 0; n < 3; ++n)
     for (int64_t c = 0; c < 4; ++c) {
@@ -243,7 +242,7 @@ TEST_CASE("each mistake has its message") {
       {"instance_norm: expected a finite eps of at least 0, got -1",
        [](T x_, T, T) { instance_norm(x_, {.eps = -1}); }},
       {"instance_norm: expected a finite eps of at least 0, got nan",
-       [](T x_, T, T) { instance_norm(x_, {.eps = nan}); }},
+       [](T x_, T, T) { instance_norm(x_, {.eps = not_a_number}); }},
       {"group_norm: expected num_groups of at least 1, got 0", [](T x_, T, T) { group_norm(x_, 0); }},
       {"group_norm: expected num_groups of at least 1, got -2", [](T x_, T, T) { group_norm(x_, -2); }},
       {"group_norm: expected channels divisible by num_groups, got x of shape (2, 6, 4) and num_groups = 4",
@@ -275,7 +274,7 @@ TEST_CASE("running statistics stay as they are without two elements per instance
 TEST_CASE("running statistics never become NaN or infinite") {
   const Tensor mean = tensor({1, 2}), var = tensor({4, 5});
   Tensor x = randn({2, 2, 8});
-  select(x, 1, 0).fill_(nan);
+  select(x, 1, 0).fill_(not_a_number);
   update_running_stats(x, mean, var);
   CHECK(all(isfinite(mean)).item<bool>());
   CHECK(all(isfinite(var)).item<bool>());

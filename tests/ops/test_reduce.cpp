@@ -109,22 +109,25 @@ struct Op {
   bool needs_elements = false;
 };
 
-double sum_of(const Values& v) { return std::accumulate(v.begin(), v.end(), 0.0); }
-double mean_of(const Values& v) { return sum_of(v) / static_cast<double>(v.size()); }
+// In long double: a plain loop in double would be less exact than what it judges.
+long double total_of(const Values& v) { return std::accumulate(v.begin(), v.end(), 0.0L); }
+double sum_of(const Values& v) { return static_cast<double>(total_of(v)); }
+double mean_of(const Values& v) { return static_cast<double>(total_of(v) / static_cast<long double>(v.size())); }
 double var_of(const Values& v, double correction) {
-  double squares = 0;
-  for (double a : v) squares += (a - mean_of(v)) * (a - mean_of(v));
-  return squares / std::max(static_cast<double>(v.size()) - correction, 0.0);
+  const long double count = static_cast<long double>(v.size()), mean = total_of(v) / count;
+  long double squares = 0;
+  for (double a : v) squares += (a - mean) * (a - mean);
+  return static_cast<double>(squares / std::max(count - correction, 0.0L));
 }
 double norm_of(const Values& v, double p) {
-  double total = 0;
-  for (double a : v) total = p == inf ? std::max(total, std::abs(a)) : total + std::pow(std::abs(a), p);
-  return p == inf ? total : std::pow(total, 1 / p);
+  long double total = 0;
+  for (long double a : v) total = p == inf ? std::max(total, std::abs(a)) : total + std::pow(std::abs(a), p);
+  return static_cast<double>(p == inf ? total : std::pow(total, 1 / p));
 }
 double logsumexp_of(const Values& v) {
-  double total = 0;
-  for (double a : v) total += std::exp(a);
-  return std::log(total);
+  long double total = 0;
+  for (long double a : v) total += std::exp(a);
+  return static_cast<double>(std::log(total));
 }
 
 const std::vector<Op> exact_ops = {
