@@ -73,6 +73,11 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
 
   Header read() {
     if (!text_.starts_with('{')) fail("expected a header that begins with '{', got ", in_quotes(text_.substr(0, 12)));
+    // The parser would take a NUL for the end of the text.
+    if (const std::size_t nul = text_.find('\0'); nul != std::string::npos) {
+      position_ += nul;
+      fail("expected JSON, got a NUL character");
+    }
     const char* const end = text_.data() + text_.size();
     Json::sax_parse(Cursor{text_.data(), &position_}, Cursor{end, &position_},
                     static_cast<nlohmann::json_sax<Json>*>(this));

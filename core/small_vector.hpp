@@ -19,15 +19,21 @@ class SmallVector {
   SmallVector() noexcept {}
   explicit SmallVector(std::size_t count, const T& value = T()) {
     reserve(count);
-    while (size_ < count) push_back(value);
+    std::uninitialized_fill_n(data_, count, value);
+    size_ = static_cast<std::uint32_t>(count);
   }
   SmallVector(std::initializer_list<T> values) : SmallVector(values.begin(), values.end()) {}
   template <class It>
   requires(!std::is_integral_v<It>) SmallVector(It first, It last) {
     reserve(static_cast<std::size_t>(last - first));
-    for (; first != last; ++first) push_back(*first);
+    std::uninitialized_copy(first, last, data_);
+    size_ = static_cast<std::uint32_t>(last - first);
   }
-  SmallVector(const SmallVector& other) : SmallVector(other.begin(), other.end()) {}
+  SmallVector(const SmallVector& other) {
+    reserve(other.size_);
+    std::uninitialized_copy(other.begin(), other.end(), data_);
+    size_ = other.size_;
+  }
   SmallVector(SmallVector&& other) noexcept { take(other); }
   SmallVector& operator=(const SmallVector& other) {
     if (this != &other) {

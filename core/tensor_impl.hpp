@@ -48,6 +48,16 @@ enum class MemoryFormat : uint8_t {
 
 struct TensorImpl final : RefCounted<TensorImpl> {
   TensorImpl(Ref<Storage> storage, DType dtype, Shape shape, Strides strides, int64_t offset);
+  /// A tensor of the shape and strides of `like`, which must have no gaps.
+  TensorImpl(Ref<Storage> memory, DType type, const TensorImpl& like)
+      : storage(std::move(memory)),
+        dtype(type),
+        contiguous(like.contiguous),
+        channels_last(like.channels_last),
+        offset(0),
+        numel(like.numel),
+        shape(like.shape),
+        strides(like.strides) {}
 
   Ref<Storage> storage;
   Ref<GradHandle> grad;     ///< the node that made this tensor, or the leaf that gathers its gradient

@@ -270,10 +270,16 @@ AdamW::AdamW(const Tensors& parameters, const AdamWOptions& o)
     : Adam("AdamW", parameters, {o.lr, o.beta1, o.beta2, o.eps, o.weight_decay, o.amsgrad}, true) {}
 
 void Adam::step() {
-  update([this]<class T>(int64_t step, bool, T* x, const T* dx, T* const* slots, int64_t n) {
-    const double count = static_cast<double>(step);
-    const T rate = static_cast<T>(lr() / (1 - std::pow(options_.beta1, count)));
-    const T correction = static_cast<T>(std::sqrt(1 - std::pow(options_.beta2, count)));
+  // Most parameters are at the same step: the powers are taken once.
+  int64_t powers_of = 0;
+  double rate_now = 0, correction_now = 0;
+  update([&]<class T>(int64_t step, bool, T* x, const T* dx, T* const* slots, int64_t n) {
+    if (step != powers_of) {
+      const double count = static_cast<double>(powers_of = step);
+      rate_now = lr() / (1 - std::pow(options_.beta1, count));
+      correction_now = std::sqrt(1 - std::pow(options_.beta2, count));
+    }
+    const T rate = static_cast<T>(rate_now), correction = static_cast<T>(correction_now);
     const T beta1 = static_cast<T>(options_.beta1), share1 = static_cast<T>(1 - options_.beta1);
     const T beta2 = static_cast<T>(options_.beta2), share2 = static_cast<T>(1 - options_.beta2);
     const T eps = static_cast<T>(options_.eps);

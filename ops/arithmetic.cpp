@@ -205,7 +205,7 @@ struct RemainderNode final : Node {
 };
 
 static void require_no_zero(const Tensor& b) {
-  if (is_floating_point(b.dtype()) || b.numel() == 0) return;
+  if (is_floating_point(b.dtype()) || b.dtype() == bool_) return;
   const Tensor zero = eq(b, 0).contiguous();
   const bool* first = zero.data<bool>();
   if (std::find(first, first + zero.numel(), true) != first + zero.numel())

@@ -117,10 +117,16 @@ Directory find_directory(const FileSource& file) {
   directory.offset = end.next<uint32_t>();
   uint64_t directory_end = end_at;
 
-  const bool wide = directory.members == 0xffff || directory.size == in_64_bits || directory.offset == in_64_bits;
-  if (wide && end_at >= locator_bytes) {
+  // A zip64 locator counts even where 32 bits would do, as for Python's zipfile.
+  const bool must_be_wide =
+      directory.members == 0xffff || directory.size == in_64_bits || directory.offset == in_64_bits;
+  uint32_t before_end = 0;
+  if (end_at >= locator_bytes) file.read_at(end_at - locator_bytes, &before_end, sizeof before_end);
+  if (must_be_wide && before_end != locator_signature)
+    file.fail_at(end_at, "expected a zip64 locator before the end record, got none");
+  if (before_end == locator_signature) {
     Fields locator(file, end_at - locator_bytes, locator_bytes, "the zip64 locator");
-    locator.signature(locator_signature, "a zip64 locator");
+    locator.skip(4);  // the signature
     locator.skip(4);  // the disk
     directory_end = locator.next<uint64_t>();
     Fields end64(file, directory_end, end64_bytes, "the zip64 end record");

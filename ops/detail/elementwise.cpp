@@ -186,7 +186,8 @@ Tensor map_all(const char* op, const kernels::KernelRow& f, DType dtype, DType r
   const kernels::StripKernel kernel = kernel_of(op, f, dtype);
   const std::array<const Operand*, sizeof...(X)> x{&operands...};
   if (const TensorImpl* like = common_layout(x)) {
-    Tensor y = make(result, like->shape, like->strides);
+    Ref<Storage> storage = Storage::create(static_cast<std::size_t>(like->numel) * itemsize(result));
+    Tensor y(Ref<TensorImpl>(new TensorImpl(std::move(storage), result, *like)));
     run_flat(kernel, static_cast<std::byte*>(y.raw_data()), result, like->numel, x);
     return y;
   }

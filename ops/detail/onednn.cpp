@@ -138,7 +138,8 @@ Plan make_plan(const dnnl::engine& engine, const Key& key) {
 
   const memory::desc x_ours(x_dims, f32, outer), y_ours(y_dims, f32, outer);
   const memory::desc w_ours(w_dims, f32, grouped ? tag::goihw : tag::oihw), bias_ours(bias_dims, f32, tag::x);
-  // Weights may be laid out as the kernel likes, and so may contiguous x and y: what reordering them costs is won back.
+  // Weights, and contiguous x and y, are reordered to the layout that the kernel asks for; channels-last stays in
+  // place.
   const tag inner = key.channels_last ? tag::nhwc : tag::any;
   const memory::desc x_any(x_dims, f32, inner), y_any(y_dims, f32, inner), w_any(w_dims, f32, tag::any);
 

@@ -219,7 +219,7 @@ TEST_CASE("conv2d says what does not fit") {
         }) == "conv2d: expected float32 or float64, got uint8");
   CHECK(thrown<ValueError>([] {
           conv2d(zeros({1, 3, 8, 8}), Tensor());
-        }) == "conv2d: expected a tensor weight, got an undefined one");
+        }) == "conv2d: expected a defined weight, got an undefined tensor");
   CHECK(thrown<ShapeError>([] {
           conv2d_input_grad(zeros({1, 4, 5, 6}), zeros({4, 3, 3, 3}), {1, 3, 8, 8});
         }) == "conv2d_input_grad: expected dy of shape (1, 4, 6, 6), got (1, 4, 5, 6)");

@@ -173,5 +173,5 @@ TEST_CASE("losses check targets before they compute") {
   CHECK(thrown<ValueError>([&] { nll_loss(x, full({2}, -1, int64)); }) ==
         "nll_loss: expected targets in [0, 3), got -1");
   CHECK(thrown<ValueError>([&] { mse_loss(x, Tensor()); }) ==
-        "mse_loss: expected a tensor target, got an undefined one");
+        "mse_loss: expected a defined target, got an undefined tensor");
 }

@@ -152,7 +152,7 @@ TEST_CASE("matmul refuses what it cannot multiply") {
         "matmul: expected shapes that broadcast together, got (2,) and (3,)");
   CHECK(message(DTypeError(""), zeros({2, 3}, int64), zeros({3, 2})) ==
         "matmul: expected float32 or float64, got int64");
-  CHECK(message(ValueError(""), Tensor(), zeros({3, 2})) == "matmul: expected a tensor a, got an undefined one");
+  CHECK(message(ValueError(""), Tensor(), zeros({3, 2})) == "matmul: expected a defined a, got an undefined tensor");
 }
 
 TEST_CASE("linear is x weight^T + bias for any rank") {

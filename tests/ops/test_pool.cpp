@@ -213,5 +213,5 @@ TEST_CASE("pools say what does not fit") {
           max_pool2d(zeros({1, 2, 4, 5}, int32), 2);
         }) == "max_pool2d: expected float32 or float64, got int32");
   CHECK(thrown<ValueError>([&] { avg_pool2d(Tensor(), 2); }) ==
-        "avg_pool2d: expected a tensor x, got an undefined one");
+        "avg_pool2d: expected a defined x, got an undefined tensor");
 }
