@@ -114,6 +114,7 @@ struct NormNode final : Node {
   Saved x{*this, "x"}, gamma{*this, "gamma"}, mean{*this, "mean"}, rstd{*this, "rstd"};
   NormPlan plan;
   const char* op = "group_norm";
+  bool bias_alone = false;
   const char* name() const noexcept override { return op; }
 
   // y_i = gamma_c(i) xhat_i + beta_c(i),  xhat_i = r (x_i - mean),  r = (var + eps)^(-1/2).
@@ -123,7 +124,9 @@ struct NormNode final : Node {
   //     dgamma_c = sum over all i with c(i) = c of dy_i xhat_i
   //     dbeta_c  = sum over all i with c(i) = c of dy_i
   Tensors backward(const Tensors& dy) override {
-    return norm_backward(plan, x, gamma, mean, rstd, dy[0], {needs(0), needs(1), needs(2)});
+    // The kernel adds up per channel where there is anything affine. It must not take dbeta's absence for that of beta:
+    // dx has the same bits whatever else is asked for.
+    return norm_backward(plan, x, gamma, mean, rstd, dy[0], {needs(0), needs(1), needs(2) || bias_alone});
   }
 };
 
@@ -157,7 +160,7 @@ Tensors RstdNode::backward(const Tensors& dy) {
 /// xhat from saved statistics, still as the function of x that it is.
 Tensor normalized(const NormPlan& plan, const Tensor& x, const Tensor& mean, const Tensor& rstd) {
   Tensor y = apply(plan, x, mean, rstd);
-  if (auto* node = record<NormNode>(y, x)) {
+  if (auto* node = record<NormNode>(y, x, Tensor(), Tensor())) {
     node->x = x, node->mean = mean, node->rstd = rstd;
     node->plan = plan;
   }
@@ -266,6 +269,7 @@ Tensor normalize(const NormPlan& plan, const char* op, const Tensor& x, const Te
     node->x = x, node->gamma = gamma, node->mean = stats.mean, node->rstd = stats.rstd;
     node->plan = plan;
     node->op = op;
+    node->bias_alone = beta.defined() && !gamma.defined();
   }
   return y;
 }

@@ -149,7 +149,8 @@ TEST_CASE("layouts give the same values as contiguous input") {
   for (const Tensor& x : views) {
     const Tensor copy = x.is_contiguous() ? x.clone() : x.contiguous();
     CHECK(allclose(instance_norm(x), instance_norm(copy), 1e-6, 1e-6));
-    CHECK(allclose(group_norm(x, 2), group_norm(copy, 2), 1e-6, 1e-6));
+    const int64_t groups = x.size(1) % 2 ? 3 : 2;
+    CHECK(allclose(group_norm(x, groups), group_norm(copy, groups), 1e-6, 1e-6));
   }
 }
 
@@ -166,7 +167,7 @@ TEST_CASE("a constant slice gives exactly bias and a zero gradient") {
 }
 
 TEST_CASE("NaN and infinity stay in their slice") {
-  const double bad = GENERATE(not_a_number, infinity, -infinity);
+  const double bad = GENERATE(as<double>(), not_a_number, infinity, -infinity);
   manual_seed(8);
   const auto format = GENERATE(MemoryFormat::contiguous, MemoryFormat::channels_last);
   const Tensor clean = randn({3, 4, 6, 6}).contiguous(format), dirty = clean.clone();

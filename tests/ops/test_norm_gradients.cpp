@@ -101,8 +101,10 @@ TEST_CASE("first, second and third derivatives are those of the composed op") {
         for (const Tensor& g : gs) result.push_back(g.detach());
         if (order == 3) break;
         Tensor loss = zeros({}, float64);
-        for (const Tensor& g : gs)
-          if (g.requires_grad()) loss = loss + sum(square(g) * randn_like(g));
+        for (const Tensor& g : gs) {
+          const Tensor weights = randn_like(g);  // drawn whether recorded or not, alike for both
+          if (g.requires_grad()) loss = loss + sum(square(g) * weights);
+        }
         Tensors next = grad({loss}, {xs[0]}, {}, {.create_graph = true});
         gs = next;
       }
