@@ -126,7 +126,7 @@ TEST_CASE("y has x's shape, dtype and memory format") {
   CHECK(y.memory_format() == MemoryFormat::channels_last);
 }
 
-TEST_CASE("half precision normalises in float32 and rounds once") {
+TEST_CASE("normalising half precision is float32 arithmetic, rounded once") {
   const DType dtype = GENERATE(float16, bfloat16);
   const Tensor x = randn({2, 3, 4, 5}).to(dtype), w = rand({3});
   CHECK(equal(instance_norm(x, {.weight = w}), instance_norm(x.to(float32), {.weight = w}).to(dtype)));
