@@ -257,6 +257,14 @@ TEST_CASE("backward with create_graph leaves gradients that can be differentiate
   CHECK(x.grad().item<double>() == 18);
 }
 
+TEST_CASE("a second derivative through a gradient that alone was asked for") {
+  const Tensor x = randn({2, 2, 3}, float64).set_requires_grad(), w = leaf({1, 2});
+  const auto f = [&] { return sum(instance_norm(x, {.weight = w}) * x); };
+  const Tensors both = grad({f()}, {x, w}, {}, {.create_graph = true});
+  const Tensor alone = grad({f()}, {w}, {}, {.create_graph = true})[0];
+  CHECK(equal(grad({sum(alone * alone)}, {x})[0], grad({sum(both[1] * both[1])}, {x})[0]));
+}
+
 TEST_CASE("shared subexpressions are visited once") {
   const Tensor x = leaf({1});
   Tensor y = x;
