@@ -4,11 +4,13 @@
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/ops/conv.hpp>
 #include <limpid/ops/detail/float_operands.hpp>
+#include <limpid/ops/detail/onednn.hpp>
 #include <limpid/ops/detail/window.hpp>
 #include <limpid/ops/kernels/pool.hpp>
 
 #include <algorithm>
 #include <limits>
+#include <type_traits>
 
 namespace limpid {
 
@@ -166,6 +168,8 @@ Tensor mean_of_windows(const PoolDims& any, const Tensor& x_any) {
   Tensor y = empty(y_shape(d), x.dtype(), format_of(d));
   if (y.numel())
     with_kernels(x.dtype(), [&]<class T>(const auto& k, T) {
+      if constexpr (std::is_same_v<T, float>)
+        if (detail::onednn::mean_forward(d, x.data<T>(), y.data<T>())) return;
       for_rows(d, [&, from = x.data<T>(), to = y.data<T>()](int64_t begin, int64_t end) {
         k.mean(d, begin, end, from, to);
       });
@@ -180,6 +184,8 @@ Tensor spread_over_windows(const PoolDims& any, const Tensor& dy_any) {
   Tensor dx = empty(x_shape(d), dy.dtype(), format_of(d));
   if (dx.numel())
     with_kernels(dy.dtype(), [&]<class T>(const auto& k, T) {
+      if constexpr (std::is_same_v<T, float>)
+        if (detail::onednn::mean_grad(d, dy.data<T>(), dx.data<T>())) return;
       for_planes(d, [&, from = dy.data<T>(), to = dx.data<T>()](int64_t begin, int64_t end) {
         k.spread(d, begin, end, from, to);
       });

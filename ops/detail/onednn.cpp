@@ -54,7 +54,7 @@ class Buffer {
   void* data_;
 };
 
-enum class Kind : int64_t { forward, input_grad, weight_grad };
+enum class Kind : int64_t { conv, conv_input_grad, conv_weight_grad, mean, mean_grad };
 
 // All that a primitive was made for.
 struct Key {
@@ -124,9 +124,17 @@ class Plan {
   std::vector<Operand> operands_;
 };
 
-Plan make_plan(const dnnl::engine& engine, const Key& key) {
+constexpr auto f32 = memory::data_type::f32;
+
+// Scratch memory is ours to give.
+dnnl::primitive_attr plan_attributes() {
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attr;
+}
+
+Plan make_conv(const dnnl::engine& engine, const Key& key) {
   const ConvDims& d = key.dims;
-  constexpr auto f32 = memory::data_type::f32;
   using tag = memory::format_tag;
   const bool grouped = d.groups != 1;
   const memory::dims x_dims{d.n, d.c, d.h, d.w}, y_dims{d.n, d.o, d.oh, d.ow}, bias_dims{d.o};
@@ -143,8 +151,7 @@ Plan make_plan(const dnnl::engine& engine, const Key& key) {
   const tag inner = key.channels_last ? tag::nhwc : tag::any;
   const memory::desc x_any(x_dims, f32, inner), y_any(y_dims, f32, inner), w_any(w_dims, f32, tag::any);
 
-  dnnl::primitive_attr attr;
-  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  const dnnl::primitive_attr attr = plan_attributes();
   constexpr auto training = dnnl::prop_kind::forward_training;
   constexpr auto direct = dnnl::algorithm::convolution_direct;
   using Forward = dnnl::convolution_forward;
@@ -154,7 +161,7 @@ Plan make_plan(const dnnl::engine& engine, const Key& key) {
                                                     dilation, padding, padding);
   if (!forward) return {};
   switch (key.kind) {
-    case Kind::forward: {
+    case Kind::conv: {
       Plan plan(engine, Forward(forward), forward.scratchpad_desc());
       plan.add_input(DNNL_ARG_SRC, x_ours, forward.src_desc());
       plan.add_input(DNNL_ARG_WEIGHTS, w_ours, forward.weights_desc());
@@ -162,7 +169,7 @@ Plan make_plan(const dnnl::engine& engine, const Key& key) {
       plan.add_output(DNNL_ARG_DST, y_ours, forward.dst_desc());
       return plan;
     }
-    case Kind::input_grad: {
+    case Kind::conv_input_grad: {
       using Backward = dnnl::convolution_backward_data;
       const auto backward = describe_backward<Backward>(engine, attr, forward, direct, x_any, w_any, y_any, stride,
                                                         dilation, padding, padding);
@@ -173,7 +180,7 @@ Plan make_plan(const dnnl::engine& engine, const Key& key) {
       plan.add_output(DNNL_ARG_DIFF_SRC, x_ours, backward.diff_src_desc());
       return plan;
     }
-    case Kind::weight_grad: break;
+    default: break;
   }
   using Backward = dnnl::convolution_backward_weights;
   const auto backward = describe_backward<Backward>(engine, attr, forward, direct, x_any, w_any, y_any, stride,
@@ -184,6 +191,44 @@ Plan make_plan(const dnnl::engine& engine, const Key& key) {
   plan.add_input(DNNL_ARG_DIFF_DST, y_ours, backward.diff_dst_desc());
   plan.add_output(DNNL_ARG_DIFF_WEIGHTS, w_ours, backward.diff_weights_desc());
   return plan;
+}
+
+// Means over windows that count the padding, and their adjoint, in place.
+Plan make_mean(const dnnl::engine& engine, const Key& key) {
+#if DNNL_VERSION_MAJOR >= 3
+  using Forward = dnnl::pooling_forward;
+  using Backward = dnnl::pooling_backward;
+#else
+  using Forward = dnnl::pooling_v2_forward;  // takes what version 3 takes
+  using Backward = dnnl::pooling_v2_backward;
+#endif
+  const ConvDims& d = key.dims;
+  const auto outer = key.channels_last ? memory::format_tag::nhwc : memory::format_tag::nchw;
+  const memory::desc x({d.n, d.c, d.h, d.w}, f32, outer), y({d.n, d.c, d.oh, d.ow}, f32, outer);
+  const memory::dims stride{d.stride_h, d.stride_w}, kernel{d.kh, d.kw}, padding{d.padding_h, d.padding_w};
+  const memory::dims dilation{0, 0};
+  const dnnl::primitive_attr attr = plan_attributes();
+  constexpr auto mean = dnnl::algorithm::pooling_avg_include_padding;
+  const auto forward = describe<Forward>(engine, attr, dnnl::prop_kind::forward_training, mean, x, y, stride, kernel,
+                                         dilation, padding, padding);
+  if (!forward) return {};
+  if (key.kind == Kind::mean) {
+    Plan plan(engine, Forward(forward), forward.scratchpad_desc());
+    plan.add_input(DNNL_ARG_SRC, x, x);
+    plan.add_output(DNNL_ARG_DST, y, y);
+    return plan;
+  }
+  const auto backward =
+      describe_backward<Backward>(engine, attr, forward, mean, x, y, stride, kernel, dilation, padding, padding);
+  if (!backward) return {};
+  Plan plan(engine, Backward(backward), backward.scratchpad_desc());
+  plan.add_input(DNNL_ARG_DIFF_DST, y, y);
+  plan.add_output(DNNL_ARG_DIFF_SRC, x, x);
+  return plan;
+}
+
+Plan make_plan(const dnnl::engine& engine, const Key& key) {
+  return key.kind == Kind::mean || key.kind == Kind::mean_grad ? make_mean(engine, key) : make_conv(engine, key);
 }
 
 // A thread's plans, the most recent ones; each thread has its own, for a plan holds the pointers of a call.
@@ -215,7 +260,7 @@ class Cache {
     try {
       fresh.plan = make_plan(engine_, key);
     } catch (const dnnl::error& e) {
-      log_debug("oneDNN refuses a convolution: {}", e.what());
+      log_debug("oneDNN refuses an operation: {}", e.what());
     }
     if (entries_.size() < capacity) return entries_.emplace_back(std::move(fresh)).plan;
     const auto oldest = std::min_element(entries_.begin(), entries_.end(),
@@ -236,20 +281,32 @@ bool run(Kind kind, const ConvDims& dims, MemoryFormat format, bool bias,
   return cache.run({kind, dims, format == MemoryFormat::channels_last, bias, use_our_threads()}, pointers);
 }
 
+bool run(Kind kind, const kernels::PoolDims& d, std::initializer_list<const float*> pointers) {
+  const ConvDims dims{d.n,  d.c,        d.h,        d.w,         d.c,         d.kernel_h, d.kernel_w, d.oh,
+                      d.ow, d.stride_h, d.stride_w, d.padding_h, d.padding_w, 1,          1,          d.c};
+  return run(kind, dims, d.channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous, false, pointers);
+}
+
 }  // namespace
 
 bool conv_forward(const ConvDims& dims, MemoryFormat format, const float* x, const float* weight, const float* bias,
                   float* y) {
-  return bias ? run(Kind::forward, dims, format, true, {x, weight, bias, y})
-              : run(Kind::forward, dims, format, false, {x, weight, y});
+  return bias ? run(Kind::conv, dims, format, true, {x, weight, bias, y})
+              : run(Kind::conv, dims, format, false, {x, weight, y});
 }
 
 bool conv_input_grad(const ConvDims& dims, MemoryFormat format, const float* dy, const float* weight, float* dx) {
-  return run(Kind::input_grad, dims, format, false, {dy, weight, dx});
+  return run(Kind::conv_input_grad, dims, format, false, {dy, weight, dx});
 }
 
 bool conv_weight_grad(const ConvDims& dims, MemoryFormat format, const float* x, const float* dy, float* dweight) {
-  return run(Kind::weight_grad, dims, format, false, {x, dy, dweight});
+  return run(Kind::conv_weight_grad, dims, format, false, {x, dy, dweight});
+}
+
+bool mean_forward(const kernels::PoolDims& dims, const float* x, float* y) { return run(Kind::mean, dims, {x, y}); }
+
+bool mean_grad(const kernels::PoolDims& dims, const float* dy, float* dx) {
+  return run(Kind::mean_grad, dims, {dy, dx});
 }
 
 }  // namespace limpid::detail::onednn

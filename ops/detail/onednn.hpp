@@ -2,6 +2,7 @@
 #pragma once
 #include <limpid/core/tensor_impl.hpp>
 #include <limpid/ops/detail/conv_dims.hpp>
+#include <limpid/ops/kernels/pool.hpp>
 
 namespace limpid::detail::onednn {
 
@@ -11,5 +12,9 @@ bool conv_forward(const ConvDims& dims, MemoryFormat format, const float* x, con
                   float* y);
 bool conv_input_grad(const ConvDims& dims, MemoryFormat format, const float* dy, const float* weight, float* dx);
 bool conv_weight_grad(const ConvDims& dims, MemoryFormat format, const float* x, const float* dy, float* dweight);
+
+// Means over the windows of dims, padding counted, and their adjoint; false as above.
+bool mean_forward(const kernels::PoolDims& dims, const float* x, float* y);
+bool mean_grad(const kernels::PoolDims& dims, const float* dy, float* dx);
 
 }  // namespace limpid::detail::onednn
