@@ -2,7 +2,9 @@
 #pragma once
 #include <limpid/core/parallel.hpp>
 
+#include <atomic>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <type_traits>
 
@@ -25,6 +27,21 @@ void parallel_for(int64_t n, int64_t grain, F&& body) noexcept {
   detail::parallel_for_impl(
       n, grain, [](void* context, int64_t begin, int64_t end) { (*static_cast<Body*>(context))(begin, end); },
       const_cast<void*>(static_cast<const void*>(std::addressof(body))));
+}
+
+/// parallel_for with a body that may throw: one of its exceptions is thrown on when all threads are done.
+template <class F>
+void parallel_for_throwing(int64_t n, int64_t grain, F&& body) {
+  std::atomic_flag caught = ATOMIC_FLAG_INIT;
+  std::exception_ptr error;
+  parallel_for(n, grain, [&](int64_t begin, int64_t end) {
+    try {
+      body(begin, end);
+    } catch (...) {
+      if (!caught.test_and_set()) error = std::current_exception();
+    }
+  });
+  if (error) std::rethrow_exception(error);
 }
 
 }  // namespace limpid

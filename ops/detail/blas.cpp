@@ -40,6 +40,27 @@ BlasMatrix as_blas(int64_t rows, int64_t cols, MatrixSteps s) noexcept {
   return {CblasTrans, cols <= 1 ? std::max<int64_t>(rows, 1) : s.col};
 }
 
+// BLAS forms its sums differently for different numbers of threads. So y is cut into blocks by its sizes alone, and
+// each is a product on one thread.
+struct Blocks {
+  int64_t rows, cols, down, across;
+  Blocks(int64_t n, int64_t m, int64_t k) noexcept : rows(n), cols(m) {
+    constexpr int64_t multiple = 32, least_work = 1 << 22, largest = 512;  // whole tiles of BLAS
+    const auto halved = [](int64_t size) { return (size / 2 + multiple - 1) / multiple * multiple; };
+    const auto pieces = [](int64_t size, int64_t piece) { return (size + piece - 1) / piece; };
+    for (;;) {
+      int64_t& longer = rows >= cols ? rows : cols;
+      const int64_t count = pieces(n, rows) * pieces(m, cols);
+      const bool worth = static_cast<double>(rows) * static_cast<double>(cols) * static_cast<double>(k) >= least_work;
+      const bool few = worth && (count < 4 ? longer >= 128 : count < 8 && longer >= 256);
+      if (longer <= largest && !few) break;
+      longer = halved(longer);
+    }
+    down = pieces(n, rows), across = pieces(m, cols);
+  }
+  int64_t count() const noexcept { return down * across; }
+};
+
 // For what BLAS cannot take: any steps, sizes past its integers, no k at all.
 template <class T>
 void plain_gemm(int64_t n, int64_t m, int64_t k, const T* a, MatrixSteps a_steps, const T* b, MatrixSteps b_steps, T* y,
@@ -70,22 +91,37 @@ void gemm(int64_t n, int64_t m, int64_t k, const T* a, MatrixSteps a_steps, cons
   // No kernel of our own for small products: measured, OpenBLAS takes 0.1 us for (16, 16) x (16, 16), and with its
   // AVX2 kernels, which have no special case for them, 0.25 us.
   keep_one_pool();
-  use_our_threads();
-  const auto call = [&](auto* cblas_gemm) {
+  const auto call = [&](auto* cblas_gemm, int64_t i, int64_t rows, int64_t j, int64_t cols) {
     const auto to_int = [](int64_t size) { return static_cast<blasint>(size); };
-    cblas_gemm(CblasRowMajor, left.transpose, right.transpose, to_int(n), to_int(m), to_int(k), T{1}, a,
-               to_int(left.row), b, to_int(right.row), accumulate ? T{1} : T{0}, y, to_int(y_row));
+    cblas_gemm(CblasRowMajor, left.transpose, right.transpose, to_int(rows), to_int(cols), to_int(k), T{1},
+               a + i * a_steps.row, to_int(left.row), b + j * b_steps.col, to_int(right.row), accumulate ? T{1} : T{0},
+               y + i * y_row + j, to_int(y_row));
   };
-  if constexpr (std::is_same_v<T, float>)
-    call(cblas_sgemm);
-  else
-    call(cblas_dgemm);
+  const Blocks blocks(n, m, k);
+  parallel_for(blocks.count(), 1, [&](int64_t begin, int64_t end) {
+    const OneThread guard;
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t i = block / blocks.across * blocks.rows, j = block % blocks.across * blocks.cols;
+      const int64_t rows = std::min(blocks.rows, n - i), cols = std::min(blocks.cols, m - j);
+      if constexpr (std::is_same_v<T, float>)
+        call(cblas_sgemm, i, rows, j, cols);
+      else
+        call(cblas_dgemm, i, rows, j, cols);
+    }
+  });
 }
 
 template void gemm(int64_t, int64_t, int64_t, const float*, MatrixSteps, const float*, MatrixSteps, float*, int64_t,
                    bool) noexcept;
 template void gemm(int64_t, int64_t, int64_t, const double*, MatrixSteps, const double*, MatrixSteps, double*, int64_t,
                    bool) noexcept;
+
+OneThread::OneThread() noexcept : before_(omp_get_max_threads()) {
+  if (before_ != 1) omp_set_num_threads(1);
+}
+OneThread::~OneThread() {
+  if (before_ != 1) omp_set_num_threads(before_);
+}
 
 int use_our_threads() noexcept {
   if (in_parallel()) return 1;

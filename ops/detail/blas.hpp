@@ -12,13 +12,26 @@ struct MatrixSteps {
 /// Whether BLAS can read a (rows, cols) matrix of these steps, as it is or transposed, without a copy.
 bool blas_reads(int64_t rows, int64_t cols, MatrixSteps steps) noexcept;
 
-/// y (n, m) = a (n, k) b (k, m), or y += a b where accumulate; rows of y are y_row apart. On the calling thread alone
-/// inside a parallel loop. Fast where blas_reads() both a and b; right in any case.
+/// y (n, m) = a (n, k) b (k, m), or y += a b where accumulate; rows of y are y_row apart. The same bits for any number
+/// of threads; on the calling thread alone inside a parallel loop. Fast where blas_reads() both a and b; right in any
+/// case.
 template <class T>
 void gemm(int64_t n, int64_t m, int64_t k, const T* a, MatrixSteps a_steps, const T* b, MatrixSteps b_steps, T* y,
           int64_t y_row, bool accumulate) noexcept;
 
-/// Makes the calling thread's OpenMP team, which BLAS and oneDNN use, get_num_threads() large; that count.
+/// While it lives, BLAS and oneDNN use the calling thread alone.
+class OneThread {
+ public:
+  OneThread() noexcept;
+  ~OneThread();
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
+/// Makes the calling thread's OpenMP team, which oneDNN uses, get_num_threads() large; that count.
 int use_our_threads() noexcept;
 
 }  // namespace limpid::detail

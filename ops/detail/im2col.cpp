@@ -101,7 +101,7 @@ struct Offsets {
 template <class T>
 void conv_forward(const ConvDims& d, const T* x, const T* weight, const T* bias, T* y) {
   const int64_t out = d.o / d.groups, plane = d.oh * d.ow;
-  parallel_for(d.n, 1, [&](int64_t begin, int64_t end) {
+  parallel_for_throwing(d.n, 1, [&](int64_t begin, int64_t end) {
     for_each_piece<T>(d, begin, end, [&](const Windows& windows, int64_t n, int64_t g, T* matrix) {
       const Offsets at(d, n, g);
       T* to = y + at.y + windows.row * d.ow;
@@ -117,7 +117,7 @@ void conv_forward(const ConvDims& d, const T* x, const T* weight, const T* bias,
 template <class T>
 void conv_input_grad(const ConvDims& d, const T* dy, const T* weight, T* dx) {
   const int64_t out = d.o / d.groups, plane = d.oh * d.ow, sample = d.c * d.h * d.w;
-  parallel_for(d.n, 1, [&](int64_t begin, int64_t end) {
+  parallel_for_throwing(d.n, 1, [&](int64_t begin, int64_t end) {
     std::fill(dx + begin * sample, dx + end * sample, T{});
     for_each_piece<T>(d, begin, end, [&](const Windows& windows, int64_t n, int64_t g, T* matrix) {
       const Offsets at(d, n, g);
@@ -132,7 +132,7 @@ template <class T>
 void conv_weight_grad(const ConvDims& d, const T* x, const T* dy, T* dweight) {
   const int64_t out = d.o / d.groups, plane = d.oh * d.ow;
   std::fill_n(dweight, d.o * (d.c / d.groups) * d.kh * d.kw, T{});
-  // Sample by sample: how the sums are formed must not depend on threads, which each product may use.
+  // Sample by sample: how the sums are formed must not depend on threads, which large products use.
   for_each_piece<T>(d, 0, d.n, [&](const Windows& windows, int64_t n, int64_t g, T* matrix) {
     const Offsets at(d, n, g);
     windows.gather(x + at.x, matrix);

@@ -2,9 +2,11 @@
 
 #include <limpid/core/allocator.hpp>
 #include <limpid/core/detail/log.hpp>
+#include <limpid/core/detail/parallel.hpp>
 #include <limpid/ops/detail/blas.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <initializer_list>
 #include <oneapi/dnnl/dnnl.hpp>
@@ -61,6 +63,8 @@ struct Key {
   Kind kind;
   ConvDims dims;
   int64_t channels_last, bias, threads;
+  // A weight gradient's x and y may be parts of wider ones.
+  int64_t padding_below, x_rows, y_rows, y_channels;
   friend bool operator==(const Key& a, const Key& b) noexcept { return std::memcmp(&a, &b, sizeof(Key)) == 0; }
 };
 static_assert(sizeof(Key) % sizeof(int64_t) == 0 && std::has_unique_object_representations_v<Key>);
@@ -141,10 +145,16 @@ Plan make_conv(const dnnl::engine& engine, const Key& key) {
   const memory::dims w_dims =
       grouped ? memory::dims{d.groups, d.o / d.groups, d.c / d.groups, d.kh, d.kw} : memory::dims{d.o, d.c, d.kh, d.kw};
   const memory::dims stride{d.stride_h, d.stride_w}, padding{d.padding_h, d.padding_w};
+  const memory::dims padding_after{key.padding_below, d.padding_w};
   const memory::dims dilation{d.dilation_h - 1, d.dilation_w - 1};  // oneDNN counts the gaps
-  const tag outer = key.channels_last ? tag::nhwc : tag::nchw;
 
-  const memory::desc x_ours(x_dims, f32, outer), y_ours(y_dims, f32, outer);
+  const auto part_of = [&](const memory::dims& part, int64_t channels, int64_t rows) -> memory::desc {
+    const int64_t n = part[0], w = part[3];
+    const int64_t sample = n == 1 ? part[1] * part[2] * w : channels * rows * w;  // what is not used must look dense
+    if (key.channels_last) return {part, f32, memory::dims{sample, 1, w * channels, channels}};
+    return {part, f32, memory::dims{sample, rows * w, w, 1}};
+  };
+  const memory::desc x_ours = part_of(x_dims, d.c, key.x_rows), y_ours = part_of(y_dims, key.y_channels, key.y_rows);
   const memory::desc w_ours(w_dims, f32, grouped ? tag::goihw : tag::oihw), bias_ours(bias_dims, f32, tag::x);
   // Weights, and contiguous x and y, are reordered to the layout that the kernel asks for; channels-last stays in
   // place.
@@ -156,9 +166,9 @@ Plan make_conv(const dnnl::engine& engine, const Key& key) {
   constexpr auto direct = dnnl::algorithm::convolution_direct;
   using Forward = dnnl::convolution_forward;
   const auto forward = key.bias ? describe<Forward>(engine, attr, training, direct, x_any, w_any, bias_ours, y_any,
-                                                    stride, dilation, padding, padding)
+                                                    stride, dilation, padding, padding_after)
                                 : describe<Forward>(engine, attr, training, direct, x_any, w_any, y_any, stride,
-                                                    dilation, padding, padding);
+                                                    dilation, padding, padding_after);
   if (!forward) return {};
   switch (key.kind) {
     case Kind::conv: {
@@ -172,7 +182,7 @@ Plan make_conv(const dnnl::engine& engine, const Key& key) {
     case Kind::conv_input_grad: {
       using Backward = dnnl::convolution_backward_data;
       const auto backward = describe_backward<Backward>(engine, attr, forward, direct, x_any, w_any, y_any, stride,
-                                                        dilation, padding, padding);
+                                                        dilation, padding, padding_after);
       if (!backward) return {};
       Plan plan(engine, Backward(backward), backward.scratchpad_desc());
       plan.add_input(DNNL_ARG_DIFF_DST, y_ours, backward.diff_dst_desc());
@@ -184,7 +194,7 @@ Plan make_conv(const dnnl::engine& engine, const Key& key) {
   }
   using Backward = dnnl::convolution_backward_weights;
   const auto backward = describe_backward<Backward>(engine, attr, forward, direct, x_any, w_any, y_any, stride,
-                                                    dilation, padding, padding);
+                                                    dilation, padding, padding_after);
   if (!backward) return {};
   Plan plan(engine, Backward(backward), backward.scratchpad_desc());
   plan.add_input(DNNL_ARG_SRC, x_ours, backward.src_desc());
@@ -275,16 +285,64 @@ class Cache {
   uint64_t clock_ = 0;
 };
 
-bool run(Kind kind, const ConvDims& dims, MemoryFormat format, bool bias,
-         std::initializer_list<const float*> pointers) {
+bool run(const Key& key, std::initializer_list<const float*> pointers) {
   thread_local Cache cache;
-  return cache.run({kind, dims, format == MemoryFormat::channels_last, bias, use_our_threads()}, pointers);
+  return cache.run(key, pointers);
+}
+
+bool run(Kind kind, const ConvDims& d, MemoryFormat format, bool bias, std::initializer_list<const float*> pointers) {
+  const bool channels_last = format == MemoryFormat::channels_last;
+  return run({kind, d, channels_last, bias, use_our_threads(), d.padding_h, d.h, d.oh, d.o}, pointers);
 }
 
 bool run(Kind kind, const kernels::PoolDims& d, std::initializer_list<const float*> pointers) {
   const ConvDims dims{d.n,  d.c,        d.h,        d.w,         d.c,         d.kernel_h, d.kernel_w, d.oh,
                       d.ow, d.stride_h, d.stride_w, d.padding_h, d.padding_w, 1,          1,          d.c};
   return run(kind, dims, d.channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous, false, pointers);
+}
+
+// oneDNN sums a weight gradient over samples and rows in as many parts as there are threads. So we cut it by its sizes
+// alone, each part for one thread: into summands, of some samples or of some rows of y of one sample, and where these
+// are few by output channels.
+struct Cut {
+  int64_t samples, rows, outs;  // how many parts
+  explicit Cut(const ConvDims& d) {
+    constexpr int64_t parts = 8, least_pixels = 1024, least_outs = 32;
+    const int64_t summands = std::clamp<int64_t>(d.n * d.oh * d.ow / least_pixels, 1, parts);
+    samples = std::min(d.n, summands);
+    rows = samples < d.n ? 1 : std::min(d.oh, summands / samples);
+    outs = d.groups > 1 ? 1 : std::clamp<int64_t>(d.o / least_outs, 1, parts / (samples * rows));
+  }
+  int64_t summands() const noexcept { return samples * rows; }
+  int64_t count() const noexcept { return summands() * outs; }
+};
+
+bool weight_grad_of_part(const ConvDims& d, const Cut& cut, int64_t part, MemoryFormat format, const float* x,
+                         const float* dy, float* dweight) {
+  const auto share = [](int64_t size, int64_t parts, int64_t i) {
+    return std::pair(size * i / parts, size * (i + 1) / parts);
+  };
+  const auto [n, n_end] = share(d.n, cut.samples, part / cut.outs / cut.rows);
+  const auto [p, p_end] = share(d.oh, cut.rows, part / cut.outs % cut.rows);
+  const auto [o, o_end] = share(d.o, cut.outs, part % cut.outs);
+  // The rows of x that windows of rows [p, p_end) reach.
+  const int64_t above = p * d.stride_h - d.padding_h;
+  const int64_t below = (p_end - 1) * d.stride_h - d.padding_h + (d.kh - 1) * d.dilation_h + 1;
+  const int64_t top = std::clamp<int64_t>(above, 0, d.h), bottom = std::clamp<int64_t>(below, 0, d.h);
+  float* to = dweight + o * (d.c / d.groups) * d.kh * d.kw;
+  if (top == bottom) {  // they see padding alone
+    std::fill_n(to, (o_end - o) * (d.c / d.groups) * d.kh * d.kw, 0.0f);
+    return true;
+  }
+  ConvDims piece = d;
+  piece.n = n_end - n, piece.h = bottom - top, piece.oh = p_end - p, piece.o = o_end - o;
+  piece.padding_h = top - above;
+  const bool channels_last = format == MemoryFormat::channels_last;
+  const float* x_part = x + n * d.c * d.h * d.w + top * d.w * (channels_last ? d.c : 1);
+  const float* dy_part =
+      dy + n * d.o * d.oh * d.ow + p * d.ow * (channels_last ? d.o : 1) + o * (channels_last ? 1 : d.oh * d.ow);
+  return run({Kind::conv_weight_grad, piece, channels_last, false, 1, below - bottom, d.h, d.oh, d.o},
+             {x_part, dy_part, to});
 }
 
 }  // namespace
@@ -299,8 +357,25 @@ bool conv_input_grad(const ConvDims& dims, MemoryFormat format, const float* dy,
   return run(Kind::conv_input_grad, dims, format, false, {dy, weight, dx});
 }
 
-bool conv_weight_grad(const ConvDims& dims, MemoryFormat format, const float* x, const float* dy, float* dweight) {
-  return run(Kind::conv_weight_grad, dims, format, false, {x, dy, dweight});
+bool conv_weight_grad(const ConvDims& d, MemoryFormat format, const float* x, const float* dy, float* dweight) {
+  const Cut cut(d);
+  const int64_t size = d.o * (d.c / d.groups) * d.kh * d.kw;
+  const Buffer sums(static_cast<std::size_t>((cut.summands() - 1) * size) * sizeof(float));
+  const auto summand = [&](int64_t i) { return i ? static_cast<float*>(sums.data()) + (i - 1) * size : dweight; };
+  std::atomic<bool> done = true;
+  parallel_for_throwing(cut.count(), 1, [&](int64_t begin, int64_t end) {
+    const OneThread guard;
+    for (int64_t i = begin; i < end; ++i)
+      if (!weight_grad_of_part(d, cut, i, format, x, dy, summand(i / cut.outs))) done = false;
+  });
+  if (!done) return false;
+  parallel_for(size, 32768, [&](int64_t begin, int64_t end) {
+    for (int64_t s = 1; s < cut.summands(); ++s) {
+      const float* __restrict from = summand(s);
+      for (int64_t i = begin; i < end; ++i) dweight[i] += from[i];
+    }
+  });
+  return true;
 }
 
 bool mean_forward(const kernels::PoolDims& dims, const float* x, float* y) { return run(Kind::mean, dims, {x, y}); }
