@@ -307,11 +307,11 @@ bool run(Kind kind, const kernels::PoolDims& d, std::initializer_list<const floa
 struct Cut {
   int64_t samples, rows, outs;  // how many parts
   explicit Cut(const ConvDims& d) {
-    constexpr int64_t parts = 8, least_pixels = 1024, least_outs = 32;
-    const int64_t summands = std::clamp<int64_t>(d.n * d.oh * d.ow / least_pixels, 1, parts);
-    samples = std::min(d.n, summands);
-    rows = samples < d.n ? 1 : std::min(d.oh, summands / samples);
-    outs = d.groups > 1 ? 1 : std::clamp<int64_t>(d.o / least_outs, 1, parts / (samples * rows));
+    constexpr int64_t parts = 8, few = 2, least_pixels = 1024, least_outs = 32;
+    const int64_t most = std::clamp<int64_t>(d.n * d.oh * d.ow / least_pixels, 1, parts);
+    samples = std::min(d.n, most);
+    rows = samples < d.n ? 1 : std::min(d.oh, most / samples);
+    outs = d.groups > 1 || summands() > few ? 1 : std::clamp<int64_t>(d.o / least_outs, 1, parts / (samples * rows));
   }
   int64_t summands() const noexcept { return samples * rows; }
   int64_t count() const noexcept { return summands() * outs; }
@@ -381,6 +381,8 @@ bool conv_weight_grad(const ConvDims& d, MemoryFormat format, const float* x, co
 bool mean_forward(const kernels::PoolDims& dims, const float* x, float* y) { return run(Kind::mean, dims, {x, y}); }
 
 bool mean_grad(const kernels::PoolDims& dims, const float* dy, float* dx) {
+  // Where windows overlap, oneDNN's sums depend on the number of threads if channels are interleaved; and are no faster.
+  if (dims.channels_last && (dims.kernel_h > dims.stride_h || dims.kernel_w > dims.stride_w)) return false;
   return run(Kind::mean_grad, dims, {dy, dx});
 }
 

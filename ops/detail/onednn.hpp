@@ -13,7 +13,8 @@ bool conv_forward(const ConvDims& dims, MemoryFormat format, const float* x, con
 bool conv_input_grad(const ConvDims& dims, MemoryFormat format, const float* dy, const float* weight, float* dx);
 bool conv_weight_grad(const ConvDims& dims, MemoryFormat format, const float* x, const float* dy, float* dweight);
 
-// Means over the windows of dims, padding counted, and their adjoint; false as above.
+// Means over the windows of dims, padding counted, and their adjoint. False as above, or where the result would depend
+// on the number of threads.
 bool mean_forward(const kernels::PoolDims& dims, const float* x, float* y);
 bool mean_grad(const kernels::PoolDims& dims, const float* dy, float* dx);
 

@@ -3,6 +3,7 @@
 #include <limpid/tests/catch.hpp>
 
 #include <atomic>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -43,6 +44,22 @@ TEST_CASE("a loop inside a loop runs where it is") {
     });
   });
   CHECK(total == 20);
+  set_num_threads(before);
+}
+
+TEST_CASE("an exception leaves a loop when all of it is done") {
+  const int before = get_num_threads();
+  for (int threads : {1, 3}) {
+    set_num_threads(threads);
+    std::atomic<int> ranges{0};
+    CHECK_THROWS_AS(parallel_for_throwing(30, 1,
+                                          [&](int64_t, int64_t) {
+                                            ++ranges;
+                                            throw std::bad_alloc();
+                                          }),
+                    std::bad_alloc);
+    CHECK(ranges == threads);
+  }
   set_num_threads(before);
 }
 

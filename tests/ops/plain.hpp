@@ -1,11 +1,13 @@
 // What the tests of products, convolutions, pools and losses share: values as doubles, layouts, tolerances.
 #pragma once
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/parallel.hpp>
 #include <limpid/core/random.hpp>
 #include <limpid/core/tensor.hpp>
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
@@ -64,6 +66,32 @@ std::string thrown(F&& f) {
     return std::string("another exception: ") + e.what();
   }
   return "";
+}
+
+inline bool same_bits(const Tensor& a_any, const Tensor& b_any) {
+  const Tensor a = detail::as_contiguous(a_any), b = detail::as_contiguous(b_any);
+  if (a.shape() != b.shape() || a.dtype() != b.dtype()) return false;
+  const auto same = [&]<class T>(T) {
+    return std::memcmp(a.data<T>(), b.data<T>(), static_cast<std::size_t>(a.numel()) * sizeof(T)) == 0;
+  };
+  return a.dtype() == float32 ? same(float{}) : same(double{});
+}
+
+/// Checks that run(), which gives Tensors, gives the same bits for any number of threads.
+template <class F>
+void check_threads(F&& run) {
+  const int before = get_num_threads();
+  set_num_threads(1);
+  const Tensors expected = run();
+  for (int threads : {2, 3, 7}) {
+    set_num_threads(threads);
+    const Tensors found = run();
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      CAPTURE(threads, i);
+      CHECK(same_bits(found[i], expected[i]));
+    }
+  }
+  set_num_threads(before);
 }
 
 }  // namespace plain

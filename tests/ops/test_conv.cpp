@@ -172,6 +172,50 @@ TEST_CASE("the three convolutions differentiate into each other") {
   CHECK(allclose(third[1], conv2d_input_grad(dy.detach(), u, x.shape(), options), 1e-12, 1e-12));
 }
 
+TEST_CASE("conv2d and its gradients are the same for any number of threads") {
+  // What a weight gradient is cut into: samples, rows, output channels, all of them.
+  const Case large[] = {
+      {64, 16, 28, 28, 32, 3, {.padding = 1}}, {64, 1, 28, 28, 16, 3, {.padding = 1}},
+      {1, 32, 96, 90, 64, 3, {.stride = 2}},   {3, 8, 60, 50, 16, {9, 5}, {.padding = {4, 2}, .dilation = {3, 1}}},
+      {1, 128, 7, 7, 256, 3, {.padding = 1}},  {2, 32, 28, 28, 96, 1, {}},
+      {5, 24, 19, 19, 40, 5, {.groups = 2}},   {1, 3, 64, 64, 32, {1, 3}, {.padding = {40, 0}}},
+  };
+  for (DType dtype : {float32, float64})
+    for (const Case& k : large)
+      for (MemoryFormat format : formats) {
+        const Tensor x = noise(k.x(), dtype, format), weight = noise(k.weight(), dtype), bias = noise({k.o}, dtype);
+        CAPTURE(k.x(), k.weight(), dtype, x.strides());
+        const Tensor y = conv2d(x, weight, {}, k.options), dy = noise(y.shape(), dtype, format);
+        check_threads([&]() -> Tensors {
+          return {conv2d(x, weight, bias, k.options), conv2d_input_grad(dy, weight, k.x(), k.options),
+                  conv2d_weight_grad(x, dy, k.weight(), k.options)};
+        });
+        const double form = dot(y, dy);
+        const double tolerance = scale(k) * epsilon(dtype) * std::sqrt(static_cast<double>(y.numel())) * 4;
+        CHECK(std::abs(dot(weight, conv2d_weight_grad(x, dy, k.weight(), k.options)) - form) <= tolerance);
+      }
+}
+
+TEST_CASE("a weight gradient in parts is the whole one") {
+  const Case parts[] = {
+      {1, 4, 70, 40, 40, 3, {.stride = {3, 1}, .padding = 1}},
+      {3, 8, 60, 50, 16, {9, 5}, {.padding = {4, 2}, .dilation = {3, 1}}},
+      {1, 3, 64, 64, 40, {1, 3}, {.padding = {40, 0}}},
+      {11, 4, 30, 20, 70, 3, {.groups = 2}},
+      {1, 16, 9, 9, 130, 3, {.padding = 1}},
+  };
+  for (const Case& k : parts)
+    for (MemoryFormat format : formats) {
+      const Tensor x = noise(k.x(), float32, format), weight = noise(k.weight(), float32);
+      CAPTURE(k.x(), k.weight(), x.strides());
+      const Tensor dy = noise(conv2d(x, weight, {}, k.options).shape(), float32, format);
+      const auto wide = [](const Tensor& t) { return detail::as_dtype(t, float64); };
+      CHECK(error(conv2d_weight_grad(x, dy, k.weight(), k.options),
+                  values(conv2d_weight_grad(wide(x), wide(dy), k.weight(), k.options)),
+                  2 * static_cast<double>(dy.numel() / k.o) + 8) <= 1);
+    }
+}
+
 TEST_CASE("conv2d of nothing") {
   for (DType dtype : {float32, float64}) {
     CHECK(conv2d(zeros({0, 3, 8, 8}, dtype), zeros({4, 3, 3, 3}, dtype)).shape() == Shape{0, 4, 6, 6});

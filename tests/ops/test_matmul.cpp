@@ -219,11 +219,35 @@ TEST_CASE("linear refuses operands that do not fit") {
 }
 
 TEST_CASE("products are the same for any number of threads") {
-  const int before = get_num_threads();
-  const Tensor a = noise({129, 300}, float32), b = noise({300, 257}, float32);
-  set_num_threads(1);
-  const Tensor one = matmul(a, b);
-  set_num_threads(3);
-  CHECK(allclose(matmul(a, b), one, 1e-5, 1e-4));
-  set_num_threads(before);
+  struct Sizes {
+    int64_t n, m, k;
+  };
+  const Sizes all[] = {{1024, 1024, 1024}, {129, 257, 300}, {33, 7, 5000},   {128, 784, 2000},
+                       {512, 512, 700},    {1000, 1, 1000}, {1, 1000, 1000}, {64, 10, 784}};
+  for (DType dtype : {float32, float64})
+    for (const auto& [n, m, k] : all) {
+      CAPTURE(dtype, n, m, k);
+      Tensor a = noise({n, k}, dtype).set_requires_grad(), b = noise({k, m}, dtype).set_requires_grad();
+      Tensor weight = noise({m, k}, dtype).set_requires_grad(), bias = noise({m}, dtype).set_requires_grad();
+      const Tensor dy = noise({n, m}, dtype);
+      check_threads([&]() -> Tensors {
+        const Tensor y = matmul(a, b), z = linear(a, weight, bias);
+        const Tensors dab = grad({y}, {a, b}, {dy}), dz = grad({z}, {a, weight, bias}, {dy});
+        return {y.detach(), z.detach(), dab[0], dab[1], dz[0], dz[1], dz[2]};
+      });
+    }
+  // Fewer matrices than threads, and more.
+  for (int64_t batch : {2, 5, 40}) {
+    const Tensor a = noise({batch, 200, 300}, float32), b = noise({batch, 300, 260}, float32);
+    check_threads([&]() -> Tensors { return {matmul(a, b)}; });
+  }
+}
+
+TEST_CASE("products cut into blocks") {
+  for (DType dtype : {float32, float64}) {
+    const Tensor a = noise({700, 90}, dtype), b = noise({90, 1100}, dtype);
+    const auto expected = product(a, b, {700, 1100});
+    for (const Tensor& left : {a, stored_transposed(a)})
+      for (const Tensor& right : {b, stored_transposed(b)}) CHECK(error(matmul(left, right), expected, 200) <= 1);
+  }
 }

@@ -1,8 +1,7 @@
 // Pooling against plain loops.
 #include <limpid/autograd/engine.hpp>
 #include <limpid/core/detail/isa.hpp>
-#include <limpid/core/parallel.hpp>
-#include <limpid/ops/conv.hpp>
+#include <limpid/limpid.hpp>
 
 #include "plain.hpp"
 
@@ -158,19 +157,55 @@ TEST_CASE("pools can be differentiated again") {
     }
 }
 
-TEST_CASE("pools are the same for any number of threads") {
-  const int before = get_num_threads();
-  for (MemoryFormat format : formats) {
-    Tensor x = noise({3, 70, 33, 31}, float32, format).set_requires_grad();
-    const auto run = [&](int threads) -> Tensors {
-      set_num_threads(threads);
-      const Tensor a = avg_pool2d(x, 3, {.stride = 2, .padding = 1}), m = max_pool2d(x, 3, {.stride = 2, .padding = 1});
-      return {a.detach(), m.detach(), grad({a}, {x}, {m.detach()})[0], grad({m}, {x}, {a.detach()})[0]};
-    };
-    const Tensors one = run(1), three = run(3);
-    for (std::size_t i = 0; i < one.size(); ++i) CHECK(equal(one[i], three[i]));
+TEST_CASE("the first NaN wins wherever it lies, for every kernel") {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  struct Window {
+    int64_t kernel, stride, padding;
+  };
+  for (Isa level : {Isa::baseline, Isa::avx2, Isa::avx512}) {
+    const Isa before = isa();
+    set_isa(level);
+    for (DType dtype : {float32, float64})
+      for (const auto& [kernel, stride, padding] :
+           {Window{2, 2, 0}, Window{2, 2, 1}, Window{3, 2, 1}, Window{3, 1, 1}, Window{3, 1, 0}, Window{4, 2, 1}})
+        for (int64_t channels : {1, 5, 20})
+          for (int64_t width : {2, 5, 21, 50}) {
+            const Case k{{2, channels, 6, width}, kernel, {.stride = stride, .padding = padding}};
+            if (width + 2 * padding < kernel) continue;
+            for (MemoryFormat format : formats) {
+              Tensor x = ties(k.x, dtype, format);
+              Tensor holes = where(eq(randint(0, 6, k.x), 0), full({}, nan, dtype), x).contiguous(format);
+              holes.set_requires_grad();
+              CAPTURE(k.x, kernel, stride, padding, dtype, holes.strides(), to_string(level));
+              const Tensor y = max_pool2d(holes, kernel, k.options), dy = noise(y.shape(), dtype, format);
+              const auto vx = values(holes), vy = values(y), vdy = values(dy);
+              std::vector<double> dx(vx.size());
+              bool right = true;
+              each_window(k, [&](std::size_t p, const auto& seen) {
+                const std::size_t best = first_maximum(vx, seen);
+                right &= vy[p] == vx[best] || (std::isnan(vy[p]) && std::isnan(vx[best]));
+                dx[best] += vdy[p];
+              });
+              CHECK(right);
+              CHECK(error(grad({y}, {holes}, {dy})[0], dx, 64) <= 1);
+            }
+          }
+    set_isa(before);
   }
-  set_num_threads(before);
+}
+
+TEST_CASE("pools are the same for any number of threads") {
+  for (DType dtype : {float32, float64})
+    for (MemoryFormat format : formats)
+      for (int64_t stride : {1, 2, 3}) {
+        Tensor x = noise({3, 70, 33, 31}, dtype, format).set_requires_grad();
+        CAPTURE(dtype, x.strides(), stride);
+        const Pool2dOptions options{.stride = stride, .padding = 1};
+        check_threads([&]() -> Tensors {
+          const Tensor a = avg_pool2d(x, 3, options), m = max_pool2d(x, 3, options);
+          return {a.detach(), m.detach(), grad({a}, {x}, {m.detach()})[0], grad({m}, {x}, {a.detach()})[0]};
+        });
+      }
 }
 
 TEST_CASE("pools of nothing, and of strided views") {
