@@ -10,6 +10,7 @@
 #include <cstring>
 #include <initializer_list>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <string_view>
 #include <type_traits>
 #include <unordered_map>
 #include <utility>
@@ -81,6 +82,9 @@ class Plan {
   }
   explicit operator bool() const noexcept { return static_cast<bool>(primitive_); }
 
+  /// Whether the result is the same bits for any number of threads: set it false for what is known not to be.
+  bool steady = true;
+
   void add_input(int arg, const memory::desc& ours, const memory::desc& theirs) { add(arg, ours, theirs, false); }
   void add_output(int arg, const memory::desc& ours, const memory::desc& theirs) { add(arg, ours, theirs, true); }
 
@@ -137,6 +141,12 @@ dnnl::primitive_attr plan_attributes() {
   return attr;
 }
 
+// By matrix products, and without AVX-512 in input gradients channels-last, oneDNN cuts sums by the number of threads.
+bool is_steady(const Key& key, std::string_view implementation) {
+  const auto has = [&](std::string_view part) { return implementation.find(part) != std::string_view::npos; };
+  return !has("gemm") && (has("avx512") || !(key.channels_last && key.kind == Kind::conv_input_grad));
+}
+
 Plan make_conv(const dnnl::engine& engine, const Key& key) {
   const ConvDims& d = key.dims;
   using tag = memory::format_tag;
@@ -177,6 +187,7 @@ Plan make_conv(const dnnl::engine& engine, const Key& key) {
       plan.add_input(DNNL_ARG_WEIGHTS, w_ours, forward.weights_desc());
       if (key.bias) plan.add_input(DNNL_ARG_BIAS, bias_ours, bias_ours);
       plan.add_output(DNNL_ARG_DST, y_ours, forward.dst_desc());
+      plan.steady = is_steady(key, forward.impl_info_str());
       return plan;
     }
     case Kind::conv_input_grad: {
@@ -188,6 +199,7 @@ Plan make_conv(const dnnl::engine& engine, const Key& key) {
       plan.add_input(DNNL_ARG_DIFF_DST, y_ours, backward.diff_dst_desc());
       plan.add_input(DNNL_ARG_WEIGHTS, w_ours, backward.weights_desc());
       plan.add_output(DNNL_ARG_DIFF_SRC, x_ours, backward.diff_src_desc());
+      plan.steady = is_steady(key, backward.impl_info_str());
       return plan;
     }
     default: break;
@@ -251,6 +263,8 @@ class Cache {
     return true;
   }
 
+  bool is_steady(const Key& key) { return find(key).steady; }
+
  private:
   static constexpr std::size_t capacity = 256;
   struct Entry {
@@ -285,20 +299,41 @@ class Cache {
   uint64_t clock_ = 0;
 };
 
-bool run(const Key& key, std::initializer_list<const float*> pointers) {
-  thread_local Cache cache;
-  return cache.run(key, pointers);
+Cache& cache() {
+  thread_local Cache of_thread;
+  return of_thread;
 }
 
-bool run(Kind kind, const ConvDims& d, MemoryFormat format, bool bias, std::initializer_list<const float*> pointers) {
-  const bool channels_last = format == MemoryFormat::channels_last;
-  return run({kind, d, channels_last, bias, use_our_threads(), d.padding_h, d.h, d.oh, d.o}, pointers);
+Key key_of(Kind kind, const ConvDims& d, MemoryFormat format, bool bias) {
+  return {kind, d, format == MemoryFormat::channels_last, bias, use_our_threads(), d.padding_h, d.h, d.oh, d.o};
+}
+
+// From x to y, or from dy to dx: where oneDNN's result would depend on the number of threads, each sample on one.
+bool run_conv(Kind kind, const ConvDims& d, MemoryFormat format, const float* from, const float* weight,
+              const float* bias, float* to) {
+  const int64_t x_size = d.c * d.h * d.w, y_size = d.o * d.oh * d.ow;
+  const auto run = [&, forward = kind == Kind::conv](const Key& key, int64_t n) {
+    const float* in = from + n * (forward ? x_size : y_size);
+    float* out = to + n * (forward ? y_size : x_size);
+    return bias ? cache().run(key, {in, weight, bias, out}) : cache().run(key, {in, weight, out});
+  };
+  Key key = key_of(kind, d, format, bias != nullptr);
+  if (cache().is_steady(key)) return run(key, 0);
+  key.dims.n = key.threads = 1;
+  std::atomic<bool> done = true;
+  parallel_for_throwing(d.n, 1, [&](int64_t begin, int64_t end) {
+    const OneThread guard;
+    for (int64_t n = begin; n < end; ++n)
+      if (!run(key, n)) done = false;
+  });
+  return done;
 }
 
 bool run(Kind kind, const kernels::PoolDims& d, std::initializer_list<const float*> pointers) {
   const ConvDims dims{d.n,  d.c,        d.h,        d.w,         d.c,         d.kernel_h, d.kernel_w, d.oh,
                       d.ow, d.stride_h, d.stride_w, d.padding_h, d.padding_w, 1,          1,          d.c};
-  return run(kind, dims, d.channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous, false, pointers);
+  const auto format = d.channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous;
+  return cache().run(key_of(kind, dims, format, false), pointers);
 }
 
 // oneDNN sums a weight gradient over samples and rows in as many parts as there are threads. So we cut it by its sizes
@@ -341,20 +376,19 @@ bool weight_grad_of_part(const ConvDims& d, const Cut& cut, int64_t part, Memory
   const float* x_part = x + n * d.c * d.h * d.w + top * d.w * (channels_last ? d.c : 1);
   const float* dy_part =
       dy + n * d.o * d.oh * d.ow + p * d.ow * (channels_last ? d.o : 1) + o * (channels_last ? 1 : d.oh * d.ow);
-  return run({Kind::conv_weight_grad, piece, channels_last, false, 1, below - bottom, d.h, d.oh, d.o},
-             {x_part, dy_part, to});
+  return cache().run({Kind::conv_weight_grad, piece, channels_last, false, 1, below - bottom, d.h, d.oh, d.o},
+                     {x_part, dy_part, to});
 }
 
 }  // namespace
 
 bool conv_forward(const ConvDims& dims, MemoryFormat format, const float* x, const float* weight, const float* bias,
                   float* y) {
-  return bias ? run(Kind::conv, dims, format, true, {x, weight, bias, y})
-              : run(Kind::conv, dims, format, false, {x, weight, y});
+  return run_conv(Kind::conv, dims, format, x, weight, bias, y);
 }
 
 bool conv_input_grad(const ConvDims& dims, MemoryFormat format, const float* dy, const float* weight, float* dx) {
-  return run(Kind::conv_input_grad, dims, format, false, {dy, weight, dx});
+  return run_conv(Kind::conv_input_grad, dims, format, dy, weight, nullptr, dx);
 }
 
 bool conv_weight_grad(const ConvDims& d, MemoryFormat format, const float* x, const float* dy, float* dweight) {
@@ -381,7 +415,8 @@ bool conv_weight_grad(const ConvDims& d, MemoryFormat format, const float* x, co
 bool mean_forward(const kernels::PoolDims& dims, const float* x, float* y) { return run(Kind::mean, dims, {x, y}); }
 
 bool mean_grad(const kernels::PoolDims& dims, const float* dy, float* dx) {
-  // Where windows overlap, oneDNN's sums depend on the number of threads if channels are interleaved; and are no faster.
+  // Where windows overlap, oneDNN's sums depend on the number of threads if channels are interleaved; and are no
+  // faster.
   if (dims.channels_last && (dims.kernel_h > dims.stride_h || dims.kernel_w > dims.stride_w)) return false;
   return run(Kind::mean_grad, dims, {dy, dx});
 }
