@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace limpid::kernels {
 namespace {
@@ -130,8 +131,63 @@ void max_tiled_rows(const PoolDims& d, index_t begin, index_t end, const T* x, T
   }
 }
 
+// The windows of a pixel's channels, of a size known to the compiler: element k of channel t is x[k][t], of pixel
+// at[k]. Maxima and their indices stay in registers. From the last element to the first, so that one that ties takes
+// over, and so does a NaN, whatever came before.
+template <bool with_index, class T, std::size_t size, std::size_t... k>
+inline void max_of_pixel(std::index_sequence<0, k...>, index_t count, const T* const (&x)[size],
+                         const std::int32_t (&at)[size], T* __restrict y, std::int32_t* __restrict index) noexcept {
+  const auto run = [=](const T* last, std::int32_t last_at, auto... earlier) {
+#pragma GCC ivdep
+    for (index_t t = 0; t < count; ++t) {
+      T best = last[t];
+      std::int32_t where = last_at;
+      const auto take = [&](const T* x_k, std::int32_t at_k) {
+        const T v = x_k[t];
+        const bool wins = (v >= best) | (v != v);
+        best = wins ? v : best;
+        where = wins ? at_k : where;
+      };
+      (take(earlier.first, earlier.second), ...);
+      y[t] = best;
+      if constexpr (with_index) index[t] = where;
+    }
+  };
+  run(x[size - 1], at[size - 1], std::pair(x[size - 1 - k], at[size - 1 - k])...);
+}
+
+// Elements in the padding are replaced by the nearest of the window's others: a tie that changes neither the maximum
+// nor which of its elements is the first.
+template <index_t kernel, bool with_index, class T>
+void max_pixels(const PoolDims& d, index_t begin, index_t end, const T* x, T* y, std::int32_t* index) noexcept {
+  constexpr index_t size = kernel * kernel;
+  const T* from[size];
+  std::int32_t at[size];
+  index_t line[kernel], column[kernel];
+  for (index_t row = begin; row < end; ++row) {
+    const T* sample = x + row / d.oh * d.h * d.w * d.c;
+    const index_t top = row % d.oh * d.stride_h - d.padding_h;
+    for (index_t i = 0; i < kernel; ++i) line[i] = std::clamp<index_t>(top + i, 0, d.h - 1) * d.w;
+    for (index_t q = 0; q < d.ow; ++q) {
+      const index_t left = q * d.stride_w - d.padding_w, to = (row * d.ow + q) * d.c;
+      for (index_t j = 0; j < kernel; ++j) column[j] = std::clamp<index_t>(left + j, 0, d.w - 1);
+      for (index_t k = 0; k < size; ++k) {
+        const index_t pixel = line[k / kernel] + column[k % kernel];
+        at[k] = static_cast<std::int32_t>(pixel);
+        from[k] = sample + pixel * d.c;
+      }
+      max_of_pixel<with_index>(std::make_index_sequence<size>(), d.c, from, at, y + to,
+                               with_index ? index + to : nullptr);
+    }
+  }
+}
+
 template <bool with_index, class T>
 void max_rows(const PoolDims& d, index_t begin, index_t end, const T* x, T* y, std::int32_t* index) noexcept {
+  if (d.channels_last && d.kernel_h == d.kernel_w) {
+    if (d.kernel_h == 2) return max_pixels<2, with_index>(d, begin, end, x, y, index);
+    if (d.kernel_h == 3) return max_pixels<3, with_index>(d, begin, end, x, y, index);
+  }
   if (tiles_rows(d)) return max_tiled_rows<with_index>(d, begin, end, x, y, index);
   for_each_window(
       d, begin, end,
