@@ -26,7 +26,7 @@ class Engine {
   }
 
   void add_root(const Tensor& y, const Tensor& dy) {
-    accumulate(grads_[slots_[reach(grad_node(y))].grads + y.impl().grad_index], dy);
+    detail::accumulate(grads_[slots_[reach(grad_node(y))].grads + y.impl().grad_index], dy);
   }
 
   void collect() {
@@ -147,10 +147,6 @@ class Engine {
     if (slot.claimed) slot.node->slot_.store(Node::no_slot, relaxed);
   }
 
-  static void accumulate(Tensor& sum, Tensor g) {
-    sum = sum.defined() ? detail::accumulate(std::move(sum), g) : std::move(g);
-  }
-
   void propagate(Node& node, const Slot& slot, const Tensors& dy) {
     struct Restore {
       Node& node;
@@ -179,7 +175,7 @@ class Engine {
                                    " from backward, got ", g.shape());
       g = detail::unbroadcast(g, output.shape);
     }
-    if (Slot* slot = find(edge.node.get())) accumulate(grads_[slot->grads + edge.index], std::move(g));
+    if (Slot* slot = find(edge.node.get())) detail::accumulate(grads_[slot->grads + edge.index], std::move(g));
   }
 
   const char* op_;
@@ -232,7 +228,7 @@ void backward(const Tensors& ys, const Tensors& dys, bool retain_graph, bool cre
     if (!node.is_leaf()) return;
     static_cast<Leaf&>(node).change_grad([&](Tensor& grad) {
       if (grad.defined())
-        grad = detail::accumulate(std::move(grad), dy[0]);
+        detail::accumulate(grad, dy[0]);
       else
         grad = create_graph ? dy[0] : own_gradient(dy[0]);
     });
@@ -257,11 +253,8 @@ Tensors grad(const Tensors& ys, const Tensors& xs, const Tensors& dys, const Gra
   for (std::size_t i = 0; i < xs.size(); ++i) require_use(i, engine.reaches(xs[i]));  // before the graph is used up
   Tensors result(xs.size());
   engine.run(options.retain_graph || options.create_graph, [&](Node& node, const Tensors& dy) {
-    for (std::size_t i = 0; i < xs.size(); ++i) {
-      if (grad_node(xs[i]) != &node) continue;
-      const Tensor& g = dy[xs[i].impl().grad_index];
-      if (g.defined()) result[i] = result[i].defined() ? detail::accumulate(result[i], g) : g;
-    }
+    for (std::size_t i = 0; i < xs.size(); ++i)
+      if (grad_node(xs[i]) == &node) result[i] = dy[xs[i].impl().grad_index];
   });
   for (std::size_t i = 0; i < xs.size(); ++i) require_use(i, result[i].defined());
   return result;

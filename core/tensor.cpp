@@ -46,7 +46,7 @@ void Storage::dispose() noexcept {
 
 void* TensorImpl::operator new(std::size_t bytes) { return detail::pool_allocate(bytes); }
 void TensorImpl::operator delete(void* p, std::size_t bytes) noexcept { detail::pool_deallocate(p, bytes); }
-void TensorImpl::dispose() noexcept { delete this; }
+[[gnu::flatten]] void TensorImpl::dispose() noexcept { delete this; }
 
 namespace {
 
@@ -135,7 +135,7 @@ int64_t Tensor::item_int64() const {
 
 namespace detail {
 
-Tensor make_like(const TensorImpl& x, DType dtype) {
+[[gnu::flatten]] Tensor make_like(const TensorImpl& x, DType dtype) {
   return make_tensor(Storage::create(static_cast<std::size_t>(x.numel) * itemsize(dtype)), dtype, x, 0);
 }
 

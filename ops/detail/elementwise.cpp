@@ -74,7 +74,7 @@ Operand Operand::saturated(double x, DType dtype) noexcept {
 
 namespace {
 
-// For the few lines between a tiny op and its kernel, where a call costs as much as what it does.
+// For the few lines between a tiny op and its kernel, each of which a call would double.
 #define LIMPID_INLINE [[gnu::always_inline]] inline
 
 kernels::StripKernel kernel_of(const char* op, const kernels::KernelRow& f, DType dtype) {
@@ -174,16 +174,9 @@ Tensor make(DType dtype, Shape shape, Strides strides) {
   return make_tensor(std::move(storage), dtype, std::move(shape), std::move(strides), 0);
 }
 
-template <class... X>
-LIMPID_INLINE Tensor map_all(const char* op, const kernels::KernelRow& f, DType dtype, DType result,
-                             const X&... operands) {
-  const kernels::StripKernel kernel = kernel_of(op, f, dtype);
-  if (const TensorImpl* like = common_layout(operands...)) {
-    Tensor y = make_like(*like, result);
-    run_flat(kernel, y.impl().storage->data(), result, like->numel, operands...);
-    return y;
-  }
-  const std::array<const Operand*, sizeof...(X)> x{&operands...};
+template <std::size_t K>
+[[gnu::noinline]] Tensor map_strided(kernels::StripKernel kernel, const char* op, DType result,
+                                     const std::array<const Operand*, K>& x) {
   Shape shape;
   for (const Operand* operand : x)
     if (operand->tensor()) shape = broadcast_shapes(shape, operand->tensor()->shape, op);
@@ -191,6 +184,18 @@ LIMPID_INLINE Tensor map_all(const char* op, const kernels::KernelRow& f, DType 
   Tensor y = make(result, std::move(shape), std::move(strides));
   if (y.numel() != 0) run_strided(kernel, y.impl(), x);
   return y;
+}
+
+template <class... X>
+LIMPID_INLINE Tensor map_all(const char* op, const kernels::KernelRow& f, DType dtype, DType result,
+                             const X&... operands) {
+  const kernels::StripKernel kernel = kernel_of(op, f, dtype);
+  if (const TensorImpl* like = common_layout(operands...)) [[likely]] {
+    Tensor y = make_like(*like, result);
+    run_flat(kernel, y.impl().storage->data(), result, like->numel, operands...);
+    return y;
+  }
+  return map_strided(kernel, op, result, std::array<const Operand*, sizeof...(X)>{&operands...});
 }
 
 template <class... X>
