@@ -4,7 +4,6 @@
 # A kernel source sees LIMPID_KERNEL_ISA, the namespace it must put its one exported table into (baseline, avx2 or
 # avx512), and exports nothing else: all other names live in an unnamed namespace, so that no inline function compiled
 # for a larger instruction set can be picked by the linker for a smaller one.
-include(CheckCXXCompilerFlag)
 set(LIMPID_KERNEL_FLAGS_baseline "")
 set(LIMPID_KERNEL_FLAGS_avx2 -mavx2 -mfma -mf16c)
 set(LIMPID_KERNEL_FLAGS_avx512 -mavx512f -mavx512cd -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mf16c)
@@ -34,8 +33,6 @@ function(limpid_kernels)
       endif()
       target_compile_options(${target} PRIVATE ${LIMPID_KERNEL_FLAGS_${isa}})
       target_link_libraries(${target} PRIVATE limpid_flags limpid_dependencies)
-      # g++ 12 warns of its own AVX-512 intrinsics.
-      target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
       set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
       target_sources(limpid PRIVATE $<TARGET_OBJECTS:${target}>)
     endif()

@@ -36,6 +36,25 @@ To convert(From x) noexcept {
     return static_cast<To>(x);
 }
 
+// n elements, steps in elements. One function per pair of dtypes, so that the loop around them is compiled once.
+using ConvertRun = void (*)(const void* from, int64_t from_step, void* to, int64_t to_step, int64_t n);
+
+template <class To, class From>
+void convert_run(const void* from, int64_t from_step, void* to, int64_t to_step, int64_t n) noexcept {
+  const auto* f = static_cast<const From*>(from);
+  auto* t = static_cast<To*>(to);
+  if (from_step == 1 && to_step == 1)
+    for (int64_t i = 0; i < n; ++i) t[i] = convert<To>(f[i]);
+  else
+    for (int64_t i = 0; i < n; ++i) t[i * to_step] = convert<To>(f[i * from_step]);
+}
+
+ConvertRun convert_run_for(DType to, DType from) {
+  return visit_dtype(to, [&]<class To>(To) {
+    return visit_dtype(from, []<class From>(From) -> ConvertRun { return convert_run<To, From>; });
+  });
+}
+
 }  // namespace
 
 void copy_into(const Tensor& y, const Tensor& source) {
@@ -52,20 +71,13 @@ void copy_into(const Tensor& y, const Tensor& source) {
     });
     return;
   }
+  const ConvertRun run = convert_run_for(y.dtype(), source.dtype());
+  auto* to = static_cast<std::byte*>(y.raw_data());
+  const auto* from = static_cast<const std::byte*>(source.raw_data());
+  const auto to_size = static_cast<int64_t>(y.itemsize()), from_size = static_cast<int64_t>(source.itemsize());
   const StridedLoop<2> loop(y.shape(), {y.strides(), broadcast_strides(source.shape(), source.strides(), y.shape())});
-  visit_dtype(y.dtype(), [&]<class To>(To) {
-    visit_dtype(source.dtype(), [&]<class From>(From) {
-      To* to = y.data<To>();
-      const From* from = source.data<From>();
-      loop.run([=](int64_t count, const auto& offset, const auto& step) {
-        To* t = to + offset[0];
-        const From* f = from + offset[1];
-        if (step[0] == 1 && step[1] == 1)
-          for (int64_t i = 0; i < count; ++i) t[i] = convert<To>(f[i]);
-        else
-          for (int64_t i = 0; i < count; ++i) t[i * step[0]] = convert<To>(f[i * step[1]]);
-      });
-    });
+  loop.run([=](int64_t count, const auto& offset, const auto& step) {
+    run(from + offset[1] * from_size, step[1], to + offset[0] * to_size, step[0], count);
   });
 }
 

@@ -17,8 +17,7 @@ namespace {
 template <class T>
 std::string bracketed(const Tensor& x) {
   std::ostringstream text;
-  const Tensor dense = detail::as_contiguous(x);  // xtensor prints no strided view
-  text << view<T>(dense);
+  text << view<T>(x);
   std::string result = std::move(text).str();
   for (char& c : result) c = c == '{' ? '[' : c == '}' ? ']' : c;
   return result;

@@ -24,12 +24,11 @@ template <class T>
 auto view(const Tensor& x) {
   std::vector<std::size_t> shape(x.shape().begin(), x.shape().end());
   std::vector<std::ptrdiff_t> strides(x.strides().begin(), x.strides().end());
-  std::size_t extent = x.numel() ? 1 : 0;  // elements from the first to the last, gaps included
-  for (std::size_t i = 0; x.numel() && i < shape.size(); ++i) {
+  for (std::size_t i = 0; i < shape.size(); ++i)
     if (shape[i] == 1) strides[i] = 0;  // xtensor's own convention
-    extent += (shape[i] - 1) * static_cast<std::size_t>(strides[i]);
-  }
-  return xt::adapt(x.data<T>(), extent, xt::no_ownership(), std::move(shape), std::move(strides));
+  // The size is that of the shape, as xtensor wants it; elements are reached by strides alone.
+  const auto size = static_cast<std::size_t>(x.numel());
+  return xt::adapt(x.data<T>(), size, xt::no_ownership(), std::move(shape), std::move(strides));
 }
 /// A view of a temporary would dangle.
 template <class T>

@@ -98,7 +98,7 @@ TEST_CASE("every thread starts with seed 0") {
   CHECK(equal(a, b));
 }
 
-TEST_CASE("rand is uniform in [0, 1) with as many bits as the dtype has") {
+TEST_CASE("rand is uniform from 0 to below 1 with as many bits as the dtype has") {
   struct Case {
     DType dtype;
     int digits;

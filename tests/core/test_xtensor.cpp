@@ -14,10 +14,14 @@ TEST_CASE("a view reads and writes the tensor's own memory, in any layout") {
   CHECK(x.data<float>()[7] == -1.0f);
 }
 
-TEST_CASE("views of empty and of expanded tensors") {
-  const Tensor none = zeros({2, 0, 3}), row = arange(3).to(float32), rows = expand(row, {2, 3});
+TEST_CASE("views of empty, expanded and gappy tensors") {
+  const Tensor none = zeros({2, 0, 3}), row = arange(6).to(float32), rows = expand(row, {2, 6});
   CHECK(view<float>(none).size() == 0);
   CHECK(view<float>(rows)(1, 2) == 2.0f);
+  const Tensor odd = slice(row, 0, 1, to_end, 2);
+  CHECK(view<float>(odd)(2) == 5.0f);
+  const xt::xarray<float> copy = view<float>(odd) * 2.0f;
+  CHECK(copy == xt::xarray<float>{2.0f, 6.0f, 10.0f});
 }
 
 TEST_CASE("a lazy expression is evaluated once into a tensor") {
