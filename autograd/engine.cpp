@@ -2,8 +2,10 @@
 #include <limpid/autograd/engine.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/pool.hpp>
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_map>
 #include <vector>
 
@@ -13,32 +15,34 @@ using detail::throw_error;
 
 /// One run over the graph below some outputs: finds the nodes, orders them, replays them.
 ///
-/// Each node reached has a slot, which gathers the gradients of its outputs. Node::slot_ holds its number for the
-/// length of the run. A run that finds it taken, by the run whose backward started it or by another thread's above a
-/// leaf of both, looks that node up in a map.
+/// Each node reached has a slot, and the gradients of its outputs are gathered in grads_. Node::slot_ holds the slot's
+/// number until the node has had its turn. A run that finds it taken, by the run whose backward started it or by
+/// another thread's above a leaf of both, looks that node up in a map.
 class Engine {
  public:
   explicit Engine(const char* op) : op_(op) {}
   ~Engine() {
-    for (const Slot& slot : slots_)
-      if (slot.claimed) slot.node->slot_.store(Node::no_slot, relaxed);
+    for (; done_ < slots_.size(); ++done_) unclaim(slots_[order_.empty() ? done_ : order_[done_]]);
   }
 
   void add_root(const Tensor& y, const Tensor& dy) {
-    const Edge edge{Ref<Node>(grad_node(y)), y.impl().grad_index};
-    accumulate(slots_[reach(edge.node.get())].grads[edge.index], dy);
+    detail::accumulate(grads_[slots_[reach(grad_node(y))].grads + y.impl().grad_index], dy);
   }
 
   void collect() {
     for (std::size_t i = 0; i < slots_.size(); ++i)  // grows as nodes are reached
       for (const Edge& edge : slots_[i].node->inputs())
         if (edge.node) reach(edge.node.get());
-    order_.resize(slots_.size());
-    for (uint32_t i = 0; i < order_.size(); ++i) order_[i] = i;
+    // Leaves come last. The rest is mostly in order by now.
+    order_.reserve(slots_.size());
+    for (const bool leaves : {false, true})
+      for (uint32_t i = 0; i < slots_.size(); ++i)
+        if (slots_[i].is_leaf() == leaves) order_.push_back(i);
     const auto later = [this](uint32_t a, uint32_t b) {
-      return slots_[a].node->sequence() > slots_[b].node->sequence();
+      const uint64_t p = slots_[a].sequence, q = slots_[b].sequence;
+      return p != q ? p > q : a < b;
     };
-    if (!std::is_sorted(order_.begin(), order_.end(), later)) std::stable_sort(order_.begin(), order_.end(), later);
+    if (!std::is_sorted(order_.begin(), order_.end(), later)) std::sort(order_.begin(), order_.end(), later);
   }
 
   /// Restricts the run to what leads to a target. From the oldest node on: an input's answer is known before its
@@ -66,18 +70,22 @@ class Engine {
   /// visit(node, grads) is called with the finished gradients of each node's outputs, before the node's backward.
   template <class F>
   void run(bool retain_graph, F&& visit) {
-    for (uint32_t k : order_) {
-      Slot& slot = slots_[k];
+    for (; done_ < order_.size(); ++done_) {
+      const Slot& slot = slots_[order_[done_]];
       Node& node = *slot.node;
-      const Tensors dy = std::move(slot.grads);
-      if (std::none_of(dy.begin(), dy.end(), [](const Tensor& g) { return g.defined(); })) continue;
-      visit(node, dy);
-      if (node.is_leaf() || !(slot.needs || slot.needs_beyond)) continue;
-      if (node.is_released())
-        throw_error<AutogradError>(op_, ": expected a graph not used up, got one whose op ", node.name(),
-                                   " has run already; pass retain_graph = true to the first backward");
-      propagate(node, slot, dy);
-      if (!retain_graph) node.use_up();
+      const auto first = std::make_move_iterator(grads_.begin() + slot.grads);
+      const Tensors dy(first, first + static_cast<std::ptrdiff_t>(node.outputs().size()));
+      if (std::any_of(dy.begin(), dy.end(), [](const Tensor& g) { return g.defined(); })) {
+        visit(node, dy);
+        if (!slot.is_leaf() && (slot.needs || slot.needs_beyond)) {
+          if (node.is_released())
+            throw_error<AutogradError>(op_, ": expected a graph not used up, got one whose op ", node.name(),
+                                       " has run already; pass retain_graph = true to the first backward");
+          propagate(node, slot, dy);
+          if (!retain_graph) node.use_up();
+        }
+      }
+      unclaim(slot);
     }
   }
 
@@ -86,12 +94,16 @@ class Engine {
 
   struct Slot {
     Node* node;
-    bool claimed;               ///< Node::slot_ is ours
-    bool wanted = false;        ///< one of its outputs is a target
-    bool needs_beyond = false;  ///< an input past the 64th leads to a target
-    uint64_t needs;             ///< the inputs that lead to a target
-    Tensors grads;
+    uint64_t sequence;  ///< the node's
+    uint64_t needs;     ///< the inputs that lead to a target
+    uint32_t grads;     ///< where those of its outputs begin in grads_
+    bool claimed;       ///< Node::slot_ is ours
+    bool wanted;        ///< one of its outputs is a target
+    bool needs_beyond;  ///< an input past the 64th leads to a target
+    bool is_leaf() const noexcept { return sequence == 0; }
   };
+  template <class T>
+  using Pooled = std::vector<T, detail::PoolAllocator<T>>;
 
   uint32_t index_of(const Node* node) const {
     const uint32_t index = node->slot_.load(relaxed);
@@ -109,9 +121,16 @@ class Engine {
   uint32_t reach(Node* node) {
     if (const uint32_t index = index_of(node); index != Node::no_slot) return index;
     const auto index = static_cast<uint32_t>(slots_.size());
-    slots_.push_back({node, false, false, node->inputs().size() > 64, node->needs_, Tensors(node->outputs().size())});
-    slots_.back().claimed = claim(*node, index);
-    if (!slots_.back().claimed) elsewhere_.emplace(node, index);
+    const bool claimed = claim(*node, index);
+    slots_.push_back({.node = node,
+                      .sequence = node->sequence(),
+                      .needs = node->needs_,
+                      .grads = static_cast<uint32_t>(grads_.size()),
+                      .claimed = claimed,
+                      .wanted = false,
+                      .needs_beyond = node->inputs().size() > 64});
+    for (std::size_t k = node->outputs().size(); k > 0; --k) grads_.emplace_back();
+    if (!claimed) elsewhere_.emplace(node, index);
     return index;
   }
 
@@ -124,8 +143,8 @@ class Engine {
     return true;
   }
 
-  static void accumulate(Tensor& sum, Tensor g) {
-    sum = sum.defined() ? detail::accumulate(std::move(sum), g) : std::move(g);
+  static void unclaim(const Slot& slot) noexcept {
+    if (slot.claimed) slot.node->slot_.store(Node::no_slot, relaxed);
   }
 
   void propagate(Node& node, const Slot& slot, const Tensors& dy) {
@@ -156,12 +175,14 @@ class Engine {
                                    " from backward, got ", g.shape());
       g = detail::unbroadcast(g, output.shape);
     }
-    if (Slot* slot = find(edge.node.get())) accumulate(slot->grads[edge.index], std::move(g));
+    if (Slot* slot = find(edge.node.get())) detail::accumulate(grads_[slot->grads + edge.index], std::move(g));
   }
 
   const char* op_;
-  std::vector<Slot> slots_;
-  std::vector<uint32_t> order_;
+  Pooled<Slot> slots_;
+  Pooled<Tensor> grads_;
+  Pooled<uint32_t> order_;
+  std::size_t done_ = 0;                                 // of order_
   std::unordered_map<const Node*, uint32_t> elsewhere_;  // slots of nodes that another run has claimed
 };
 
@@ -207,7 +228,7 @@ void backward(const Tensors& ys, const Tensors& dys, bool retain_graph, bool cre
     if (!node.is_leaf()) return;
     static_cast<Leaf&>(node).change_grad([&](Tensor& grad) {
       if (grad.defined())
-        grad = detail::accumulate(std::move(grad), dy[0]);
+        detail::accumulate(grad, dy[0]);
       else
         grad = create_graph ? dy[0] : own_gradient(dy[0]);
     });
@@ -232,11 +253,8 @@ Tensors grad(const Tensors& ys, const Tensors& xs, const Tensors& dys, const Gra
   for (std::size_t i = 0; i < xs.size(); ++i) require_use(i, engine.reaches(xs[i]));  // before the graph is used up
   Tensors result(xs.size());
   engine.run(options.retain_graph || options.create_graph, [&](Node& node, const Tensors& dy) {
-    for (std::size_t i = 0; i < xs.size(); ++i) {
-      if (grad_node(xs[i]) != &node) continue;
-      const Tensor& g = dy[xs[i].impl().grad_index];
-      if (g.defined()) result[i] = result[i].defined() ? detail::accumulate(result[i], g) : g;
-    }
+    for (std::size_t i = 0; i < xs.size(); ++i)
+      if (grad_node(xs[i]) == &node) result[i] = dy[xs[i].impl().grad_index];
   });
   for (std::size_t i = 0; i < xs.size(); ++i) require_use(i, result[i].defined());
   return result;

@@ -1,28 +1,33 @@
 #include <limpid/autograd/node.hpp>
-#include <limpid/core/allocator.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/pool.hpp>
 
 namespace limpid {
 namespace {
 
-thread_local constinit bool grad_enabled = true;
-thread_local constinit uint64_t last_sequence = 0;
+LIMPID_FAST_TLS thread_local constinit bool grad_enabled = true;
+LIMPID_FAST_TLS thread_local constinit uint64_t last_sequence = 0;
 
 }  // namespace
 
 bool is_grad_enabled() noexcept { return grad_enabled; }
 void set_grad_enabled(bool enabled) noexcept { grad_enabled = enabled; }
 
-Saved::Saved(Node& owner, const char* name) noexcept : owner_(owner), name_(name), next_(owner.saved_) {
-  owner.saved_ = this;
-}
-
 Saved& Saved::operator=(const Tensor& x) {
-  is_output_ = x.defined() && x.impl().grad.get() == &owner_;
-  output_index_ = is_output_ ? x.impl().grad_index : 0;
-  tensor_ = is_output_ ? x.detach() : x;  // an output that held its own node would never be freed
-  version_ = x.defined() ? x.version() : 0;
+  output_ = no_output;
+  if (!x.defined()) {
+    tensor_ = Tensor();
+    return *this;
+  }
+  const TensorImpl& impl = x.impl();
+  version_ = impl.storage->version();
+  if (impl.grad.get() != &owner_) {
+    tensor_ = x;
+  } else {
+    output_ = impl.grad_index;
+    tensor_ = x.detach();  // an output that held its own node would never be freed
+  }
   return *this;
 }
 
@@ -35,20 +40,20 @@ Tensor Saved::get() const {
     detail::throw_error<AutogradError>(owner_.name(), ": expected saved tensor ", name_, " of shape ", tensor_.shape(),
                                        " unchanged since forward (version ", version_, "), got version ",
                                        tensor_.version(), ": it was changed in place");
-  if (!is_output_) return tensor_;
+  if (output_ == no_output) return tensor_;
   Tensor y = tensor_.detach();
   y.impl().grad = Ref<GradHandle>(&owner_);
-  y.impl().grad_index = output_index_;
+  y.impl().grad_index = output_;
   return y;
 }
 
-void* Node::operator new(std::size_t bytes) { return allocate(bytes); }
-void Node::operator delete(void* p, std::size_t bytes) noexcept { deallocate(p, bytes); }
+void* Node::operator new(std::size_t bytes) { return detail::pool_allocate(bytes); }
+void Node::operator delete(void* p, std::size_t bytes) noexcept { detail::pool_deallocate(p, bytes); }
 
 void Node::dispose() noexcept {
   // Deleting a node may drop the last reference to those below it, and so on for a million: a list, not the stack.
-  thread_local constinit Node* pending = nullptr;
-  thread_local constinit bool draining = false;
+  LIMPID_FAST_TLS thread_local constinit Node* pending = nullptr;
+  LIMPID_FAST_TLS thread_local constinit bool draining = false;
   next_disposed_ = pending;
   pending = this;
   if (draining) return;
@@ -59,6 +64,16 @@ void Node::dispose() noexcept {
     delete node;
   }
   draining = false;
+}
+
+void Node::record(Tensor& y, std::initializer_list<const Tensor*> xs) {
+  auto self = Ref<Node>::first(this);
+  for (const Tensor* x : xs) connect(*x);
+  start();
+  TensorImpl& impl = y.impl();
+  outputs_.push_back({impl.shape, impl.dtype});
+  impl.grad = std::move(self);
+  impl.grad_index = 0;
 }
 
 void Node::connect(const Tensor& x) {
@@ -145,7 +160,7 @@ void Tensor::set_grad(const Tensor& grad) const {
 
 Tensor Tensor::detach() const {
   const TensorImpl& self = impl();
-  return Tensor(Ref<TensorImpl>(new TensorImpl(self.storage, self.dtype, self.shape, self.strides, self.offset)));
+  return detail::make_tensor(self.storage, self.dtype, self, self.offset);
 }
 
 }  // namespace limpid

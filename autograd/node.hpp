@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <initializer_list>
 
 namespace limpid {
 
@@ -39,9 +40,9 @@ class Saved {
   const char* name_;
   Saved* next_;
   Tensor tensor_;
+  static constexpr uint32_t no_output = ~uint32_t{0};
   uint32_t version_ = 0;
-  uint32_t output_index_ = 0;
-  bool is_output_ = false;
+  uint32_t output_ = no_output;  ///< which of the node's own outputs it is
 };
 
 /// A recorded op. An op derives a struct from it, beside its forward, with Saved members, and creates it by record().
@@ -78,6 +79,9 @@ class Node : public GradHandle {
   static void operator delete(void* p, std::size_t bytes) noexcept;
 
   // For record() and the engine.
+
+  /// All of the recording of one y: takes the new node over.
+  void record(Tensor& y, std::initializer_list<const Tensor*> xs);
   void connect(const Tensor& x);
   void attach(Tensor& y);
   void start() noexcept;
@@ -99,6 +103,10 @@ class Node : public GradHandle {
   SmallVector<Edge, 3> inputs_;
   SmallVector<Output, 1> outputs_;
 };
+
+inline Saved::Saved(Node& owner, const char* name) noexcept : owner_(owner), name_(name), next_(owner.saved_) {
+  owner.saved_ = this;
+}
 
 /// The node of a tensor that requires a gradient and was not computed: gathers that gradient.
 class Leaf final : public Node {
@@ -146,21 +154,18 @@ inline bool any_requires_grad(const Tensors& xs) noexcept {
 /// y must be fresh: held by nobody but the caller.
 template <class N, class... Xs>
 N* record(Tensor& y, const Xs&... xs) {
-  if (!is_grad_enabled() || !(xs.requires_grad() || ...)) return nullptr;
+  if (!(xs.requires_grad() || ...) || !is_grad_enabled()) return nullptr;
   N* node = new N;
-  const Ref<Node> hold(node);
-  (node->connect(xs), ...);
-  node->start();
-  node->attach(y);
+  node->record(y, {&xs...});
   return node;
 }
 
 /// The same for any number of outputs and inputs; outputs that were not asked for may be undefined.
 template <class N>
 N* record(Tensors& ys, const Tensors& xs) {
-  if (!is_grad_enabled() || !detail::any_requires_grad(xs)) return nullptr;
+  if (!detail::any_requires_grad(xs) || !is_grad_enabled()) return nullptr;
   N* node = new N;
-  const Ref<Node> hold(node);
+  const auto hold = Ref<Node>::first(node);
   for (const Tensor& x : xs) node->connect(x);
   node->start();
   for (Tensor& y : ys) node->attach(y);

@@ -1,41 +1,24 @@
 #include <limpid/core/allocator.hpp>
+#include <limpid/core/detail/pool.hpp>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <bit>
 #include <mutex>
 #include <new>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define LIMPID_NO_CACHE 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define LIMPID_NO_CACHE 1
-#endif
-#endif
-
 namespace limpid {
+
+using detail::caching, detail::class_count, detail::class_of, detail::FreeBlock, detail::pop, detail::push;
+using detail::small_classes;
+
+LIMPID_FAST_TLS thread_local constinit detail::ThreadCache detail::thread_cache{};
+
 namespace {
 
+detail::ThreadCache& cache() noexcept { return detail::thread_cache; }
+
 constexpr std::size_t alignment = 64;
-constexpr std::size_t small_limit = std::size_t{1} << 16;
-#ifdef LIMPID_NO_CACHE
-// A recycled block would hide a use after free from the sanitizer.
-constexpr bool caching = false;
-#else
-constexpr bool caching = true;
-#endif
-
-// Size classes: multiples of 64 up to 512, then four steps per power of two, so that at most a fifth is lost.
-constexpr std::size_t class_count = 8 + 4 * 52;
-
-constexpr std::size_t class_of(std::size_t bytes) noexcept {
-  if (bytes <= 512) return bytes == 0 ? 0 : (bytes - 1) / 64;
-  const auto octave = static_cast<std::size_t>(std::bit_width(bytes - 1)) - 1;  // 2^octave <= bytes - 1
-  const std::size_t quarter = ((bytes - 1) >> (octave - 2)) & 3;
-  return 8 + (octave - 9) * 4 + quarter;
-}
 
 constexpr std::size_t class_bytes(std::size_t index) noexcept {
   if (index < 8) return (index + 1) * 64;
@@ -43,11 +26,6 @@ constexpr std::size_t class_bytes(std::size_t index) noexcept {
   return (std::size_t{4} + quarter + 1) << (octave - 2);
 }
 static_assert(class_bytes(class_of(513)) == 640 && class_bytes(class_of(1024)) == 1024);
-constexpr std::size_t small_classes = class_of(small_limit) + 1;
-
-struct FreeBlock {
-  FreeBlock* next;
-};
 
 struct Counters {
   std::atomic<int64_t> in_use{0}, peak{0}, cached{0}, system{0};
@@ -77,39 +55,24 @@ void* from_system(std::size_t bytes) {
 }
 void to_system(void* p) noexcept { ::operator delete (p, std::align_val_t{alignment}); }
 
-FreeBlock* pop(FreeBlock*& head) noexcept {
-  FreeBlock* block = head;
-  if (block) head = block->next;
-  return block;
-}
-void push(FreeBlock*& head, void* p) noexcept { head = new (p) FreeBlock{head}; }
-
-// Small blocks: one list per class and thread, refilled from a slab carved in one piece. Trivially destructible, so
-// that statics destroyed after the thread's guard may still use it.
-struct ThreadCache {
-  std::array<FreeBlock*, small_classes> free;
-  bool guarded, closed;
-};
-thread_local constinit ThreadCache cache{};
-
 void flush_thread_cache() noexcept {
   Central& shared = central();
   const std::lock_guard lock(shared.mutex);
   for (std::size_t i = 0; i < small_classes; ++i)
-    while (FreeBlock* block = pop(cache.free[i])) push(shared.free[i], block);
+    while (FreeBlock* block = pop(cache().free[i])) push(shared.free[i], block);
 }
 struct ThreadGuard {
   ~ThreadGuard() {
     flush_thread_cache();
-    cache.closed = true;
+    cache().closed = true;
   }
 };
 
-[[gnu::noinline]] void* refill(std::size_t index) {
-  if (!cache.guarded) {
+void* refill(std::size_t index) {
+  if (!cache().guarded) {
     thread_local ThreadGuard guard;
     static_cast<void>(guard);
-    cache.guarded = true;
+    cache().guarded = true;
   }
   Central& shared = central();
   {
@@ -120,7 +83,7 @@ struct ThreadGuard {
   const std::size_t count = std::clamp<std::size_t>(16384 / bytes, 1, 64);
   auto* slab = static_cast<std::byte*>(from_system(bytes * count));
   shared.counters.add_in_use(static_cast<int64_t>(bytes * count));
-  for (std::size_t i = count; i-- > 1;) push(cache.free[index], slab + i * bytes);
+  for (std::size_t i = count; i-- > 1;) push(cache().free[index], slab + i * bytes);
   return slab;
 }
 
@@ -148,17 +111,17 @@ void* allocate_large(std::size_t index) {
 
 }  // namespace
 
-void* allocate(std::size_t bytes) {
+void* allocate(std::size_t bytes) { return detail::pool_allocate(bytes); }
+void deallocate(void* p, std::size_t bytes) noexcept { detail::pool_deallocate(p, bytes); }
+
+void* detail::allocate_slowly(std::size_t bytes) {
   if (bytes > (std::size_t{1} << 58)) throw std::bad_alloc();
   const std::size_t index = class_of(bytes);
-  if (!caching || index >= small_classes) return allocate_large(index);
-  if (FreeBlock* block = pop(cache.free[index])) return block;
-  return refill(index);
+  return !caching || index >= small_classes ? allocate_large(index) : refill(index);
 }
 
-void deallocate(void* p, std::size_t bytes) noexcept {
+void detail::deallocate_slowly(void* p, std::size_t bytes) noexcept {
   const std::size_t index = class_of(bytes);
-  if (caching && index < small_classes && !cache.closed) return push(cache.free[index], p);
   Central& shared = central();
   const auto size = static_cast<int64_t>(class_bytes(index));
   if (!caching) {

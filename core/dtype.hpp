@@ -31,11 +31,11 @@ inline float to_float(BFloat16 x) noexcept { return std::bit_cast<float>(uint32_
 Half to_half(float x) noexcept;
 BFloat16 to_bfloat16(float x) noexcept;
 
-/// Bytes per element.
-constexpr std::size_t itemsize(DType dtype) noexcept {
-  constexpr std::size_t sizes[] = {1, 1, 4, 8, 2, 2, 4, 8};
-  return sizes[static_cast<std::size_t>(dtype)];
+namespace detail {
+inline constexpr uint8_t item_sizes[] = {1, 1, 4, 8, 2, 2, 4, 8};
 }
+/// Bytes per element.
+constexpr std::size_t itemsize(DType dtype) noexcept { return detail::item_sizes[static_cast<std::size_t>(dtype)]; }
 /// Stored alone; arithmetic happens in float32.
 constexpr bool is_half(DType dtype) noexcept { return dtype == DType::float16 || dtype == DType::bfloat16; }
 constexpr bool is_floating_point(DType dtype) noexcept { return dtype >= DType::float16; }

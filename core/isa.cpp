@@ -37,14 +37,17 @@ Isa chosen_at_start() noexcept {
   return best;
 }
 
-std::atomic<Isa>& current() noexcept {
-  static std::atomic<Isa> level{chosen_at_start()};
-  return level;
-}
-
 }  // namespace
 
-Isa isa() noexcept { return current().load(std::memory_order_relaxed); }
-void set_isa(Isa level) noexcept { current().store(std::min(level, best_isa()), std::memory_order_relaxed); }
+std::atomic<Isa> detail::isa_in_use{undecided};
+
+Isa detail::decide_isa() noexcept {
+  static const Isa chosen = chosen_at_start();
+  Isa level = undecided;
+  isa_in_use.compare_exchange_strong(level, chosen, std::memory_order_relaxed);
+  return isa();
+}
+
+void set_isa(Isa level) noexcept { detail::isa_in_use.store(std::min(level, best_isa()), std::memory_order_relaxed); }
 
 }  // namespace limpid

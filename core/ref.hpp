@@ -1,7 +1,9 @@
 // Intrusive, thread-safe reference counting.
 #pragma once
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 namespace limpid {
@@ -20,6 +22,8 @@ class RefCounted {
     if (refs_.load(std::memory_order_acquire) == 1 || refs_.fetch_sub(1, std::memory_order_acq_rel) == 1)
       const_cast<Derived*>(static_cast<const Derived*>(this))->dispose();
   }
+  /// The first reference, to an object that nobody else knows yet: no atomic step either.
+  void retain_first() const noexcept { refs_.store(1, std::memory_order_relaxed); }
   uint32_t use_count() const noexcept { return refs_.load(std::memory_order_acquire); }
 
  protected:
@@ -37,8 +41,18 @@ class Ref {
   explicit Ref(T* p) noexcept : p_(p) {
     if (p_) p_->retain();
   }
+  /// Of a new object.
+  static Ref first(T* p) noexcept {
+    Ref result;
+    result.p_ = p;
+    p->retain_first();
+    return result;
+  }
   Ref(const Ref& other) noexcept : Ref(other.p_) {}
   Ref(Ref&& other) noexcept : p_(std::exchange(other.p_, nullptr)) {}
+  template <class U>
+  requires std::is_convertible_v<U*, T*> Ref(Ref<U>&& other)
+  noexcept : p_(other.detach()) {}
   Ref& operator=(Ref other) noexcept {
     std::swap(p_, other.p_);
     return *this;
@@ -48,6 +62,8 @@ class Ref {
   }
 
   T* get() const noexcept { return p_; }
+  /// Hands the reference over: the caller is to release it.
+  T* detach() noexcept { return std::exchange(p_, nullptr); }
   T* operator->() const noexcept { return p_; }
   T& operator*() const noexcept { return *p_; }
   explicit operator bool() const noexcept { return p_ != nullptr; }

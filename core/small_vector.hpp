@@ -1,10 +1,14 @@
 // A vector whose first N elements need no heap.
 #pragma once
+#include <limpid/core/allocator.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 namespace limpid {
@@ -17,7 +21,12 @@ class SmallVector {
   using const_iterator = const T*;
 
   SmallVector() noexcept {}
-  explicit SmallVector(std::size_t count, const T& value = T()) {
+  explicit SmallVector(std::size_t count) {
+    reserve(count);
+    std::uninitialized_value_construct_n(data_, count);
+    size_ = static_cast<std::uint32_t>(count);
+  }
+  SmallVector(std::size_t count, const T& value) {
     reserve(count);
     std::uninitialized_fill_n(data_, count, value);
     size_ = static_cast<std::uint32_t>(count);
@@ -29,16 +38,14 @@ class SmallVector {
     std::uninitialized_copy(first, last, data_);
     size_ = static_cast<std::uint32_t>(last - first);
   }
-  SmallVector(const SmallVector& other) {
-    reserve(other.size_);
-    std::uninitialized_copy(other.begin(), other.end(), data_);
-    size_ = other.size_;
-  }
+  SmallVector(const SmallVector& other) { copy(other); }
   SmallVector(SmallVector&& other) noexcept { take(other); }
   SmallVector& operator=(const SmallVector& other) {
     if (this != &other) {
-      SmallVector copy(other);
-      *this = std::move(copy);
+      if constexpr (is_block)
+        copy(other);
+      else
+        *this = SmallVector(other);
     }
     return *this;
   }
@@ -49,7 +56,7 @@ class SmallVector {
     }
     return *this;
   }
-  ~SmallVector() { release(); }
+  ~SmallVector() { free(); }
 
   std::size_t size() const noexcept { return size_; }
   bool empty() const noexcept { return size_ == 0; }
@@ -67,7 +74,8 @@ class SmallVector {
   const T& back() const noexcept { return data_[size_ - 1]; }
 
   void push_back(T value) {
-    if (size_ == capacity_) grow(std::max<std::size_t>(2 * std::size_t{capacity_}, 4));
+    if (size_ == capacity_) [[unlikely]]
+      grow(std::max<std::size_t>(2 * std::size_t{capacity_}, 4));
     std::construct_at(data_ + size_, std::move(value));
     ++size_;
   }
@@ -91,38 +99,65 @@ class SmallVector {
     while (size_ < count) push_back(value);
   }
   void reserve(std::size_t count) {
-    if (count > capacity_) grow(count);
+    if (count > capacity_) [[unlikely]]
+      grow(count);
   }
 
   friend bool operator==(const SmallVector& a, const SmallVector& b) noexcept {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+    if (a.size_ != b.size_) return false;
+    for (std::uint32_t i = 0; i < a.size_; ++i)  // a call of memcmp would cost more than the few elements
+      if (!(a.data_[i] == b.data_[i])) return false;
+    return true;
   }
 
  private:
   T* inline_data() noexcept { return reinterpret_cast<T*>(inline_); }
   bool on_heap() const noexcept { return reinterpret_cast<const std::byte*>(data_) != inline_; }
 
-  void grow(std::size_t capacity) {
-    T* bigger = std::allocator<T>{}.allocate(capacity);
+  /// Copied as one block of N, whatever its size: a few moves instead of a loop or a call.
+  static constexpr bool is_block = std::is_trivially_copyable_v<T> && N * sizeof(T) <= 64;
+
+  [[gnu::noinline]] void grow(std::size_t capacity) {
+    if (capacity > UINT32_MAX) throw std::bad_alloc();
+    T* bigger = static_cast<T*>(allocate(capacity * sizeof(T)));
     std::uninitialized_move(begin(), end(), bigger);
-    const std::uint32_t count = size_;
-    release();
+    free();
     data_ = bigger;
-    size_ = count;
     capacity_ = static_cast<std::uint32_t>(capacity);
   }
-  void release() noexcept {
+  void free() noexcept {
     std::destroy(begin(), end());
-    if (on_heap()) std::allocator<T>{}.deallocate(data_, capacity_);
+    if (on_heap()) [[unlikely]]
+      deallocate(data_, capacity_ * sizeof(T));
+  }
+  void release() noexcept {
+    free();
     data_ = inline_data();
     size_ = 0;
     capacity_ = N;
   }
+  /// Expects *this to be empty, or of a type that needs no destruction.
+  void copy(const SmallVector& other) {
+    if (is_block && other.size_ <= N) [[likely]] {
+      std::memcpy(static_cast<void*>(data_), static_cast<const void*>(other.data_), N * sizeof(T));
+      size_ = other.size_;
+    } else {
+      copy_elements(other);
+    }
+  }
+  [[gnu::noinline]] void copy_elements(const SmallVector& other) {
+    reserve(other.size_);
+    std::uninitialized_copy(other.begin(), other.end(), data_);
+    size_ = other.size_;
+  }
   /// Expects *this to be empty and inline.
   void take(SmallVector& other) noexcept {
-    if (other.on_heap()) {
+    if (other.on_heap()) [[unlikely]] {
       data_ = std::exchange(other.data_, other.inline_data());
       capacity_ = std::exchange(other.capacity_, static_cast<std::uint32_t>(N));
+      size_ = std::exchange(other.size_, 0u);
+    } else if constexpr (is_block) {
+      std::memcpy(static_cast<void*>(data_), static_cast<const void*>(other.data_), N * sizeof(T));
       size_ = std::exchange(other.size_, 0u);
     } else {
       std::uninitialized_move(other.begin(), other.end(), data_);

@@ -1,6 +1,6 @@
-#include <limpid/core/allocator.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/pool.hpp>
 #include <limpid/core/tensor.hpp>
 
 #include <cmath>
@@ -19,40 +19,63 @@ static_assert(sizeof(Storage) <= header_bytes);
 
 Ref<Storage> Storage::create(std::size_t bytes) {
   // Header and data in one block, so that a tensor costs two allocations.
-  std::byte* block = static_cast<std::byte*>(allocate(header_bytes + bytes));
+  auto* block = static_cast<std::byte*>(detail::pool_allocate(header_bytes + bytes));
   Storage* storage = new (block) Storage;
   storage->data_ = block + header_bytes;
   storage->bytes_ = bytes;
-  return Ref<Storage>(storage);
+  return Ref<Storage>::first(storage);
 }
 
 Ref<Storage> Storage::borrow(void* data, std::size_t bytes, void (*deleter)(void*), void* context) {
-  Storage* storage = new (allocate(header_bytes)) Storage;
+  Storage* storage = new (detail::pool_allocate(header_bytes)) Storage;
   storage->data_ = static_cast<std::byte*>(data);
   storage->bytes_ = bytes;
   storage->deleter_ = deleter;
   storage->context_ = context;
   storage->borrowed_ = true;
-  return Ref<Storage>(storage);
+  return Ref<Storage>::first(storage);
 }
 
 void Storage::dispose() noexcept {
-  if (deleter_) deleter_(context_);
+  if (deleter_) [[unlikely]]
+    deleter_(context_);
   const std::size_t bytes = header_bytes + (borrowed_ ? 0 : bytes_);
   this->~Storage();
-  deallocate(this, bytes);
+  detail::pool_deallocate(this, bytes);
 }
 
-void* TensorImpl::operator new(std::size_t bytes) { return allocate(bytes); }
-void TensorImpl::operator delete(void* p, std::size_t bytes) noexcept { deallocate(p, bytes); }
+void* TensorImpl::operator new(std::size_t bytes) { return detail::pool_allocate(bytes); }
+void TensorImpl::operator delete(void* p, std::size_t bytes) noexcept { detail::pool_deallocate(p, bytes); }
+[[gnu::flatten]] void TensorImpl::dispose() noexcept { delete this; }
 
 namespace {
 
-// Gaps never matter along an axis of size 1, and an empty tensor is contiguous whatever its strides.
-bool has_strides(const Shape& shape, const Strides& strides, const Strides& expected) {
-  for (std::size_t i = 0; i < shape.size(); ++i)
-    if (shape[i] != 1 && strides[i] != expected[i]) return false;
-  return true;
+// Gaps never matter along an axis of size 1.
+struct Gapless {
+  const Shape& shape;
+  const Strides& strides;
+  int64_t step = 1;
+  bool holds = true;
+
+  void add(std::size_t axis) noexcept {
+    holds = holds && (shape[axis] == 1 || strides[axis] == step);
+    step *= shape[axis];
+  }
+};
+
+bool is_row_major(const Shape& shape, const Strides& strides) noexcept {
+  Gapless memory{shape, strides};
+  for (std::size_t i = shape.size(); i-- > 0;) memory.add(i);
+  return memory.holds;
+}
+
+bool is_channels_last(const Shape& shape, const Strides& strides) noexcept {
+  if (shape.size() < 3) return false;
+  Gapless memory{shape, strides};
+  memory.add(1);
+  for (std::size_t i = shape.size(); i-- > 2;) memory.add(i);
+  memory.add(0);
+  return memory.holds;
 }
 
 }  // namespace
@@ -64,8 +87,9 @@ TensorImpl::TensorImpl(Ref<Storage> memory, DType type, Shape sizes, Strides ste
       numel(sizes.numel()),
       shape(std::move(sizes)),
       strides(std::move(steps)) {
-  contiguous = numel == 0 || has_strides(shape, strides, contiguous_strides(shape));
-  channels_last = shape.size() >= 3 && (numel == 0 || has_strides(shape, strides, channels_last_strides(shape)));
+  // An empty tensor is both, whatever its strides.
+  contiguous = numel == 0 || is_row_major(shape, strides);
+  channels_last = numel == 0 ? shape.size() >= 3 : is_channels_last(shape, strides);
 }
 
 int64_t Tensor::size(int64_t axis) const {
@@ -111,11 +135,15 @@ int64_t Tensor::item_int64() const {
 
 namespace detail {
 
+[[gnu::flatten]] Tensor make_like(const TensorImpl& x, DType dtype) {
+  return make_tensor(Storage::create(static_cast<std::size_t>(x.numel) * itemsize(dtype)), dtype, x, 0);
+}
+
 Tensor make_view(const Tensor& x, Shape shape, Strides strides, int64_t offset) {
   const TensorImpl& impl = x.impl();
-  auto* view = new TensorImpl(impl.storage, impl.dtype, std::move(shape), std::move(strides), offset);
-  view->is_view = true;
-  return Tensor(Ref<TensorImpl>(view));
+  Tensor view = make_tensor(impl.storage, impl.dtype, std::move(shape), std::move(strides), offset);
+  view.impl().is_view = true;
+  return view;
 }
 
 Tensor as_contiguous(const Tensor& x) {
@@ -150,7 +178,7 @@ Tensor empty(const Shape& shape, DType dtype, MemoryFormat format) {
     throw_error<ShapeError>("empty: expected at least 3 axes for channels_last, got shape ", shape);
   Strides strides = format == MemoryFormat::channels_last ? channels_last_strides(shape) : contiguous_strides(shape);
   Ref<Storage> storage = Storage::create(static_cast<std::size_t>(count) * itemsize(dtype));
-  return Tensor(Ref<TensorImpl>(new TensorImpl(std::move(storage), dtype, shape, std::move(strides), 0)));
+  return detail::make_tensor(std::move(storage), dtype, shape, std::move(strides), 0);
 }
 
 Tensor empty_like(const Tensor& x, DType dtype) { return empty(x.shape(), dtype, x.memory_format()); }
@@ -232,7 +260,7 @@ Tensor from_blob(void* data, const Shape& shape, DType dtype, void (*deleter)(vo
   const std::size_t bytes = static_cast<std::size_t>(shape.numel()) * itemsize(dtype);
   if (!data && bytes) throw_error<ValueError>("from_blob: expected memory for shape ", shape, ", got a null pointer");
   Ref<Storage> storage = Storage::borrow(data, bytes, deleter, context);
-  return Tensor(Ref<TensorImpl>(new TensorImpl(std::move(storage), dtype, shape, contiguous_strides(shape), 0)));
+  return detail::make_tensor(std::move(storage), dtype, shape, contiguous_strides(shape), 0);
 }
 
 }  // namespace limpid

@@ -4,6 +4,7 @@
 #include <limpid/core/tensor_impl.hpp>
 
 #include <cstdint>
+#include <initializer_list>
 #include <iosfwd>
 #include <type_traits>
 #include <utility>
@@ -111,8 +112,24 @@ class Tensor {
 
 /// Several tensors: results and arguments of ops. Up to four need no heap.
 class Tensors : public SmallVector<Tensor, 4> {
+  /// An element of a list in braces, moved out of it: in a list of plain Tensors they would be const, and copied.
+  struct Item {
+    Item() noexcept {}
+    template <class X>
+    requires std::is_convertible_v<X, Tensor> Item(X&& x) : tensor(std::forward<X>(x)) {}
+    mutable Tensor tensor;
+  };
+
  public:
-  using SmallVector::SmallVector;
+  Tensors() noexcept = default;
+  explicit Tensors(std::size_t count) : SmallVector(count) {}
+  Tensors(std::size_t count, const Tensor& x) : SmallVector(count, x) {}
+  template <class It>
+  requires(!std::is_integral_v<It>) Tensors(It first, It last) : SmallVector(first, last) {}
+  Tensors(std::initializer_list<Item> xs) {
+    reserve(xs.size());
+    for (const Item& x : xs) push_back(std::move(x.tensor));
+  }
 };
 
 /// Values as NumPy prints them, then shape and dtype where they are not obvious.

@@ -48,13 +48,13 @@ enum class MemoryFormat : uint8_t {
 
 struct TensorImpl final : RefCounted<TensorImpl> {
   TensorImpl(Ref<Storage> storage, DType dtype, Shape shape, Strides strides, int64_t offset);
-  /// A tensor of the shape and strides of `like`, which must have no gaps.
-  TensorImpl(Ref<Storage> memory, DType type, const TensorImpl& like)
+  /// Of the shape and strides of `like`, for which memory must have room from start on.
+  TensorImpl(Ref<Storage> memory, DType type, const TensorImpl& like, int64_t start)
       : storage(std::move(memory)),
         dtype(type),
         contiguous(like.contiguous),
         channels_last(like.channels_last),
-        offset(0),
+        offset(start),
         numel(like.numel),
         shape(like.shape),
         strides(like.strides) {}
@@ -71,7 +71,7 @@ struct TensorImpl final : RefCounted<TensorImpl> {
   Shape shape;
   Strides strides;
 
-  void dispose() noexcept { delete this; }
+  void dispose() noexcept;
   static void* operator new(std::size_t bytes);
   static void operator delete(void* p, std::size_t bytes) noexcept;
 };

@@ -166,11 +166,16 @@ Tensor& Tensor::mul_(double factor) {
 
 namespace detail {
 
-Tensor accumulate(Tensor a, const Tensor& b) {
-  const bool dense = a.is_contiguous() || a.is_contiguous(MemoryFormat::channels_last);
-  if (is_grad_enabled() || !a.is_unique() || !dense || a.shape() != b.shape() || is_half(a.dtype())) return add(a, b);
-  map_into(a, "add", kernels::arithmetic().add, a.dtype(), a, b);
-  return a;
+void accumulate(Tensor& sum, Tensor x) {
+  if (!sum.defined()) {
+    sum = std::move(x);
+    return;
+  }
+  const bool dense = sum.is_contiguous() || sum.is_contiguous(MemoryFormat::channels_last);
+  if (!dense || !sum.is_unique() || is_half(sum.dtype()) || is_grad_enabled() || sum.shape() != x.shape())
+    sum = add(sum, x);
+  else
+    map_into(sum, "add", kernels::arithmetic().add, sum.dtype(), sum, x);
 }
 
 }  // namespace detail

@@ -4,8 +4,8 @@
 
 namespace limpid::detail {
 
-/// a + b, written into a's memory where nobody else holds that and nothing is being recorded.
-Tensor accumulate(Tensor a, const Tensor& b);
+/// sum += x, or sum = x where it is undefined; in sum's memory where nobody else holds that and nothing is recorded.
+void accumulate(Tensor& sum, Tensor x);
 
 /// dy, of a shape that `shape` broadcasts to, summed down to it.
 Tensor unbroadcast(const Tensor& dy, const Shape& shape);

@@ -1,5 +1,6 @@
 // Run-time choice of instruction set for the kernels that are compiled once per set.
 #pragma once
+#include <atomic>
 #include <string_view>
 
 namespace limpid {
@@ -10,7 +11,7 @@ enum class Isa { baseline, avx2, avx512 };
 
 /// The best level of this machine, or the lower one that LIMPID_ISA (baseline, avx2, avx512) names; read once.
 /// A LIMPID_ISA that is unknown or above the machine is ignored with a warning.
-Isa isa() noexcept;
+inline Isa isa() noexcept;
 
 /// The best level this machine can run, whatever LIMPID_ISA says.
 Isa best_isa() noexcept;
@@ -19,5 +20,16 @@ Isa best_isa() noexcept;
 void set_isa(Isa level) noexcept;
 
 std::string_view to_string(Isa level) noexcept;
+
+namespace detail {
+inline constexpr Isa undecided{-1};
+extern std::atomic<Isa> isa_in_use;
+Isa decide_isa() noexcept;
+}  // namespace detail
+
+inline Isa isa() noexcept {
+  const Isa level = detail::isa_in_use.load(std::memory_order_relaxed);
+  return level == detail::undecided ? detail::decide_isa() : level;
+}
 
 }  // namespace limpid

@@ -1,5 +1,6 @@
 #include <limpid/ops/detail/elementwise.hpp>
 
+#include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/isa.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/strided.hpp>
@@ -71,12 +72,10 @@ Operand Operand::saturated(double x, DType dtype) noexcept {
   return result;
 }
 
-const void* Operand::data() const noexcept {
-  return tensor_ ? tensor_->storage->data() + tensor_->offset * static_cast<int64_t>(itemsize(tensor_->dtype))
-                 : static_cast<const void*>(&bool_);
-}
-
 namespace {
+
+// For the few lines between a tiny op and its kernel, each of which a call would double.
+#define LIMPID_INLINE [[gnu::always_inline]] inline
 
 kernels::StripKernel kernel_of(const char* op, const kernels::KernelRow& f, DType dtype) {
   const kernels::StripKernel kernel = f[dtype];
@@ -86,38 +85,32 @@ kernels::StripKernel kernel_of(const char* op, const kernels::KernelRow& f, DTyp
   return kernel;
 }
 
-// The operands lie in memory alike and without gaps (numbers aside), so that one run covers them all.
-template <std::size_t K>
-const TensorImpl* common_layout(const std::array<const Operand*, K>& x) noexcept {
+// Where the operands lie in memory alike and without gaps (numbers aside), so that one run covers them all: one of
+// them.
+template <class... X>
+LIMPID_INLINE const TensorImpl* common_layout(const X&... x) noexcept {
   const TensorImpl* first = nullptr;
-  for (const Operand* operand : x) {
-    const TensorImpl* t = operand->tensor();
-    if (!t) continue;
-    if (!first) {
-      if (!t->contiguous && !t->channels_last) return nullptr;
-      first = t;
-    } else if (!((first->contiguous && t->contiguous) || (first->channels_last && t->channels_last)) ||
-               t->shape != first->shape) {
-      return nullptr;
-    }
-  }
-  return first;
+  unsigned layouts = 3;  // row-major, channels-last
+  const auto joins = [&](const TensorImpl* t) {
+    if (!t) return true;
+    layouts &= (t->contiguous ? 1u : 0u) | (t->channels_last ? 2u : 0u);
+    if (!first) first = t;
+    return layouts != 0 && (t == first || t->shape == first->shape);
+  };
+  return (joins(x.tensor()) && ...) ? first : nullptr;
 }
 
-template <std::size_t K>
-void run_flat(kernels::StripKernel kernel, std::byte* y, DType result, int64_t count,
-              const std::array<const Operand*, K>& x) {
+template <class... X>
+LIMPID_INLINE void run_flat(kernels::StripKernel kernel, void* y, DType result, int64_t count, const X&... x) {
+  const kernels::Strip all{count, y, 1, {x.data()...}, {x.tensor() ? 1 : 0 ...}};
+  if (count <= elementwise_grain) return kernel(all);
   parallel_for(count, elementwise_grain, [&](int64_t begin, int64_t end) {
-    kernels::Strip s;
-    s.count = end - begin;
-    s.y = y + begin * static_cast<int64_t>(itemsize(result));
-    s.y_step = 1;
-    for (std::size_t k = 0; k < K; ++k) {
-      const TensorImpl* t = x[k]->tensor();
-      s.x[k] = static_cast<const std::byte*>(x[k]->data()) + (t ? begin * static_cast<int64_t>(itemsize(t->dtype)) : 0);
-      s.x_step[k] = t ? 1 : 0;
-    }
-    kernel(s);
+    const auto from = [&](const Operand& operand) -> const void* {
+      const TensorImpl* t = operand.tensor();
+      return static_cast<const std::byte*>(operand.data()) + (t ? begin * static_cast<int64_t>(itemsize(t->dtype)) : 0);
+    };
+    std::byte* to = static_cast<std::byte*>(y) + begin * static_cast<int64_t>(itemsize(result));
+    kernel({end - begin, to, 1, {from(x)...}, {x.tensor() ? 1 : 0 ...}});
   });
 }
 
@@ -178,19 +171,12 @@ Strides result_strides(const Shape& shape, const std::array<const Operand*, K>& 
 
 Tensor make(DType dtype, Shape shape, Strides strides) {
   Ref<Storage> storage = Storage::create(static_cast<std::size_t>(shape.numel()) * itemsize(dtype));
-  return Tensor(Ref<TensorImpl>(new TensorImpl(std::move(storage), dtype, std::move(shape), std::move(strides), 0)));
+  return make_tensor(std::move(storage), dtype, std::move(shape), std::move(strides), 0);
 }
 
-template <class... X>
-Tensor map_all(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const X&... operands) {
-  const kernels::StripKernel kernel = kernel_of(op, f, dtype);
-  const std::array<const Operand*, sizeof...(X)> x{&operands...};
-  if (const TensorImpl* like = common_layout(x)) {
-    Ref<Storage> storage = Storage::create(static_cast<std::size_t>(like->numel) * itemsize(result));
-    Tensor y(Ref<TensorImpl>(new TensorImpl(std::move(storage), result, *like)));
-    run_flat(kernel, static_cast<std::byte*>(y.raw_data()), result, like->numel, x);
-    return y;
-  }
+template <std::size_t K>
+[[gnu::noinline]] Tensor map_strided(kernels::StripKernel kernel, const char* op, DType result,
+                                     const std::array<const Operand*, K>& x) {
   Shape shape;
   for (const Operand* operand : x)
     if (operand->tensor()) shape = broadcast_shapes(shape, operand->tensor()->shape, op);
@@ -201,14 +187,26 @@ Tensor map_all(const char* op, const kernels::KernelRow& f, DType dtype, DType r
 }
 
 template <class... X>
-void map_all_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const X&... operands) {
+LIMPID_INLINE Tensor map_all(const char* op, const kernels::KernelRow& f, DType dtype, DType result,
+                             const X&... operands) {
   const kernels::StripKernel kernel = kernel_of(op, f, dtype);
-  const std::array<const Operand*, sizeof...(X)> x{&operands...};
+  if (const TensorImpl* like = common_layout(operands...)) [[likely]] {
+    Tensor y = make_like(*like, result);
+    run_flat(kernel, y.impl().storage->data(), result, like->numel, operands...);
+    return y;
+  }
+  return map_strided(kernel, op, result, std::array<const Operand*, sizeof...(X)>{&operands...});
+}
+
+template <class... X>
+LIMPID_INLINE void map_all_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype,
+                                const X&... operands) {
+  const kernels::StripKernel kernel = kernel_of(op, f, dtype);
   const Operand destination(y);
-  if (common_layout(std::array<const Operand*, sizeof...(X) + 1>{&destination, &operands...}))
-    run_flat(kernel, static_cast<std::byte*>(y.raw_data()), y.dtype(), y.numel(), x);
+  if (common_layout(destination, operands...))
+    run_flat(kernel, y.raw_data(), y.dtype(), y.numel(), operands...);
   else if (y.numel() != 0)
-    run_strided(kernel, y.impl(), x);
+    run_strided(kernel, y.impl(), std::array<const Operand*, sizeof...(X)>{&operands...});
 }
 
 }  // namespace

@@ -20,7 +20,10 @@ class Operand {
 
   /// Null for a number.
   const TensorImpl* tensor() const noexcept { return tensor_; }
-  const void* data() const noexcept;
+  const void* data() const noexcept {
+    return tensor_ ? tensor_->storage->data() + tensor_->offset * static_cast<int64_t>(itemsize(tensor_->dtype))
+                   : static_cast<const void*>(&bool_);
+  }
 
  private:
   Operand() noexcept = default;

@@ -1,0 +1,88 @@
+// The allocator's fast path, inline: what every tensor and every node of the tape passes through.
+#pragma once
+#include <limpid/core/allocator.hpp>
+
+#include <array>
+#include <bit>
+#include <new>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define LIMPID_NO_CACHE 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LIMPID_NO_CACHE 1
+#endif
+#endif
+
+/// For thread-local variables of the library: found by an offset instead of a call. Their sum must stay below the 1 KiB
+/// or so that every process keeps for libraries it loads while running.
+#define LIMPID_FAST_TLS [[gnu::tls_model("initial-exec")]]
+
+namespace limpid::detail {
+
+#ifdef LIMPID_NO_CACHE
+// A recycled block would hide a use after free from the sanitizer.
+inline constexpr bool caching = false;
+#else
+inline constexpr bool caching = true;
+#endif
+
+// Size classes: multiples of 64 up to 512, then four steps per power of two, so that at most a fifth is lost.
+inline constexpr std::size_t class_count = 8 + 4 * 52;
+inline constexpr std::size_t small_limit = std::size_t{1} << 16;
+
+constexpr std::size_t class_of(std::size_t bytes) noexcept {
+  if (bytes <= 512) return bytes == 0 ? 0 : (bytes - 1) / 64;
+  const auto octave = static_cast<std::size_t>(std::bit_width(bytes - 1)) - 1;  // 2^octave <= bytes - 1
+  const std::size_t quarter = ((bytes - 1) >> (octave - 2)) & 3;
+  return 8 + (octave - 9) * 4 + quarter;
+}
+inline constexpr std::size_t small_classes = class_of(small_limit) + 1;
+
+struct FreeBlock {
+  FreeBlock* next;
+};
+inline FreeBlock* pop(FreeBlock*& head) noexcept {
+  FreeBlock* block = head;
+  if (block) head = block->next;
+  return block;
+}
+inline void push(FreeBlock*& head, void* p) noexcept { head = new (p) FreeBlock{head}; }
+
+// Small blocks: one list per class and thread, refilled from a slab carved in one piece. Trivially destructible, so
+// that statics destroyed after the thread's guard may still use it.
+struct ThreadCache {
+  std::array<FreeBlock*, small_classes> free;
+  bool guarded, closed;
+};
+LIMPID_FAST_TLS extern thread_local constinit ThreadCache thread_cache;
+
+void* allocate_slowly(std::size_t bytes);
+void deallocate_slowly(void* p, std::size_t bytes) noexcept;
+
+/// allocate() and deallocate().
+inline void* pool_allocate(std::size_t bytes) {
+  if (caching && bytes <= small_limit) [[likely]]
+    if (FreeBlock* block = pop(thread_cache.free[class_of(bytes)])) return block;
+  return allocate_slowly(bytes);
+}
+inline void pool_deallocate(void* p, std::size_t bytes) noexcept {
+  if (caching && bytes <= small_limit && !thread_cache.closed) [[likely]]
+    push(thread_cache.free[class_of(bytes)], p);
+  else
+    deallocate_slowly(p, bytes);
+}
+
+/// For standard containers that come and go with every step.
+template <class T>
+struct PoolAllocator {
+  using value_type = T;
+  PoolAllocator() = default;
+  template <class U>
+  PoolAllocator(const PoolAllocator<U>&) noexcept {}
+  T* allocate(std::size_t count) { return static_cast<T*>(pool_allocate(count * sizeof(T))); }
+  void deallocate(T* p, std::size_t count) noexcept { pool_deallocate(p, count * sizeof(T)); }
+  friend bool operator==(PoolAllocator, PoolAllocator) noexcept { return true; }
+};
+
+}  // namespace limpid::detail

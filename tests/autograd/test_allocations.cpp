@@ -1,0 +1,81 @@
+// A warm training step asks neither the system nor the C++ heap for memory.
+#include <limpid/core/detail/pool.hpp>
+#include <limpid/limpid.hpp>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "../catch.hpp"
+
+namespace {
+
+std::atomic<int64_t> news{0};
+
+void* counted(std::size_t bytes, std::size_t alignment) {
+  news.fetch_add(1, std::memory_order_relaxed);
+  // aligned_alloc() wants a multiple of the alignment.
+  if (void* p = std::aligned_alloc(alignment, (bytes + alignment) / alignment * alignment)) return p;
+  throw std::bad_alloc();
+}
+
+}  // namespace
+
+[[gnu::noinline]] void* operator new(std::size_t bytes) { return counted(bytes, alignof(std::max_align_t)); }
+[[gnu::noinline]] void* operator new(std::size_t bytes, std::align_val_t alignment) {
+  return counted(bytes, static_cast<std::size_t>(alignment));
+}
+[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+
+namespace {
+
+using namespace limpid;
+
+// How often the third step asks for memory; the two before it fill the caches.
+template <class F>
+int64_t allocations(F&& step) {
+  step();
+  step();
+  const int64_t before = news + memory_stats().system_allocations;
+  step();
+  return news + memory_stats().system_allocations - before;
+}
+
+}  // namespace
+
+TEST_CASE("Operator new is counted") {
+  CHECK(allocations([] { ::operator delete(::operator new(1)); }) == 1);
+}
+
+TEST_CASE("A warm training step takes no memory from the heap") {
+  if (!detail::caching) return;  // a sanitizer watches each block
+  nn::Sequential net(nn::Linear(2, 16), nn::Tanh(), nn::Linear(16, 16), nn::Tanh(), nn::Linear(16, 1));
+  optim::SGD optimizer(net.parameters(), {.lr = 0.1});
+  const Tensor x = randn({16, 2}), target = randn({16, 1});
+  CHECK(allocations([&] {
+          optimizer.zero_grad();
+          mse_loss(net(x), target).backward();
+          optimizer.step();
+        }) == 0);
+}
+
+TEST_CASE("A warm instance_norm takes no memory from the heap") {
+  if (!detail::caching) return;
+  const Tensor x = randn({2, 3, 4, 4}).set_requires_grad(), dy = randn({2, 3, 4, 4});
+  const Tensor weight = ones({3}).set_requires_grad(), bias = zeros({3}).set_requires_grad();
+  CHECK(allocations([&] { instance_norm(x, {}, {}, weight, bias).backward(dy); }) == 0);
+  CHECK(allocations([&] { grad({instance_norm(x, {}, {}, weight, bias)}, {x, weight, bias}, {dy}); }) == 0);
+}
+
+TEST_CASE("A warm chain of ops takes no memory from the heap") {
+  if (!detail::caching) return;
+  const Tensor x = ones({4}).set_requires_grad();
+  CHECK(allocations([&] {
+          Tensor y = x;
+          for (int i = 0; i < 100; ++i) y = y * x + y;
+          sum(y).backward();
+        }) == 0);
+}
