@@ -3,7 +3,8 @@
 
 namespace limpid {
 
-/// For kernels, BLAS and oneDNN alike, from the next call on; results are the same bits for any. Throws ValueError below 1.
+/// For kernels, BLAS and oneDNN alike, from the next call on; results are the same bits for any. Throws ValueError
+/// below 1.
 void set_num_threads(int threads);
 /// At first OMP_NUM_THREADS, or the number of cores.
 int get_num_threads() noexcept;

@@ -1,3 +1,4 @@
+#include <unistd.h>
 #include <limpid/core/detail/isa.hpp>
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/ops/detail/norm_driver.hpp>
@@ -45,6 +46,21 @@ const NormColumnKernels<double>& column_kernels() noexcept {
   return LIMPID_PICK(norm_columns_double);
 }
 #undef LIMPID_PICK
+
+/// Bytes of the last-level cache.
+index_t last_cache() noexcept {
+  static const long size = sysconf(_SC_LEVEL3_CACHE_SIZE);
+  return size > 0 ? size : index_t{1} << 25;
+}
+
+/// Whether an output is written past the caches: where it, and what it is computed from, would not stay in them. A
+/// reader finds it in memory then, where half of it would be anyway.
+bool streams(index_t bytes) noexcept { return bytes >= last_cache() / 2; }
+
+/// How many samples of so many bytes go through their phases together: as many as are still in cache for the second.
+index_t batch_of(index_t samples, index_t bytes_each) noexcept {
+  return std::clamp<index_t>(last_cache() / 2 / std::max<index_t>(bytes_each, 1), 1, samples);
+}
 
 index_t ceil_div(index_t a, index_t b) noexcept { return (a + b - 1) / b; }
 index_t grain(index_t elements_each) noexcept {
@@ -157,6 +173,19 @@ NormColumns<T> columns_plan(const NormDims& dims, const NormStrides& x) noexcept
   return p;
 }
 
+void choose_stream(auto& p, const auto* out, index_t size) noexcept {
+  p.stream = out && streams(size * static_cast<index_t>(sizeof *out));
+}
+/// Whole steps of every row must begin cache lines.
+template <class T>
+void choose_stream(NormColumns<T>& p, const T* out, index_t size) noexcept {
+  constexpr index_t kLine = 64;
+  p.stream = out && streams(size * static_cast<index_t>(sizeof(T))) &&
+             p.width * static_cast<index_t>(sizeof(T)) % kLine == 0 &&
+             p.y_sample * static_cast<index_t>(sizeof(T)) % kLine == 0 &&
+             reinterpret_cast<std::uintptr_t>(out) % kLine == 0;
+}
+
 /// Samples are taken in lots, each with its own scratch: one sample per lot when samples are done in phases.
 template <class T>
 index_t lots(const NormColumns<T>& p) noexcept {
@@ -207,19 +236,27 @@ void forward_columns(const NormColumns<T>& p, double* scratch) noexcept {
     });
     return;
   }
-  if (p.moments)
-    parallel_for(p.n * p.blocks, grain(block_size), [&](index_t begin, index_t end) {
-      for (index_t i = begin; i < end; ++i)
-        k.moments(p, i / p.blocks, i % p.blocks, partials(i / p.blocks) + i % p.blocks * kNormMomentArrays * p.pitch);
+  const index_t batch = batch_of(p.n, p.y_sample * static_cast<index_t>(sizeof(T)));
+  for (index_t first = 0; first < p.n; first += batch) {
+    const index_t last = std::min(first + batch, p.n);
+    if (p.moments)
+      parallel_for((last - first) * p.blocks, grain(block_size), [&](index_t begin, index_t end) {
+        for (index_t i = begin; i < end; ++i) {
+          const index_t n = first + i / p.blocks, b = i % p.blocks;
+          k.moments(p, n, b, partials(n) + b * kNormMomentArrays * p.pitch);
+        }
+      });
+    parallel_for(last - first, 1, [&](index_t begin, index_t end) {
+      for (index_t n = first + begin; n < first + end; ++n) k.finish(p, n, partials(n), scratch + n * share);
     });
-  parallel_for(p.n, 1, [&](index_t begin, index_t end) {
-    for (index_t n = begin; n < end; ++n) k.finish(p, n, partials(n), scratch + n * share);
-  });
-  if (p.y)
-    parallel_for(p.n * p.blocks, grain(block_size), [&](index_t begin, index_t end) {
-      for (index_t i = begin; i < end; ++i)
-        k.apply(p, i / p.blocks, i % p.blocks, i % p.blocks + 1, scratch + i / p.blocks * share);
-    });
+    if (p.y)
+      parallel_for((last - first) * p.blocks, grain(block_size), [&](index_t begin, index_t end) {
+        for (index_t i = begin; i < end; ++i) {
+          const index_t n = first + i / p.blocks, b = i % p.blocks;
+          k.apply(p, n, b, b + 1, scratch + n * share);
+        }
+      });
+  }
 }
 
 template <class T>
@@ -241,10 +278,12 @@ void run_forward(const NormDims& given, const T* x, const NormStrides& strides, 
   if (f == Form::columns) {
     auto p = columns_plan<T>(dims, x_strides);
     fill(p);
+    choose_stream(p, y, dims.size());
     forward_columns(p, scratch);
   } else {
     auto p = rows_plan<T>(dims, x_strides, f, affine);
     fill(p);
+    choose_stream(p, y, dims.size());
     forward_rows(p, scratch);
   }
 }
@@ -359,23 +398,28 @@ void backward_columns(const NormColumns<T>& p, T* dgamma, T* dbeta, double* scra
       }
     });
   } else {
-    const index_t blocks = p.n * p.blocks;
-    for (index_t n = 0; n < p.n; ++n) k.prepare(p, n, coefficients(n));
-    if (sums)
-      parallel_for(blocks, grain(block_size), [&](index_t begin, index_t end) {
-        for (index_t i = begin; i < end; ++i) reduce(i / p.blocks, i / p.blocks, i % p.blocks);
+    const index_t batch = batch_of(p.n, 2 * p.y_sample * static_cast<index_t>(sizeof(T)));
+    for (index_t first = 0; first < p.n; first += batch) {
+      const index_t last = std::min(first + batch, p.n), blocks = (last - first) * p.blocks;
+      for (index_t n = first; n < last; ++n) k.prepare(p, n, coefficients(n));
+      if (sums)
+        parallel_for(blocks, grain(block_size), [&](index_t begin, index_t end) {
+          for (index_t i = begin; i < end; ++i) reduce(first + i / p.blocks, first + i / p.blocks, i % p.blocks);
+        });
+      parallel_for(last - first, 1, [&](index_t begin, index_t end) {
+        for (index_t n = first + begin; n < first + end; ++n) {
+          clear(n);
+          finish(n, n);
+        }
       });
-    parallel_for(p.n, 1, [&](index_t begin, index_t end) {
-      for (index_t n = begin; n < end; ++n) {
-        clear(n);
-        finish(n, n);
-      }
-    });
-    if (p.dx)
-      parallel_for(blocks, grain(block_size), [&](index_t begin, index_t end) {
-        for (index_t i = begin; i < end; ++i)
-          k.dx(p, i / p.blocks, i % p.blocks, i % p.blocks + 1, coefficients(i / p.blocks));
-      });
+      if (p.dx)
+        parallel_for(blocks, grain(block_size), [&](index_t begin, index_t end) {
+          for (index_t i = begin; i < end; ++i) {
+            const index_t n = first + i / p.blocks, b = i % p.blocks;
+            k.dx(p, n, b, b + 1, coefficients(n));
+          }
+        });
+    }
   }
   total(totals(0), all, share, c, 1, dbeta);
   total(totals(0) + p.pitch, all, share, c, 1, dgamma);
@@ -467,11 +511,13 @@ void norm_backward(const NormDims& given, const T* x, const NormStrides& strides
   if (f == Form::columns) {
     auto p = columns_plan<T>(dims, x_strides);
     fill(p);
+    choose_stream(p, dx, dims.size());
     backward_columns(p, dgamma, dbeta, scratch);
     return;
   }
   auto p = rows_plan<T>(dims, x_strides, f, affine);
   fill(p);
+  choose_stream(p, dx, dims.size());
   if (p.along)
     backward_along(p, dims, dgamma, dbeta, scratch);
   else

@@ -59,6 +59,7 @@ struct NormRows {
   bool center = true;   ///< Subtract the mean.
   bool moments = true;  ///< Compute the statistics; otherwise they are given.
   bool fixed = false;   ///< Backward: the statistics did not depend on x.
+  bool stream = false;  ///< y or dx is larger than the caches: write past them.
   double eps = 0;
   const T* x = nullptr;
   const T* dy = nullptr;
@@ -109,6 +110,7 @@ struct NormColumns {
   std::int64_t pitch = 0;  ///< Length of one array of per-column doubles: width rounded up to whole steps.
   std::int64_t x_sample = 0, x_row = 0, y_sample = 0;
   bool center = true, moments = true, fixed = false;
+  bool stream = false;  ///< As in NormRows; whole steps of y or dx then begin cache lines.
   double eps = 0;
   const T* x = nullptr;
   const T* dy = nullptr;
@@ -119,8 +121,8 @@ struct NormColumns {
   NormStats stats;
 };
 
-/// Arrays of pitch doubles: three per block of moments, two per block of sums, six of coefficients per sample.
-constexpr std::int64_t kNormMomentArrays = 3, kNormSumArrays = 2, kNormCoefficientArrays = 6;
+/// Arrays of pitch doubles: three per block of moments, two per block of sums, nine of coefficients per sample.
+constexpr std::int64_t kNormMomentArrays = 3, kNormSumArrays = 2, kNormCoefficientArrays = 9;
 
 template <class T>
 struct NormColumnKernels {

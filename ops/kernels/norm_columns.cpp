@@ -2,17 +2,21 @@
 // accumulators and coefficients are arrays of doubles, one entry per column, and a few rows are taken at a time so that
 // they are loaded once for all of them.
 #include <limpid/ops/kernels/norm_moments.hpp>
+#include <limpid/ops/kernels/norm_write.hpp>
 
 namespace limpid::kernels {
 namespace {
 
-/// Rows taken side by side: as many as stay close to each other in memory, for the hardware fetches ahead in order
-/// only.
+/// Rows taken side by side: more of them load and store the accumulators less often; but they are to stay close to each
+/// other in memory.
 template <class T>
 index_t rows_at_once(const NormColumns<T>& p) {
-  const index_t rows = 128 / p.width;
-  return rows < 1 ? 1 : rows > 8 ? 8 : rows;
+  const index_t rows = 512 / p.width;
+  return rows < 1 ? 1 : rows > 4 ? 4 : rows;
 }
+
+/// Elements from one that is read to the one fetched then: the hardware fetches ahead in order only.
+constexpr index_t kAhead = 1024;
 
 /// float32 products stay in the range of double: rstd and the mean's low part enter sums and coefficients, not
 /// elements.
@@ -89,6 +93,7 @@ void moments(const NormColumns<T>& p, index_t n, index_t block, double* partials
     const T* at = x + row * p.x_row + c;
     Lanes<W> rest = load_wide<W>(lo + c), squares = load_wide<W>(m2 + c);
     for (index_t i = 0; i < count; ++i, at += p.x_row) {
+      fetch_near(at + kAhead);
       Lanes<W> d = load_step(at, k) - center;
       if constexpr (std::is_same_v<decltype(k), int>) d = keep_first(d, k);
       rest = rest + d;
@@ -122,10 +127,13 @@ inline void merge_columns(double* LIMPID_RESTRICT a, const double* LIMPID_RESTRI
 /// The coefficients of a sample: arrays of pitch doubles over its columns.
 struct Coefficients {
   double *mean, *lo, *rstd, *a, *b, *c;
+  double* beta;    ///< Forward only, where c is not needed.
+  float* singles;  ///< The members of SingleAffine, an array of pitch floats each.
 };
 template <class T>
 Coefficients coefficients_at(const NormColumns<T>& p, double* at) {
-  return {at, at + p.pitch, at + 2 * p.pitch, at + 3 * p.pitch, at + 4 * p.pitch, at + 5 * p.pitch};
+  const auto array = [&](int i) { return at + i * p.pitch; };
+  return {array(0), array(1), array(2), array(3), array(4), array(5), array(5), reinterpret_cast<float*>(array(6))};
 }
 
 /// Copies the coefficients of the channels to their folded copies.
@@ -151,6 +159,41 @@ void prepare(const NormColumns<T>& p, index_t n, double* coefficients) noexcept 
   unfold(p, coefficients, 3);
 }
 
+/// Statistics of group g from the moments of its columns.
+template <class T>
+void finish_group(const NormColumns<T>& p, index_t n, index_t g, const double* partials) {
+  Moments group;
+  for (index_t c = g * p.d; c < (g + 1) * p.d; ++c)
+    for (index_t column = c; column < p.width; column += p.g * p.d)
+      merge(group, {static_cast<double>(p.rows + (column < p.tail)), partials[column], partials[p.pitch + column],
+                    partials[2 * p.pitch + column]});
+  const index_t pixel = p.x_row / p.fold;
+  const SliceView<T> slice{p.x + n * p.x_sample + g * p.d, p.s, p.d, pixel, 1};
+  write_stats(p.stats, n * p.g + g, group, slice, p.center, p.eps);
+}
+
+/// The same of float32 groups of one column each, eight side by side: the roots and divisions overlap.
+template <class T>
+void finish_singly(const NormColumns<T>& p, index_t n, const double* partials) {
+  constexpr int kEight = 8;
+  const Vec count(static_cast<double>(p.rows)), eps(p.eps), zero(0.0), one(1.0);
+  for (index_t c = 0; c < p.g; c += kEight) {
+    double var[kEight], rstd[kEight];
+    for (int j = 0; j < kEight; j += kVec) {
+      const Vec v = Vec::load_unaligned(partials + 2 * p.pitch + c + j) / count, spread = v + eps;
+      v.store_unaligned(var + j);
+      xsimd::select(spread == zero, zero, one / xsimd::sqrt(spread)).store_unaligned(rstd + j);
+    }
+    for (index_t j = 0; j < kEight && c + j < p.g; ++j) {
+      const index_t q = n * p.g + c + j;
+      p.stats.mean[q] = partials[c + j];
+      p.stats.mean_lo[q] = partials[p.pitch + c + j];
+      p.stats.rstd[q] = rstd[j];
+      if (p.stats.var) p.stats.var[q] = var[j];
+    }
+  }
+}
+
 template <class T>
 void finish(const NormColumns<T>& p, index_t n, double* partials, double* coefficients) noexcept {
   const index_t channels = p.g * p.d;
@@ -161,16 +204,10 @@ void finish(const NormColumns<T>& p, index_t n, double* partials, double* coeffi
         merge_columns(partials, partials + b * kNormMomentArrays * p.pitch, p.pitch, from, to, before, count);
       });
     }
-    for (index_t g = 0; g < p.g; ++g) {
-      Moments group;
-      for (index_t c = g * p.d; c < (g + 1) * p.d; ++c) {
-        for (index_t column = c; column < p.width; column += channels)
-          merge(group, {static_cast<double>(p.rows + (column < p.tail)), partials[column], partials[p.pitch + column],
-                        partials[2 * p.pitch + column]});
-      }
-      const index_t pixel = p.x_row / p.fold;
-      const SliceView<T> slice{p.x + n * p.x_sample + g * p.d, p.s, p.d, pixel, 1};
-      write_stats(p.stats, n * p.g + g, group, slice, p.center, p.eps);
+    if (sizeof(T) == 4 && p.d == 1 && p.fold == 1) {
+      finish_singly(p, n, partials);
+    } else {
+      for (index_t g = 0; g < p.g; ++g) finish_group(p, n, g, partials);
     }
   }
   if (!p.y) return;
@@ -182,26 +219,63 @@ void finish(const NormColumns<T>& p, index_t n, double* partials, double* coeffi
     to.b[c] = value_or(p.beta, c, 0) - (kLate<T> ? to.lo[c] * to.a[c] : 0);
   }
   unfold(p, coefficients + 3 * p.pitch, 2);
+  if (kLate<T> && kFused) {
+    for (index_t c = 0; c < p.width; ++c) to.beta[c] = c < channels ? value_or(p.beta, c, 0) : to.beta[c - channels];
+    for (index_t c = 0; c < p.width; c += kLanes<float>)
+      single_affines(to.mean + c, to.lo + c, to.a + c, to.beta + c, to.singles + c, p.pitch);
+  }
+}
+
+template <class T>
+void apply_wide(const NormColumns<T>& p, const BlockRows& rows, const Coefficients& at, const T* LIMPID_RESTRICT x,
+                T* LIMPID_RESTRICT y) {
+  constexpr int W = kLanes<T>;
+  tiles(p, rows, [&](index_t c, auto k, index_t row, index_t count) {
+    const Lanes<W> mean = load_wide<W>(at.mean + c), a = load_wide<W>(at.a + c), b = load_wide<W>(at.b + c);
+    const T* from = x + row * p.x_row + c;
+    T* to = y + row * p.width + c;
+    for (index_t i = 0; i < count; ++i, from += p.x_row, to += p.width) {
+      Lanes<W> d = load_step(from, k) - mean;
+      if constexpr (!kLate<T>) d = (d - load_wide<W>(at.lo + c)) * load_wide<W>(at.rstd + c);
+      store_step(to, fma(d, a, b), k);
+    }
+  });
+}
+
+template <bool Streamed>
+void apply_single(const NormColumns<float>& p, const BlockRows& rows, const Coefficients& at,
+                  const float* LIMPID_RESTRICT x, float* LIMPID_RESTRICT y) {
+  tiles(p, rows, [&](index_t c, auto k, index_t row, index_t count) {
+    const SingleLanes affine(at.singles + c, p.pitch);
+    const float* from = x + row * p.x_row + c;
+    float* to = y + row * p.width + c;
+    for (index_t i = 0; i < count; ++i, from += p.x_row, to += p.width) {
+      fetch_near(from + kAhead);
+      write_step<Streamed>(to, affine(load_singles_step(from, k)), k);
+    }
+  });
+  // The rare column that float32's exponents cannot hold, alone, so that its neighbours do not depend on it.
+  for (index_t c = 0; c < p.width; ++c) {
+    if (suits_singles(at.mean[c], at.a[c])) continue;
+    for (index_t row = rows.first; row < rows.last + (rows.tail && c < p.tail); ++row)
+      y[row * p.width + c] =
+          static_cast<float>(__builtin_fma(static_cast<double>(x[row * p.x_row + c]) - at.mean[c], at.a[c], at.b[c]));
+  }
 }
 
 template <class T>
 void apply(const NormColumns<T>& p, index_t n, index_t begin, index_t end, const double* coefficients) noexcept {
-  constexpr int W = kLanes<T>;
   const Coefficients at = coefficients_at(p, const_cast<double*>(coefficients));
-  const T* LIMPID_RESTRICT x = p.x + n * p.x_sample;
-  T* LIMPID_RESTRICT y = p.y + n * p.y_sample;
+  const T* x = p.x + n * p.x_sample;
+  T* y = p.y + n * p.y_sample;
   for (index_t block = begin; block < end; ++block) {
-    tiles(p, block_rows(p, block), [&](index_t c, auto k, index_t row, index_t count) {
-      const Lanes<W> mean = load_wide<W>(at.mean + c), a = load_wide<W>(at.a + c), b = load_wide<W>(at.b + c);
-      const T* from = x + row * p.x_row + c;
-      T* to = y + row * p.width + c;
-      for (index_t i = 0; i < count; ++i, from += p.x_row, to += p.width) {
-        Lanes<W> d = load_step(from, k) - mean;
-        if constexpr (!kLate<T>) d = (d - load_wide<W>(at.lo + c)) * load_wide<W>(at.rstd + c);
-        store_step(to, fma(d, a, b), k);
-      }
-    });
+    const BlockRows rows = block_rows(p, block);
+    if constexpr (kLate<T> && kFused)
+      p.stream ? apply_single<true>(p, rows, at, x, y) : apply_single<false>(p, rows, at, x, y);
+    else
+      apply_wide(p, rows, at, x, y);
   }
+  if (p.stream) end_stream();
 }
 
 // ---- backward ------------------------------------------------------------------------------------------------------
@@ -224,6 +298,8 @@ void reduce(const NormColumns<T>& p, index_t n, index_t block, const double* coe
     const T* dy_at = dy + row * p.width + c;
     Lanes<W> total = load_wide<W>(totals + c), product = load_wide<W>(products + c);
     for (index_t i = 0; i < count; ++i, x_at += p.x_row, dy_at += p.width) {
+      fetch_near(x_at + kAhead);
+      fetch_near(dy_at + kAhead);
       const Lanes<W> g = load_step(dy_at, k);
       Lanes<W> d = load_step(x_at, k) - mean;
       if constexpr (!kLate<T>) d = (d - load_wide<W>(at.lo + c)) * load_wide<W>(at.rstd + c);
@@ -273,31 +349,42 @@ void finish_sums(const NormColumns<T>& p, index_t n, double* partials, double* c
   unfold(p, coefficients + 3 * p.pitch, 3);
 }
 
+template <bool Streamed, class T>
+void dx_block(const NormColumns<T>& p, const BlockRows& rows, const Coefficients& at, const T* LIMPID_RESTRICT x,
+              const T* LIMPID_RESTRICT dy, T* LIMPID_RESTRICT out) {
+  constexpr int W = kLanes<T>;
+  tiles(p, rows, [&](index_t c, auto k, index_t row, index_t count) {
+    const Lanes<W> a = load_wide<W>(at.a + c);
+    const T* x_at = x + row * p.x_row + c;
+    const T* dy_at = dy + row * p.width + c;
+    T* to = out + row * p.width + c;
+    if (p.fixed) {
+      for (index_t i = 0; i < count; ++i, dy_at += p.width, to += p.width)
+        write_step<Streamed>(to, load_step(dy_at, k) * a, k);
+      return;
+    }
+    const Lanes<W> mean = load_wide<W>(at.mean + c), b = load_wide<W>(at.b + c), m2 = load_wide<W>(at.c + c);
+    for (index_t i = 0; i < count; ++i, x_at += p.x_row, dy_at += p.width, to += p.width) {
+      fetch_near(x_at + kAhead);
+      fetch_near(dy_at + kAhead);
+      Lanes<W> d = load_step(x_at, k) - mean;
+      if constexpr (!kLate<T>) d = (d - load_wide<W>(at.lo + c)) * load_wide<W>(at.rstd + c);
+      write_step<Streamed>(to, fma(load_step(dy_at, k), a, fma(d, m2, b)), k);
+    }
+  });
+}
+
 template <class T>
 void dx(const NormColumns<T>& p, index_t n, index_t begin, index_t end, const double* coefficients) noexcept {
-  constexpr int W = kLanes<T>;
   const Coefficients at = coefficients_at(p, const_cast<double*>(coefficients));
-  const T* LIMPID_RESTRICT x = p.x + n * p.x_sample;
-  const T* LIMPID_RESTRICT dy = p.dy + n * p.y_sample;
-  T* LIMPID_RESTRICT out = p.dx + n * p.y_sample;
+  const T* x = p.x + n * p.x_sample;
+  const T* dy = p.dy + n * p.y_sample;
+  T* out = p.dx + n * p.y_sample;
   for (index_t block = begin; block < end; ++block) {
-    tiles(p, block_rows(p, block), [&](index_t c, auto k, index_t row, index_t count) {
-      const Lanes<W> a = load_wide<W>(at.a + c);
-      const T* x_at = x + row * p.x_row + c;
-      const T* dy_at = dy + row * p.width + c;
-      T* to = out + row * p.width + c;
-      if (p.fixed) {
-        for (index_t i = 0; i < count; ++i, dy_at += p.width, to += p.width) store_step(to, load_step(dy_at, k) * a, k);
-        return;
-      }
-      const Lanes<W> mean = load_wide<W>(at.mean + c), b = load_wide<W>(at.b + c), m2 = load_wide<W>(at.c + c);
-      for (index_t i = 0; i < count; ++i, x_at += p.x_row, dy_at += p.width, to += p.width) {
-        Lanes<W> d = load_step(x_at, k) - mean;
-        if constexpr (!kLate<T>) d = (d - load_wide<W>(at.lo + c)) * load_wide<W>(at.rstd + c);
-        store_step(to, fma(load_step(dy_at, k), a, fma(d, m2, b)), k);
-      }
-    });
+    const BlockRows rows = block_rows(p, block);
+    p.stream ? dx_block<true>(p, rows, at, x, dy, out) : dx_block<false>(p, rows, at, x, dy, out);
   }
+  if (p.stream) end_stream();
 }
 
 template <class T>

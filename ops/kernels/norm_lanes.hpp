@@ -202,6 +202,40 @@ inline double sum(Lanes<W> a) {
 #endif
 }
 
+/// sums[j] = sum(a[j]): the same tree over each, eight at once.
+template <int W>
+inline void sum_eight(const Lanes<W>* a, double* sums) {
+#if defined(__AVX2__)
+  Vec v[8];
+  for (int j = 0; j < 8; ++j) {
+    Lanes<W> folded = a[j];
+    for (int half = Lanes<W>::count / 2; half > 0; half /= 2)
+      for (int i = 0; i < half; ++i) folded.v[i] = folded.v[i] + folded.v[i + half];
+    v[j] = folded.v[0];
+  }
+#if defined(__AVX512F__)
+  const auto fours = [](__m512d p, __m512d q) {
+    return _mm512_add_pd(_mm512_shuffle_f64x2(p, q, 0x44), _mm512_shuffle_f64x2(p, q, 0xEE));
+  };
+  const auto twos = [](__m512d p, __m512d q) {
+    return _mm512_add_pd(_mm512_shuffle_f64x2(p, q, 0x88), _mm512_shuffle_f64x2(p, q, 0xDD));
+  };
+  const __m512d even = twos(fours(v[0], v[2]), fours(v[4], v[6])), odd = twos(fours(v[1], v[3]), fours(v[5], v[7]));
+  _mm512_storeu_pd(sums, _mm512_add_pd(_mm512_unpacklo_pd(even, odd), _mm512_unpackhi_pd(even, odd)));
+#else
+  const auto twos = [](__m256d p, __m256d q) {
+    return _mm256_add_pd(_mm256_permute2f128_pd(p, q, 0x20), _mm256_permute2f128_pd(p, q, 0x31));
+  };
+  for (int j = 0; j < 8; j += 4) {
+    const __m256d even = twos(v[j], v[j + 2]), odd = twos(v[j + 1], v[j + 3]);
+    _mm256_storeu_pd(sums + j, _mm256_add_pd(_mm256_unpacklo_pd(even, odd), _mm256_unpackhi_pd(even, odd)));
+  }
+#endif
+#else
+  for (int j = 0; j < 8; ++j) sums[j] = sum(a[j]);
+#endif
+}
+
 /// Calls f(offset, n) for every step of [0, count): n == W except perhaps in the last one.
 template <int W, class F>
 inline void steps(index_t count, F&& f) {

@@ -1,5 +1,6 @@
 // Normalisation where a slice is rows of spatial elements, or rows with an affine along them.
 #include <limpid/ops/kernels/norm_moments.hpp>
+#include <limpid/ops/kernels/norm_write.hpp>
 
 namespace limpid::kernels {
 namespace {
@@ -46,26 +47,30 @@ Slice saved(const NormRows<T>& p, index_t q) {
 
 // ---- forward -------------------------------------------------------------------------------------------------------
 
-/// y = (x - mean) * rstd * gamma + beta, rounded once. Products of float32 numbers cannot leave the range of double, so
-/// there rstd * gamma is one factor, and the mean's low part, a mere constant, goes with beta; in float64 they might.
-/// The element `ahead` of each step is fetched into the second-level cache for the slice that comes next.
+/// y = (x - mean) * rstd * gamma + beta: float32 in its own arithmetic where its range allows, else rounded once.
+/// Products of float32 numbers cannot leave the range of double, so there rstd * gamma is one factor, and the mean's
+/// low part, a mere constant, goes with beta; in float64 they might. The element `ahead` of each step is fetched into
+/// the second-level cache for the slice that comes next.
 template <class T>
 void apply_run(const T* LIMPID_RESTRICT x, T* LIMPID_RESTRICT y, index_t n, const Slice& slice, double gamma,
-               double beta, index_t ahead) {
+               double beta, index_t ahead, bool streamed) {
   constexpr int W = kLanes<T>;
-  const Lanes<W> mean(slice.mean);
   if constexpr (sizeof(T) == 4) {
     const double factor = slice.rstd * gamma;
-    const Lanes<W> a(factor), b(beta - slice.lo * factor);
-    steps<W>(n, [&](index_t i, auto k) {
-      fetch_near(x + i + ahead);
-      store_step(y + i, fma(load_step(x + i, k) - mean, a, b), k);
-    });
+    if (suits_singles(slice.mean, factor)) {
+      const SingleLanes affine(single_affine(slice.mean, slice.lo, factor, beta));
+      return write_steps(streamed, y, n, [&](index_t i, auto k) {
+        fetch_near(x + i + ahead);
+        return affine(load_singles_step(x + i, k));
+      });
+    }
+    const Lanes<W> mean(slice.mean), a(factor), b(beta - slice.lo * factor);
+    write_steps<false>(y, n, [&](index_t i, auto k) { return fma(load_step(x + i, k) - mean, a, b); });
   } else {
-    const Lanes<W> lo(slice.lo), r(slice.rstd), a(gamma), b(beta);
-    steps<W>(n, [&](index_t i, auto k) {
+    const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), a(gamma), b(beta);
+    write_steps(streamed, y, n, [&](index_t i, auto k) {
       fetch_near(x + i + ahead);
-      store_step(y + i, fma(((load_step(x + i, k) - mean) - lo) * r, a, b), k);
+      return fma(((load_step(x + i, k) - mean) - lo) * r, a, b);
     });
   }
 }
@@ -106,13 +111,76 @@ void apply_range(const NormRows<T>& p, const Place& at, index_t begin, index_t e
       if (p.along)
         apply_run_along(run, y_row + i, n, slice, p.gamma ? p.gamma + c : nullptr, p.beta ? p.beta + c : nullptr);
       else
-        apply_run(run, y_row + i, n, slice, value_or(p.gamma, c, 1), value_or(p.beta, c, 0), p.slice_size());
+        apply_run(run, y_row + i, n, slice, value_or(p.gamma, c, 1), value_or(p.beta, c, 0), p.slice_size(), p.stream);
     });
   });
 }
 
+/// Sixteen short slices at a time: their statistics and their affines side by side, then y of each.
+struct ShortSlices {
+  static constexpr int kLot = 16;
+  const NormRows<float>& p;
+  Place places[kLot];
+  const float* x[kLot];
+  int filled = 0;
+
+  void add(const Place& at) {
+    places[filled] = at;
+    x[filled] = p.x + start(p.x_stride, at);
+    if (++filled == kLot) flush();
+  }
+
+  void flush() {
+    if (filled == 0) return;
+    for (int j = filled; j < kLot; ++j) places[j] = places[0], x[j] = x[0];
+    alignas(64) double mean[kLot], lo[kLot], rstd[kLot], var[kLot];
+    for (int j = 0; j < kLot; j += 8)
+      eight_stats(x + j, p.slice_size(), p.center, p.eps, mean + j, lo + j, rstd + j, var + j);
+    const index_t q = places[0].q;
+    for (int j = 0; j < filled; ++j) {
+      p.stats.mean[q + j] = mean[j];
+      p.stats.mean_lo[q + j] = lo[j];
+      p.stats.rstd[q + j] = rstd[j];
+      if (p.stats.var) p.stats.var[q + j] = var[j];
+    }
+    if (p.y && p.rows == 1 && !p.along)
+      apply(mean, lo, rstd);
+    else if (p.y)
+      for (int j = 0; j < filled; ++j) apply_range(p, places[j], 0, p.slice_size());
+    filled = 0;
+  }
+
+  void apply(const double* mean, const double* lo, const double* rstd) {
+    alignas(64) double a[kLot], beta[kLot];
+    alignas(64) float affine[5 * kLot];
+    for (int j = 0; j < kLot; ++j) {
+      const index_t c = places[j].inner * p.affine_inner;
+      a[j] = rstd[j] * value_or(p.gamma, c, 1);
+      beta[j] = value_or(p.beta, c, 0);
+    }
+    const bool suit = single_affines(mean, lo, a, beta, affine, kLot);
+    for (int j = 0; j < filled; ++j) {
+      if (!suit) {
+        apply_range(p, places[j], 0, p.len);
+        continue;
+      }
+      const float* from = x[j];
+      float* LIMPID_RESTRICT y = p.y + start(p.y_stride, places[j]);
+      const SingleLanes lanes(
+          {affine[j], affine[kLot + j], affine[2 * kLot + j], affine[3 * kLot + j], affine[4 * kLot + j]});
+      steps<16>(p.len, [&](index_t i, auto k) { store_step(y + i, lanes(load_singles_step(from + i, k)), k); });
+    }
+  }
+};
+
 template <class T>
 void forward(const NormRows<T>& p, index_t begin, index_t end) noexcept {
+  if constexpr (sizeof(T) == 4)
+    if (p.moments && p.slice_size() <= kShortSlice && p.sum_rows == 1 && p.x_stride.element == 1) {
+      ShortSlices slices{p, {}, {}};
+      each_slice(p, begin, end, [&](const Place& at) { slices.add(at); });
+      return slices.flush();
+    }
   each_slice(p, begin, end, [&](const Place& at) {
     if (p.moments) {
       const SliceView<T> view = sum_view(p, at);
@@ -120,6 +188,7 @@ void forward(const NormRows<T>& p, index_t begin, index_t end) noexcept {
     }
     if (p.y) apply_range(p, at, 0, p.slice_size());
   });
+  if (p.stream) end_stream();
 }
 
 template <class T>
@@ -156,6 +225,7 @@ void apply(const NormRows<T>& p, index_t begin, index_t end) noexcept {
     const index_t i = (b % blocks) * kNormBlock;
     apply_range(p, place(p, b / blocks), i, i + kNormBlock < size ? i + kNormBlock : size);
   }
+  if (p.stream) end_stream();
 }
 
 // ---- backward ------------------------------------------------------------------------------------------------------
@@ -197,20 +267,17 @@ void dx_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* LIMPI
             index_t count, double gamma, double m1, double m2) {
   constexpr int W = kLanes<T>;
   const Lanes<W> a(slice.rstd * gamma);
-  if (p.fixed) {
-    steps<W>(count, [&](index_t i, auto k) { store_step(dx + i, load_step(dy + i, k) * a, k); });
-    return;
-  }
+  if (p.fixed) return write_steps(p.stream, dx, count, [&](index_t i, auto k) { return load_step(dy + i, k) * a; });
   const double factor = kLate<T> ? -slice.rstd * m2 * slice.rstd : -slice.rstd * m2;
   const double constant = kLate<T> ? -slice.rstd * m1 - slice.lo * factor : -slice.rstd * m1;
   const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), c1(constant), c2(factor);
   runs(x, p.x_stride.element, count, [&](const T* run, index_t offset, index_t n) {
-    steps<W>(n, [&](index_t i, auto k) {
+    write_steps(p.stream, dx + offset, n, [&](index_t i, auto k) {
       Lanes<W> d = load_step(run + i, k) - mean;
       if constexpr (!kLate<T>) d = (d - lo) * r;
       fetch_near(x + offset + i + p.slice_size());
       fetch_near(dy + offset + i + p.slice_size());
-      store_step(dx + offset + i, fma(load_step(dy + offset + i, k), a, fma(d, c2, c1)), k);
+      return fma(load_step(dy + offset + i, k), a, fma(d, c2, c1));
     });
   });
 }
@@ -262,6 +329,7 @@ void backward(const NormRows<T>& p, index_t begin, index_t end) noexcept {
              m2);
     }
   });
+  if (p.stream) end_stream();
 }
 
 /// Calls f(slice, row, block, index) for row blocks [begin, end).
@@ -292,6 +360,7 @@ void dx(const NormRows<T>& p, index_t begin, index_t end) noexcept {
     dx_run(p, saved(p, slice.q), at.x, p.dy + at.y, p.dx + at.y, at.count, gamma, p.fixed ? 0 : p.m1[slice.q],
            p.fixed ? 0 : p.m2[slice.q]);
   });
+  if (p.stream) end_stream();
 }
 
 /// p[0..n) += a.
