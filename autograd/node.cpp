@@ -3,6 +3,8 @@
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/pool.hpp>
 
+#include <algorithm>
+
 namespace limpid {
 namespace {
 
@@ -31,7 +33,8 @@ Saved& Saved::operator=(const Tensor& x) {
   return *this;
 }
 
-Tensor Saved::get() const {
+// Own outputs, and errors.
+Tensor Saved::get_otherwise() const {
   if (owner_.released_)
     detail::throw_error<AutogradError>(owner_.name(), ": expected a graph not used up, got a second backward through ",
                                        "it; pass retain_graph = true to the first");
@@ -40,7 +43,6 @@ Tensor Saved::get() const {
     detail::throw_error<AutogradError>(owner_.name(), ": expected saved tensor ", name_, " of shape ", tensor_.shape(),
                                        " unchanged since forward (version ", version_, "), got version ",
                                        tensor_.version(), ": it was changed in place");
-  if (output_ == no_output) return tensor_;
   Tensor y = tensor_.detach();
   y.impl().grad = Ref<GradHandle>(&owner_);
   y.impl().grad_index = output_;
@@ -71,20 +73,20 @@ void Node::record(Tensor& y, std::initializer_list<const Tensor*> xs) {
   for (const Tensor* x : xs) connect(*x);
   start();
   TensorImpl& impl = y.impl();
-  outputs_.push_back({impl.shape, impl.dtype});
+  outputs_.emplace_back(impl.layout, impl.dtype);
   impl.grad = std::move(self);
   impl.grad_index = 0;
 }
 
 void Node::connect(const Tensor& x) {
-  if (!x.requires_grad()) {
-    inputs_.push_back({});
-    return;
-  }
+  const std::size_t i = inputs_.size();
+  Edge& edge = inputs_.emplace_back();
+  if (!x.requires_grad()) return;
   Node* node = grad_node(x);
-  if (inputs_.size() < 64) needs_ |= uint64_t{1} << inputs_.size();
+  edge.node = Ref<Node>(node);
+  edge.index = x.impl().grad_index;
+  if (i < 64) needs_ |= uint64_t{1} << i;
   sequence_ = std::max(sequence_, node->sequence_);
-  inputs_.push_back({Ref<Node>(node), x.impl().grad_index});
 }
 
 void Node::start() noexcept {
@@ -95,13 +97,13 @@ void Node::start() noexcept {
 
 void Node::attach(Tensor& y) {
   if (!y.defined()) {
-    outputs_.push_back({});
+    outputs_.emplace_back();
     return;
   }
   TensorImpl& impl = y.impl();
   impl.grad_index = static_cast<uint32_t>(outputs_.size());
   impl.grad = Ref<GradHandle>(this);
-  outputs_.push_back({impl.shape, impl.dtype});
+  outputs_.emplace_back(impl.layout, impl.dtype);
 }
 
 void Node::use_up() noexcept {
@@ -160,7 +162,7 @@ void Tensor::set_grad(const Tensor& grad) const {
 
 Tensor Tensor::detach() const {
   const TensorImpl& self = impl();
-  return detail::make_tensor(self.storage, self.dtype, self, self.offset);
+  return Tensor(TensorImpl::create(self.storage, self.data, self.layout, self.dtype));
 }
 
 }  // namespace limpid

@@ -10,10 +10,25 @@
 namespace limpid {
 
 using detail::map;
+using detail::map_tiny;
 using detail::Operand;
 using detail::promoted;
 using detail::require_defined;
 using kernels::arithmetic;
+
+// y = f(a, b) of whatever operands, of integers as float32 where `floats`. True where `op` itself did it, on operands
+// converted to another dtype: y is recorded then. Out of line, so that tiny ops pass by.
+[[gnu::noinline]] static bool map_any(Tensor& y, const char* name, Tensor (*op)(const Tensor&, const Tensor&),
+                                      const kernels::KernelRow& f, const Tensor& a, const Tensor& b,
+                                      bool floats = false) {
+  require_defined(name, a);
+  require_defined(name, b);
+  const DType common = promote_types(a.dtype(), b.dtype()), dtype = floats ? detail::floating_type(common) : common;
+  y = promoted(dtype, a, b, op);
+  if (y.defined()) return true;
+  y = map(name, f, dtype, dtype, a, b);
+  return false;
+}
 
 struct AddNode final : Node {
   const char* name() const noexcept override { return "add"; }
@@ -22,12 +37,8 @@ struct AddNode final : Node {
 };
 
 Tensor add(const Tensor& a, const Tensor& b) {
-  require_defined("add", a);
-  require_defined("add", b);
-  const DType dtype = promote_types(a.dtype(), b.dtype());
-  if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return add(p, q); }); y.defined())
-    return y;
-  Tensor y = map("add", arithmetic().add, dtype, dtype, a, b);
+  Tensor y = map_tiny(arithmetic().add, a, b);
+  if (!y.defined() && map_any(y, "add", add, arithmetic().add, a, b)) return y;
   record<AddNode>(y, a, b);
   return y;
 }
@@ -56,12 +67,8 @@ struct SubNode final : Node {
 };
 
 Tensor sub(const Tensor& a, const Tensor& b) {
-  require_defined("sub", a);
-  require_defined("sub", b);
-  const DType dtype = promote_types(a.dtype(), b.dtype());
-  if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return sub(p, q); }); y.defined())
-    return y;
-  Tensor y = map("sub", arithmetic().sub, dtype, dtype, a, b);
+  Tensor y = map_tiny(arithmetic().sub, a, b);
+  if (!y.defined() && map_any(y, "sub", sub, arithmetic().sub, a, b)) return y;
   record<SubNode>(y, a, b);
   return y;
 }
@@ -109,12 +116,8 @@ struct MulNode final : Node {
 };
 
 Tensor mul(const Tensor& a, const Tensor& b) {
-  require_defined("mul", a);
-  require_defined("mul", b);
-  const DType dtype = promote_types(a.dtype(), b.dtype());
-  if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return mul(p, q); }); y.defined())
-    return y;
-  Tensor y = map("mul", arithmetic().mul, dtype, dtype, a, b);
+  Tensor y = map_tiny(arithmetic().mul, a, b);
+  if (!y.defined() && map_any(y, "mul", mul, arithmetic().mul, a, b)) return y;
   if (auto* node = record<MulNode>(y, a, b)) {
     if (node->needs(0)) node->b = b;
     if (node->needs(1)) node->a = a;
@@ -149,12 +152,8 @@ struct DivNode final : Node {
 };
 
 Tensor div(const Tensor& a, const Tensor& b) {
-  require_defined("div", a);
-  require_defined("div", b);
-  const DType dtype = detail::floating_type(promote_types(a.dtype(), b.dtype()));
-  if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return div(p, q); }); y.defined())
-    return y;
-  Tensor y = map("div", arithmetic().div, dtype, dtype, a, b);
+  Tensor y = map_tiny(arithmetic().div, a, b);
+  if (!y.defined() && map_any(y, "div", div, arithmetic().div, a, b, true)) return y;
   if (auto* node = record<DivNode>(y, a, b)) {
     node->b = b;
     if (node->needs(1)) node->y = y;

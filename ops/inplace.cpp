@@ -171,8 +171,10 @@ void accumulate(Tensor& sum, Tensor x) {
     sum = std::move(x);
     return;
   }
-  const bool dense = sum.is_contiguous() || sum.is_contiguous(MemoryFormat::channels_last);
-  if (!dense || !sum.is_unique() || is_half(sum.dtype()) || is_grad_enabled() || sum.shape() != x.shape())
+  // In the memory of whichever nobody else holds.
+  if (!sum.is_unique() && x.is_unique()) std::swap(sum, x);
+  if (!sum.impl().layout->is_gapless() || !sum.is_unique() || is_half(sum.dtype()) || is_grad_enabled() ||
+      sum.shape() != x.shape())
     sum = add(sum, x);
   else
     map_into(sum, "add", kernels::arithmetic().add, sum.dtype(), sum, x);

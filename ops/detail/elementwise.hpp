@@ -1,5 +1,7 @@
 // How an elementwise op meets its operands: promotion, broadcasting, layout, and the one loop over them.
 #pragma once
+#include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/strided.hpp>
 #include <limpid/core/scalar.hpp>
 #include <limpid/core/tensor.hpp>
 #include <limpid/ops/detail/check.hpp>
@@ -20,10 +22,7 @@ class Operand {
 
   /// Null for a number.
   const TensorImpl* tensor() const noexcept { return tensor_; }
-  const void* data() const noexcept {
-    return tensor_ ? tensor_->storage->data() + tensor_->offset * static_cast<int64_t>(itemsize(tensor_->dtype))
-                   : static_cast<const void*>(&bool_);
-  }
+  const void* data() const noexcept { return tensor_ ? static_cast<const void*>(tensor_->data) : &bool_; }
 
  private:
   Operand() noexcept = default;
@@ -44,6 +43,20 @@ Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType resul
 Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b);
 Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b,
            const Operand& c);
+
+/// The whole of a tiny op: f(a, b) of two tensors of one dtype that lie alike, without gaps, and are too small to share
+/// out over threads. Undefined for others, which map() is for.
+inline Tensor map_tiny(const kernels::KernelRow& f, const Tensor& a, const Tensor& b) {
+  if (!a.defined() || !b.defined()) return {};
+  const TensorImpl &p = a.impl(), &q = b.impl();
+  const Layout& layout = *p.layout;
+  const kernels::StripKernel kernel = f[p.dtype];
+  if (p.layout != q.layout || p.dtype != q.dtype || !kernel || layout.numel > elementwise_grain || !layout.is_gapless())
+    return {};
+  Tensor y = make_tensor(p.layout, p.dtype);
+  kernel({layout.numel, y.raw_data(), 1, {p.data, q.data}, {1, 1}});
+  return y;
+}
 
 /// The same, into y, which has the full shape; an operand that overlaps y must be y itself.
 void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const Operand& a);
