@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <iosfwd>
-#include <memory>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -69,7 +68,7 @@ class TensorFunction {
   /// F takes 1 to 8 tensors, or one Tensors; gives a Tensor or Tensors.
   template <class F>
   requires(!std::is_same_v<std::remove_cv_t<F>, TensorFunction>) explicit TensorFunction(F& f) noexcept
-      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
+      : object_(const_cast<void*>(static_cast<const void*>(&f))),
         call_(&call<F>) {}
   Tensors operator()(const Tensors& xs) const { return call_(object_, xs); }
 

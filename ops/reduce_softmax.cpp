@@ -12,6 +12,7 @@
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
