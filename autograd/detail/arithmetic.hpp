@@ -1,4 +1,5 @@
-// What autograd/ itself does to tensors, all of it differentiable; defined by ops/, of which autograd/ knows nothing else.
+// What autograd/ itself does to tensors, all of it differentiable; defined by ops/, of which autograd/ knows nothing
+// else.
 #pragma once
 #include <limpid/core/tensor.hpp>
 

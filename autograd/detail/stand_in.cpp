@@ -13,7 +13,8 @@ struct StandInNode final : Node {
 
 Tensor stand_in(const Tensor& x) {
   Tensor y = x.detach();
-  y.impl().is_view = true;  // not to be written to in place: x's history would not know
+  y.impl().is_view = true;  // what is written to it, x's history would not tell
+  y.impl().epoch = x.impl().storage->epoch();
   if (!record<StandInNode>(y, x)) y.set_requires_grad();
   return y;
 }
