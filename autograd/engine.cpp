@@ -1,4 +1,5 @@
 #include <limpid/autograd/detail/arithmetic.hpp>
+#include <limpid/autograd/detail/extras.hpp>
 #include <limpid/autograd/detail/queue.hpp>
 #include <limpid/autograd/engine.hpp>
 #include <limpid/autograd/node.hpp>
@@ -62,8 +63,10 @@ class Engine {
   void run(bool retain_graph, F&& visit) {
     while (!queue_.empty()) {
       const uint32_t index = queue_.pop();
-      const Slot& slot = slots_[index];
+      Slot& slot = slots_[index];
       Node& node = *slot.node;
+      if (node.has_extras()) [[unlikely]]
+        detail::complete(node, slot.dy);
       if (slot.wanted) visit(node, slot.dy);
       if (slot.needs || slot.needs_beyond) {
         if (node.is_released())
@@ -133,7 +136,7 @@ class Engine {
     if (slot.node && slot.claimed) slot.node->slot_.store(Node::no_slot, relaxed);
   }
 
-  void receive(Node& node, uint32_t output, Tensor g) {
+  void receive(Node& node, uint32_t output, Tensor&& g) {
     const uint32_t index = slot_of(node);
     Slot& slot = slots_[index];
     if (!slot.waits) {
@@ -162,7 +165,8 @@ class Engine {
       uint64_t needs;
       ~Restore() { node.needs_ = needs; }
     } restore{node, std::exchange(node.needs_, slot.needs)};
-    Tensors dx = node.backward(slot.dy);  // slot may move as soon as slots are added
+    // The slot may move as soon as others are added.
+    Tensors dx = node.has_extras() ? detail::hooked_backward(node, slot.dy) : node.backward(slot.dy);
     const auto& inputs = node.inputs();
     if (dx.size() != inputs.size())
       throw_error<AutogradError>(node.name(), ": expected ", inputs.size(), " gradients from backward, got ",
@@ -202,6 +206,9 @@ Tensor seed(const Tensor& y, const Tensors& dys, std::size_t i, const char* op) 
   if (!y.defined() || !y.requires_grad())
     throw_error<AutogradError>(op, ": expected outputs computed from a tensor that requires a gradient, got output ", i,
                                (y.defined() ? ", which is not recorded" : ", which is undefined"));
+  if (y.impl().is_view && y.impl().epoch != y.impl().storage->epoch())
+    throw_error<AutogradError>(op, ": expected outputs with a history of their present values, got view ", i,
+                               " of shape ", y.shape(), " whose base was changed in place while recording");
   const Tensor dy = dys.empty() ? Tensor() : dys[i];
   if (!dy.defined()) {
     if (y.numel() == 1) return ones_like(y.detach());

@@ -1,3 +1,5 @@
+#include <limpid/autograd/detail/extras.hpp>
+#include <limpid/autograd/detail/stand_in.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
@@ -14,7 +16,19 @@ LIMPID_FAST_TLS thread_local constinit uint64_t last_sequence = 0;
 }  // namespace
 
 bool is_grad_enabled() noexcept { return grad_enabled; }
-void set_grad_enabled(bool enabled) noexcept { grad_enabled = enabled; }
+void set_grad_enabled(bool enabled) noexcept { grad_enabled = enabled && !detail::inference_mode; }
+
+bool is_inference_mode() noexcept { return detail::inference_mode; }
+
+InferenceMode::InferenceMode(bool enabled) noexcept : before_(detail::inference_mode), grad_before_(grad_enabled) {
+  detail::inference_mode = enabled;
+  grad_enabled = !enabled;
+}
+
+InferenceMode::~InferenceMode() {
+  detail::inference_mode = before_;
+  grad_enabled = grad_before_;
+}
 
 Saved& Saved::operator=(const Tensor& x) {
   output_ = no_output;
@@ -23,6 +37,10 @@ Saved& Saved::operator=(const Tensor& x) {
     return *this;
   }
   const TensorImpl& impl = x.impl();
+  if (impl.storage->from_inference()) [[unlikely]]
+    detail::throw_error<AutogradError>(owner_.name(), ": expected ", name_, " to be made where it may be recorded, ",
+                                       "got a tensor of shape ", impl.shape(),
+                                       " from inference mode; clone() it first");
   version_ = impl.storage->version();
   if (impl.grad.get() != &owner_) {
     tensor_ = x;
@@ -73,18 +91,24 @@ void Node::record(Tensor& y, std::initializer_list<const Tensor*> xs) {
   for (const Tensor* x : xs) connect(*x);
   start();
   TensorImpl& impl = y.impl();
-  outputs_.emplace_back(impl.layout, impl.dtype);
+  outputs_.push_back({impl.layout, impl.dtype});
   impl.grad = std::move(self);
   impl.grad_index = 0;
 }
 
 void Node::connect(const Tensor& x) {
   const std::size_t i = inputs_.size();
-  Edge& edge = inputs_.emplace_back();
-  if (!x.requires_grad()) return;
+  if (!x.requires_grad()) {
+    inputs_.emplace_back();
+    return;
+  }
+  const TensorImpl& impl = x.impl();
   Node* node = grad_node(x);
-  edge.node = Ref<Node>(node);
-  edge.index = x.impl().grad_index;
+  if (impl.is_view && impl.epoch != impl.storage->epoch()) [[unlikely]]
+    detail::throw_error<AutogradError>(name(), ": expected operands with a history of their present values, got view ",
+                                       i, " of shape ", x.shape(), " whose base was changed in place ",
+                                       "while recording; take the view again");
+  inputs_.push_back({Ref<Node>(node), impl.grad_index});
   if (i < 64) needs_ |= uint64_t{1} << i;
   sequence_ = std::max(sequence_, node->sequence_);
 }
@@ -103,12 +127,37 @@ void Node::attach(Tensor& y) {
   TensorImpl& impl = y.impl();
   impl.grad_index = static_cast<uint32_t>(outputs_.size());
   impl.grad = Ref<GradHandle>(this);
-  outputs_.emplace_back(impl.layout, impl.dtype);
+  outputs_.push_back({impl.layout, impl.dtype});
 }
 
 void Node::use_up() noexcept {
   released_ = true;
   for (Saved* s = saved_; s; s = s->next_) s->tensor_ = Tensor();
+}
+
+void Node::drop_extras() noexcept { detail::ExtrasOfNodes::drop(*this); }
+
+void Node::rebase(const Tensor& x, const Tensor& y) {
+  TensorImpl& impl = x.impl();
+  const Ref<GradHandle> before = impl.grad;
+  const uint64_t sequence = before ? grad_node(x)->sequence_ : 0;
+  // Ops on x that led to y may have saved x itself: with y's history it would hold the node that holds it.
+  if (impl.use_count() > 1)
+    detail::walk({y}, [&](Node* node) {
+      for (Saved* s = node->saved_; s; s = s->next_) {
+        if (!s->tensor_.is_same(x)) continue;
+        s->tensor_ = x.detach();
+        s->tensor_.impl().grad = before;
+        s->tensor_.impl().grad_index = impl.grad_index;
+      }
+      return node->sequence_ > sequence;
+    });
+  if (before && y.requires_grad())
+    detail::move_retained(*grad_node(x), impl.grad_index, *grad_node(y), y.impl().grad_index);
+  impl.grad = y.impl().grad;
+  impl.grad_index = y.impl().grad_index;
+  impl.storage->begin_epoch();
+  impl.epoch = impl.storage->epoch();
 }
 
 bool Tensor::is_leaf() const noexcept { return !requires_grad() || grad_node(*this)->is_leaf(); }
@@ -123,6 +172,9 @@ Tensor& Tensor::set_requires_grad(bool requires_grad) {
   if (!requires_grad) {
     self.grad = nullptr;
   } else if (!self.grad) {
+    if (self.storage->from_inference())
+      detail::throw_error<AutogradError>("set_requires_grad: expected a tensor that may be recorded, got one of shape ",
+                                         self.shape(), " from inference mode; clone() it first");
     (new Leaf)->attach(*this);
   }
   return *this;
@@ -140,13 +192,18 @@ Leaf* leaf_of(const Tensor& x, const char* op) {
   Node* node = grad_node(x);
   if (!node->is_leaf())
     detail::throw_error<AutogradError>(op, ": expected a leaf, got the result of ", node->name(),
-                                       "; grad() gives gradients of results");
+                                       "; retain_grad() keeps gradients of results, and grad() gives them");
   return static_cast<Leaf*>(node);
 }
 
 }  // namespace
 
 Tensor Tensor::grad() const {
+  if (!is_leaf() && grad_node(*this)->has_extras()) {
+    const detail::Extras extras = detail::ExtrasOfNodes::look(*grad_node(*this), [](auto& all) { return all; });
+    for (const auto& [output, grad] : extras.retained)
+      if (output == impl().grad_index) return grad;
+  }
   const Leaf* leaf = leaf_of(*this, "grad");
   return leaf ? leaf->grad() : Tensor();
 }

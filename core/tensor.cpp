@@ -11,15 +11,19 @@ namespace limpid {
 
 using detail::throw_error;
 
+LIMPID_FAST_TLS thread_local constinit bool detail::inference_mode = false;
+
 // Room for a tensor, a storage; then, aligned, the bytes.
 constexpr std::size_t header_bytes = 128;
 static_assert(sizeof(TensorImpl) + sizeof(Storage) <= header_bytes);
 
 void* Storage::block() noexcept { return reinterpret_cast<std::byte*>(this) - sizeof(TensorImpl); }
 
-inline Ref<Storage> Storage::create(std::size_t bytes) {
+Ref<Storage> Storage::create(std::size_t bytes) {
   auto* block = static_cast<std::byte*>(detail::pool_allocate(header_bytes + bytes));
-  return Ref<Storage>::first(new (block + sizeof(TensorImpl)) Storage(block + header_bytes, bytes, bytes));
+  auto* storage = new (block + sizeof(TensorImpl)) Storage(block + header_bytes, bytes, bytes);
+  storage->from_inference_ = detail::inference_mode;
+  return Ref<Storage>::first(storage);
 }
 
 Ref<Storage> Storage::borrow(void* data, std::size_t bytes, void (*deleter)(void*), void* context) {
@@ -30,7 +34,7 @@ Ref<Storage> Storage::borrow(void* data, std::size_t bytes, void (*deleter)(void
   return Ref<Storage>::first(storage);
 }
 
-inline void Storage::dispose() noexcept {
+void Storage::dispose() noexcept {
   if (deleter_) [[unlikely]]
     deleter_(context_);
   detail::pool_deallocate(block(), header_bytes + owned_);
@@ -171,6 +175,7 @@ Tensor make_view(const Tensor& x, Shape shape, Strides strides, int64_t offset) 
   std::byte* data = impl.storage->data() + offset * static_cast<int64_t>(itemsize(impl.dtype));
   Tensor view(TensorImpl::create(impl.storage, data, Layout::create(std::move(shape), std::move(strides)), impl.dtype));
   view.impl().is_view = true;
+  view.impl().epoch = impl.storage->epoch();
   return view;
 }
 

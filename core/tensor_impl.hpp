@@ -24,6 +24,11 @@ class Storage final : public RefCounted<Storage> {
   std::size_t bytes() const noexcept { return bytes_; }
   uint32_t version() const noexcept { return version_; }
   void bump_version() noexcept { ++version_; }
+  /// Rises when a write in place gives the memory another history, which views made before do not tell.
+  uint32_t epoch() const noexcept { return epoch_; }
+  void begin_epoch() noexcept { ++epoch_; }
+  /// Made where nothing may become part of a graph.
+  bool from_inference() const noexcept { return from_inference_; }
   void dispose() noexcept;
 
  private:
@@ -32,6 +37,8 @@ class Storage final : public RefCounted<Storage> {
   void* block() noexcept;
 
   uint32_t version_ = 0;
+  uint32_t epoch_ = 0;
+  bool from_inference_ = false;
   std::byte* data_;
   std::size_t bytes_;
   std::size_t owned_;  ///< bytes in the storage's block: none where they are borrowed
@@ -83,6 +90,7 @@ struct TensorImpl final : RefCounted<TensorImpl> {
   std::byte* data;  ///< the first element
   DType dtype;
   bool is_view = false;
+  uint32_t epoch = 0;  ///< of a view: the storage's when it was made
 
   const Shape& shape() const noexcept { return layout->shape; }
   const Strides& strides() const noexcept { return layout->strides; }

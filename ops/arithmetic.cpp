@@ -106,12 +106,24 @@ Tensor neg(const Tensor& x) {
   return y;
 }
 
+// dy b for the backward of a node; in dy's memory where nobody but the run holds that, for the run has no use for dy
+// after it.
+static Tensor scale_last(const Node& node, const Tensor& dy, const Tensor& b) {
+  if (dy.is_unique() && !node.has_extras() && !is_grad_enabled())
+    if (const auto kernel = detail::tiny_kernel(arithmetic().mul, dy, b)) {
+      kernel({dy.numel(), dy.raw_data(), 1, {dy.raw_data(), b.raw_data()}, {1, 1}});
+      return dy;
+    }
+  return mul(dy, b);
+}
+
 struct MulNode final : Node {
   Saved a{*this, "a"}, b{*this, "b"};
   const char* name() const noexcept override { return "mul"; }
   // y_i = a_i b_i:  da = dy b,  db = dy a.
   Tensors backward(const Tensors& dy) override {
-    return {needs(0) ? mul(dy[0], b) : Tensor(), needs(1) ? mul(dy[0], a) : Tensor()};
+    Tensor db = needs(1) ? mul(dy[0], a) : Tensor();
+    return {needs(0) ? scale_last(*this, dy[0], b) : Tensor(), std::move(db)};
   }
 };
 

@@ -44,18 +44,24 @@ Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType resul
 Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b,
            const Operand& c);
 
-/// The whole of a tiny op: f(a, b) of two tensors of one dtype that lie alike, without gaps, and are too small to share
-/// out over threads. Undefined for others, which map() is for.
-inline Tensor map_tiny(const kernels::KernelRow& f, const Tensor& a, const Tensor& b) {
-  if (!a.defined() || !b.defined()) return {};
+/// f where a and b are tensors of one dtype that lie alike, without gaps, and are too small to share out over threads:
+/// one run of f is then the whole op. Null for others, which map() is for.
+inline kernels::StripKernel tiny_kernel(const kernels::KernelRow& f, const Tensor& a, const Tensor& b) noexcept {
+  if (!a.defined() || !b.defined()) return nullptr;
   const TensorImpl &p = a.impl(), &q = b.impl();
   const Layout& layout = *p.layout;
-  const kernels::StripKernel kernel = f[p.dtype];
-  if (p.layout != q.layout || p.dtype != q.dtype || !kernel || layout.numel > elementwise_grain || !layout.is_gapless())
-    return {};
-  Tensor y = make_tensor(p.layout, p.dtype);
-  kernel({layout.numel, y.raw_data(), 1, {p.data, q.data}, {1, 1}});
-  return y;
+  const bool fits = &layout == q.layout.get() && p.dtype == q.dtype && layout.is_gapless();
+  return fits && layout.numel <= elementwise_grain ? f[p.dtype] : nullptr;
+}
+
+/// y = f(a, b) where tiny_kernel() has f; else undefined.
+inline Tensor map_tiny(const kernels::KernelRow& f, const Tensor& a, const Tensor& b) {
+  const kernels::StripKernel kernel = tiny_kernel(f, a, b);
+  if (!kernel) return {};
+  const TensorImpl &p = a.impl(), &q = b.impl();
+  Ref<TensorImpl> y = TensorImpl::create(p.layout, p.dtype);
+  kernel({p.layout->numel, y->data, 1, {p.data, q.data}, {1, 1}});
+  return Tensor(std::move(y));
 }
 
 /// The same, into y, which has the full shape; an operand that overlaps y must be y itself.
