@@ -5,8 +5,13 @@
 namespace limpid::kernels {
 namespace {
 
-/// Rows of a tile of columns taken one below the other while their coefficients are in registers: close in memory.
-constexpr index_t kRowsAtOnce = 8;
+/// Rows of a tile of columns taken one below the other while their coefficients are in registers: as many as leave
+/// what is read in the first-level cache.
+template <class T>
+index_t rows_at_once(const NormTile<T>& p) {
+  const index_t rows = 2048 / p.width;
+  return rows < 4 ? 4 : rows > 64 ? 64 : rows;
+}
 
 /// float32 products stay in the range of double, so rstd and the mean's low part need not enter element by element.
 template <class T>
@@ -89,8 +94,9 @@ void reduce_rows(const NormTile<T>& p) noexcept {
 /// Calls f(column, k, first row, rows) for steps of k columns over a few rows at a time.
 template <class T, class F>
 void tiles(const NormTile<T>& p, F&& f) {
-  for (index_t row = 0; row < p.rows; row += kRowsAtOnce) {
-    const index_t rows = p.rows - row < kRowsAtOnce ? p.rows - row : kRowsAtOnce;
+  const index_t at_once = rows_at_once(p);
+  for (index_t row = 0; row < p.rows; row += at_once) {
+    const index_t rows = p.rows - row < at_once ? p.rows - row : at_once;
     steps<kLanes<T>>(p.width, [&](index_t c, auto k) { f(c, k, row, rows); });
   }
 }
