@@ -1,6 +1,5 @@
-#include <limpid/core/detail/isa.hpp>
-#include <limpid/core/detail/parallel.hpp>
 #include <limpid/ops/detail/norm_double_driver.hpp>
+#include <limpid/ops/detail/norm_halves.hpp>
 #include <limpid/ops/kernels/norm_double.hpp>
 
 #include <algorithm>
@@ -12,34 +11,15 @@ namespace {
 using namespace kernels;
 using index_t = std::int64_t;
 
-// How the work is split, and so the order of every sum, depends on dims and strides alone.
-constexpr index_t kGrain = 32768;        // elements that are worth a thread
-constexpr index_t kLargeUnit = 1 << 18;  // elements from which on a unit is shared between threads
-constexpr index_t kFewUnits = 4, kLots = 32;
 constexpr index_t kStep = 16;  // arrays over columns are padded to this
 
-index_t ceil_div(index_t a, index_t b) noexcept { return (a + b - 1) / b; }
-index_t round_up(index_t a) noexcept { return ceil_div(a, kStep) * kStep; }
-index_t grain(index_t elements_each) noexcept {
-  return std::max<index_t>(1, kGrain / std::max<index_t>(1, elements_each));
-}
-
 template <class T>
-const NormDoubleKernels<T>& double_kernels() noexcept;
-#if defined(__x86_64__)
-#define LIMPID_PICK(name) isa() == Isa::avx512 ? avx512::name : isa() == Isa::avx2 ? avx2::name : baseline::name
-#else
-#define LIMPID_PICK(name) baseline::name
-#endif
-template <>
-const NormDoubleKernels<float>& double_kernels() noexcept {
-  return LIMPID_PICK(norm_double_float);
+const NormDoubleKernels<T>& double_kernels() noexcept {
+  if constexpr (sizeof(T) == 4)
+    return LIMPID_PICK_KERNELS(norm_double_float);
+  else
+    return LIMPID_PICK_KERNELS(norm_double_double);
 }
-template <>
-const NormDoubleKernels<double>& double_kernels() noexcept {
-  return LIMPID_PICK(norm_double_double);
-}
-#undef LIMPID_PICK
 
 /// The work in units of whole slices (under batch: of whole channels of one sample), which lots of threads take in
 /// turn; a unit is small enough to be read again from a near cache, or is cut up into tiles for all threads.
@@ -93,7 +73,7 @@ Split split(const NormDims& dims, const NormStrides& x) noexcept {
     p.tail = s % p.fold * c;
     p.tile_rows = std::max<index_t>(8, kNormBlock / p.row);
     p.tiles = ceil_div(p.rows, p.tile_rows) + (p.tail > 0);
-    p.pitch = round_up(p.row);
+    p.pitch = ceil_div(p.row, kStep) * kStep;
   } else {
     p.groups = std::clamp<index_t>(kNormBlock / std::max<index_t>(1, p.dims.d * s), 1, p.dims.g);
     p.parts = ceil_div(p.dims.g, p.groups);
@@ -104,8 +84,7 @@ Split split(const NormDims& dims, const NormStrides& x) noexcept {
     p.tiles = ceil_div(p.rows, p.tile_rows) * p.cuts;
     p.pitch = p.rows;
   }
-  const bool shared = p.unit_size() > kLargeUnit || (p.units() < kFewUnits && p.unit_size() >= 2 * kNormBlock);
-  p.lots = shared ? 1 : std::min(p.units(), kLots);
+  p.lots = in_phases(p.units(), p.unit_size()) ? 1 : std::min(p.units(), kNormLots);
   return p;
 }
 
@@ -138,9 +117,9 @@ class Run {
  private:
   template <class F>
   void each_lot(double* scratch, F&& f) const noexcept {
-    parallel_for(p_.lots, grain(p_.dims.size() / p_.lots), [&](index_t begin, index_t end) {
+    parallel_for(p_.lots, norm_grain(p_.dims.size() / p_.lots), [&](index_t begin, index_t end) {
       for (index_t lot = begin; lot < end; ++lot) {
-        const index_t units = p_.units(), from = lot * units / p_.lots, to = (lot + 1) * units / p_.lots;
+        const index_t from = lot_begin(lot, p_.lots, p_.units()), to = lot_begin(lot + 1, p_.lots, p_.units());
         f(Scratch(p_, scratch + lot * p_.lot_size()), from, to);
       }
     });
@@ -157,12 +136,7 @@ class Run {
         apply(u, s);
       }
     });
-    if (!at_.dgamma) return;
-    for (index_t c = 0; c < p_.dims.channels(); ++c) {
-      double total = 0;
-      for (index_t lot = 0; lot < p_.lots; ++lot) total += Scratch(p_, scratch + lot * p_.lot_size()).lot[c];
-      at_.dgamma[c] = static_cast<T>(total);
-    }
+    norm_total(Scratch(p_, scratch).lot, p_.lots, p_.lot_size(), p_.dims.channels(), 1, at_.dgamma);
   }
 
   /// Slices that span the samples: all sums come before the first coefficient.
@@ -260,7 +234,7 @@ class Run {
   }
 
   void each_tile(void (*kernel)(const NormTile<T>&) noexcept, const Unit& u, const Scratch& s) const noexcept {
-    parallel_for(p_.tiles, grain(p_.unit_size() / p_.tiles), [&](index_t begin, index_t end) {
+    parallel_for(p_.tiles, norm_grain(p_.unit_size() / p_.tiles), [&](index_t begin, index_t end) {
       for (index_t i = begin; i < end; ++i) kernel(tile(u, s, i));
     });
   }
