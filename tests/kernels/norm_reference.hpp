@@ -216,7 +216,7 @@ template <class T>
 struct Bounds;
 template <>
 struct Bounds<float> {
-  static constexpr Real y = 2, y_floor = 0x1p-48L, gradient = 1, gradient_share = 0x1p-46L;
+  static constexpr Real y = 2, y_floor = 0x1p-48L, gradient = 1, gradient_share = 0x1p-20L;
 };
 template <>
 struct Bounds<double> {
