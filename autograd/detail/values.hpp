@@ -24,6 +24,8 @@ std::string place(const Axes& index);
 
 /// The spacing of dtype's numbers at 1.
 double epsilon(DType dtype);
+/// The nearest of dtype's numbers.
+double round_to(double x, DType dtype);
 bool overlaps_itself(const Tensor& x);
 
 // Copies of x, cut off from its graph.
@@ -31,6 +33,8 @@ Tensor copy_as(const Tensor& x, DType dtype);
 /// With its axes in reverse order of memory, and gaps between the elements.
 Tensor strided_copy(const Tensor& x);
 Tensor channels_last_copy(const Tensor& x);
+/// sum += factor x, both dense.
+void add_scaled(const Tensor& sum, const Tensor& x, double factor);
 
 /// Numbers of random sign and a magnitude in [0.5, 1.5] that any floating dtype holds exactly (splitmix64).
 class Cotangents {
