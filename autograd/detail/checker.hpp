@@ -111,8 +111,11 @@ class Checker {
   void check_layout(const char* when, Tensor (*copy)(const Tensor&), int64_t least_rank);
   void check_layouts();
   void check_low_precision();
-  /// Reports the first place where a gradient differs from what is expected beyond rtol.
-  bool agrees(std::size_t c, const Values& dx, const Values& expected, const char* when, double rtol);
+  /// Reports the first place where a gradient differs from what is expected by more than rtol scale.
+  bool agrees(std::size_t c, const Values& dx, const Values& expected, double scale, const char* when, double rtol);
+  bool agrees(std::size_t c, const Values& dx, const char* when, double rtol) {
+    return agrees(c, dx, first_.dx[c], largest(first_.dx[c]), when, rtol);
+  }
   bool all_vacuous() const;
 
   const Tensor& x(std::size_t c) const { return xs_[checked_[c]]; }
