@@ -70,7 +70,8 @@ void Checker::check_batch() {
     Tensors seeds;
     for (std::size_t r = 0; r < sum.size(); ++r) {
       const std::size_t k = recording.roots[r];
-      seeds.push_back(factor == 1 ? dys_[k] : cotangents_.like(dys_[k]));
+      seeds.push_back(empty_like(recording.ys[k]));  // laid out as in every other run
+      copy_into(seeds[r], factor == 1 ? dys_[k] : cotangents_.like(dys_[k]));
       add_scaled(sum[r], seeds[r], factor);
     }
     const Gradients dx = replay(recording, seeds, true);
