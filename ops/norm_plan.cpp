@@ -53,6 +53,12 @@ Tensor affine_of(const NormPlan& plan, const Tensor& x, const Tensor& gamma, con
   return y;
 }
 
+/// What lies below the plan's relu.
+NormPlan linear(NormPlan plan) {
+  plan.relu = false;
+  return plan;
+}
+
 /// The gradient that reaches the normalisation below the plan's relu: its mask follows from what is saved, by the
 /// forward's own arithmetic, bit for bit.
 Tensor relu_gate(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
@@ -188,7 +194,7 @@ Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma
   Tensors results{dx, dgamma, dbeta};
   if (auto* node = record<NormBackwardNode>(results, {dy, x, gamma})) {
     node->dy = dy, node->x = x, node->gamma = gamma, node->mean = mean, node->rstd = rstd;
-    node->plan = plan;
+    node->plan = linear(plan);
   }
   return results;
 }
@@ -201,10 +207,6 @@ namespace {
 Tensor wide(const Tensor& t) { return t.defined() ? t.to(float32) : t; }
 
 // It is of the rounded y that relu asks whether it is above 0.
-NormPlan linear(NormPlan plan) {
-  plan.relu = false;
-  return plan;
-}
 Tensor narrowed(const Tensor& y, const NormPlan& plan, const Tensor& x) {
   const Tensor rounded = y.to(x.dtype());
   return plan.relu ? relu(rounded) : rounded;

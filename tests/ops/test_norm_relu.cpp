@@ -97,6 +97,27 @@ TEST_CASE("a norm with relu is relu of the norm, bit for bit, values and derivat
       }
 }
 
+TEST_CASE("third derivatives of a norm with relu are those of relu of the norm, bit for bit") {
+  manual_seed(53);
+  const Tensor x = randn({2, 4, 3, 5}, float64).set_requires_grad(), w = randn({4}, float64).set_requires_grad(),
+               b = randn({4}, float64).set_requires_grad();
+  for (const Norm& norm : norms) {
+    const auto third = [&](bool fused) {
+      manual_seed(54);
+      Tensor y = fused ? norm.f(x, w, b, true) : relu(norm.f(x, w, b, false));
+      for (int order = 1; order <= 3 && y.requires_grad(); ++order) {
+        const Tensor g = grad({sum(y * square(y) * randn(y.shape(), float64))}, {x}, {},
+                              {.create_graph = true, .allow_unused = true})[0];
+        if (!g.defined()) break;
+        y = g;
+      }
+      return y.detach();
+    };
+    CAPTURE(norm.name);
+    CHECK(equal(third(true), third(false)));
+  }
+}
+
 TEST_CASE("relu of a norm stays the same for any threads, large samples and strided x") {
   manual_seed(52);
   const int before = get_num_threads();
