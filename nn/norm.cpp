@@ -48,12 +48,12 @@ void RunningNorm::check_features(const Tensor& x, int64_t axis) const {
     throw_error<ShapeError>(settings_.type, ": expected ", settings_.features, " channels, got x of shape ", x.shape());
 }
 
-double RunningNorm::next_momentum(bool always_count) const {
-  if (always_count || !settings_.momentum) {
-    ++*num_batches_tracked.data<int64_t>();
-    num_batches_tracked.bump_version();
-  }
-  return settings_.momentum ? *settings_.momentum : 1 / num_batches_tracked.item<double>();
+void RunningNorm::track(const Tensor& x, RunningRule rule) const {
+  const NoGradGuard no_grad;
+  if (settings_.momentum)
+    update_running_stats(x, running_mean, running_var, *settings_.momentum, rule);
+  else
+    update_running_stats(x, running_mean, running_var, num_batches_tracked, rule);
 }
 
 InstanceNorm::InstanceNorm(const char* type, int64_t axes, int64_t features, const InstanceNormModuleOptions& o)
@@ -70,10 +70,7 @@ Tensor InstanceNorm::operator()(const Tensor& x) const {
 
   const bool use_input_stats = is_training() || !settings_.track;
   const Tensor y = instance_norm(batch, running_mean, running_var, weight, bias, use_input_stats, 0, settings_.eps);
-  if (use_input_stats && settings_.track) {
-    NoGradGuard no_grad;
-    update_running_stats(batch, running_mean, running_var, next_momentum(false));
-  }
+  if (use_input_stats && settings_.track) track(batch, RunningRule::per_instance);
   return batched ? y : squeeze(y, 0);
 }
 
@@ -93,8 +90,11 @@ Tensor BatchNorm::operator()(const Tensor& x) const {
 
   const Tensor y = batch_norm(x, running_mean, running_var, weight, bias, use_input_stats, settings_.eps);
   if (use_input_stats && settings_.track) {
-    NoGradGuard no_grad;
-    update_batch_stats(x, running_mean, running_var, next_momentum(true));
+    track(x, RunningRule::pooled_unbiased);
+    if (settings_.momentum) {  // else track() has counted
+      ++*num_batches_tracked.data<int64_t>();
+      num_batches_tracked.bump_version();
+    }
   }
   return y;
 }
