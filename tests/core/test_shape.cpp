@@ -1,6 +1,7 @@
 #include <limpid/core/error.hpp>
 #include <limpid/core/shape.hpp>
 #include <limpid/tests/catch.hpp>
+#include <limpid/tests/message_of.hpp>
 
 #include <limits>
 #include <string>
@@ -11,16 +12,6 @@ using namespace limpid;
 namespace {
 
 constexpr int64_t huge = std::numeric_limits<int64_t>::max();
-
-template <class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 }  // namespace
 

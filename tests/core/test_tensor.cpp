@@ -8,20 +8,11 @@
 #include <vector>
 
 #include "../catch.hpp"
+#include "../message_of.hpp"
 
 using namespace limpid;
 
 namespace {
-
-template <class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 template <class T>
 std::vector<T> values(const Tensor& x) {
