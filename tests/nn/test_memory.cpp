@@ -63,7 +63,7 @@ struct ImageNet {
 void tiny_training() {
   nn::Sequential net(nn::Linear(2, 16), nn::Tanh(), nn::Linear(16, 16), nn::Tanh(), nn::Linear(16, 1));
   nn::Sequential norms(nn::Conv2d(1, 4, 3), nn::InstanceNorm2d(4, {.affine = true, .track_running_stats = true}),
-                       nn::GroupNorm(2, 4), nn::BatchNorm2d(4), nn::MaxPool2d(2), nn::Flatten());
+                       nn::GroupNorm(2, 4), nn::BatchNorm2d(4), nn::MaxPool2d(2), nn::AvgPool2d(1), nn::Flatten());
   optim::Adam optimizer(net.parameters(), {.lr = 0.1});
   for (int i = 0; i < 3; ++i) {
     optimizer.zero_grad();

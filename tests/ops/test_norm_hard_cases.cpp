@@ -210,7 +210,7 @@ void compare(const HardCase& c, const Result& got, Worst& worst) {
         continue;
       }
       const Real want = xhat * g + shifted, size = std::max({std::fabs(want), std::fabs(xhat * g), std::fabs(shifted)});
-      const Real error = std::fabs(static_cast<Real>(at) - want), one = ulp<float>(size);
+      const Real error = std::fabs(static_cast<Real>(at) - want), one = ulp<float>(static_cast<float>(size));
       Worst::raise(worst.y, error / (Bounds<float>::y * one + Bounds<float>::y_floor * std::fabs(g)));
       if (error > Bounds<float>::y_floor * std::fabs(g)) Worst::raise(worst.y_ulps, error / one);
     }
