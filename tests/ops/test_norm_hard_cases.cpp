@@ -200,10 +200,12 @@ void compare(const HardCase& c, const Result& got, Worst& worst) {
       const auto ch = static_cast<std::size_t>(first_channel + i / s);
       const Real xhat = deviation[static_cast<std::size_t>(i)] * rstd, g = gamma(static_cast<int64_t>(ch)),
                  shifted = beta(static_cast<int64_t>(ch)), t = static_cast<Real>(dys[i]);
-      dgamma[ch] += t * xhat, dgamma_size[ch] += std::fabs(t * xhat);
+      const Real least = static_cast<Real>(std::numeric_limits<float>::min()) * (1 + std::fabs(t)),
+                 product = std::max(std::fabs(t * xhat), least);
+      dgamma[ch] += t * xhat, dgamma_size[ch] += product;
       dbeta[ch] += t, dbeta_size[ch] += std::fabs(t);
       m1 += g * t / count, m1_size += std::fabs(g * t / count);
-      m2 += g * t * xhat / count, m2_size += std::fabs(g * t * xhat / count);
+      m2 += g * t * xhat / count, m2_size += std::fabs(g) * product / count;
       const float at = floats(y)[slice * m + i];
       if (!finite) {
         Worst::raise(worst.y, std::isnan(at) ? 0 : 99);
