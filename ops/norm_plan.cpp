@@ -233,16 +233,20 @@ Tensor normalize(const NormPlan& plan, const char* op, const Tensor& x, const Te
   return y;
 }
 
-SliceMoments slice_moments(const NormPlan& plan, const Tensor& x) {
+SliceMoments slice_moments(const NormPlan& plan, const Tensor& x, const NormStrides& strides) {
   const NormStatistics stats = empty_statistics(plan);
   const Tensor var = empty({plan.dims.slices()}, float64);
-  const Readable in = readable(plan, x);
-  const PartScratch work(Parts(plan, in.strides), norm_forward_scratch(plan.dims));
+  const PartScratch work(Parts(plan, strides), norm_forward_scratch(plan.dims));
   visit_float(x.dtype(), [&]<class T>(T) {
-    norm_forward<T>(plan.dims, in.tensor.data<T>(), in.strides, nullptr, nullptr, plan.eps, nullptr,
+    norm_forward<T>(plan.dims, x.data<T>(), strides, nullptr, nullptr, plan.eps, nullptr,
                     pointers(stats, var.data<double>()), work[0]);
   });
   return {make_view(stats.mean, var.shape(), {1}, 0), var};
+}
+
+SliceMoments slice_moments(const NormPlan& plan, const Tensor& x) {
+  const Readable in = readable(plan, x);
+  return slice_moments(plan, in.tensor, in.strides);
 }
 
 namespace {
