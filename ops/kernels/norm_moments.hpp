@@ -176,9 +176,13 @@ inline void eight_stats(const float* const* x, index_t n, bool center, double ep
       }
     });
     if (center) {
+#if defined(__FMA__)
       const Vec minus(-static_cast<double>(n));
       for (int j = 0; j < kEight; j += kVec)
         fmadd(minus, Vec::load_aligned(guess + j), Vec::load_aligned(total + j)).store_aligned(rest + j);
+#else  // a product that is rounded by itself would leave nothing of the residual
+      for (int j = 0; j < kEight; ++j) rest[j] = residual(total[j], static_cast<double>(n), guess[j]);
+#endif
     }
   } else {
     for (int j = 0; j < kEight; ++j) {
