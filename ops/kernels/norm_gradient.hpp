@@ -56,22 +56,19 @@ inline Singles fma(const Singles& a, const Singles& b, const Singles& c) {
 /// The sums over n elements. Four steps at a time are added in float32 and then in double, so that with u = 2^-24 and
 /// sizes that are sums of magnitudes the first is off by 3 u of its size and the second by 8 u: u for d, 4 u for the
 /// products' sum and 3 u, of sum |dy| |m - mean|, for the rest of d; since no float is nearer to the mean than m, that
-/// size is none above the other. f(i) is called for every step.
-template <class F>
+/// size is none above the other.
 Sums single_sums(const SingleDeviations& deviations, const float* LIMPID_RESTRICT x, const float* LIMPID_RESTRICT dy,
-                 index_t n, F&& f) {
+                 index_t n) {
   constexpr int W = 16, kChain = 4;
   const Singles scale(deviations.scale), shift(deviations.shift);
   Lanes<W> total(0.0), products(0.0);
   index_t i = 0;
   for (; i + kChain * W <= n; i += kChain * W) {
     Singles sum = load_singles(dy + i), product = multiply(sum, fma(load_singles(x + i), scale, shift));
-    f(i);
     for (int k = 1; k < kChain; ++k) {
       const Singles g = load_singles(dy + i + k * W);
       sum = add(sum, g);
       product = fma(g, fma(load_singles(x + i + k * W), scale, shift), product);
-      f(i + k * W);
     }
     total = total + widen(sum);
     products = products + widen(product);

@@ -50,29 +50,22 @@ Slice saved(const NormRows<T>& p, index_t q) {
 
 /// y = (x - mean) * rstd * gamma + beta: float32 in its own arithmetic where its range allows, else rounded once.
 /// Products of float32 numbers cannot leave the range of double, so there rstd * gamma is one factor, and the mean's
-/// low part, a mere constant, goes with beta; in float64 they might. The element `ahead` of each step is fetched into
-/// the second-level cache for the slice that comes next.
+/// low part, a mere constant, goes with beta; in float64 they might.
 template <class T>
 void apply_run(const T* LIMPID_RESTRICT x, T* LIMPID_RESTRICT y, index_t n, const Slice& slice, double gamma,
-               double beta, index_t ahead, bool streamed) {
+               double beta, bool streamed) {
   constexpr int W = kLanes<T>;
   if constexpr (sizeof(T) == 4) {
     const double factor = slice.rstd * gamma;
     if (suits_singles(slice.mean, factor)) {
       const SingleLanes affine(single_affine(slice.mean, slice.lo, factor, beta));
-      return write_steps(streamed, y, n, [&](index_t i, auto k) {
-        fetch_near(x + i + ahead);
-        return affine(load_singles_step(x + i, k));
-      });
+      return write_steps(streamed, y, n, [&](index_t i, auto k) { return affine(load_singles_step(x + i, k)); });
     }
     const Lanes<W> mean(slice.mean), a(factor), b(beta - slice.lo * factor);
     write_steps<false>(y, n, [&](index_t i, auto k) { return fma(load_step(x + i, k) - mean, a, b); });
   } else {
     const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), a(gamma), b(beta);
-    write_steps(streamed, y, n, [&](index_t i, auto k) {
-      fetch_near(x + i + ahead);
-      return fma(((load_step(x + i, k) - mean) - lo) * r, a, b);
-    });
+    write_steps(streamed, y, n, [&](index_t i, auto k) { return fma(((load_step(x + i, k) - mean) - lo) * r, a, b); });
   }
 }
 
@@ -112,7 +105,7 @@ void apply_range(const NormRows<T>& p, const Place& at, index_t begin, index_t e
       if (p.along)
         apply_run_along(run, y_row + i, n, slice, p.gamma ? p.gamma + c : nullptr, p.beta ? p.beta + c : nullptr);
       else
-        apply_run(run, y_row + i, n, slice, value_or(p.gamma, c, 1), value_or(p.beta, c, 0), p.slice_size(), p.stream);
+        apply_run(run, y_row + i, n, slice, value_or(p.gamma, c, 1), value_or(p.beta, c, 0), p.stream);
     });
   });
 }
@@ -241,8 +234,6 @@ void apply(const NormRows<T>& p, index_t begin, index_t end) noexcept {
 template <class T>
 constexpr bool kLate = sizeof(T) == 4;
 
-/// The element of x or dy this far on is fetched into the second-level cache, for the slice that comes next: x's while
-/// the sums are formed, dy's while dx is written.
 template <class T>
 Sums reduce_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* LIMPID_RESTRICT dy, index_t count) {
   constexpr int W = kLanes<T>;
@@ -250,8 +241,7 @@ Sums reduce_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* L
     if (const SingleDeviations deviations(slice.mean, slice.lo, slice.rstd); deviations.suits) {
       Sums sums;
       runs(x, p.x_stride.element, count, [&](const T* run, index_t offset, index_t n) {
-        const Sums part = single_sums(deviations, run, dy + offset, n,
-                                      [&](index_t i) { fetch_near(x + offset + i + p.slice_size()); });
+        const Sums part = single_sums(deviations, run, dy + offset, n);
         sums.dy += part.dy;
         sums.dy_xhat += part.dy_xhat;
       });
@@ -287,7 +277,6 @@ bool single_dx_run(const NormRows<float>& p, const Slice& slice, const float* x,
   const Singles scale(deviations.scale), shift(deviations.shift), c1(gradient.c1), c2(gradient.c2);
   runs(x, p.x_stride.element, count, [&](const float* run, index_t offset, index_t n) {
     write_steps(p.stream, dx + offset, n, [&](index_t i, auto k) {
-      fetch_near(dy + offset + i + p.slice_size());
       const Singles d = fma(load_singles_step(run + i, k), scale, shift);
       return fma(load_singles_step(dy + offset + i, k), a, fma(d, c2, c1));
     });
@@ -310,7 +299,6 @@ void dx_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* LIMPI
     write_steps(p.stream, dx + offset, n, [&](index_t i, auto k) {
       Lanes<W> d = load_step(run + i, k) - mean;
       if constexpr (!kLate<T>) d = (d - lo) * r;
-      fetch_near(dy + offset + i + p.slice_size());
       return fma(load_step(dy + offset + i, k), a, fma(d, c2, c1));
     });
   });
