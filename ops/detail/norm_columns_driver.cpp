@@ -148,7 +148,9 @@ void norm_backward_columns(const NormCall<T>& call) noexcept {
   const auto partials = [&](index_t lot) { return totals(lot) + kNormSumArrays * p.pitch; };
   const auto finish = [&](index_t lot, index_t n) {
     k.finish_sums(p, n, sums ? partials(lot) : nullptr, coefficients(lot));
-    for (index_t i = 0; sums && i < kNormSumArrays * p.pitch; ++i) totals(lot)[i] += partials(lot)[i];
+    double* __restrict__ to = totals(lot);
+    const double* __restrict__ from = partials(lot);
+    for (index_t i = 0; sums && i < kNormSumArrays * p.pitch; ++i) to[i] += from[i];
   };
   const auto reduce = [&](index_t lot, index_t n, index_t b) {
     k.reduce(p, n, b, coefficients(lot), partials(lot) + b * kNormSumArrays * p.pitch);

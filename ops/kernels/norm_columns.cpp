@@ -13,16 +13,33 @@ inline void add_exactly(Lanes<W>& sum, Lanes<W>& lost, const Lanes<W>& term) {
   lost = lost + ((sum - (next - t)) + (term - t));
   sum = next;
 }
-/// a, and 0 where it is NaN: infinities lose nothing.
-template <int W>
-inline Lanes<W> where_number(const Lanes<W>& a) {
-  return each(a, a, [](const Vec& v, const Vec&) { return xsimd::select(v == v, v, Vec(0.0)); });
+
+/// A guess of each column's mean in a block: its first element, off by less than the root of the block's rows in
+/// standard deviations; in float64, where that costs too many digits, a pass of its own improves it.
+template <class T>
+void guess_means(const NormColumns<T>& p, const BlockRows& rows, const T* LIMPID_RESTRICT x,
+                 double* LIMPID_RESTRICT mean) {
+  constexpr int W = kLanes<T>;
+  const T* LIMPID_RESTRICT first = x + rows.first * p.x_row;
+  if constexpr (sizeof(T) == 4) {
+    for (index_t c = 0; c < p.width; ++c) mean[c] = static_cast<double>(first[c]);
+    return;
+  }
+  tiles(p, rows, [&](index_t column, auto abreast, auto k, index_t row, index_t count) {
+    for (index_t c = column; c < column + abreast * W; c += W) {
+      const Lanes<W> shift = load_step(first + c, k);
+      const T* at = x + row * p.x_row + c;
+      Lanes<W> total = load_wide<W>(mean + c);
+      for (index_t i = 0; i < count; ++i, at += p.x_row) total = total + (load_step(at, k) - shift);
+      store_wide<W>(mean + c, total);
+    }
+  });
+  column_counts(p, rows, [&](index_t from, index_t to, double count) {
+    for (index_t c = from; c < to; ++c) mean[c] = static_cast<double>(first[c]) + mean[c] / count;
+  });
 }
 
-/// Moments of each column over one block.
-///
-/// As in block_moments, deviations are taken from a guess of the mean: each column's first element in the block, off by
-/// less than the root of the block's rows in standard deviations; in float64 a pass of its own improves it.
+/// Moments of each column over one block: as in block_moments, sums of deviations from a guess of the mean.
 template <class T>
 void moments(const NormColumns<T>& p, index_t n, index_t block, double* partials) noexcept {
   constexpr int W = kLanes<T>;
@@ -31,58 +48,44 @@ void moments(const NormColumns<T>& p, index_t n, index_t block, double* partials
   double* LIMPID_RESTRICT mean = partials;
   double* LIMPID_RESTRICT lo = mean + p.pitch;
   double* LIMPID_RESTRICT m2 = lo + p.pitch;
-  for (index_t c = 0; c < 3 * p.pitch; ++c) partials[c] = 0;
-
-  const T* LIMPID_RESTRICT first = x + rows.first * p.x_row;
-  if (p.center && sizeof(T) == 4)
-    for (index_t c = 0; c < p.width; ++c) mean[c] = static_cast<double>(first[c]);
-  if (p.center && sizeof(T) == 8) {
-    tiles(p, rows, [&](index_t c, auto abreast, auto k, index_t row, index_t count) {
-      for (int j = 0; j < abreast; ++j, c += W) {
-        const Lanes<W> shift = load_step(first + c, k);
-        const T* at = x + row * p.x_row + c;
-        Lanes<W> total = load_wide<W>(mean + c);
-        for (index_t i = 0; i < count; ++i, at += p.x_row) total = total + (load_step(at, k) - shift);
-        store_wide<W>(mean + c, total);
-      }
-    });
-    column_counts(p, rows, [&](index_t from, index_t to, double count) {
-      for (index_t c = from; c < to; ++c) mean[c] = static_cast<double>(first[c]) + mean[c] / count;
-    });
-  }
+  [[maybe_unused]] double* LIMPID_RESTRICT lost = m2 + p.pitch;
+  for (index_t c = 0; c < kNormMomentArrays * p.pitch; ++c) partials[c] = 0;
+  if (p.center) guess_means(p, rows, x, mean);
   tiles(p, rows, [&](index_t c, auto abreast, auto k, index_t row, index_t count) {
     constexpr int K = abreast;
     Lanes<W> minus_center[K], rest[K], squares[K];
-    [[maybe_unused]] Lanes<W> lost[K];
+    [[maybe_unused]] Lanes<W> missing[K];
     const Lanes<W> one(1.0);
     for (int j = 0; j < K; ++j) {
       minus_center[j] = Lanes<W>(0.0) - load_wide<W>(mean + c + j * W);
       rest[j] = load_wide<W>(lo + c + j * W);
       squares[j] = load_wide<W>(m2 + c + j * W);
-      if constexpr (sizeof(T) == 8) lost[j] = Lanes<W>(0.0);
+      if constexpr (sizeof(T) == 8) missing[j] = load_wide<W>(lost + c + j * W);
     }
     const T* at = x + row * p.x_row + c;
     for (index_t i = 0; i < count; ++i, at += p.x_row) {
       unrolled<K>([&](auto j) {
         fetch_ahead(at + j * W);
+        // x - center, away from the ports that convert and add.
         Lanes<W> d = fma(load_step(at + j * W, k), one, minus_center[j]);
         if constexpr (std::is_same_v<decltype(k), int>) d = keep_first(d, k);
         rest[j] = rest[j] + d;
         if constexpr (sizeof(T) == 4)
           squares[j] = fma(d, d, squares[j]);
         else
-          add_exactly(squares[j], lost[j], d * d);
+          add_exactly(squares[j], missing[j], d * d);
       });
     }
-    if constexpr (sizeof(T) == 8)
-      for (int j = 0; j < K; ++j) squares[j] = squares[j] + where_number(lost[j]);
     for (int j = 0; j < K; ++j) {
       store_wide<W>(lo + c + j * W, rest[j]);
       store_wide<W>(m2 + c + j * W, squares[j]);
+      if constexpr (sizeof(T) == 8) store_wide<W>(lost + c + j * W, missing[j]);
     }
   });
   column_counts(p, rows, [&](index_t from, index_t to, double count) {
     const double each = 1 / count;
+    if constexpr (sizeof(T) == 8)  // infinities lose NaN, which is nothing
+      for (index_t c = from; c < to; ++c) m2[c] += lost[c] == lost[c] ? lost[c] : 0;
     for (index_t c = from; c < to; ++c) {
       const double left = p.center ? lo[c] * each : 0;
       const double squares = p.center ? m2[c] - lo[c] * left : m2[c];

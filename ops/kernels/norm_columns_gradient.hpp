@@ -155,11 +155,18 @@ inline void reduce_single(const NormColumns<float>& p, const BlockRows& rows, co
     }
   });
   // What leaves float32's range, if it is not the data, may be in that of double.
-  for (index_t c = 0; c < p.width; ++c) {
-    const double total = memory.totals[c], product = (memory.products[c] + at.rest[c] * total) * at.unscaled[c];
-    memory.products[c] = product;
-    if (!__builtin_isfinite(total) || !__builtin_isfinite(product)) reduce_column(p, rows, at, memory, c);
+  const Vec zero(0.0);
+  bool finite = true;
+  for (index_t c = 0; c < p.pitch; c += kVec) {
+    const Vec total = Vec::load_unaligned(memory.totals + c), rest = Vec::load_unaligned(at.rest + c);
+    Vec product = fmadd(rest, total, Vec::load_unaligned(memory.products + c));
+    product = product * Vec::load_unaligned(at.unscaled + c);
+    product.store_unaligned(memory.products + c);
+    finite = finite && xsimd::all(total - total == zero && product - product == zero);
   }
+  for (index_t c = 0; !finite && c < p.width; ++c)
+    if (!__builtin_isfinite(memory.totals[c]) || !__builtin_isfinite(memory.products[c]))
+      reduce_column(p, rows, at, memory, c);
 }
 
 template <class T>
