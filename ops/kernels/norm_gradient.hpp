@@ -57,7 +57,7 @@ inline Singles fma(const Singles& a, const Singles& b, const Singles& c) {
 /// sizes that are sums of magnitudes the first is off by 3 u of its size and the second by 8 u: u for d, 4 u for the
 /// products' sum and 3 u, of sum |dy| |m - mean|, for the rest of d; since no float is nearer to the mean than m, that
 /// size is none above the other.
-Sums single_sums(const SingleDeviations& deviations, const float* LIMPID_RESTRICT x, const float* LIMPID_RESTRICT dy,
+inline Sums single_sums(const SingleDeviations& deviations, const float* LIMPID_RESTRICT x, const float* LIMPID_RESTRICT dy,
                  index_t n) {
   constexpr int W = 16, kChain = 4;
   const Singles scale(deviations.scale), shift(deviations.shift);
