@@ -169,7 +169,7 @@ constexpr bool kFused = false;
 inline bool suits_singles(double mean, double a) {
   const double size = __builtin_fabs(a), offset = __builtin_fabs(mean);
   // Spelled so that a NaN suits: it gives NaN, and stays in its slice.
-  return kFused && !(offset > 0x1p100) && !(size > 0x1p100) && (!(size < 0x1p-90) || size == 0);
+  return kFused && !(offset > 0x1p100) & !(size > 0x1p100) & (!(size < 0x1p-90) | (size == 0));
 }
 
 inline SingleAffine single_affine(double mean, double mean_lo, double a, double beta) {
@@ -191,9 +191,9 @@ inline bool single_affines(const double* mean, const double* mean_lo, const doub
   store(to + 2 * pitch, slope - load(to + pitch));
   store(to + 3 * pitch, load_wide<16>(beta));
   store(to + 4 * pitch, Lanes<16>(0.0) - ((m - load(to)) + lo) * slope);
-  bool suit = true;
-  for (int i = 0; i < 16; ++i) suit = suit && suits_singles(mean[i], a[i]);
-  return suit;
+  int suit = 1;
+  for (int i = 0; i < 16; ++i) suit &= static_cast<int>(suits_singles(mean[i], a[i]));
+  return suit != 0;
 }
 
 struct SingleLanes {

@@ -1,0 +1,122 @@
+// Short float32 rows, sixteen abreast: what is done once per slice (sums over lanes, divisions, a square root, the
+// coefficients) is done for several side by side, with the arithmetic, to the bit, that one slice alone would see.
+// Included by kernel sources only: all of it has internal linkage.
+#pragma once
+#include <limpid/ops/kernels/norm_gradient.hpp>
+#include <limpid/ops/kernels/norm_slices.hpp>
+
+namespace limpid::kernels {
+namespace {
+
+constexpr int kLot = 16;
+
+/// Calls f(places, filled) for lots of slices [begin, end). The last lot is filled up with its first slice.
+template <class F>
+void each_lot(const NormRows<float>& p, index_t begin, index_t end, F&& f) {
+  Place places[kLot];
+  int filled = 0;
+  const auto flush = [&] {
+    const int all = filled;
+    while (filled < kLot) places[filled++] = places[0];
+    f(static_cast<const Place*>(places), all);
+    filled = 0;
+  };
+  each_slice(p, begin, end, [&](const Place& at) {
+    places[filled++] = at;
+    if (filled == kLot) flush();
+  });
+  if (filled > 0) flush();
+}
+
+/// Statistics and y of dense short slices. plainly(place) writes y of one slice where the lot's way does not suit.
+template <class F>
+void short_forward(const NormRows<float>& p, index_t begin, index_t end, F&& plainly) {
+  each_lot(p, begin, end, [&](const Place* places, int filled) {
+    alignas(64) double mean[kLot], lo[kLot], rstd[kLot], var[kLot], a[kLot], beta[kLot];
+    alignas(64) float affine[5 * kLot];
+    const float* x[kLot];
+    for (int j = 0; j < kLot; ++j) x[j] = p.x + start(p.x_stride, places[j]);
+    for (int j = 0; j < kLot; j += 8)
+      eight_stats(x + j, p.slice_size(), p.center, p.eps, mean + j, lo + j, rstd + j, var + j);
+    const index_t q = places[0].q;
+    for (int j = 0; j < filled; ++j) {
+      p.stats.mean[q + j] = mean[j];
+      p.stats.mean_lo[q + j] = lo[j];
+      p.stats.rstd[q + j] = rstd[j];
+      if (p.stats.var) p.stats.var[q + j] = var[j];
+    }
+    if (!p.y) return;
+    const bool single_row = p.rows == 1 && !p.along;
+    for (int j = 0; single_row && j < kLot; ++j) {
+      const index_t c = places[j].inner * p.affine_inner;
+      a[j] = rstd[j] * value_or(p.gamma, c, 1);
+      beta[j] = value_or(p.beta, c, 0);
+    }
+    if (!single_row || !single_affines(mean, lo, a, beta, affine, kLot)) {
+      for (int j = 0; j < filled; ++j) plainly(places[j]);
+      return;
+    }
+    for (int j = 0; j < filled; ++j) {
+      const SingleLanes lanes(
+          {affine[j], affine[kLot + j], affine[2 * kLot + j], affine[3 * kLot + j], affine[4 * kLot + j]});
+      write_steps(p.stream, p.y + start(p.y_stride, places[j]), p.len,
+                  [&](index_t i, auto k) { return lanes(load_singles_step(x[j] + i, k)); });
+    }
+  });
+  if (p.stream) end_stream();
+}
+
+/// Sums and dx of short slices of one dense row each. plainly(place) does all of one slice where the lot's way does not
+/// suit.
+template <class F>
+void short_backward(const NormRows<float>& p, index_t begin, index_t end, F&& plainly) {
+  const double size = static_cast<double>(p.len);
+  each_lot(p, begin, end, [&](const Place* places, int filled) {
+    const float *x[kLot], *dy[kLot];
+    Slice slices[kLot];
+    SingleDeviations deviations[kLot];
+    bool suits = true;
+    for (int j = 0; j < kLot; ++j) {
+      x[j] = p.x + start(p.x_stride, places[j]);
+      dy[j] = p.dy + start(p.y_stride, places[j]);
+      slices[j] = saved(p, places[j].q);
+      deviations[j] = SingleDeviations(slices[j].mean, slices[j].lo, slices[j].rstd);
+      suits = suits && deviations[j].suits;
+    }
+    alignas(64) double sum_dy[kLot], sum_dots[kLot];
+    for (int j = 0; suits && j < kLot; j += 8) {
+      Lanes<16> total[8], products[8];
+      for (int i = 0; i < 8; ++i) {
+        SingleSums sums(deviations[j + i]);
+        sums.add(x[j + i], dy[j + i], p.len);
+        total[i] = sums.total;
+        products[i] = sums.products;
+      }
+      sum_eight(total, sum_dy + j);
+      sum_eight(products, sum_dots + j);
+    }
+    SingleGradient gradients[kLot];
+    Sums sums[kLot];
+    for (int j = 0; suits && j < kLot; ++j) {
+      sums[j] = deviations[j].complete(sum_dy[j], sum_dots[j]);
+      const double gamma = value_or(p.gamma, places[j].inner * p.affine_inner, 1);
+      const double m1 = p.center ? gamma * sums[j].dy / size : 0, m2 = gamma * sums[j].dy_xhat / size;
+      gradients[j] = SingleGradient(deviations[j], slices[j].rstd, gamma, m1, m2);
+      suits = sums[j].suits() && gradients[j].suits;
+    }
+    for (int j = 0; j < filled; ++j) {
+      if (!suits) {
+        plainly(places[j]);
+        continue;
+      }
+      if (p.sum_dy) {
+        p.sum_dy[places[j].q] = sums[j].dy;
+        p.sum_dy_xhat[places[j].q] = sums[j].dy_xhat;
+      }
+      if (p.dx) gradients[j].write(deviations[j], x[j], dy[j], p.dx + start(p.y_stride, places[j]), p.len, p.stream);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace limpid::kernels
