@@ -71,7 +71,8 @@ struct SingleSums {
 
   explicit SingleSums(const SingleDeviations& d) : scale(d.scale), shift(d.shift) {}
 
-  void add(const float* LIMPID_RESTRICT x, const float* LIMPID_RESTRICT dy, index_t n) {
+  template <class N>
+  void add(const float* LIMPID_RESTRICT x, const float* LIMPID_RESTRICT dy, N n) {
     Lanes<W> all = total, dots = products;
     index_t i = 0;
     for (; i + kChain * W <= n; i += kChain * W) {

@@ -1,4 +1,5 @@
 // Normalisation where a slice is rows of spatial elements, or rows with an affine along them.
+#include <limpid/ops/kernels/norm_paired_rows.hpp>
 #include <limpid/ops/kernels/norm_short_rows.hpp>
 
 namespace limpid::kernels {
@@ -70,15 +71,18 @@ void apply_range(const NormRows<T>& p, const Place& at, index_t begin, index_t e
 
 template <class T>
 void forward(const NormRows<T>& p, index_t begin, index_t end) noexcept {
-  if constexpr (sizeof(T) == 4)
+  const auto y_of = [&](const Place& at) { apply_range(p, at, 0, p.slice_size()); };
+  if constexpr (sizeof(T) == 4) {
     if (p.moments && p.slice_size() <= kShortSlice && p.sum_rows == 1 && p.x_stride.element == 1)
-      return short_forward(p, begin, end, [&](const Place& at) { apply_range(p, at, 0, p.slice_size()); });
+      return short_forward(p, begin, end, y_of);
+    if (suits_pairs(p)) return paired_forward(p, begin, end, y_of);
+  }
   each_slice(p, begin, end, [&](const Place& at) {
     if (p.moments) {
       const SliceView<T> view = sum_view(p, at);
       write_stats(p.stats, at.q, slice_moments(view, p.center), view, p.center, p.eps);
     }
-    if (p.y) apply_range(p, at, 0, p.slice_size());
+    if (p.y) y_of(at);
   });
   if (p.stream) end_stream();
 }

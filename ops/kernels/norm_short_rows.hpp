@@ -10,6 +10,12 @@ namespace {
 
 constexpr int kLot = 16;
 
+/// Calls f(n), with n == 16 at compile time: rows of one step are nearly all overhead.
+template <class F>
+void with_length(index_t n, F&& f) {
+  n == 16 ? f(std::integral_constant<index_t, 16>{}) : f(n);
+}
+
 /// Calls f(places, filled) for lots of slices [begin, end). The last lot is filled up with its first slice.
 template <class F>
 void each_lot(const NormRows<float>& p, index_t begin, index_t end, F&& f) {
@@ -31,37 +37,39 @@ void each_lot(const NormRows<float>& p, index_t begin, index_t end, F&& f) {
 /// Statistics and y of dense short slices. plainly(place) writes y of one slice where the lot's way does not suit.
 template <class F>
 void short_forward(const NormRows<float>& p, index_t begin, index_t end, F&& plainly) {
-  each_lot(p, begin, end, [&](const Place* places, int filled) {
-    alignas(64) double mean[kLot], lo[kLot], rstd[kLot], var[kLot], a[kLot], beta[kLot];
-    alignas(64) float affine[5 * kLot];
-    const float* x[kLot];
-    for (int j = 0; j < kLot; ++j) x[j] = p.x + start(p.x_stride, places[j]);
-    for (int j = 0; j < kLot; j += 8)
-      eight_stats(x + j, p.slice_size(), p.center, p.eps, mean + j, lo + j, rstd + j, var + j);
-    const index_t q = places[0].q;
-    for (int j = 0; j < filled; ++j) {
-      p.stats.mean[q + j] = mean[j];
-      p.stats.mean_lo[q + j] = lo[j];
-      p.stats.rstd[q + j] = rstd[j];
-      if (p.stats.var) p.stats.var[q + j] = var[j];
-    }
-    if (!p.y) return;
-    const bool single_row = p.rows == 1 && !p.along;
-    for (int j = 0; single_row && j < kLot; ++j) {
-      const index_t c = places[j].inner * p.affine_inner;
-      a[j] = rstd[j] * value_or(p.gamma, c, 1);
-      beta[j] = value_or(p.beta, c, 0);
-    }
-    if (!single_row || !single_affines(mean, lo, a, beta, affine, kLot)) {
-      for (int j = 0; j < filled; ++j) plainly(places[j]);
-      return;
-    }
-    for (int j = 0; j < filled; ++j) {
-      const SingleLanes lanes(
-          {affine[j], affine[kLot + j], affine[2 * kLot + j], affine[3 * kLot + j], affine[4 * kLot + j]});
-      write_steps(p.stream, p.y + start(p.y_stride, places[j]), p.len,
-                  [&](index_t i, auto k) { return lanes(load_singles_step(x[j] + i, k)); });
-    }
+  with_length(p.slice_size(), [&](auto slice_size) {
+    each_lot(p, begin, end, [&](const Place* places, int filled) {
+      alignas(64) double mean[kLot], lo[kLot], rstd[kLot], var[kLot], a[kLot], beta[kLot];
+      alignas(64) float affine[5 * kLot];
+      const float* x[kLot];
+      for (int j = 0; j < kLot; ++j) x[j] = p.x + start(p.x_stride, places[j]);
+      for (int j = 0; j < kLot; j += 8)
+        eight_stats(x + j, slice_size, p.center, p.eps, mean + j, lo + j, rstd + j, var + j);
+      const index_t q = places[0].q;
+      for (int j = 0; j < filled; ++j) {
+        p.stats.mean[q + j] = mean[j];
+        p.stats.mean_lo[q + j] = lo[j];
+        p.stats.rstd[q + j] = rstd[j];
+        if (p.stats.var) p.stats.var[q + j] = var[j];
+      }
+      if (!p.y) return;
+      const bool single_row = p.rows == 1 && !p.along;  // of slice_size elements
+      for (int j = 0; single_row && j < kLot; ++j) {
+        const index_t c = places[j].inner * p.affine_inner;
+        a[j] = rstd[j] * value_or(p.gamma, c, 1);
+        beta[j] = value_or(p.beta, c, 0);
+      }
+      if (!single_row || !single_affines(mean, lo, a, beta, affine, kLot)) {
+        for (int j = 0; j < filled; ++j) plainly(places[j]);
+        return;
+      }
+      for (int j = 0; j < filled; ++j) {
+        const SingleLanes lanes(
+            {affine[j], affine[kLot + j], affine[2 * kLot + j], affine[3 * kLot + j], affine[4 * kLot + j]});
+        write_steps(p.stream, p.y + start(p.y_stride, places[j]), slice_size,
+                    [&](index_t i, auto k) { return lanes(load_singles_step(x[j] + i, k)); });
+      }
+    });
   });
   if (p.stream) end_stream();
 }
@@ -71,50 +79,52 @@ void short_forward(const NormRows<float>& p, index_t begin, index_t end, F&& pla
 template <class F>
 void short_backward(const NormRows<float>& p, index_t begin, index_t end, F&& plainly) {
   const double size = static_cast<double>(p.len);
-  each_lot(p, begin, end, [&](const Place* places, int filled) {
-    const float *x[kLot], *dy[kLot];
-    Slice slices[kLot];
-    SingleDeviations deviations[kLot];
-    bool suits = true;
-    for (int j = 0; j < kLot; ++j) {
-      x[j] = p.x + start(p.x_stride, places[j]);
-      dy[j] = p.dy + start(p.y_stride, places[j]);
-      slices[j] = saved(p, places[j].q);
-      deviations[j] = SingleDeviations(slices[j].mean, slices[j].lo, slices[j].rstd);
-      suits = suits && deviations[j].suits;
-    }
-    alignas(64) double sum_dy[kLot], sum_dots[kLot];
-    for (int j = 0; suits && j < kLot; j += 8) {
-      Lanes<16> total[8], products[8];
-      for (int i = 0; i < 8; ++i) {
-        SingleSums sums(deviations[j + i]);
-        sums.add(x[j + i], dy[j + i], p.len);
-        total[i] = sums.total;
-        products[i] = sums.products;
+  with_length(p.len, [&](auto len) {
+    each_lot(p, begin, end, [&](const Place* places, int filled) {
+      const float *x[kLot], *dy[kLot];
+      Slice slices[kLot];
+      SingleDeviations deviations[kLot];
+      bool suits = true;
+      for (int j = 0; j < kLot; ++j) {
+        x[j] = p.x + start(p.x_stride, places[j]);
+        dy[j] = p.dy + start(p.y_stride, places[j]);
+        slices[j] = saved(p, places[j].q);
+        deviations[j] = SingleDeviations(slices[j].mean, slices[j].lo, slices[j].rstd);
+        suits = suits && deviations[j].suits;
       }
-      sum_eight(total, sum_dy + j);
-      sum_eight(products, sum_dots + j);
-    }
-    SingleGradient gradients[kLot];
-    Sums sums[kLot];
-    for (int j = 0; suits && j < kLot; ++j) {
-      sums[j] = deviations[j].complete(sum_dy[j], sum_dots[j]);
-      const double gamma = value_or(p.gamma, places[j].inner * p.affine_inner, 1);
-      const double m1 = p.center ? gamma * sums[j].dy / size : 0, m2 = gamma * sums[j].dy_xhat / size;
-      gradients[j] = SingleGradient(deviations[j], slices[j].rstd, gamma, m1, m2);
-      suits = sums[j].suits() && gradients[j].suits;
-    }
-    for (int j = 0; j < filled; ++j) {
-      if (!suits) {
-        plainly(places[j]);
-        continue;
+      alignas(64) double sum_dy[kLot], sum_dots[kLot];
+      for (int j = 0; suits && j < kLot; j += 8) {
+        Vec total[8], products[8];
+        for (int i = 0; i < 8; ++i) {
+          SingleSums sums(deviations[j + i]);
+          sums.add(x[j + i], dy[j + i], len);
+          total[i] = fold(sums.total);
+          products[i] = fold(sums.products);
+        }
+        sum_eight(total, sum_dy + j);
+        sum_eight(products, sum_dots + j);
       }
-      if (p.sum_dy) {
-        p.sum_dy[places[j].q] = sums[j].dy;
-        p.sum_dy_xhat[places[j].q] = sums[j].dy_xhat;
+      SingleGradient gradients[kLot];
+      Sums sums[kLot];
+      for (int j = 0; suits && j < kLot; ++j) {
+        sums[j] = deviations[j].complete(sum_dy[j], sum_dots[j]);
+        const double gamma = value_or(p.gamma, places[j].inner * p.affine_inner, 1);
+        const double m1 = p.center ? gamma * sums[j].dy / size : 0, m2 = gamma * sums[j].dy_xhat / size;
+        gradients[j] = SingleGradient(deviations[j], slices[j].rstd, gamma, m1, m2);
+        suits = sums[j].suits() && gradients[j].suits;
       }
-      if (p.dx) gradients[j].write(deviations[j], x[j], dy[j], p.dx + start(p.y_stride, places[j]), p.len, p.stream);
-    }
+      for (int j = 0; j < filled; ++j) {
+        if (!suits) {
+          plainly(places[j]);
+          continue;
+        }
+        if (p.sum_dy) {
+          p.sum_dy[places[j].q] = sums[j].dy;
+          p.sum_dy_xhat[places[j].q] = sums[j].dy_xhat;
+        }
+        if (p.dx) gradients[j].write(deviations[j], x[j], dy[j], p.dx + start(p.y_stride, places[j]), len, p.stream);
+      }
+    });
   });
 }
 
