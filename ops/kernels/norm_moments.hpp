@@ -161,10 +161,11 @@ void write_stats(const NormStats& stats, index_t q, Moments all, const SliceView
 }
 
 /// Statistics of eight short slices of n elements each: on each of them the arithmetic of block_moments and
-/// write_stats, whose last steps are done side by side. mean, mean_lo, rstd and var are of eight.
-template <class N>
+/// write_stats, whose last steps are done side by side. mean, mean_lo, rstd and var are of eight. beside(j) is called
+/// after the sums of slice j.
+template <class N, class F>
 inline void eight_stats(const float* const* x, N n, bool center, double eps, double* mean, double* mean_lo,
-                        double* rstd, double* var) {
+                        double* rstd, double* var, F&& beside) {
   constexpr int W = kLanes<float>, kEight = 8;
   Vec sums[kEight], products[kEight];
   alignas(64) double guess[kEight], rest[kEight], squares[kEight];
@@ -180,6 +181,7 @@ inline void eight_stats(const float* const* x, N n, bool center, double eps, dou
     });
     sums[j] = fold(all);
     products[j] = fold(square);
+    beside(j);
   }
   sum_eight(sums, rest);
   sum_eight(products, squares);

@@ -34,44 +34,87 @@ void each_lot(const NormRows<float>& p, index_t begin, index_t end, F&& f) {
   if (filled > 0) flush();
 }
 
-/// Statistics and y of dense short slices. plainly(place) writes y of one slice where the lot's way does not suit.
+/// Statistics and y of dense short slices of n elements; y of one lot is written beside the moments of the next where
+/// there is enough of both.
+/// plainly(place) writes y of one slice where the lot's way does not suit.
+template <class N, class F>
+struct ShortForward {
+  const NormRows<float>& p;
+  const N n;
+  const F& plainly;
+  static constexpr index_t kBeside = 256;
+
+  struct Lot {
+    Place places[kLot];
+    const float* x[kLot];
+    alignas(64) float affine[5 * kLot];
+    int filled = 0;  ///< Slices whose y is due.
+    bool suits = false;
+  };
+  Lot lots[2] = {};
+  bool odd = false;
+
+  void take(const Place* places, int filled) {
+    Lot& lot = lots[odd];
+    const Lot& before = lots[!odd];
+    alignas(64) double mean[kLot], lo[kLot], rstd[kLot], var[kLot];
+    for (int j = 0; j < kLot; ++j) {
+      lot.places[j] = places[j];
+      lot.x[j] = p.x + start(p.x_stride, places[j]);
+    }
+    for (int j = 0; j < kLot; j += 8)
+      eight_stats(lot.x + j, n, p.center, p.eps, mean + j, lo + j, rstd + j, var + j,
+                  [&](int i) { write(before, j + i); });
+    const index_t q = places[0].q;
+    for (int j = 0; j < filled; ++j) {
+      p.stats.mean[q + j] = mean[j];
+      p.stats.mean_lo[q + j] = lo[j];
+      p.stats.rstd[q + j] = rstd[j];
+      if (p.stats.var) p.stats.var[q + j] = var[j];
+    }
+    lot.filled = p.y ? filled : 0;
+    lot.suits = p.y && p.rows == 1 && !p.along && affines(lot, mean, lo, rstd);
+    if (n < kBeside) return write(lot);
+    odd = !odd;
+  }
+
+  bool affines(Lot& lot, const double* mean, const double* lo, const double* rstd) const {
+    alignas(64) double a[kLot], beta[kLot];
+    for (int j = 0; j < kLot; ++j) {
+      const index_t c = lot.places[j].inner * p.affine_inner;
+      a[j] = rstd[j] * value_or(p.gamma, c, 1);
+      beta[j] = value_or(p.beta, c, 0);
+    }
+    return single_affines(mean, lo, a, beta, lot.affine, kLot);
+  }
+
+  void write(const Lot& lot, int j) const {
+    if (j >= lot.filled) return;
+    if (!lot.suits) return plainly(lot.places[j]);
+    const float *at = lot.affine + j, *x = lot.x[j];
+    const SingleLanes affine({at[0], at[kLot], at[2 * kLot], at[3 * kLot], at[4 * kLot]});
+    write_steps(p.stream, p.y + start(p.y_stride, lot.places[j]), n,
+                [&](index_t i, auto k) { return affine(load_singles_step(x + i, k)); });
+  }
+
+  void write(Lot& lot) const {
+    for (int j = 0; j < lot.filled; ++j) write(lot, j);
+    lot.filled = 0;
+  }
+
+  void finish() {
+    write(lots[!odd]);
+    if (p.stream) end_stream();
+  }
+};
+
 template <class F>
 void short_forward(const NormRows<float>& p, index_t begin, index_t end, F&& plainly) {
-  with_length(p.slice_size(), [&](auto slice_size) {
-    each_lot(p, begin, end, [&](const Place* places, int filled) {
-      alignas(64) double mean[kLot], lo[kLot], rstd[kLot], var[kLot], a[kLot], beta[kLot];
-      alignas(64) float affine[5 * kLot];
-      const float* x[kLot];
-      for (int j = 0; j < kLot; ++j) x[j] = p.x + start(p.x_stride, places[j]);
-      for (int j = 0; j < kLot; j += 8)
-        eight_stats(x + j, slice_size, p.center, p.eps, mean + j, lo + j, rstd + j, var + j);
-      const index_t q = places[0].q;
-      for (int j = 0; j < filled; ++j) {
-        p.stats.mean[q + j] = mean[j];
-        p.stats.mean_lo[q + j] = lo[j];
-        p.stats.rstd[q + j] = rstd[j];
-        if (p.stats.var) p.stats.var[q + j] = var[j];
-      }
-      if (!p.y) return;
-      const bool single_row = p.rows == 1 && !p.along;  // of slice_size elements
-      for (int j = 0; single_row && j < kLot; ++j) {
-        const index_t c = places[j].inner * p.affine_inner;
-        a[j] = rstd[j] * value_or(p.gamma, c, 1);
-        beta[j] = value_or(p.beta, c, 0);
-      }
-      if (!single_row || !single_affines(mean, lo, a, beta, affine, kLot)) {
-        for (int j = 0; j < filled; ++j) plainly(places[j]);
-        return;
-      }
-      for (int j = 0; j < filled; ++j) {
-        const SingleLanes lanes(
-            {affine[j], affine[kLot + j], affine[2 * kLot + j], affine[3 * kLot + j], affine[4 * kLot + j]});
-        write_steps(p.stream, p.y + start(p.y_stride, places[j]), slice_size,
-                    [&](index_t i, auto k) { return lanes(load_singles_step(x[j] + i, k)); });
-      }
-    });
+  with_length(p.slice_size(), [&](auto n) {
+    ShortForward<decltype(n), F> forward{p, n, plainly};
+    each_lot(p, begin, end, [&](const Place* places, int filled) { forward.take(places, filled); });
+    forward.finish();
   });
-  if (p.stream) end_stream();
 }
 
 /// Sums and dx of short slices of one dense row each. plainly(place) does all of one slice where the lot's way does not
