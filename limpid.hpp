@@ -4,7 +4,9 @@
 #include <limpid/autograd/function.hpp>
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/autograd/gradcheck.hpp>
+#include <limpid/autograd/hooks.hpp>
 #include <limpid/autograd/node.hpp>
+#include <limpid/autograd/transforms.hpp>
 #include <limpid/core/allocator.hpp>
 #include <limpid/core/dtype.hpp>
 #include <limpid/core/error.hpp>

@@ -1,4 +1,5 @@
 #include <limpid/autograd/detail/arithmetic.hpp>
+#include <limpid/autograd/detail/extras.hpp>
 #include <limpid/autograd/engine.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/message.hpp>
@@ -74,8 +75,10 @@ class Engine {
       const Slot& slot = slots_[order_[done_]];
       Node& node = *slot.node;
       const auto first = std::make_move_iterator(grads_.begin() + slot.grads);
-      const Tensors dy(first, first + static_cast<std::ptrdiff_t>(node.outputs().size()));
+      Tensors dy(first, first + static_cast<std::ptrdiff_t>(node.outputs().size()));
       if (std::any_of(dy.begin(), dy.end(), [](const Tensor& g) { return g.defined(); })) {
+        if (node.has_extras()) [[unlikely]]
+          detail::complete(node, dy);
         visit(node, dy);
         if (!slot.is_leaf() && (slot.needs || slot.needs_beyond)) {
           if (node.is_released())
@@ -154,7 +157,7 @@ class Engine {
       ~Restore() { node.needs_ = needs; }
     } restore{node, node.needs_};
     node.needs_ = slot.needs;
-    Tensors dx = node.backward(dy);
+    Tensors dx = node.has_extras() ? detail::hooked_backward(node, dy) : node.backward(dy);
     const auto& inputs = node.inputs();
     if (dx.size() != inputs.size())
       throw_error<AutogradError>(node.name(), ": expected ", inputs.size(), " gradients from backward, got ",
@@ -192,6 +195,9 @@ Tensor seed(const Tensor& y, const Tensors& dys, std::size_t i, const char* op) 
   if (!y.defined() || !y.requires_grad())
     throw_error<AutogradError>(op, ": expected outputs computed from a tensor that requires a gradient, got output ", i,
                                (y.defined() ? ", which is not recorded" : ", which is undefined"));
+  if (y.impl().is_view && y.impl().epoch != y.impl().storage->epoch())
+    throw_error<AutogradError>(op, ": expected outputs with a history of their present values, got view ", i,
+                               " of shape ", y.shape(), " whose base was changed in place while recording");
   const Tensor dy = dys.empty() ? Tensor() : dys[i];
   if (!dy.defined()) {
     if (y.numel() == 1) return ones_like(y.detach());

@@ -26,7 +26,11 @@ void FunctionNode::finish(Tensors& ys, const Tensors& xs) {
     // A forward may return an argument, which has a history of its own.
     const bool is_argument =
         y.requires_grad() || std::any_of(xs.begin(), xs.end(), [&](const Tensor& x) { return x.is_same(y); });
-    if (is_argument) y = y.detach();
+    if (!is_argument) continue;
+    const uint32_t epoch = y.impl().storage->epoch();
+    y = y.detach();
+    y.impl().is_view = true;
+    y.impl().epoch = epoch;
   }
   context.node_ = this;
   for (Tensor& y : ys) attach(y);

@@ -1,11 +1,13 @@
 // Proving gradients: what backward gives against what finite differences give.
 #pragma once
+#include <limpid/autograd/tensor_function.hpp>
 #include <limpid/core/tensor.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <iosfwd>
 #include <memory>
+#include <source_location>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -24,6 +26,8 @@ struct GradcheckOptions {
   bool allow_vacuous = false;
   /// Run channels-last and strided copies of the inputs too, and expect the same gradients.
   bool layouts = true;
+  /// Check forward mode as well: J v, along a random direction v, by differentiating backward with respect to dy.
+  bool forward = true;
   /// Of the random cotangents and directions.
   uint64_t seed = 1;
 };
@@ -44,15 +48,38 @@ struct GradcheckReport {
     int64_t count = 0;           ///< comparisons made: elements, or directions in fast mode
     int64_t wrong = 0;           ///< comparisons beyond their bound
     int64_t kinks = 0;           ///< of all: where the differences from left and right disagree
+    int64_t wrong_at_kinks = 0;  ///< of those beyond their bound
     bool kink_at_worst = false;  ///< whether `index` is such a place
+    /// How well the numeric values are known: the largest estimate of their relative error, kinks left out. What
+    /// `error` cannot be expected to fall below.
+    double resolution = 0;
+  };
+
+  /// J v of one random direction v through all inputs at once, each element of each output: by forward mode, that is
+  /// by differentiating <J' w, v> with respect to w, against differences; and <dy, J v> against <J' dy, v>.
+  struct Forward {
+    bool checked = false;
+    bool passed = true;
+    std::string why_not;  ///< where not checked
+    int64_t count = 0;    ///< elements compared with differences: none where the function has kinks
+    int64_t wrong = 0;
+    double error = 0;            ///< the worst relative error
+    double resolution = 0;       ///< of the numeric values, as an input's
+    double against_reverse = 0;  ///< |<dy, J v> - <J' dy, v>|, relative to the sum of the terms' magnitudes
   };
 
   bool passed = false;
-  bool vacuous = false;  ///< some input is (gradgradcheck: every input is); passes with allow_vacuous alone
-  double error = 0;      ///< the worst of the inputs'
-  std::string check;     ///< "gradcheck" or "gradgradcheck"
-  std::string op;        ///< the op that made the first recorded output
+  bool vacuous = false;   ///< some input is (gradgradcheck: every input is); passes with allow_vacuous alone
+  bool at_kinks = false;  ///< failed, but at kinks alone: there is no derivative to compare with; move the inputs
+  double error = 0;       ///< the worst of the inputs'
+  std::string check;      ///< "gradcheck" or "gradgradcheck"
+  std::string op;         ///< the op that made the first recorded output
+  std::string file;       ///< of the call
+  int64_t line = 0;
+  /// What f computed in: float64, or else the inputs' own dtype, where f refuses float64 with a DTypeError.
+  DType precision = DType::float64;
   std::vector<Input> inputs;
+  Forward forward;
   std::vector<std::string> problems;  ///< one line for each thing wrong; empty where passed
 
   explicit operator bool() const noexcept { return passed; }
@@ -60,78 +87,28 @@ struct GradcheckReport {
 
 std::ostream& operator<<(std::ostream& out, const GradcheckReport& report);
 std::string to_string(const GradcheckReport& report);
+/// All of the report as one JSON object (RFC 8259), keys named as the members; numbers that are not finite are the
+/// strings "nan", "inf" and "-inf".
+std::string to_json(const GradcheckReport& report);
 
 namespace detail {
 
-/// Refers to a callable for the length of one call: from Tensors to Tensors.
-class TensorFunction {
- public:
-  /// F takes 1 to 8 tensors, or one Tensors; gives a Tensor or Tensors.
-  template <class F>
-  requires(!std::is_same_v<std::remove_cv_t<F>, TensorFunction>) explicit TensorFunction(F& f) noexcept
-      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
-        call_(&call<F>) {}
-  Tensors operator()(const Tensors& xs) const { return call_(object_, xs); }
-
- private:
-  template <std::size_t>
-  using Argument = const Tensor&;
-
-  template <class F, std::size_t... I>
-  static constexpr bool takes(std::index_sequence<I...>) {
-    return std::is_invocable_v<F&, Argument<I>...>;
-  }
-  template <class F, std::size_t... I>
-  static constexpr bool takes_some(std::index_sequence<I...>) {
-    return (takes<F>(std::make_index_sequence<I + 1>()) || ...);
-  }
-  static Tensors wrap(Tensor y) { return {std::move(y)}; }
-  static Tensors wrap(Tensors ys) { return ys; }
-
-  template <class F, std::size_t... I>
-  static bool call_with(F& f, const Tensors& xs, Tensors& ys, std::index_sequence<I...> count) {
-    if constexpr (takes<F>(count)) {
-      if (xs.size() != sizeof...(I)) return false;
-      ys = wrap(f(xs[I]...));
-      return true;
-    }
-    return false;
-  }
-  template <class F, std::size_t... I>
-  static Tensors call_by_count(F& f, const Tensors& xs, std::index_sequence<I...>) {
-    Tensors ys;
-    if (!(call_with(f, xs, ys, std::make_index_sequence<I + 1>()) || ...)) wrong_count(xs.size());
-    return ys;
-  }
-  template <class F>
-  static Tensors call(void* object, const Tensors& xs) {
-    F& f = *static_cast<F*>(object);
-    constexpr std::make_index_sequence<8> counts;
-    if constexpr (takes_some<F>(counts)) {
-      return call_by_count(f, xs, counts);
-    } else {
-      static_assert(std::is_invocable_v<F&, const Tensors&>,
-                    "a function to be checked takes 1 to 8 tensors, by value or const&, or one const Tensors&");
-      return wrap(f(xs));
-    }
-  }
-  [[noreturn]] static void wrong_count(std::size_t count);
-
-  void* object_;
-  Tensors (*call_)(void*, const Tensors&);
-};
-
-GradcheckReport gradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options);
-GradcheckReport gradgradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options);
+GradcheckReport gradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options,
+                          const std::source_location& where);
+GradcheckReport gradgradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options,
+                              const std::source_location& where);
 
 }  // namespace detail
 
 /// Whether backward through f gives its derivative. f takes the inputs, 1 to 8 Tensor parameters or one const Tensors&,
 /// and returns a Tensor or Tensors; it must be a function of their values alone. Inputs are never changed: f runs on
-/// float64 copies. Integer, bool and undefined inputs are passed through.
+/// float64 copies (on copies of their own dtype where it refuses float64). Integer, bool and undefined inputs are
+/// passed through.
 ///
 /// With random cotangents dy_k on all outputs at once, the gradient of sum_k <y_k, dy_k> is compared with central
 /// differences, extrapolated to step 0 (Ridders, 1982), element by element. Also expected:
+///   - forward mode gives the same derivative, along a random direction (see GradcheckReport::Forward);
+///   - a batch of random cotangents, run through one recorded graph, gives gradients that add up as the cotangents do;
 ///   - dy = 0 gives 0; two runs give the same bits, and so does a run that is not recorded (for the values);
 ///   - each output's gradient alone, the others undefined, adds up to the whole;
 ///   - any subset of up to 6 inputs that alone requires gradients, or alone is asked for, gets the same bits;
@@ -140,15 +117,17 @@ GradcheckReport gradgradcheck(const TensorFunction& f, const Tensors& inputs, co
 /// A kink, where differences from left and right disagree, is named as such. Throws ValueError for an input that
 /// overlaps itself (as expand() makes) and for an f whose outputs are undefined.
 template <class F>
-GradcheckReport gradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {}) {
-  return detail::gradcheck(detail::TensorFunction(f), inputs, options);
+GradcheckReport gradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {},
+                          const std::source_location& where = std::source_location::current()) {
+  return detail::gradcheck(detail::TensorFunction(f), inputs, options, where);
 }
 
 /// The same for the gradient itself: gradcheck of (x..., dy...) -> grad(f(x...), x..., dy...), recorded. A failure
 /// names the pair: whose gradient is wrong with respect to what.
 template <class F>
-GradcheckReport gradgradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {}) {
-  return detail::gradgradcheck(detail::TensorFunction(f), inputs, options);
+GradcheckReport gradgradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {},
+                              const std::source_location& where = std::source_location::current()) {
+  return detail::gradgradcheck(detail::TensorFunction(f), inputs, options, where);
 }
 
 }  // namespace limpid

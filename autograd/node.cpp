@@ -1,3 +1,5 @@
+#include <limpid/autograd/detail/extras.hpp>
+#include <limpid/autograd/detail/stand_in.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
@@ -12,7 +14,19 @@ LIMPID_FAST_TLS thread_local constinit uint64_t last_sequence = 0;
 }  // namespace
 
 bool is_grad_enabled() noexcept { return grad_enabled; }
-void set_grad_enabled(bool enabled) noexcept { grad_enabled = enabled; }
+void set_grad_enabled(bool enabled) noexcept { grad_enabled = enabled && !detail::inference_mode; }
+
+bool is_inference_mode() noexcept { return detail::inference_mode; }
+
+InferenceMode::InferenceMode(bool enabled) noexcept : before_(detail::inference_mode), grad_before_(grad_enabled) {
+  detail::inference_mode = enabled;
+  grad_enabled = !enabled;
+}
+
+InferenceMode::~InferenceMode() {
+  detail::inference_mode = before_;
+  grad_enabled = grad_before_;
+}
 
 Saved& Saved::operator=(const Tensor& x) {
   output_ = no_output;
@@ -21,6 +35,9 @@ Saved& Saved::operator=(const Tensor& x) {
     return *this;
   }
   const TensorImpl& impl = x.impl();
+  if (impl.storage->from_inference()) [[unlikely]]
+    detail::throw_error<AutogradError>(owner_.name(), ": expected ", name_, " to be made where it may be recorded, ",
+                                       "got a tensor of shape ", impl.shape, " from inference mode; clone() it first");
   version_ = impl.storage->version();
   if (impl.grad.get() != &owner_) {
     tensor_ = x;
@@ -82,6 +99,10 @@ void Node::connect(const Tensor& x) {
     return;
   }
   Node* node = grad_node(x);
+  if (x.impl().is_view && x.impl().epoch != x.impl().storage->epoch()) [[unlikely]]
+    detail::throw_error<AutogradError>(name(), ": expected operands with a history of their present values, got view ",
+                                       inputs_.size(), " of shape ", x.shape(), " whose base was changed in place ",
+                                       "while recording; take the view again");
   if (inputs_.size() < 64) needs_ |= uint64_t{1} << inputs_.size();
   sequence_ = std::max(sequence_, node->sequence_);
   inputs_.push_back({Ref<Node>(node), x.impl().grad_index});
@@ -109,6 +130,31 @@ void Node::use_up() noexcept {
   for (Saved* s = saved_; s; s = s->next_) s->tensor_ = Tensor();
 }
 
+void Node::drop_extras() noexcept { detail::ExtrasOfNodes::drop(*this); }
+
+void Node::rebase(const Tensor& x, const Tensor& y) {
+  TensorImpl& impl = x.impl();
+  const Ref<GradHandle> before = impl.grad;
+  const uint64_t sequence = before ? grad_node(x)->sequence_ : 0;
+  // Ops on x that led to y may have saved x itself: with y's history it would hold the node that holds it.
+  if (impl.use_count() > 1)
+    detail::walk({y}, [&](Node* node) {
+      for (Saved* s = node->saved_; s; s = s->next_) {
+        if (!s->tensor_.is_same(x)) continue;
+        s->tensor_ = x.detach();
+        s->tensor_.impl().grad = before;
+        s->tensor_.impl().grad_index = impl.grad_index;
+      }
+      return node->sequence_ > sequence;
+    });
+  if (before && y.requires_grad())
+    detail::move_retained(*grad_node(x), impl.grad_index, *grad_node(y), y.impl().grad_index);
+  impl.grad = y.impl().grad;
+  impl.grad_index = y.impl().grad_index;
+  impl.storage->begin_epoch();
+  impl.epoch = impl.storage->epoch();
+}
+
 bool Tensor::is_leaf() const noexcept { return !requires_grad() || grad_node(*this)->is_leaf(); }
 
 Tensor& Tensor::set_requires_grad(bool requires_grad) {
@@ -121,6 +167,9 @@ Tensor& Tensor::set_requires_grad(bool requires_grad) {
   if (!requires_grad) {
     self.grad = nullptr;
   } else if (!self.grad) {
+    if (self.storage->from_inference())
+      detail::throw_error<AutogradError>("set_requires_grad: expected a tensor that may be recorded, got one of shape ",
+                                         self.shape, " from inference mode; clone() it first");
     (new Leaf)->attach(*this);
   }
   return *this;
@@ -138,13 +187,18 @@ Leaf* leaf_of(const Tensor& x, const char* op) {
   Node* node = grad_node(x);
   if (!node->is_leaf())
     detail::throw_error<AutogradError>(op, ": expected a leaf, got the result of ", node->name(),
-                                       "; grad() gives gradients of results");
+                                       "; retain_grad() keeps gradients of results, and grad() gives them");
   return static_cast<Leaf*>(node);
 }
 
 }  // namespace
 
 Tensor Tensor::grad() const {
+  if (!is_leaf() && grad_node(*this)->has_extras()) {
+    const detail::Extras extras = detail::ExtrasOfNodes::look(*grad_node(*this), [](auto& all) { return all; });
+    for (const auto& [output, grad] : extras.retained)
+      if (output == impl().grad_index) return grad;
+  }
   const Leaf* leaf = leaf_of(*this, "grad");
   return leaf ? leaf->grad() : Tensor();
 }

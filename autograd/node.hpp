@@ -10,6 +10,9 @@
 namespace limpid {
 
 class Node;
+namespace detail {
+class ExtrasOfNodes;
+}
 
 /// Where a gradient flows on to: one output of the node that made a tensor. Without a node: nowhere.
 struct Edge {
@@ -48,6 +51,10 @@ class Saved {
 /// A recorded op. An op derives a struct from it, beside its forward, with Saved members, and creates it by record().
 class Node : public GradHandle {
  public:
+  ~Node() override {
+    if (has_extras_) [[unlikely]]
+      drop_extras();
+  }
   virtual const char* name() const noexcept = 0;
 
   /// The gradient of each input, given those of the outputs. dy[k] is undefined where output k got none; an undefined
@@ -68,6 +75,8 @@ class Node : public GradHandle {
   uint64_t sequence() const noexcept { return sequence_; }
   bool is_leaf() const noexcept { return sequence_ == 0; }
   bool is_released() const noexcept { return released_; }
+  /// Whether it has hooks or retained gradients, see hooks.hpp.
+  bool has_extras() const noexcept { return has_extras_; }
   /// The tensors held for backward: calls f(const Saved&) for each.
   template <class F>
   void for_each_saved(F&& f) const {
@@ -85,13 +94,17 @@ class Node : public GradHandle {
   void connect(const Tensor& x);
   void attach(Tensor& y);
   void start() noexcept;
+  /// x, changed in place, has the history of y from now on.
+  static void rebase(const Tensor& x, const Tensor& y);
 
  private:
   friend class Saved;
+  friend class detail::ExtrasOfNodes;
   friend class Engine;
 
   /// Lets go of the saved tensors; another backward through this node is an error.
   void use_up() noexcept;
+  void drop_extras() noexcept;
 
   uint64_t sequence_ = 0;
   uint64_t needs_ = 0;
@@ -100,6 +113,7 @@ class Node : public GradHandle {
   static constexpr uint32_t no_slot = ~uint32_t{0};
   std::atomic<uint32_t> slot_{no_slot};  ///< this node's place in a run over the graph, see engine.cpp
   bool released_ = false;
+  mutable bool has_extras_ = false;
   SmallVector<Edge, 3> inputs_;
   SmallVector<Output, 1> outputs_;
 };

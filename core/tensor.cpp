@@ -10,6 +10,8 @@ namespace limpid {
 
 using detail::throw_error;
 
+LIMPID_FAST_TLS thread_local constinit bool detail::inference_mode = false;
+
 namespace {
 
 constexpr std::size_t header_bytes = 64;  // keeps the data that follows a storage aligned
@@ -23,6 +25,7 @@ Ref<Storage> Storage::create(std::size_t bytes) {
   Storage* storage = new (block) Storage;
   storage->data_ = block + header_bytes;
   storage->bytes_ = bytes;
+  storage->from_inference_ = detail::inference_mode;
   return Ref<Storage>::first(storage);
 }
 
@@ -143,6 +146,7 @@ Tensor make_view(const Tensor& x, Shape shape, Strides strides, int64_t offset) 
   const TensorImpl& impl = x.impl();
   Tensor view = make_tensor(impl.storage, impl.dtype, std::move(shape), std::move(strides), offset);
   view.impl().is_view = true;
+  view.impl().epoch = impl.storage->epoch();
   return view;
 }
 

@@ -21,16 +21,23 @@ class Storage final : public RefCounted<Storage> {
   std::size_t bytes() const noexcept { return bytes_; }
   uint32_t version() const noexcept { return version_; }
   void bump_version() noexcept { ++version_; }
+  /// Rises when a write in place gives the memory another history, which views made before do not tell.
+  uint32_t epoch() const noexcept { return epoch_; }
+  void begin_epoch() noexcept { ++epoch_; }
+  /// Made where nothing may become part of a graph.
+  bool from_inference() const noexcept { return from_inference_; }
   void dispose() noexcept;
 
  private:
   Storage() = default;
+  uint32_t epoch_ = 0;
   std::byte* data_ = nullptr;
   std::size_t bytes_ = 0;
   void (*deleter_)(void*) = nullptr;
   void* context_ = nullptr;
   uint32_t version_ = 0;
   bool borrowed_ = false;
+  bool from_inference_ = false;
 };
 
 /// What autograd hangs on a tensor; core knows no more of it than that it is counted.
@@ -59,6 +66,7 @@ struct TensorImpl final : RefCounted<TensorImpl> {
         shape(like.shape),
         strides(like.strides) {}
 
+  uint32_t epoch = 0;  ///< of a view: the storage's when it was made
   Ref<Storage> storage;
   Ref<GradHandle> grad;     ///< the node that made this tensor, or the leaf that gathers its gradient
   uint32_t grad_index = 0;  ///< which output of that node

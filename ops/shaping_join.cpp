@@ -1,4 +1,5 @@
 // What makes new memory of old: joining, turning round, padding.
+#include <limpid/autograd/detail/arithmetic.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
@@ -96,6 +97,8 @@ Tensor stack(const Tensors& xs, int64_t axis) {
   }
   return cat(rows, a);
 }
+
+Tensor detail::stack_as(const Tensors& xs, const Shape& shape) { return reshape(stack(xs), shape); }
 
 namespace {
 
