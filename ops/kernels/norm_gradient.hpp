@@ -23,13 +23,13 @@ struct SingleDeviations {
   float scale = 1, shift = 0;
   double rest = 0;      ///< (m - mean) * scale
   double unscaled = 1;  ///< rstd / scale
-  bool suits = false;   ///< Where rstd or its reciprocal leave float32's range, doubles do the work.
+  bool suits = false;   ///< Where rstd, its reciprocal or mean * rstd leave float32's range, doubles do the work.
 
   SingleDeviations() = default;
   SingleDeviations(double mean, double mean_lo, double rstd) {
     const double below = rstd == 0 ? 1 : power_below(rstd);
     const auto m = static_cast<float>(mean);
-    suits = kFused && !(below > 0x1p120) && !(below < 0x1p-120);
+    suits = kFused && !(below > 0x1p120) && !(below < 0x1p-120) && !(__builtin_fabs(mean) * below > 0x1p120);
     scale = suits ? static_cast<float>(below) : 1;
     shift = -m * scale;
     rest = ((static_cast<double>(m) - mean) - mean_lo) * below;

@@ -80,10 +80,17 @@ struct ShortForward {
 
   bool affines(Lot& lot, const double* mean, const double* lo, const double* rstd) const {
     alignas(64) double a[kLot], beta[kLot];
-    for (int j = 0; j < kLot; ++j) {
-      const index_t c = lot.places[j].inner * p.affine_inner;
-      a[j] = rstd[j] * value_or(p.gamma, c, 1);
-      beta[j] = value_or(p.beta, c, 0);
+    const index_t first = lot.places[0].inner;
+    if (p.affine_inner == 1 && lot.places[kLot - 1].inner == first + kLot - 1) {
+      const Lanes<16> r = load_wide<16>(rstd);
+      store_wide(a, p.gamma ? r * load(p.gamma + first) : r);
+      store_wide(beta, p.beta ? load(p.beta + first) : Lanes<16>(0.0));
+    } else {
+      for (int j = 0; j < kLot; ++j) {
+        const index_t c = lot.places[j].inner * p.affine_inner;
+        a[j] = rstd[j] * value_or(p.gamma, c, 1);
+        beta[j] = value_or(p.beta, c, 0);
+      }
     }
     return single_affines(mean, lo, a, beta, lot.affine, kLot);
   }
