@@ -90,7 +90,7 @@ std::int64_t last_cache() noexcept;
 /// loses: a relu of y, measured, breaks even between a tenth and a fifth of the cache.
 bool norm_streams(std::int64_t bytes) noexcept;
 
-/// to[c] = sum over i of from[i * step + c * stride], in order. to may be null.
+/// to[c] = sum over i of from[i * step + c * stride], in order, for several c abreast. to may be null.
 template <class T>
 void norm_total(const double* from, std::int64_t count, std::int64_t step, std::int64_t channels, std::int64_t stride,
                 T* to) noexcept {

@@ -169,7 +169,7 @@ constexpr bool kFused = false;
 inline bool suits_singles(double mean, double a) {
   const double size = __builtin_fabs(a), offset = __builtin_fabs(mean);
   // Spelled so that a NaN suits: it gives NaN, and stays in its slice.
-  return kFused && !(offset > 0x1p100) && !(size > 0x1p100) && (!(size < 0x1p-90) || size == 0);
+  return kFused && !(offset > 0x1p100) & !(size > 0x1p100) & (!(size < 0x1p-90) | (size == 0));
 }
 
 inline SingleAffine single_affine(double mean, double mean_lo, double a, double beta) {
