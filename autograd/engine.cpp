@@ -1,5 +1,7 @@
 #include <limpid/autograd/detail/arithmetic.hpp>
 #include <limpid/autograd/detail/extras.hpp>
+#include <limpid/autograd/detail/grad_between.hpp>
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/engine.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/message.hpp>
@@ -30,10 +32,16 @@ class Engine {
     detail::accumulate(grads_[slots_[reach(grad_node(y))].grads + y.impl().grad_index], dy);
   }
 
+  /// The graph is to end at the targets.
+  void end_at(const Tensors& targets) {
+    for (const Tensor& x : targets) slots_[reach(grad_node(x))].is_end = true;
+  }
+
   void collect() {
     for (std::size_t i = 0; i < slots_.size(); ++i)  // grows as nodes are reached
-      for (const Edge& edge : slots_[i].node->inputs())
-        if (edge.node) reach(edge.node.get());
+      if (!slots_[i].is_end)
+        for (const Edge& edge : slots_[i].node->inputs())
+          if (edge.node) reach(edge.node.get());
     // Leaves come last. The rest is mostly in order by now.
     order_.reserve(slots_.size());
     for (const bool leaves : {false, true})
@@ -54,6 +62,7 @@ class Engine {
       if (Slot* slot = find(grad_node(x))) slot->wanted = true;
     for (std::size_t k = order_.size(); k-- > 0;) {
       Slot& slot = slots_[order_[k]];
+      if (slot.is_end) continue;
       const auto& inputs = slot.node->inputs();
       for (std::size_t i = 0; i < inputs.size(); ++i) {
         const Slot* input = inputs[i].node ? find(inputs[i].node.get()) : nullptr;
@@ -77,7 +86,7 @@ class Engine {
       const auto first = std::make_move_iterator(grads_.begin() + slot.grads);
       Tensors dy(first, first + static_cast<std::ptrdiff_t>(node.outputs().size()));
       if (std::any_of(dy.begin(), dy.end(), [](const Tensor& g) { return g.defined(); })) {
-        if (node.has_extras()) [[unlikely]]
+        if (node.has_extras() && !slot.is_end) [[unlikely]]
           detail::complete(node, dy);
         visit(node, dy);
         if (!slot.is_leaf() && (slot.needs || slot.needs_beyond)) {
@@ -92,6 +101,16 @@ class Engine {
     }
   }
 
+  /// A run that gives the gradients of xs, undefined where there is none.
+  Tensors gradients(const Tensors& xs, bool retain_graph) {
+    Tensors result(xs.size());
+    run(retain_graph, [&](Node& node, const Tensors& dy) {
+      for (std::size_t i = 0; i < xs.size(); ++i)
+        if (grad_node(xs[i]) == &node) result[i] = dy[xs[i].impl().grad_index];
+    });
+    return result;
+  }
+
  private:
   static constexpr auto relaxed = std::memory_order_relaxed;
 
@@ -103,6 +122,7 @@ class Engine {
     bool claimed;       ///< Node::slot_ is ours
     bool wanted;        ///< one of its outputs is a target
     bool needs_beyond;  ///< an input past the 64th leads to a target
+    bool is_end;        ///< nothing below it belongs to the run
     bool is_leaf() const noexcept { return sequence == 0; }
   };
   template <class T>
@@ -131,7 +151,8 @@ class Engine {
                       .grads = static_cast<uint32_t>(grads_.size()),
                       .claimed = claimed,
                       .wanted = false,
-                      .needs_beyond = node->inputs().size() > 64});
+                      .needs_beyond = node->inputs().size() > 64,
+                      .is_end = false});
     for (std::size_t k = node->outputs().size(); k > 0; --k) grads_.emplace_back();
     if (!claimed) elsewhere_.emplace(node, index);
     return index;
@@ -157,13 +178,22 @@ class Engine {
       ~Restore() { node.needs_ = needs; }
     } restore{node, node.needs_};
     node.needs_ = slot.needs;
-    Tensors dx = node.has_extras() ? detail::hooked_backward(node, dy) : node.backward(dy);
+    Tensors dx = backward_of(node, dy);
     const auto& inputs = node.inputs();
     if (dx.size() != inputs.size())
       throw_error<AutogradError>(node.name(), ": expected ", inputs.size(), " gradients from backward, got ",
                                  dx.size());
     for (std::size_t i = 0; i < inputs.size(); ++i)
       if (dx[i].defined() && inputs[i].node && node.needs(i)) deliver(node, i, std::move(dx[i]));
+  }
+
+  static Tensors backward_of(Node& node, const Tensors& dy) {
+    if (!node.has_extras() && !detail::watching) [[likely]]
+      return node.backward(dy);
+    const detail::BackwardScope scope(node);
+    Tensors dx = detail::hooked_backward(node, dy);
+    if (detail::watching & detail::watch_anomalies) detail::check_backward(node, dx, dy);
+    return dx;
   }
 
   void deliver(const Node& from, std::size_t i, Tensor g) {
@@ -257,13 +287,19 @@ Tensors grad(const Tensors& ys, const Tensors& xs, const Tensors& dys, const Gra
                                  " of shape ", xs[i].shape(), "; pass allow_unused = true for an undefined gradient");
   };
   for (std::size_t i = 0; i < xs.size(); ++i) require_use(i, engine.reaches(xs[i]));  // before the graph is used up
-  Tensors result(xs.size());
-  engine.run(options.retain_graph || options.create_graph, [&](Node& node, const Tensors& dy) {
-    for (std::size_t i = 0; i < xs.size(); ++i)
-      if (grad_node(xs[i]) == &node) result[i] = dy[xs[i].impl().grad_index];
-  });
+  const Tensors result = engine.gradients(xs, options.retain_graph || options.create_graph);
   for (std::size_t i = 0; i < xs.size(); ++i) require_use(i, result[i].defined());
   return result;
+}
+
+Tensors detail::grad_between(const Tensors& ys, const Tensors& xs, const Tensors& dys, bool create_graph) {
+  const GradGuard mode(create_graph);
+  Engine engine("grad");
+  add_roots(engine, ys, dys, "grad");
+  engine.end_at(xs);
+  engine.collect();
+  engine.only_towards(xs);
+  return engine.gradients(xs, create_graph);
 }
 
 void Tensor::backward(const Tensor& dy, bool retain_graph, bool create_graph) const {

@@ -11,6 +11,7 @@ namespace limpid {
 using detail::throw_error;
 
 LIMPID_FAST_TLS thread_local constinit bool detail::inference_mode = false;
+LIMPID_FAST_TLS thread_local constinit int64_t* detail::storage_meter = nullptr;
 
 namespace {
 
@@ -26,6 +27,8 @@ Ref<Storage> Storage::create(std::size_t bytes) {
   storage->data_ = block + header_bytes;
   storage->bytes_ = bytes;
   storage->from_inference_ = detail::inference_mode;
+  if (detail::storage_meter) [[unlikely]]
+    *detail::storage_meter += static_cast<int64_t>(bytes);
   return Ref<Storage>::first(storage);
 }
 

@@ -2,6 +2,7 @@
 //
 // Indices: a slice is the set I of M elements that share statistics; i runs over it; c(i) is the channel of i.
 // For batch_norm I spans the samples as well; for rms_norm the mean is left out, which drops the marked [terms].
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/ops/detail/norm_plan.hpp>
@@ -223,6 +224,7 @@ struct NormBackwardNode final : Node {
 
 Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& mean,
                       const Tensor& rstd, const Tensor& dy, Wanted wanted) {
+  const detail::OpScope scope("norm_backward");
   Tensor dx = wanted.dx ? empty(x.shape(), x.dtype(), format_of(plan)) : Tensor();
   const Shape channels{plan.dims.channels()};
   Tensor dgamma = wanted.dgamma ? empty(channels, x.dtype()) : Tensor();
@@ -259,14 +261,14 @@ Tensor wide(const Tensor& t) { return t.defined() ? t.to(float32) : t; }
 }  // namespace
 
 Tensor normalize(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& gamma, const Tensor& beta) {
+  const detail::OpScope scope(op);
   if (is_half(x.dtype())) return normalize(plan, op, wide(x), wide(gamma), wide(beta)).to(x.dtype());
   const NormStatistics stats = empty_statistics(plan);
   Tensor y = forward(plan, x, gamma, beta, stats);
-  if (auto* node = record<NormNode>(y, x, gamma, beta)) {
+  if (auto* node = record_as<NormNode>(op, y, x, gamma, beta)) {
     node->x = x, node->gamma = gamma, node->mean = stats.mean, node->rstd = stats.rstd;
     node->plan = plan;
     node->plan.dims.affine = gamma.defined() || beta.defined();
-    node->op = op;
   }
   return y;
 }
@@ -312,6 +314,7 @@ struct FixedNormNode final : Node {
 
 Tensor normalize_with(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& mean, const Tensor& var,
                       const Tensor& gamma, const Tensor& beta) {
+  const detail::OpScope scope(op);
   if (is_half(x.dtype()))
     return normalize_with(plan, op, wide(x), wide(mean), wide(var), wide(gamma), wide(beta)).to(x.dtype());
   NormPlan fixed = plan;
@@ -322,10 +325,9 @@ Tensor normalize_with(const NormPlan& plan, const char* op, const Tensor& x, con
     norm_fixed_stats<T>(fixed.dims.slices(), m.data<T>(), v.data<T>(), fixed.eps, pointers(stats.mean, stats.rstd));
   });
   Tensor y = apply(fixed, x, stats.mean, stats.rstd, gamma, beta);
-  if (auto* node = record<FixedNormNode>(y, x, mean, var, gamma, beta)) {
+  if (auto* node = record_as<FixedNormNode>(op, y, x, mean, var, gamma, beta)) {
     node->x = x, node->mean = mean, node->var = var, node->gamma = gamma;
     node->plan = fixed;
-    node->op = op;
   }
   return y;
 }
