@@ -14,12 +14,15 @@ bool is_checked(const Tensor& x) { return x.defined() && is_floating_point(x.dty
 
 }  // namespace
 
-Checker::Checker(const char* check, const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options)
+Checker::Checker(const char* check, const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options,
+                 const std::source_location& where)
     : f_(f),
       inputs_(inputs),
       options_(options),
       rtol_(options.rtol) {
   report_.check = check;
+  report_.file = where.file_name();
+  report_.line = where.line();
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const Tensor& x = inputs[i];
     if (x.defined() && overlaps_itself(x))
@@ -46,6 +49,8 @@ void Checker::name_inputs(std::vector<std::string> names) {
 GradcheckReport Checker::check() {
   prepare();
   for (std::size_t c = 0; c < checked_.size(); ++c) compare(c);
+  if (options_.forward) check_forward();
+  check_batch();
   check_zero();
   check_repeatability();
   check_single_outputs();
@@ -56,39 +61,64 @@ GradcheckReport Checker::check() {
   return std::move(report_);
 }
 
-Checker::Run Checker::run(const Tensors& xs, double weight, uint64_t required, uint64_t asked, std::size_t output) {
-  const EnableGradGuard recording;
-  Tensors leaves = xs;
-  for (Tensor& x : leaves)
+DType Checker::dtype_of_input(std::size_t i) const { return native_ ? inputs_[i].dtype() : DType::float64; }
+
+Tensors Checker::called() const {
+  Tensors xs = xs_;
+  if (native_)
+    for (std::size_t i : checked_) xs[i] = copy_as(xs[i], inputs_[i].dtype());
+  return xs;
+}
+
+Tensors Checker::Recording::root_tensors() const {
+  Tensors tensors;
+  for (std::size_t k : roots) tensors.push_back(ys[k]);
+  return tensors;
+}
+
+Checker::Recording Checker::record(const Tensors& xs, uint64_t required, uint64_t asked, std::size_t output) {
+  const EnableGradGuard guard;
+  Recording recording;
+  Tensors arguments = xs;
+  for (Tensor& x : arguments)
     if (x.defined()) x = x.detach();
-  Tensors wanted;
-  std::vector<std::size_t> positions;
   for (std::size_t c = 0; c < checked_.size(); ++c) {
     if (!(required >> c & 1)) continue;
-    leaves[checked_[c]].set_requires_grad();
+    arguments[checked_[c]].set_requires_grad();
     if (!(asked >> c & 1)) continue;
-    wanted.push_back(leaves[checked_[c]]);
-    positions.push_back(c);
+    recording.leaves.push_back(arguments[checked_[c]]);
+    recording.positions.push_back(c);
   }
-  Run result{f_(leaves), std::vector<Values>(checked_.size()), {}};
-  Tensors roots, seeds;
-  for (std::size_t k = 0; k < result.ys.size(); ++k) {
-    const Tensor& y = result.ys[k];
-    require_defined(y, k);
-    if (!y.requires_grad() || (output != all && output != k)) continue;
-    roots.push_back(y);
-    const Tensor dy = empty_like(y);
+  recording.ys = f_(arguments);
+  for (std::size_t k = 0; k < recording.ys.size(); ++k) {
+    require_defined(recording.ys[k], k);
+    if (recording.ys[k].requires_grad() && (output == all || output == k)) recording.roots.push_back(k);
+  }
+  return recording;
+}
+
+Checker::Gradients Checker::replay(const Recording& recording, const Tensors& seeds, bool retain_graph) const {
+  Gradients gradients(checked_.size());
+  if (recording.roots.empty()) return gradients;
+  const Tensors dx =
+      grad(recording.root_tensors(), recording.leaves, seeds, {.retain_graph = retain_graph, .allow_unused = true});
+  for (std::size_t p = 0; p < recording.positions.size(); ++p)
+    if (dx[p].defined()) gradients[recording.positions[p]] = values_of(dx[p]);
+  return gradients;
+}
+
+Checker::Run Checker::run(const Tensors& xs, double weight, uint64_t required, uint64_t asked, std::size_t output) {
+  const Recording recording = record(xs, required, asked, output);
+  Tensors seeds;
+  for (std::size_t k : recording.roots) {
+    seeds.push_back(empty_like(recording.ys[k]));
     if (weight == 0)
-      fill(dy, 0);
+      fill(seeds.back(), 0);
     else
-      copy_into(dy, dys_[k]);
-    seeds.push_back(dy);
+      copy_into(seeds.back(), dys_[k]);
   }
-  if (roots.empty()) return result;
-  result.op = grad_node(roots[0])->name();
-  const Tensors dx = grad(roots, wanted, seeds, {.allow_unused = true});
-  for (std::size_t p = 0; p < positions.size(); ++p)
-    if (dx[p].defined()) result.dx[positions[p]] = values_of(dx[p]);
+  Run result{recording.ys, replay(recording, seeds), {}};
+  if (!recording.roots.empty()) result.op = grad_node(recording.ys[recording.roots[0]])->name();
   return result;
 }
 
@@ -96,12 +126,23 @@ void Checker::require_defined(const Tensor& y, std::size_t k) const {
   if (!y.defined()) throw_error<ValueError>(report_.check, ": expected defined outputs, got none for output ", k);
 }
 
-void Checker::prepare() {
-  const Tensors ys = [&] {
-    const NoGradGuard guard;
+Tensors Checker::first_call() {
+  const NoGradGuard guard;
+  const auto is_narrow = [&](std::size_t i) { return inputs_[i].dtype() != DType::float64; };
+  if (std::none_of(checked_.begin(), checked_.end(), is_narrow)) return f_(xs_);
+  try {
     return f_(xs_);
-  }();
-  double coarsest = epsilon(float64);
+  } catch (const DTypeError&) {  // as of a constant in float32 among its operands
+    native_ = true;
+    for (std::size_t i : checked_)
+      if (epsilon(inputs_[i].dtype()) > epsilon(report_.precision)) report_.precision = inputs_[i].dtype();
+    return f_(called());
+  }
+}
+
+void Checker::prepare() {
+  const Tensors ys = first_call();
+  double coarsest = epsilon(report_.precision);
   for (std::size_t k = 0; k < ys.size(); ++k) {
     require_defined(ys[k], k);
     dys_.push_back({});
@@ -119,7 +160,7 @@ void Checker::prepare() {
     y_.insert(y_.end(), y.begin(), y.end());
   }
   begins_.push_back(dy_.size());
-  first_ = run(xs_);
+  first_ = run(called());
   if (report_.op.empty()) report_.op = first_.op.empty() ? "a function that records nothing" : first_.op;
   for (std::size_t c = 0; c < checked_.size(); ++c) {
     if (first_.dx[c].empty()) first_.dx[c].resize(static_cast<std::size_t>(x(c).numel()));
@@ -141,6 +182,13 @@ void Checker::conclude() {
       if (report_.inputs[checked_[c]].vacuous)
         problem(message("vacuous: the gradient of ", name(c), " is zero whatever dy, which proves nothing"));
   report_.passed = report_.problems.empty();
+  std::size_t failed = 0;
+  bool kinks_alone = true;
+  for (const GradcheckReport::Input& input : report_.inputs) {
+    failed += !input.passed;
+    kinks_alone = kinks_alone && input.wrong == input.wrong_at_kinks;
+  }
+  report_.at_kinks = !report_.passed && failed == report_.problems.size() && kinks_alone;
 }
 
 namespace {
@@ -182,11 +230,13 @@ void TensorFunction::wrong_count(const char* op, std::size_t count) {
   throw_error<ValueError>(op, ": expected as many inputs as the function has parameters, got ", count);
 }
 
-GradcheckReport gradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options) {
-  return Checker("gradcheck", f, inputs, options).check();
+GradcheckReport gradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options,
+                          const std::source_location& where) {
+  return Checker("gradcheck", f, inputs, options, where).check();
 }
 
-GradcheckReport gradgradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options) {
+GradcheckReport gradgradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options,
+                              const std::source_location& where) {
   const EnableGradGuard recording;
   Tensors xs;
   for (const Tensor& x : inputs) {
@@ -211,7 +261,7 @@ GradcheckReport gradgradcheck(const TensorFunction& f, const Tensors& inputs, co
     all.push_back(cotangents.like(ys[k]));
     input_names.push_back(message("dy ", k));
   }
-  Checker checker("gradgradcheck", TensorFunction(gradient), all, options);
+  Checker checker("gradgradcheck", TensorFunction(gradient), all, options, where);
   checker.name_inputs(std::move(input_names));
   checker.name_outputs(std::move(output_names));
   checker.name_op(std::move(op));

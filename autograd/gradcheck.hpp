@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <iosfwd>
 #include <memory>
+#include <source_location>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -25,6 +26,8 @@ struct GradcheckOptions {
   bool allow_vacuous = false;
   /// Run channels-last and strided copies of the inputs too, and expect the same gradients.
   bool layouts = true;
+  /// Check forward mode as well: J v, along a random direction v, by differentiating backward with respect to dy.
+  bool forward = true;
   /// Of the random cotangents and directions.
   uint64_t seed = 1;
 };
@@ -45,15 +48,38 @@ struct GradcheckReport {
     int64_t count = 0;           ///< comparisons made: elements, or directions in fast mode
     int64_t wrong = 0;           ///< comparisons beyond their bound
     int64_t kinks = 0;           ///< of all: where the differences from left and right disagree
+    int64_t wrong_at_kinks = 0;  ///< of those beyond their bound
     bool kink_at_worst = false;  ///< whether `index` is such a place
+    /// How well the numeric values are known: the largest estimate of their relative error, kinks left out. What
+    /// `error` cannot be expected to fall below.
+    double resolution = 0;
+  };
+
+  /// J v of one random direction v through all inputs at once, each element of each output: by forward mode, that is
+  /// by differentiating <J' w, v> with respect to w, against differences; and <dy, J v> against <J' dy, v>.
+  struct Forward {
+    bool checked = false;
+    bool passed = true;
+    std::string why_not;  ///< where not checked
+    int64_t count = 0;    ///< elements compared with differences: none where the function has kinks
+    int64_t wrong = 0;
+    double error = 0;            ///< the worst relative error
+    double resolution = 0;       ///< of the numeric values, as an input's
+    double against_reverse = 0;  ///< |<dy, J v> - <J' dy, v>|, relative to the sum of the terms' magnitudes
   };
 
   bool passed = false;
-  bool vacuous = false;  ///< some input is (gradgradcheck: every input is); passes with allow_vacuous alone
-  double error = 0;      ///< the worst of the inputs'
-  std::string check;     ///< "gradcheck" or "gradgradcheck"
-  std::string op;        ///< the op that made the first recorded output
+  bool vacuous = false;   ///< some input is (gradgradcheck: every input is); passes with allow_vacuous alone
+  bool at_kinks = false;  ///< failed, but at kinks alone: there is no derivative to compare with; move the inputs
+  double error = 0;       ///< the worst of the inputs'
+  std::string check;      ///< "gradcheck" or "gradgradcheck"
+  std::string op;         ///< the op that made the first recorded output
+  std::string file;       ///< of the call
+  int64_t line = 0;
+  /// What f computed in: float64, or else the inputs' own dtype, where f refuses float64 with a DTypeError.
+  DType precision = DType::float64;
   std::vector<Input> inputs;
+  Forward forward;
   std::vector<std::string> problems;  ///< one line for each thing wrong; empty where passed
 
   explicit operator bool() const noexcept { return passed; }
@@ -61,20 +87,28 @@ struct GradcheckReport {
 
 std::ostream& operator<<(std::ostream& out, const GradcheckReport& report);
 std::string to_string(const GradcheckReport& report);
+/// All of the report as one JSON object (RFC 8259), keys named as the members; numbers that are not finite are the
+/// strings "nan", "inf" and "-inf".
+std::string to_json(const GradcheckReport& report);
 
 namespace detail {
 
-GradcheckReport gradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options);
-GradcheckReport gradgradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options);
+GradcheckReport gradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options,
+                          const std::source_location& where);
+GradcheckReport gradgradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options,
+                              const std::source_location& where);
 
 }  // namespace detail
 
 /// Whether backward through f gives its derivative. f takes the inputs, 1 to 8 Tensor parameters or one const Tensors&,
 /// and returns a Tensor or Tensors; it must be a function of their values alone. Inputs are never changed: f runs on
-/// float64 copies. Integer, bool and undefined inputs are passed through.
+/// float64 copies (on copies of their own dtype where it refuses float64). Integer, bool and undefined inputs are
+/// passed through.
 ///
 /// With random cotangents dy_k on all outputs at once, the gradient of sum_k <y_k, dy_k> is compared with central
 /// differences, extrapolated to step 0 (Ridders, 1982), element by element. Also expected:
+///   - forward mode gives the same derivative, along a random direction (see GradcheckReport::Forward);
+///   - a batch of random cotangents, run through one recorded graph, gives gradients that add up as the cotangents do;
 ///   - dy = 0 gives 0; two runs give the same bits, and so does a run that is not recorded (for the values);
 ///   - each output's gradient alone, the others undefined, adds up to the whole;
 ///   - any subset of up to 6 inputs that alone requires gradients, or alone is asked for, gets the same bits;
@@ -83,15 +117,17 @@ GradcheckReport gradgradcheck(const TensorFunction& f, const Tensors& inputs, co
 /// A kink, where differences from left and right disagree, is named as such. Throws ValueError for an input that
 /// overlaps itself (as expand() makes) and for an f whose outputs are undefined.
 template <class F>
-GradcheckReport gradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {}) {
-  return detail::gradcheck(detail::TensorFunction(f), inputs, options);
+GradcheckReport gradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {},
+                          const std::source_location& where = std::source_location::current()) {
+  return detail::gradcheck(detail::TensorFunction(f), inputs, options, where);
 }
 
 /// The same for the gradient itself: gradcheck of (x..., dy...) -> grad(f(x...), x..., dy...), recorded. A failure
 /// names the pair: whose gradient is wrong with respect to what.
 template <class F>
-GradcheckReport gradgradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {}) {
-  return detail::gradgradcheck(detail::TensorFunction(f), inputs, options);
+GradcheckReport gradgradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {},
+                              const std::source_location& where = std::source_location::current()) {
+  return detail::gradgradcheck(detail::TensorFunction(f), inputs, options, where);
 }
 
 }  // namespace limpid

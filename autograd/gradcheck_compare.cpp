@@ -13,22 +13,21 @@ namespace {
 constexpr double infinity = Extrapolation::infinity;
 
 void move(Checker::Motion motion, double t) {
-  for (const Checker::Element& e : motion) *e.p = e.x + t * e.step;
+  for (const Checker::Element& e : motion) *e.p = e.at(t);
 }
 
 /// The width of [-t, t] as it came out in floating point.
 double width(Checker::Motion motion, double t) {
   if (motion.size() != 1) return 2 * t;
   const Checker::Element& e = motion[0];
-  const double above = e.x + t * e.step, below = e.x - t * e.step;
-  return (above - below) / e.unit;
+  return (e.at(t) - e.at(-t)) / e.unit;
 }
 
 }  // namespace
 
 Values Checker::outputs() {
   const NoGradGuard guard;
-  const Tensors ys = f_(xs_);
+  const Tensors ys = f_(called());
   Values values;
   values.reserve(y_.size());
   for (std::size_t k = 0; k < ys.size(); ++k) {
@@ -98,7 +97,7 @@ std::vector<Checker::Element> Checker::elements_of(std::size_t c) {
     const double size = std::max(std::abs(*at), scales_[c]);
     // A power of two, so that t * step is exact.
     const double step = std::isfinite(size) ? std::exp2(std::round(std::log2(size))) : 1;
-    elements.push_back({at, *at, step, 1});
+    elements.push_back({at, *at, step, 1, dtype_of_input(checked_[c])});
   }
   return elements;
 }
@@ -176,6 +175,9 @@ void Checker::judge(std::size_t c, const Values& analytic, const std::vector<Mot
     input.error = std::max(input.error, error);
     input.wrong += !is_right(j);
     input.kinks += slopes[j].kink;
+    input.wrong_at_kinks += slopes[j].kink && !is_right(j);
+    if (!slopes[j].kink && scale_at(j) > 0)
+      input.resolution = std::max(input.resolution, slopes[j].error / scale_at(j));
     if (badness > worst) {
       worst = badness;
       at = j;
@@ -190,7 +192,8 @@ void Checker::judge(std::size_t c, const Values& analytic, const std::vector<Mot
   input.vacuous = finite && ((most_analytic == 0 && most_numeric == 0) || noise);
   if (input.vacuous) {
     input.error = 0;
-    input.wrong = input.kinks = 0;
+    input.wrong = input.kinks = input.wrong_at_kinks = 0;
+    input.resolution = 0;
   }
   if (count > 0) {
     input.analytic = analytic[at];

@@ -4,7 +4,7 @@
 namespace limpid {
 
 std::ostream& operator<<(std::ostream& out, const GradcheckReport& report) {
-  constexpr std::size_t most_lines = 9;  // of each list: 1 + 9 + 9 lines in all
+  constexpr std::size_t most_lines = 9;  // of each list: 1 + 9 + 9 + 1 lines in all
   const auto list = [&](std::size_t count, const auto& line) {
     const std::size_t shown = count > most_lines ? most_lines - 1 : count;
     for (std::size_t i = 0; i < shown; ++i) {
@@ -13,27 +13,39 @@ std::ostream& operator<<(std::ostream& out, const GradcheckReport& report) {
     }
     if (shown < count) out << "\n  ... and " << count - shown << " more";
   };
-  std::ostringstream error;
-  error.precision(2);
-  error << report.error;
-  out << report.check << " of " << report.op << ": " << (report.passed ? "passed" : "FAILED")
-      << (report.vacuous ? " (vacuous)" : "") << ", worst relative error " << error.str();
+  const auto brief = [](double x) {
+    std::ostringstream text;
+    text.precision(2);
+    text << x;
+    return std::move(text).str();
+  };
+  out << report.check << " of " << report.op << " (" << report.file << ':' << report.line << "): "
+      << (report.passed     ? "passed"
+          : report.at_kinks ? "FAILED, at kinks alone"
+                            : "FAILED")
+      << (report.vacuous ? " (vacuous)" : "") << ", worst relative error " << brief(report.error);
+  if (report.precision != DType::float64) out << ", in " << report.precision;
   list(report.problems.size(), [&](std::size_t i) { out << report.problems[i]; });
   std::vector<const GradcheckReport::Input*> checked;
   for (const auto& input : report.inputs)
     if (input.checked) checked.push_back(&input);
   list(checked.size(), [&](std::size_t i) {
     const auto& input = *checked[i];
-    std::ostringstream text;
-    text.precision(2);
-    text << input.name << ' ' << input.shape << ": " << input.count - input.wrong << " of " << input.count << " right";
+    out << input.name << ' ' << input.shape << ": " << input.count - input.wrong << " of " << input.count << " right";
     if (input.vacuous)
-      text << ", vacuous";
+      out << ", vacuous";
     else
-      text << ", worst error " << input.error;
-    if (input.kinks) text << ", at a kink: " << input.kinks;
-    out << text.str();
+      out << ", worst error " << brief(input.error) << ", numeric values sure to " << brief(input.resolution);
+    if (input.kinks) out << ", at a kink: " << input.kinks;
   });
+  const GradcheckReport::Forward& forward = report.forward;
+  if (!forward.checked && forward.why_not.empty()) return out;
+  out << "\n  forward mode: ";
+  if (!forward.checked) return out << "not checked, for " << forward.why_not;
+  if (forward.count)
+    out << forward.count - forward.wrong << " of " << forward.count << " right, worst error " << brief(forward.error)
+        << ", numeric values sure to " << brief(forward.resolution) << "; ";
+  out << "against reverse mode " << brief(forward.against_reverse);
   return out;
 }
 

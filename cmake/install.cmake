@@ -26,7 +26,8 @@ endif()
 install(TARGETS limpid EXPORT limpid-targets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES limpid.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/limpid)
 install(DIRECTORY core autograd ops nn DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/limpid
-  FILES_MATCHING PATTERN "*.hpp" PATTERN detail EXCLUDE PATTERN kernels EXCLUDE)
+  FILES_MATCHING PATTERN "*.hpp" PATTERN detail EXCLUDE PATTERN kernels EXCLUDE PATTERN testing EXCLUDE)
+install(DIRECTORY autograd/testing DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/limpid FILES_MATCHING PATTERN "*.hpp")
 
 install(EXPORT limpid-targets NAMESPACE limpid:: DESTINATION ${package_dir})
 configure_package_config_file(cmake/limpid-config.cmake.in limpid-config.cmake INSTALL_DESTINATION ${package_dir})

@@ -1,72 +1,16 @@
-// Forward, backward and double backward of the normalisation family, once for all its members.
+// Forward and backward of the normalisation family, once for all its members. Second derivatives: norm_double.cpp.
 //
 // Indices: a slice is the set I of M elements that share statistics; i runs over it; c(i) is the channel of i.
 // For batch_norm I spans the samples as well; for rms_norm the mean is left out, which drops the marked [terms].
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
-#include <limpid/core/detail/array.hpp>
-#include <limpid/ops/detail/norm_plan.hpp>
+#include <limpid/ops/detail/norm_memory.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 
 namespace limpid::detail {
 namespace {
-
-MemoryFormat format_of(const NormPlan& plan) {
-  return plan.dims.layout == NormLayout::channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous;
-}
-
-NormStats pointers(const Tensor& mean, const Tensor& rstd, double* var = nullptr) {
-  double* m = mean.data<double>();
-  return {m, m + rstd.numel(), rstd.data<double>(), var};
-}
-
-Tensor scratch(int64_t count) { return count ? empty({count}, float64) : Tensor(); }
-double* scratch_data(const Tensor& t) { return t.defined() ? t.data<double>() : nullptr; }
-
-template <class T>
-const T* data_or_null(const Tensor& t) {
-  return t.defined() ? t.data<T>() : nullptr;
-}
-
-/// x as the kernels read it: (N, C, S) by strides, in place where they can.
-struct Readable {
-  Tensor tensor;
-  NormStrides strides;
-};
-
-Readable readable(const NormPlan& plan, const Tensor& x) {
-  const NormDims& dims = plan.dims;
-  const bool has_axes = x.dim() >= 2 && x.shape()[0] == dims.n && x.shape()[1] == dims.channels();
-  if (has_axes) {
-    NormStrides strides{x.strides()[0], x.strides()[1], 1};
-    bool coalesce = true;
-    bool seen = false;
-    int64_t expected = 0;  // the stride that continues the axes seen so far
-    for (std::size_t i = x.shape().size(); i-- > 2;) {
-      if (x.shape()[i] == 1) continue;
-      if (!seen) strides.s = x.strides()[i];
-      coalesce = coalesce && (!seen || x.strides()[i] == expected);
-      expected = x.strides()[i] * x.shape()[i];
-      seen = true;
-    }
-    if (coalesce && reads_in_place(dims, strides)) return {x, strides};
-    return {x.is_contiguous(format_of(plan)) ? x : x.detach().contiguous(format_of(plan)), dense_strides(dims)};
-  }
-  return {as_contiguous(x), dense_strides(dims)};
-}
-
-// dy and dx are dense in the plan's layout.
-Tensor dense(const NormPlan& plan, const Tensor& t) {
-  return format_of(plan) == MemoryFormat::contiguous ? as_contiguous(t)
-                                                     : t.detach().contiguous(MemoryFormat::channels_last);
-}
-
-template <class F>
-void visit_float(DType dtype, F&& f) {
-  dtype == float64 ? f(double{}) : f(float{});
-}
 
 NormStatistics empty_statistics(const NormPlan& plan) {
   const int64_t slices = plan.dims.slices();
@@ -109,8 +53,6 @@ struct Wanted {
 Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& mean,
                       const Tensor& rstd, const Tensor& dy, Wanted wanted);
 
-Tensor normalized(const NormPlan& plan, const Tensor& x, const Tensor& mean, const Tensor& rstd);
-
 struct NormNode final : Node {
   Saved x{*this, "x"}, gamma{*this, "gamma"}, mean{*this, "mean"}, rstd{*this, "rstd"};
   NormPlan plan;
@@ -135,8 +77,10 @@ struct RstdNode final : Node {
   Tensors backward(const Tensors& dy) override;
 };
 
-/// The saved rstd as the function of x that it is, in stat_shape() and x's dtype.
-Tensor rstd_of(const NormPlan& plan, const Tensor& x, const Tensor& mean, const Tensor& rstd) {
+}  // namespace
+
+Tensor rstd_of(const NormPlan& plan, const Tensor& x, const NormStatistics& stats) {
+  const auto& [mean, rstd] = stats;
   Tensor r =
       as_dtype(make_view(rstd, plan.stat_shape(), contiguous_strides(plan.stat_shape()), rstd.offset()), x.dtype());
   if (r.is_same(rstd)) r = r.detach();
@@ -149,14 +93,14 @@ Tensor rstd_of(const NormPlan& plan, const Tensor& x, const Tensor& mean, const 
 
 // d r / d x_i = -r^2 xhat_i / M.
 Tensors RstdNode::backward(const Tensors& dy) {
-  const Tensor xhat = reshape(normalized(plan, x, mean, rstd), plan.grouped_shape());
-  const Tensor r = rstd_of(plan, x, mean, rstd);
+  const Tensor xhat = reshape(normalized(plan, x, {mean, rstd}), plan.grouped_shape());
+  const Tensor r = rstd_of(plan, x, {mean, rstd});
   const double m = static_cast<double>(plan.slice_size());
   return {reshape(xhat * (dy[0] * square(r) * (-1.0 / m)), x.get().shape())};
 }
 
-/// xhat from saved statistics, still as the function of x that it is.
-Tensor normalized(const NormPlan& plan, const Tensor& x, const Tensor& mean, const Tensor& rstd) {
+Tensor normalized(const NormPlan& plan, const Tensor& x, const NormStatistics& stats) {
+  const auto& [mean, rstd] = stats;
   Tensor y = apply(plan, x, mean, rstd);
   if (auto* node = record<NormNode>(y, x, Tensor(), Tensor())) {
     node->x = x, node->mean = mean, node->rstd = rstd;
@@ -165,61 +109,16 @@ Tensor normalized(const NormPlan& plan, const Tensor& x, const Tensor& mean, con
   return y;
 }
 
-Tensor plus(const Tensor& a, const Tensor& b) { return !a.defined() ? b : !b.defined() ? a : a + b; }
+namespace {
 
 struct NormBackwardNode final : Node {
   Saved dy{*this, "dy"}, x{*this, "x"}, gamma{*this, "gamma"}, mean{*this, "mean"}, rstd{*this, "rstd"};
   NormPlan plan;
   const char* name() const noexcept override { return "group_norm_backward"; }
 
-  // Let u, v, w be the gradients of dx, dgamma, dbeta; <t> the mean of t over I; a_i = gamma_c(i) dy_i; and
-  //     P(t)_i = t_i - [<t>] - xhat_i <t xhat>,   linear and symmetric: sum_I u P(a) = sum_I P(u) a.
-  // Then dx = r P(a), and L = sum u dx + sum_c v_c dgamma_c + sum_c w_c dbeta_c has
-  //     dL/d dy_i    = gamma_c(i) r P(u)_i + v_c(i) xhat_i + w_c(i)
-  //     dL/d gamma_c = sum over all i with c(i) = c of dy_i r P(u)_i
-  // and through xhat and r, with h_i = v_c(i) dy_i - r (u_i <a xhat> + a_i <u xhat>) and k = sum_{i in I} u_i P(a)_i,
-  //     dL/d x_i     = r P(h)_i - r^2 xhat_i k / M.
-  Tensors backward(const Tensors& cotangents) override {
-    const Shape shape = x.get().shape(), grouped = plan.grouped_shape();
-    const auto in_groups = [&](const Tensor& t) { return t.defined() ? reshape(t, grouped) : t; };
-    const auto per_channel = [&](const Tensor& t) { return t.defined() ? reshape(t, plan.channel_shape()) : t; };
-    const auto times = [](const Tensor& t, const Tensor& factor) { return factor.defined() ? t * factor : t; };
-    const Tensor u = in_groups(cotangents[0]);
-    const Tensor v = per_channel(cotangents[1]), w = per_channel(cotangents[2]), g = per_channel(gamma);
-    const Tensor xhat = in_groups(normalized(plan, x, mean, rstd));
-    const Tensor r = rstd_of(plan, x, mean, rstd);
-    const auto project = [&](const Tensor& t) {
-      const Tensor rest = t - xhat * slice_mean(t * xhat);
-      return plan.dims.center ? rest - slice_mean(t) : rest;
-    };
-    const Tensor projected_u = u.defined() ? r * project(u) : u;
-    const Tensor dyg = in_groups(dy);
-
-    Tensor ddy, dx, dgamma;
-    if (needs(0)) {
-      if (u.defined()) ddy = times(projected_u, g);
-      if (v.defined()) ddy = plus(ddy, v * xhat);
-      if (w.defined()) ddy = plus(ddy, w);
-      if (ddy.defined()) ddy = reshape(expand(ddy, grouped), shape);
-    }
-    if (needs(1)) {
-      Tensor h, k;
-      if (v.defined()) h = v * dyg;
-      if (u.defined()) {
-        const Tensor a = times(dyg, g);
-        h = plus(h, neg(r * (u * slice_mean(a * xhat) + a * slice_mean(u * xhat))));
-        k = slice_mean(u * project(a));  // already divided by M
-      }
-      if (h.defined()) dx = r * project(h);
-      if (k.defined()) dx = dx - square(r) * xhat * k;
-      if (dx.defined()) dx = reshape(dx, shape);
-    }
-    if (needs(2) && u.defined()) dgamma = reshape(sum(dyg * projected_u, {0, 3}), gamma.get().shape());
-    return {ddy, dx, dgamma};
+  Tensors backward(const Tensors& u) override {
+    return norm_double_backward(plan, {u[0], u[1], u[2], dy, x, gamma}, {mean, rstd}, {needs(0), needs(1), needs(2)});
   }
-
- private:
-  Tensor slice_mean(const Tensor& t) const { return limpid::mean(t, plan.slice_axes(), true); }
 };
 
 Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& mean,

@@ -3,6 +3,8 @@
 #include <limpid/autograd/detail/values.hpp>
 #include <limpid/autograd/gradcheck.hpp>
 
+#include <optional>
+#include <source_location>
 #include <span>
 
 namespace limpid::detail {
@@ -11,7 +13,8 @@ namespace limpid::detail {
 /// gradient is compared with.
 class Checker {
  public:
-  Checker(const char* check, const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options);
+  Checker(const char* check, const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options,
+          const std::source_location& where);
 
   /// Names for messages.
   void name_inputs(std::vector<std::string> names);
@@ -26,15 +29,27 @@ class Checker {
   struct Element {
     double* p;
     double x, step, unit;
+    DType dtype;  ///< that f takes it in
+
+    double at(double t) const { return round_to(x + t * step, dtype); }
   };
   using Motion = std::span<const Element>;
 
  private:
   static constexpr uint64_t all = ~uint64_t{0};
 
+  /// One recorded run of f.
+  struct Recording {
+    Tensors ys;
+    Tensors leaves;                      ///< whose gradients are asked for
+    std::vector<std::size_t> positions;  ///< of the leaves among the checked inputs
+    std::vector<std::size_t> roots;      ///< the outputs that are recorded, and get a cotangent
+    Tensors root_tensors() const;
+  };
+  using Gradients = std::vector<Values>;  ///< per checked input; empty where undefined or not asked for
   struct Run {
     Tensors ys;
-    std::vector<Values> dx;  ///< per checked input; empty where undefined or not asked for
+    Gradients dx;
     std::string op;
   };
   /// A derivative by finite differences.
@@ -45,10 +60,17 @@ class Checker {
   };
 
   void prepare();
+  Tensors first_call();
   /// One forward and backward, cotangents times weight (0 or 1). required, asked: subsets of the checked inputs;
   /// output: the one that gets its cotangent.
   Run run(const Tensors& xs, double weight = 1, uint64_t required = all, uint64_t asked = all,
           std::size_t output = all);
+  Recording record(const Tensors& xs, uint64_t required = all, uint64_t asked = all, std::size_t output = all);
+  /// The gradients for one cotangent per root.
+  Gradients replay(const Recording& recording, const Tensors& seeds, bool retain_graph = false) const;
+  /// xs_ as f takes it: in float64, or where f refuses that in the inputs' own dtypes.
+  Tensors called() const;
+  DType dtype_of_input(std::size_t i) const;
   void require_defined(const Tensor& y, std::size_t k) const;
   void conclude();
 
@@ -67,8 +89,21 @@ class Checker {
   std::string most_wrong(std::size_t c, std::size_t j, Motion motion);
   std::string describe(const GradcheckReport::Input& input, const Slope& slope) const;
 
+  // gradcheck_forward.cpp
+
+  void check_forward();
+  /// J v for one v per checked input, of all floating outputs one after the other, by differentiating <J' w, v> with
+  /// respect to w. Nothing, and why_not set, where the gradient is not recorded.
+  std::optional<Values> forward_mode(const std::vector<Values>& v);
+  /// The derivatives along a motion of every output element; stops once all are surer than rtol.
+  std::vector<Slope> slopes(Motion motion, double rtol, double least_scale);
+  void judge_forward(Motion motion, const Values& jv, double typical);
+  /// The output and index of a place among the values of all outputs.
+  std::string output_place(std::size_t j) const;
+
   // gradcheck_structure.cpp
 
+  void check_batch();
   void check_zero();
   void check_repeatability();
   void check_single_outputs();
@@ -76,8 +111,11 @@ class Checker {
   void check_layout(const char* when, Tensor (*copy)(const Tensor&), int64_t least_rank);
   void check_layouts();
   void check_low_precision();
-  /// Reports the first place where a gradient differs from the first run's beyond rtol.
-  bool agrees(std::size_t c, const Values& dx, const char* when, double rtol);
+  /// Reports the first place where a gradient differs from what is expected by more than rtol scale.
+  bool agrees(std::size_t c, const Values& dx, const Values& expected, double scale, const char* when, double rtol);
+  bool agrees(std::size_t c, const Values& dx, const char* when, double rtol) {
+    return agrees(c, dx, first_.dx[c], largest(first_.dx[c]), when, rtol);
+  }
   bool all_vacuous() const;
 
   const Tensor& x(std::size_t c) const { return xs_[checked_[c]]; }
@@ -94,7 +132,8 @@ class Checker {
   std::vector<std::string> output_names_;
   Cotangents cotangents_{options_.seed};
 
-  Tensors xs_;                        // what f is called with: float64 copies
+  Tensors xs_;                        // float64 copies
+  bool native_ = false;               // f takes the inputs in their own dtypes
   std::vector<std::size_t> checked_;  // the floating-point ones among them
   Tensors dys_;                       // per output; undefined for integers
   Values dy_, y_;                     // of all floating outputs, one after the other

@@ -52,6 +52,16 @@ double epsilon(DType dtype) {
   }
 }
 
+double round_to(double x, DType dtype) {
+  const float y = static_cast<float>(x);
+  switch (dtype) {
+    case DType::float16: return static_cast<double>(to_float(to_half(y)));
+    case DType::bfloat16: return static_cast<double>(to_float(to_bfloat16(y)));
+    case DType::float32: return static_cast<double>(y);
+    default: return x;
+  }
+}
+
 Tensor copy_as(const Tensor& x, DType dtype) {
   Tensor y = empty_like(x, dtype);
   copy_into(y, x.detach());
@@ -74,6 +84,15 @@ Tensor channels_last_copy(const Tensor& x) {
   const Tensor y = empty(x.shape(), x.dtype(), MemoryFormat::channels_last);
   copy_into(y, x.detach());
   return y;
+}
+
+void add_scaled(const Tensor& sum, const Tensor& x, double factor) {
+  const Values values = values_of(x);
+  Values total = values_of(sum);
+  for (std::size_t j = 0; j < total.size(); ++j) total[j] += factor * values[j];
+  const Tensor dense = empty(sum.shape(), float64);
+  std::copy(total.begin(), total.end(), dense.data<double>());
+  copy_into(sum, dense);
 }
 
 bool overlaps_itself(const Tensor& x) {

@@ -24,6 +24,8 @@ std::string place(const Axes& index);
 
 /// The spacing of dtype's numbers at 1.
 double epsilon(DType dtype);
+/// The nearest of dtype's numbers.
+double round_to(double x, DType dtype);
 bool overlaps_itself(const Tensor& x);
 
 // Copies of x, cut off from its graph.
@@ -31,8 +33,11 @@ Tensor copy_as(const Tensor& x, DType dtype);
 /// With its axes in reverse order of memory, and gaps between the elements.
 Tensor strided_copy(const Tensor& x);
 Tensor channels_last_copy(const Tensor& x);
+/// sum += factor x, both dense.
+void add_scaled(const Tensor& sum, const Tensor& x, double factor);
 
-/// Numbers of random sign and a magnitude in [0.5, 1.5] that any floating dtype holds exactly (splitmix64).
+/// Numbers of random sign and a magnitude in [0.5, 1.5], which float32 holds exactly (splitmix64). So fine that no sum
+/// of some cancels by chance.
 class Cotangents {
  public:
   explicit Cotangents(uint64_t seed) : state_(seed) {}
@@ -41,7 +46,7 @@ class Cotangents {
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
     z = (z ^ z >> 27) * 0x94d049bb133111eb;
     z ^= z >> 31;
-    const double magnitude = static_cast<double>(32 + z % 65) / 64;
+    const double magnitude = 0.5 + static_cast<double>(z % ((1 << 20) + 1)) / (1 << 20);
     return z >> 63 ? -magnitude : magnitude;
   }
   Tensor like(const Tensor& y) {

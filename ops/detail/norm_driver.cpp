@@ -2,17 +2,27 @@
 #include <limpid/ops/detail/norm_halves.hpp>
 
 #include <cmath>
+#include <cstdio>
 
 namespace limpid::detail {
 
 using index_t = std::int64_t;
 
+// sysconf() may tell the sum over all of a processor's caches, of which this thread fills only its own.
 index_t last_cache() noexcept {
-  static const long size = sysconf(_SC_LEVEL3_CACHE_SIZE);
-  return size > 0 ? size : index_t{1} << 25;
+  static const index_t size = [] {
+    long kib = 0;
+    if (std::FILE* file = std::fopen("/sys/devices/system/cpu/cpu0/cache/index3/size", "r")) {
+      if (std::fscanf(file, "%ldK", &kib) != 1) kib = 0;
+      std::fclose(file);
+    }
+    const long bytes = kib > 0 ? kib * 1024 : sysconf(_SC_LEVEL3_CACHE_SIZE);
+    return bytes > 0 ? index_t{bytes} : index_t{1} << 25;
+  }();
+  return size;
 }
 
-bool norm_streams(index_t bytes) noexcept { return bytes >= last_cache() / 2; }
+bool norm_streams(index_t bytes) noexcept { return bytes >= last_cache() / 6; }
 
 namespace {
 

@@ -82,11 +82,12 @@ constexpr std::int64_t lot_begin(std::int64_t lot, std::int64_t lots, std::int64
   return lot * (n / lots) + std::min(lot, n % lots);
 }
 
-/// Bytes of the last-level cache.
+/// Bytes of the last-level cache that a thread shares in.
 std::int64_t last_cache() noexcept;
 
-/// Whether an output is written past the caches: where it, and what it is computed from, would not stay in them. A
-/// reader finds it in memory then, where half of it would be anyway.
+/// Whether an output is written past the caches: from the size on where it and what is read beside it leave little of
+/// the last one. A line written past it need not be fetched first, which saves more than a reader that comes at once
+/// loses: a relu of y, measured, breaks even between a tenth and a fifth of the cache.
 bool norm_streams(std::int64_t bytes) noexcept;
 
 /// to[c] = sum over i of from[i * step + c * stride], in order. to may be null.

@@ -29,6 +29,24 @@ struct NormStatistics {
 /// elements, any layout.
 Tensor normalize(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& gamma, const Tensor& beta);
 
+/// xhat from saved statistics, and rstd in stat_shape() and x's dtype: still as the functions of x that they are.
+Tensor normalized(const NormPlan& plan, const Tensor& x, const NormStatistics& stats);
+Tensor rstd_of(const NormPlan& plan, const Tensor& x, const NormStatistics& stats);
+
+/// The inputs of a second derivative: u, v and w, the gradients of dx, dgamma and dbeta (each may be undefined), and
+/// what those were computed from.
+struct NormDoubleInputs {
+  Tensor u, v, w, dy, x, gamma;
+};
+struct NormDoubleWanted {
+  bool ddy, dx, dgamma;
+};
+
+/// The gradients of sum(u dx) + sum(v dgamma) + sum(w dbeta) with respect to dy, x and gamma; undefined where not
+/// wanted, or zero for want of u and v.
+Tensors norm_double_backward(const NormPlan& plan, const NormDoubleInputs& in, const NormStatistics& stats,
+                             const NormDoubleWanted& wanted);
+
 /// Mean and biased variance per slice, float64, (slices,) each; not differentiable.
 struct SliceMoments {
   Tensor mean, var;

@@ -1,4 +1,5 @@
 // Normalisation where a slice is rows of spatial elements, or rows with an affine along them.
+#include <limpid/ops/kernels/norm_gradient.hpp>
 #include <limpid/ops/kernels/norm_moments.hpp>
 #include <limpid/ops/kernels/norm_write.hpp>
 
@@ -49,29 +50,22 @@ Slice saved(const NormRows<T>& p, index_t q) {
 
 /// y = (x - mean) * rstd * gamma + beta: float32 in its own arithmetic where its range allows, else rounded once.
 /// Products of float32 numbers cannot leave the range of double, so there rstd * gamma is one factor, and the mean's
-/// low part, a mere constant, goes with beta; in float64 they might. The element `ahead` of each step is fetched into
-/// the second-level cache for the slice that comes next.
+/// low part, a mere constant, goes with beta; in float64 they might.
 template <class T>
 void apply_run(const T* LIMPID_RESTRICT x, T* LIMPID_RESTRICT y, index_t n, const Slice& slice, double gamma,
-               double beta, index_t ahead, bool streamed) {
+               double beta, bool streamed) {
   constexpr int W = kLanes<T>;
   if constexpr (sizeof(T) == 4) {
     const double factor = slice.rstd * gamma;
     if (suits_singles(slice.mean, factor)) {
       const SingleLanes affine(single_affine(slice.mean, slice.lo, factor, beta));
-      return write_steps(streamed, y, n, [&](index_t i, auto k) {
-        fetch_near(x + i + ahead);
-        return affine(load_singles_step(x + i, k));
-      });
+      return write_steps(streamed, y, n, [&](index_t i, auto k) { return affine(load_singles_step(x + i, k)); });
     }
     const Lanes<W> mean(slice.mean), a(factor), b(beta - slice.lo * factor);
     write_steps<false>(y, n, [&](index_t i, auto k) { return fma(load_step(x + i, k) - mean, a, b); });
   } else {
     const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), a(gamma), b(beta);
-    write_steps(streamed, y, n, [&](index_t i, auto k) {
-      fetch_near(x + i + ahead);
-      return fma(((load_step(x + i, k) - mean) - lo) * r, a, b);
-    });
+    write_steps(streamed, y, n, [&](index_t i, auto k) { return fma(((load_step(x + i, k) - mean) - lo) * r, a, b); });
   }
 }
 
@@ -111,7 +105,7 @@ void apply_range(const NormRows<T>& p, const Place& at, index_t begin, index_t e
       if (p.along)
         apply_run_along(run, y_row + i, n, slice, p.gamma ? p.gamma + c : nullptr, p.beta ? p.beta + c : nullptr);
       else
-        apply_run(run, y_row + i, n, slice, value_or(p.gamma, c, 1), value_or(p.beta, c, 0), p.slice_size(), p.stream);
+        apply_run(run, y_row + i, n, slice, value_or(p.gamma, c, 1), value_or(p.beta, c, 0), p.stream);
     });
   });
 }
@@ -240,13 +234,20 @@ void apply(const NormRows<T>& p, index_t begin, index_t end) noexcept {
 template <class T>
 constexpr bool kLate = sizeof(T) == 4;
 
-struct Sums {
-  double dy = 0, dy_xhat = 0;
-};
-
 template <class T>
 Sums reduce_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* LIMPID_RESTRICT dy, index_t count) {
   constexpr int W = kLanes<T>;
+  if constexpr (sizeof(T) == 4)
+    if (const SingleDeviations deviations(slice.mean, slice.lo, slice.rstd); deviations.suits) {
+      Sums sums;
+      runs(x, p.x_stride.element, count, [&](const T* run, index_t offset, index_t n) {
+        const Sums part = single_sums(deviations, run, dy + offset, n);
+        sums.dy += part.dy;
+        sums.dy_xhat += part.dy_xhat;
+      });
+      // What has left float32's range, if it is not the data, may be in that of double.
+      if (__builtin_isfinite(sums.dy) && __builtin_isfinite(sums.dy_xhat)) return sums;
+    }
   const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd);
   Lanes<W> total(0.0), products(0.0);
   runs(x, p.x_stride.element, count, [&](const T* run, index_t offset, index_t n) {
@@ -262,10 +263,33 @@ Sums reduce_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* L
   return {dy_sum, kLate<T> ? (product - slice.lo * dy_sum) * slice.rstd : product};
 }
 
+/// dx_run of float32 in its own arithmetic; returns whether that suits.
+bool single_dx_run(const NormRows<float>& p, const Slice& slice, const float* x, const float* LIMPID_RESTRICT dy,
+                   float* LIMPID_RESTRICT dx, index_t count, double gamma, double m1, double m2) {
+  const SingleDeviations deviations(slice.mean, slice.lo, slice.rstd);
+  const SingleGradient gradient(deviations, slice.rstd, gamma, m1, m2);
+  if (!gradient.suits) return false;
+  const Singles a(gradient.a);
+  if (p.fixed) {
+    write_steps(p.stream, dx, count, [&](index_t i, auto k) { return multiply(load_singles_step(dy + i, k), a); });
+    return true;
+  }
+  const Singles scale(deviations.scale), shift(deviations.shift), c1(gradient.c1), c2(gradient.c2);
+  runs(x, p.x_stride.element, count, [&](const float* run, index_t offset, index_t n) {
+    write_steps(p.stream, dx + offset, n, [&](index_t i, auto k) {
+      const Singles d = fma(load_singles_step(run + i, k), scale, shift);
+      return fma(load_singles_step(dy + offset + i, k), a, fma(d, c2, c1));
+    });
+  });
+  return true;
+}
+
 template <class T>
 void dx_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* LIMPID_RESTRICT dy, T* LIMPID_RESTRICT dx,
             index_t count, double gamma, double m1, double m2) {
   constexpr int W = kLanes<T>;
+  if constexpr (sizeof(T) == 4)
+    if (single_dx_run(p, slice, x, dy, dx, count, gamma, m1, m2)) return;
   const Lanes<W> a(slice.rstd * gamma);
   if (p.fixed) return write_steps(p.stream, dx, count, [&](index_t i, auto k) { return load_step(dy + i, k) * a; });
   const double factor = kLate<T> ? -slice.rstd * m2 * slice.rstd : -slice.rstd * m2;
@@ -275,8 +299,6 @@ void dx_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* LIMPI
     write_steps(p.stream, dx + offset, n, [&](index_t i, auto k) {
       Lanes<W> d = load_step(run + i, k) - mean;
       if constexpr (!kLate<T>) d = (d - lo) * r;
-      fetch_near(x + offset + i + p.slice_size());
-      fetch_near(dy + offset + i + p.slice_size());
       return fma(load_step(dy + offset + i, k), a, fma(d, c2, c1));
     });
   });

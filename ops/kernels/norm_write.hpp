@@ -41,6 +41,26 @@ inline Singles load_singles(const float* p, int n) {
   return load_singles(padded);
 #endif
 }
+/// The same numbers in doubles.
+inline Lanes<16> widen(const Singles& a) {
+#if defined(__AVX512F__)
+  Lanes<16> out;
+  out.v[0] = _mm512_cvtps_pd(_mm512_castps512_ps256(a.v[0]));
+  out.v[1] = _mm512_cvtps_pd(_mm512_extractf32x8_ps(a.v[0], 1));
+  return out;
+#elif defined(__AVX2__)
+  Lanes<16> out;
+  for (int i = 0; i < 2; ++i) {
+    out.v[2 * i] = _mm256_cvtps_pd(_mm256_castps256_ps128(a.v[i]));
+    out.v[2 * i + 1] = _mm256_cvtps_pd(_mm256_extractf128_ps(a.v[i], 1));
+  }
+  return out;
+#else
+  alignas(64) float narrow[16];
+  for (int i = 0; i < Singles::count; ++i) a.v[i].store_aligned(narrow + i * Singles::width);
+  return load(narrow);
+#endif
+}
 inline void store(float* p, const Singles& a) {
   for (int i = 0; i < Singles::count; ++i) a.v[i].store_unaligned(p + i * Singles::width);
 }

@@ -1,7 +1,7 @@
 """The C++ of README.md and docs/*.md compiles, and whole programs among it run.
 
-snippets.py COMPILER INCLUDE_DIR LIBRARY: a ```cpp block with an int main is a program; any other is the body of a
-function that includes limpid.hpp and uses its namespace; ```cpp ignore is left alone.
+snippets.py COMPILER INCLUDE_DIRS LIBRARY: a ```cpp block with an int main (or CATCH_CONFIG_MAIN) is a program; any
+other is the body of a function that includes limpid.hpp and uses its namespace; ```cpp ignore is left alone.
 """
 import re
 import sys
@@ -24,7 +24,7 @@ def snippets(root):
 
 
 def program(text):
-    if re.search(r"\bint main\b", text):
+    if re.search(r"\bint main\b|\bCATCH_CONFIG_MAIN\b", text):
         return text
     lines = text.splitlines()
     includes = [line for line in lines if line.startswith("#include")]
@@ -33,11 +33,11 @@ def program(text):
                       "[[maybe_unused]] static void snippet() {", *body, "}", "int main() {}", ""])
 
 
-def fault_of(compiler, include, library, where, text):
+def fault_of(compiler, includes, library, where, text):
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "a.cpp").write_text(program(text))
-        built = run([compiler, "-std=c++20", f"-I{include}", "a.cpp", library, f"-Wl,-rpath,{Path(library).parent}",
-                     "-o", "a"], cwd=folder)
+        built = run([compiler, "-std=c++20", *(f"-I{include}" for include in includes.split(":")), "a.cpp", library,
+                     f"-Wl,-rpath,{Path(library).parent}", "-o", "a"], cwd=folder)
         if built.returncode:
             return f"{where}: does not compile:\n{first_lines(built.stdout)}"
         ran = run(["./a"], cwd=folder, timeout=120)

@@ -1,0 +1,173 @@
+// Forward mode, by the double-backward trick: g(w) = J' w is linear in w, so that d<g(w), v>/dw = J v for any w.
+#include <limpid/autograd/detail/checker.hpp>
+#include <limpid/autograd/detail/difference.hpp>
+#include <limpid/autograd/engine.hpp>
+#include <limpid/autograd/grad_mode.hpp>
+#include <limpid/core/detail/message.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+namespace limpid::detail {
+namespace {
+
+Tensor tensor_of(const Values& values, const Tensor& like) {
+  const Tensor dense = empty(like.shape(), float64);
+  std::copy(values.begin(), values.end(), dense.data<double>());
+  return copy_as(dense, like.dtype());
+}
+
+}  // namespace
+
+std::optional<Values> Checker::forward_mode(const std::vector<Values>& v) {
+  const EnableGradGuard guard;
+  const Recording recording = record(called());
+  Tensors w;
+  for (std::size_t k : recording.roots) {
+    w.push_back(copy_as(dys_[k], recording.ys[k].dtype()));
+    w.back().set_requires_grad();
+  }
+  const Tensors dx = grad(recording.root_tensors(), recording.leaves, w, {.create_graph = true, .allow_unused = true});
+  Tensors recorded, directions;
+  for (std::size_t p = 0; p < dx.size(); ++p) {
+    if (!dx[p].defined()) continue;
+    if (!dx[p].requires_grad()) {
+      if (largest(values_of(dx[p])) == 0) continue;
+      report_.forward.why_not = "backward is not made of recorded ops";
+      return {};
+    }
+    recorded.push_back(dx[p]);
+    directions.push_back(tensor_of(v[recording.positions[p]], dx[p]));
+  }
+  Tensors jv(w.size());
+  if (!recorded.empty()) jv = grad(recorded, w, directions, {.allow_unused = true});
+  Values values(dy_.size(), 0.0);
+  for (std::size_t r = 0; r < jv.size(); ++r) {
+    if (!jv[r].defined()) continue;
+    const Values part = values_of(jv[r]);
+    std::copy(part.begin(), part.end(), values.begin() + static_cast<std::ptrdiff_t>(begins_[recording.roots[r]]));
+  }
+  return values;
+}
+
+std::vector<Checker::Slope> Checker::slopes(Motion motion, double rtol, double least_scale) {
+  constexpr int levels = 16;
+  const std::size_t count = y_.size();
+  std::vector<Extrapolation> tables(count);
+  Values last(count);
+  double t = 1.0 / 32;
+  for (int level = 0; level < levels; ++level, t /= 2) {
+    for (const Element& e : motion) *e.p = e.at(t);
+    const Values plus = outputs();
+    for (const Element& e : motion) *e.p = e.at(-t);
+    const Values minus = outputs();
+    bool sure = true;
+    for (std::size_t j = 0; j < count; ++j) {
+      const double rounding = plus[j] == minus[j] ? 0 : epsilon_ * std::max(std::abs(plus[j]), std::abs(minus[j]));
+      last[j] = (plus[j] - minus[j]) / (2 * t);
+      tables[j].add(last[j], rounding / (2 * t));
+      sure = sure && tables[j].error <= rtol * std::max(std::abs(tables[j].value), least_scale);
+    }
+    if (sure) break;
+  }
+  for (const Element& e : motion) *e.p = e.x;
+  std::vector<Slope> found;
+  for (std::size_t j = 0; j < count; ++j)
+    found.push_back({tables[j].value, tables[j].error, std::abs(last[j] - tables[j].value), false});
+  return found;
+}
+
+std::string Checker::output_place(std::size_t j) const {
+  std::size_t k = 0;
+  while (begins_[k + 1] <= j) ++k;
+  return message(output_name(k), " at ",
+                 place(multi_index(static_cast<int64_t>(j - begins_[k]), first_.ys[k].shape())));
+}
+
+void Checker::judge_forward(Motion motion, const Values& jv, double typical) {
+  GradcheckReport::Forward& forward = report_.forward;
+  std::vector<Slope> numeric = slopes(motion, 0.1 * rtol_, 1e-3 * typical);
+  double most = std::max(typical, largest(jv));
+  for (const Slope& slope : numeric)
+    if (std::isfinite(slope.value)) most = std::max(most, std::abs(slope.value));
+  const auto scale_at = [&](std::size_t j) {
+    return std::max({std::abs(jv[j]), std::abs(numeric[j].value), 1e-3 * most});
+  };
+  const auto is_right = [&](std::size_t j) {
+    const double sure = rtol_ * scale_at(j);
+    return std::abs(jv[j] - numeric[j].value) <= sure + std::min(numeric[j].error, 10 * sure);
+  };
+  std::vector<std::size_t> places(jv.size());
+  for (std::size_t j = 0; j < places.size(); ++j) places[j] = j;
+  if (!std::all_of(places.begin(), places.end(), is_right)) {  // no alarm before the differences are at their best
+    const std::vector<Slope> finer = slopes(motion, 0, 0);
+    for (std::size_t j : places)
+      if (!(finer[j].error > numeric[j].error)) numeric[j] = finer[j];
+  }
+  std::size_t worst = 0;
+  double worst_error = -1;
+  for (std::size_t j : places) {
+    const double difference = std::abs(jv[j] - numeric[j].value);
+    const double error = std::isnan(difference) ? Extrapolation::infinity
+                         : difference > 0       ? difference / scale_at(j)
+                                                : 0;
+    forward.error = std::max(forward.error, error);
+    if (scale_at(j) > 0) forward.resolution = std::max(forward.resolution, numeric[j].error / scale_at(j));
+    forward.wrong += !is_right(j);
+    if (!is_right(j) && error > worst_error) {
+      worst = j;
+      worst_error = error;
+    }
+  }
+  forward.count = static_cast<int64_t>(jv.size());
+  if (forward.wrong)
+    problem(message("forward mode: J v of ", output_place(worst), ", along random v: analytic ", jv[worst],
+                    ", numeric ", numeric[worst].value, " (", forward.wrong, " of ", forward.count, " wrong)"));
+}
+
+void Checker::check_forward() {
+  GradcheckReport::Forward& forward = report_.forward;
+  bool kinks = false, wrong = false;
+  for (std::size_t i : checked_) {
+    kinks = kinks || report_.inputs[i].kinks > 0;
+    wrong = wrong || !report_.inputs[i].passed;
+  }
+  if (wrong) forward.why_not = "reverse mode is wrong";
+  if (all_vacuous()) forward.why_not = "the gradient is zero";
+  if (!forward.why_not.empty()) return;
+
+  std::vector<Element> direction;
+  std::vector<Values> v;
+  long double reverse = 0, size = 0, squares = 0, weights = 0;  // of <J' dy, v>
+  for (std::size_t c = 0; c < checked_.size(); ++c) {
+    v.emplace_back();
+    for (Element& e : elements_of(c)) {
+      e.step *= cotangents_.next();
+      const double term = first_.dx[c][v[c].size()] * e.step;
+      reverse += term;
+      size += std::abs(term);
+      squares += static_cast<long double>(term) * term;
+      v[c].push_back(e.step);
+      direction.push_back(e);
+    }
+  }
+  for (double g : dy_) weights += static_cast<long double>(g) * g;
+  const std::optional<Values> jv = forward_mode(v);
+  if (!jv) return;
+  forward.checked = true;
+  long double ahead = 0;
+  for (std::size_t j = 0; j < dy_.size(); ++j) {
+    const long double term = static_cast<long double>(dy_[j]) * (*jv)[j];
+    ahead += term;
+    size += std::abs(term);
+  }
+  forward.against_reverse = size > 0 ? static_cast<double>(std::abs(ahead - reverse) / size) : 0;
+  if (!(forward.against_reverse <= rtol_))
+    problem(message("forward mode: expected <dy, J v> = <J' dy, v>, got ", static_cast<double>(ahead), " and ",
+                    static_cast<double>(reverse)));
+  else if (!kinks)
+    judge_forward(direction, *jv, static_cast<double>(std::sqrt(squares / std::max(weights, 1e-300L))));
+  forward.passed = forward.against_reverse <= rtol_ && forward.wrong == 0;
+}
+
+}  // namespace limpid::detail
