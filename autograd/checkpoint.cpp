@@ -17,7 +17,7 @@ bool is_floating(const Tensor& x) { return x.defined() && is_floating_point(x.dt
 // A tensor without values, to stand at the end of an edge where gradients are asked for.
 Tensor end_of(const Edge& edge) {
   const Node::Output& output = edge.node->outputs()[edge.index];
-  const Tensor x = make_view(empty({}, output.dtype), output.shape, Strides(output.shape.size(), 0), 0);
+  const Tensor x = make_view(empty({}, output.dtype), output.shape(), Strides(output.shape().size(), 0), 0);
   x.impl().is_view = false;
   x.impl().grad = Ref<GradHandle>(edge.node.get());
   x.impl().grad_index = edge.index;

@@ -34,7 +34,7 @@ std::string readable_bytes(int64_t bytes) {
 // Lines of a label end in "\n" of Graphviz's own.
 std::string results_of(const Node& node) {
   std::ostringstream out;
-  for (const Node::Output& output : node.outputs()) out << "\\n" << output.shape << ' ' << output.dtype;
+  for (const Node::Output& output : node.outputs()) out << "\\n" << output.shape() << ' ' << output.dtype;
   return out.str();
 }
 

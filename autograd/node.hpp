@@ -31,7 +31,11 @@ class Saved {
   Saved& operator=(const Saved&) = delete;
   Saved& operator=(const Tensor& x);
   operator Tensor() const { return get(); }  // NOLINT: read like the tensor it holds
-  Tensor get() const;
+  Tensor get() const {
+    if (tensor_.defined() && output_ == no_output && tensor_.version() == version_) [[likely]]
+      return tensor_;
+    return get_otherwise();
+  }
 
   const char* name() const noexcept { return name_; }
   /// What is held, unchecked; undefined after release.
@@ -39,6 +43,8 @@ class Saved {
 
  private:
   friend class Node;
+  Tensor get_otherwise() const;
+
   Node& owner_;
   const char* name_;
   Saved* next_;
@@ -66,8 +72,13 @@ class Node : public GradHandle {
   bool needs(std::size_t i) const noexcept { return i < 64 ? needs_ >> i & 1 : static_cast<bool>(inputs_[i].node); }
 
   struct Output {
-    Shape shape = {};
+    Ref<const Layout> layout;  ///< null for an output that was not asked for
     DType dtype = float32;
+    const Shape& shape() const noexcept {
+      if (layout) return layout->shape;
+      static const Shape none;
+      return none;
+    }
   };
   const SmallVector<Edge, 3>& inputs() const noexcept { return inputs_; }
   const SmallVector<Output, 1>& outputs() const noexcept { return outputs_; }

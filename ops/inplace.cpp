@@ -172,11 +172,16 @@ void accumulate(Tensor& sum, Tensor x) {
     sum = std::move(x);
     return;
   }
-  const bool dense = sum.is_contiguous() || sum.is_contiguous(MemoryFormat::channels_last);
-  if (!dense || !sum.is_unique() || is_half(sum.dtype()) || is_grad_enabled() || sum.shape() != x.shape())
+  // In the memory of whichever nobody else holds.
+  if (!sum.is_unique() && x.is_unique()) std::swap(sum, x);
+  const kernels::KernelRow& f = kernels::arithmetic().add;
+  if (!sum.is_unique() || is_grad_enabled() || !sum.impl().layout->is_gapless() || is_half(sum.dtype()) ||
+      sum.shape() != x.shape())
     sum = add(sum, x);
+  else if (const auto kernel = tiny_kernel(f, sum, x))
+    kernel({sum.numel(), sum.raw_data(), 1, {sum.raw_data(), x.raw_data()}, {1, 1}});
   else
-    map_into(sum, "add", kernels::arithmetic().add, sum.dtype(), sum, x);
+    map_into(sum, "add", f, sum.dtype(), sum, x);
 }
 
 }  // namespace detail

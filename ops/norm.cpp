@@ -6,6 +6,7 @@
 #include <limpid/ops/norm.hpp>
 #include <limpid/ops/shaping.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 namespace limpid {

@@ -9,6 +9,7 @@
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 namespace limpid {

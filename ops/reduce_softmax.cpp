@@ -13,6 +13,7 @@
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 

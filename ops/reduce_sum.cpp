@@ -9,6 +9,8 @@
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 
+#include <algorithm>
+
 namespace limpid {
 
 using detail::require_defined;

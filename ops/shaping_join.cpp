@@ -8,6 +8,8 @@
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/shaping.hpp>
 
+#include <algorithm>
+
 namespace limpid {
 
 using detail::require_defined;

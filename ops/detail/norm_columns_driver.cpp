@@ -1,6 +1,7 @@
 // Columns: channels side by side, several of them in each row of memory. See norm_halves.hpp.
 #include <limpid/ops/detail/norm_halves.hpp>
 
+#include <algorithm>
 #include <numeric>
 
 namespace limpid::detail {
