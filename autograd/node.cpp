@@ -99,6 +99,12 @@ void Node::record(Tensor& y, std::initializer_list<const Tensor*> xs) {
     detail::check_forward(*this, y, xs);
 }
 
+[[noreturn, gnu::noinline]] static void refuse_stale(const Node& node, std::size_t i, const Tensor& view) {
+  detail::throw_error<AutogradError>(
+      node.name(), ": expected operands with a history of their present values, got view ", i, " of shape ",
+      view.shape(), " whose base was changed in place while ", "recording; take the view again");
+}
+
 void Node::connect(const Tensor& x) {
   const std::size_t i = inputs_.size();
   if (!x.requires_grad()) {
@@ -108,9 +114,7 @@ void Node::connect(const Tensor& x) {
   const TensorImpl& impl = x.impl();
   Node* node = grad_node(x);
   if (impl.is_view && impl.epoch != impl.storage->epoch()) [[unlikely]]
-    detail::throw_error<AutogradError>(name(), ": expected operands with a history of their present values, got view ",
-                                       i, " of shape ", x.shape(), " whose base was changed in place ",
-                                       "while recording; take the view again");
+    refuse_stale(*this, i, x);
   inputs_.push_back({Ref<Node>(node), impl.grad_index});
   if (i < 64) needs_ |= uint64_t{1} << i;
   sequence_ = std::max(sequence_, node->sequence_);

@@ -43,7 +43,7 @@ void Storage::dispose() noexcept {
   detail::pool_deallocate(block(), header_bytes + owned_);
 }
 
-Ref<TensorImpl> TensorImpl::create(Ref<const Layout> layout, DType dtype) {
+[[gnu::flatten]] Ref<TensorImpl> TensorImpl::create(Ref<const Layout> layout, DType dtype) {
   // Small memory alone: should the tensor take other memory, it would keep this.
   constexpr std::size_t small = 1024;
   const std::size_t bytes = static_cast<std::size_t>(layout->numel) * itemsize(dtype);
@@ -68,7 +68,7 @@ void TensorImpl::become(const TensorImpl& x) {
   is_view = false;
 }
 
-void TensorImpl::dispose() noexcept {
+[[gnu::flatten]] void TensorImpl::dispose() noexcept {
   const bool together = with_storage_;
   Storage *const home = neighbour(), *const memory = storage.detach();
   this->~TensorImpl();

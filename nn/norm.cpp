@@ -110,7 +110,7 @@ int64_t checked_groups(int64_t groups, int64_t channels) {
 
 }  // namespace
 
-GroupNorm::GroupNorm(int64_t num_groups, int64_t channels, const GroupNormOptions& options)
+GroupNorm::GroupNorm(int64_t num_groups, int64_t channels, const GroupNormModuleOptions& options)
     : Module("GroupNorm", arguments(message(num_groups, ", ", channels), options.eps, options.affine)),
       weight(parameter("weight", ones_if(options.affine, {checked_groups(num_groups, channels)}))),
       bias(parameter("bias", zeros_if(options.affine, {channels}))),

@@ -92,14 +92,14 @@ struct BatchNorm3d : BatchNorm {
       : BatchNorm("BatchNorm3d", 3, features, options) {}
 };
 
-struct GroupNormOptions {
+struct GroupNormModuleOptions {
   double eps = 1e-5;
   bool affine = true;
 };
 
 /// group_norm() of x (N, channels, *spatial). weight and bias are (channels,).
 struct GroupNorm : Module {
-  GroupNorm(int64_t num_groups, int64_t channels, const GroupNormOptions& options = {});
+  GroupNorm(int64_t num_groups, int64_t channels, const GroupNormModuleOptions& options = {});
   Tensor operator()(const Tensor& x) const;
   Tensor weight, bias;
 

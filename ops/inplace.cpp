@@ -173,15 +173,19 @@ void accumulate(Tensor& sum, Tensor x) {
     return;
   }
   // In the memory of whichever nobody else holds.
-  if (!sum.is_unique() && x.is_unique()) std::swap(sum, x);
+  bool own = sum.is_unique();
+  if (!own && x.is_unique()) {
+    std::swap(sum, x);
+    own = true;
+  }
+  own = own && !is_grad_enabled();
   const kernels::KernelRow& f = kernels::arithmetic().add;
-  if (!sum.is_unique() || is_grad_enabled() || !sum.impl().layout->is_gapless() || is_half(sum.dtype()) ||
-      sum.shape() != x.shape())
-    sum = add(sum, x);
-  else if (const auto kernel = tiny_kernel(f, sum, x))
+  if (const auto kernel = own ? tiny_kernel(f, sum, x) : nullptr)
     kernel({sum.numel(), sum.raw_data(), 1, {sum.raw_data(), x.raw_data()}, {1, 1}});
-  else
+  else if (own && sum.impl().layout->is_gapless() && !is_half(sum.dtype()) && sum.shape() == x.shape())
     map_into(sum, "add", f, sum.dtype(), sum, x);
+  else
+    sum = add(sum, x);
 }
 
 }  // namespace detail

@@ -3,6 +3,7 @@
 #include <limpid/core/detail/message.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/detail/norm_plan.hpp>
+#include <limpid/ops/detail/norm_valid.hpp>
 #include <limpid/ops/norm.hpp>
 #include <limpid/ops/shaping.hpp>
 
@@ -14,6 +15,7 @@ namespace limpid {
 using detail::NormLayout;
 using detail::NormPlan;
 using detail::throw_error;
+using detail::ValidElements;
 
 namespace {
 
@@ -30,6 +32,15 @@ void check_per_channel(const Tensor& t, const char* what, const Tensor& x, const
   if (t.shape() != Shape{x.shape()[1]})
     throw_error<ShapeError>(op, ": expected ", what, " of shape ", Shape{x.shape()[1]}, " for x of shape ", x.shape(),
                             ", got ", t.shape());
+}
+
+/// weight or bias: one value per channel, or per channel of each sample, or none.
+void check_affine(const Tensor& t, const char* what, const Tensor& x, const char* op) {
+  if (!t.defined()) return;
+  const Shape channels{x.shape()[1]}, samples{x.shape()[0], x.shape()[1]};
+  if (t.shape() != channels && t.shape() != samples)
+    throw_error<ShapeError>(op, ": expected ", what, " of shape ", channels, " or ", samples, " for x of shape ",
+                            x.shape(), ", got ", t.shape());
 }
 
 void check_dtype(const Tensor& x, const char* op) {
@@ -61,6 +72,22 @@ NormPlan channel_plan(const Tensor& x, int64_t groups, double eps) {
   plan.eps = eps;
   return plan;
 }
+
+/// weight and bias of one shape: (N, C) where either is.
+struct Affine {
+  Tensor weight, bias;
+  bool per_sample;
+
+  Affine(const Tensor& w, const Tensor& b, const Tensor& x)
+      : weight(w),
+        bias(b),
+        per_sample((w.defined() && w.dim() == 2) || (b.defined() && b.dim() == 2)) {
+    if (!per_sample) return;
+    const Shape samples{x.shape()[0], x.shape()[1]};
+    for (Tensor* t : {&weight, &bias})
+      if (t->defined() && t->dim() == 1) *t = expand(*t, samples);
+  }
+};
 
 /// The plan over x's trailing axes, with an element of weight for each of theirs.
 NormPlan trailing_plan(const Tensor& x, const Shape& normalized_shape, bool affine, double eps) {
@@ -100,17 +127,28 @@ Tensor instance_norm(const Tensor& x, const InstanceNormOptions& o) {
                             o.running_mean.defined() ? "running_mean alone" : "running_var alone");
   check_per_channel(o.running_mean, "running_mean", x, op);
   check_per_channel(o.running_var, "running_var", x, op);
-  check_per_channel(o.weight, "weight", x, op);
-  check_per_channel(o.bias, "bias", x, op);
+  check_affine(o.weight, "weight", x, op);
+  check_affine(o.bias, "bias", x, op);
   check_dtype(x, op);
   check_same_dtype(o.running_mean, "running_mean", x, op);
   check_same_dtype(o.running_var, "running_var", x, op);
   check_same_dtype(o.weight, "weight", x, op);
   check_same_dtype(o.bias, "bias", x, op);
   check_eps(o.eps, op);
-  const NormPlan plan = channel_plan(x, x.shape()[1], o.eps);
-  if (o.use_input_stats || !o.running_mean.defined()) return detail::normalize(plan, op, x, o.weight, o.bias);
-  return detail::normalize_with(plan, op, x, o.running_mean, o.running_var, o.weight, o.bias);
+  const ValidElements valid{o.lengths, o.mask};
+  check_valid(valid, x, op);
+  if (!valid.all())
+    return normalize_valid(valid, x, o.weight, o.bias, [&](const Tensor& part, const Tensor& w, const Tensor& b) {
+      InstanceNormOptions rest = o;
+      rest.weight = w, rest.bias = b;
+      rest.lengths = rest.mask = {};
+      return instance_norm(part, rest);
+    });
+  const Affine affine(o.weight, o.bias, x);
+  NormPlan plan = channel_plan(x, x.shape()[1], o.eps);
+  plan.per_sample = affine.per_sample;
+  if (o.use_input_stats || !o.running_mean.defined()) return detail::normalize(plan, op, x, affine.weight, affine.bias);
+  return detail::normalize_with(plan, op, x, o.running_mean, o.running_var, affine.weight, affine.bias);
 }
 
 Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
@@ -124,20 +162,33 @@ Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& 
                            .eps = eps});
 }
 
-Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& weight, const Tensor& bias, double eps) {
+Tensor group_norm(const Tensor& x, int64_t num_groups, const GroupNormOptions& o) {
   constexpr const char* op = "group_norm";
   check_rank(x, 2, "(N, C, *spatial)", op);
   if (num_groups < 1) throw_error<ValueError>(op, ": expected num_groups of at least 1, got ", num_groups);
   if (x.shape()[1] % num_groups)
     throw_error<ShapeError>(op, ": expected channels divisible by num_groups, got x of shape ", x.shape(),
                             " and num_groups = ", num_groups);
-  check_per_channel(weight, "weight", x, op);
-  check_per_channel(bias, "bias", x, op);
+  check_affine(o.weight, "weight", x, op);
+  check_affine(o.bias, "bias", x, op);
   check_dtype(x, op);
-  check_same_dtype(weight, "weight", x, op);
-  check_same_dtype(bias, "bias", x, op);
-  check_eps(eps, op);
-  return detail::normalize(channel_plan(x, num_groups, eps), op, x, weight, bias);
+  check_same_dtype(o.weight, "weight", x, op);
+  check_same_dtype(o.bias, "bias", x, op);
+  check_eps(o.eps, op);
+  const ValidElements valid{o.lengths, o.mask};
+  check_valid(valid, x, op);
+  if (!valid.all())
+    return normalize_valid(valid, x, o.weight, o.bias, [&](const Tensor& part, const Tensor& w, const Tensor& b) {
+      return group_norm(part, num_groups, {.weight = w, .bias = b, .eps = o.eps});
+    });
+  const Affine affine(o.weight, o.bias, x);
+  NormPlan plan = channel_plan(x, num_groups, o.eps);
+  plan.per_sample = affine.per_sample;
+  return detail::normalize(plan, op, x, affine.weight, affine.bias);
+}
+
+Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& weight, const Tensor& bias, double eps) {
+  return group_norm(x, num_groups, GroupNormOptions{.weight = weight, .bias = bias, .eps = eps});
 }
 
 Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, const Tensor& bias,

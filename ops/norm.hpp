@@ -7,10 +7,13 @@ namespace limpid {
 
 struct InstanceNormOptions {
   Tensor running_mean = {}, running_var = {};  ///< (C,) each, or none
-  Tensor weight = {}, bias = {};               ///< (C,) each, or none
+  Tensor weight = {}, bias = {};               ///< (C,) or (N, C) each, or none
   bool use_input_stats = true;
   double momentum = 0.1;  ///< belongs to update_running_stats(); not used here
   double eps = 1e-5;
+  /// Which elements count, where not all do: of each sample a prefix, int64 (N,) for one spatial axis or (N, axes) for
+  /// one length per spatial axis; or those where mask holds, bool, broadcastable to (N, 1, *spatial). One of both.
+  Tensor lengths = {}, mask = {};
 };
 
 /// Instance normalisation (Ulyanov, Vedaldi, Lempitsky, 2016): for each sample n and channel c of x (N, C, *spatial),
@@ -18,15 +21,25 @@ struct InstanceNormOptions {
 ///     mean = (1/|S|) sum_s x,   var = (1/|S|) sum_s (x - mean)^2,   y = weight_c (x - mean) / sqrt(var + eps) +
 ///     bias_c.
 /// With use_input_stats = false and both running buffers, those stand for mean and var; with neither, the input's own
-/// do. The buffers are never written: see update_running_stats(). y has x's shape, dtype and memory format.
-/// Throws ShapeError (x below rank 3; buffers, weight or bias not (C,)), DTypeError, ValueError (one buffer without the
-/// other where they are used; eps negative or NaN).
+/// do. The buffers are never written: see update_running_stats(). weight and bias of shape (N, C) give each sample its
+/// own (adaptive instance normalisation: Huang and Belongie, 2017). With lengths or a mask, S is the set of a sample's
+/// valid elements; y and x's gradient are 0 elsewhere. y has x's shape, dtype and memory format.
+/// Throws ShapeError (x below rank 3; buffers not (C,); weight or bias neither (C,) nor (N, C); lengths or mask of
+/// another shape), DTypeError, ValueError
+/// (one buffer without the other where they are used; eps negative or NaN).
 Tensor instance_norm(const Tensor& x, const InstanceNormOptions& options = {});
 Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight = {},
                      const Tensor& bias = {}, bool use_input_stats = true, double momentum = 0.1, double eps = 1e-5);
 
 /// Group normalisation (Wu and He, 2018): statistics over the C / num_groups channels of a group and all spatial axes
-/// of x (N, C, *spatial). With num_groups = C it is instance_norm, bit for bit, in values and gradients.
+/// of x (N, C, *spatial). weight and bias are (C,) or (N, C). With num_groups = C it is instance_norm, bit for bit, in
+/// values and gradients.
+struct GroupNormOptions {
+  Tensor weight = {}, bias = {};  ///< (C,) or (N, C) each, or none
+  double eps = 1e-5;
+  Tensor lengths = {}, mask = {};  ///< as in InstanceNormOptions
+};
+Tensor group_norm(const Tensor& x, int64_t num_groups, const GroupNormOptions& options);
 Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& weight = {}, const Tensor& bias = {},
                   double eps = 1e-5);
 

@@ -17,31 +17,27 @@ NormStatistics empty_statistics(const NormPlan& plan) {
   return {empty({2, slices}, float64), empty({slices}, float64)};
 }
 
-/// y in x's shape and the plan's layout; fills the statistics.
-Tensor forward(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
-               const NormStatistics& stats) {
+/// y in x's shape and the plan's layout, with the statistics given or, where `moments`, filled in.
+Tensor affine_of(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                 const NormStatistics& stats, bool moments) {
   Tensor y = empty(x.shape(), x.dtype(), format_of(plan));
   if (y.numel() == 0) return y;
   const Readable in = readable(plan, x);
-  const Tensor g = gamma.defined() ? as_contiguous(gamma) : gamma, b = beta.defined() ? as_contiguous(beta) : beta;
-  const Tensor work = scratch(norm_forward_scratch(plan.dims));
+  const Tensor g = contiguous_or_none(gamma), b = contiguous_or_none(beta);
+  const Parts parts(plan, in.strides);
+  const PartScratch work(parts, norm_forward_scratch(parts.dims()));
   visit_float(x.dtype(), [&]<class T>(T) {
-    norm_forward(plan.dims, in.tensor.data<T>(), in.strides, data_or_null<T>(g), data_or_null<T>(b), plan.eps,
-                 y.data<T>(), pointers(stats.mean, stats.rstd), scratch_data(work));
-  });
-  return y;
-}
-
-Tensor apply(const NormPlan& plan, const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& gamma = {},
-             const Tensor& beta = {}) {
-  Tensor y = empty(x.shape(), x.dtype(), format_of(plan));
-  if (y.numel() == 0) return y;
-  const Readable in = readable(plan, x);
-  const Tensor g = gamma.defined() ? as_contiguous(gamma) : gamma, b = beta.defined() ? as_contiguous(beta) : beta;
-  const Tensor work = scratch(norm_forward_scratch(plan.dims));
-  visit_float(x.dtype(), [&]<class T>(T) {
-    norm_apply(plan.dims, in.tensor.data<T>(), in.strides, data_or_null<T>(g), data_or_null<T>(b), pointers(mean, rstd),
-               y.data<T>(), scratch_data(work));
+    parts.each([&, x_data = static_cast<const T*>(in.tensor.data<T>()), y_data = y.data<T>(),
+                g_data = data_or_null<T>(g), b_data = data_or_null<T>(b), all_stats = pointers(stats)](int64_t part) {
+      const T *x_at = parts.in_x(x_data, part), *gamma_at = parts.in_affine(g_data, part),
+              *beta_at = parts.in_affine(b_data, part);
+      T* y_at = parts.in_dense(y_data, part);
+      const NormStats stats_at = parts.in_stats(all_stats, part);
+      if (moments)
+        norm_forward<T>(parts.dims(), x_at, in.strides, gamma_at, beta_at, plan.eps, y_at, stats_at, work[part]);
+      else
+        norm_apply<T>(parts.dims(), x_at, in.strides, gamma_at, beta_at, stats_at, y_at, work[part]);
+    });
   });
   return y;
 }
@@ -65,6 +61,7 @@ struct NormNode final : Node {
   //     dx_i     = r (a_i - [(1/M) sum_{j in I} a_j] - xhat_i (1/M) sum_{j in I} a_j xhat_j)
   //     dgamma_c = sum over all i with c(i) = c of dy_i xhat_i
   //     dbeta_c  = sum over all i with c(i) = c of dy_i
+  // (within a sample, where each has a gamma and beta of its own: c then counts channels of samples).
   Tensors backward(const Tensors& dy) override {
     return norm_backward(plan, x, gamma, mean, rstd, dy[0], {needs(0), needs(1), needs(2)});
   }
@@ -101,7 +98,7 @@ Tensors RstdNode::backward(const Tensors& dy) {
 
 Tensor normalized(const NormPlan& plan, const Tensor& x, const NormStatistics& stats) {
   const auto& [mean, rstd] = stats;
-  Tensor y = apply(plan, x, mean, rstd);
+  Tensor y = affine_of(plan, x, {}, {}, stats, false);
   if (auto* node = record<NormNode>(y, x, Tensor(), Tensor())) {
     node->x = x, node->mean = mean, node->rstd = rstd;
     node->plan = plan;
@@ -125,21 +122,26 @@ Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma
                       const Tensor& rstd, const Tensor& dy, Wanted wanted) {
   const detail::OpScope scope("norm_backward");
   Tensor dx = wanted.dx ? empty(x.shape(), x.dtype(), format_of(plan)) : Tensor();
-  const Shape channels{plan.dims.channels()};
-  Tensor dgamma = wanted.dgamma ? empty(channels, x.dtype()) : Tensor();
-  Tensor dbeta = wanted.dbeta ? empty(channels, x.dtype()) : Tensor();
+  Tensor dgamma = wanted.dgamma ? empty(plan.affine_shape(), x.dtype()) : Tensor();
+  Tensor dbeta = wanted.dbeta ? empty(plan.affine_shape(), x.dtype()) : Tensor();
   if (x.numel() == 0) {
     if (wanted.dgamma) fill(dgamma, 0);
     if (wanted.dbeta) fill(dbeta, 0);
   } else {
     const Readable in = readable(plan, x);
-    const Tensor dense_dy = dense(plan, dy), g = gamma.defined() ? as_contiguous(gamma) : gamma;
-    const Tensor work = scratch(norm_backward_scratch(plan.dims));
+    const Tensor dense_dy = dense(plan, dy), g = contiguous_or_none(gamma);
+    const Parts parts(plan, in.strides);
+    const PartScratch work(parts, norm_backward_scratch(parts.dims()));
     visit_float(x.dtype(), [&]<class T>(T) {
-      const auto out = [](const Tensor& t) { return t.defined() ? t.data<T>() : nullptr; };
-      detail::norm_backward(plan.dims, static_cast<const T*>(in.tensor.data<T>()), in.strides,
-                            static_cast<const T*>(dense_dy.data<T>()), data_or_null<T>(g), pointers(mean, rstd), false,
-                            out(dx), out(dgamma), out(dbeta), scratch_data(work));
+      parts.each([&, x_data = static_cast<const T*>(in.tensor.data<T>()), g_data = data_or_null<T>(g),
+                  dy_data = static_cast<const T*>(dense_dy.data<T>()), dx_data = data_or_null<T>(dx),
+                  dgamma_data = data_or_null<T>(dgamma), dbeta_data = data_or_null<T>(dbeta),
+                  all_stats = pointers({mean, rstd})](int64_t part) {
+        detail::norm_backward<T>(parts.dims(), parts.in_x(x_data, part), in.strides, parts.in_dense(dy_data, part),
+                                 parts.in_affine(g_data, part), parts.in_stats(all_stats, part), false,
+                                 parts.in_dense(dx_data, part), parts.in_affine(dgamma_data, part),
+                                 parts.in_affine(dbeta_data, part), work[part]);
+      });
     });
   }
   Tensors results{dx, dgamma, dbeta};
@@ -163,7 +165,7 @@ Tensor normalize(const NormPlan& plan, const char* op, const Tensor& x, const Te
   const detail::OpScope scope(op);
   if (is_half(x.dtype())) return normalize(plan, op, wide(x), wide(gamma), wide(beta)).to(x.dtype());
   const NormStatistics stats = empty_statistics(plan);
-  Tensor y = forward(plan, x, gamma, beta, stats);
+  Tensor y = affine_of(plan, x, gamma, beta, stats, true);
   if (auto* node = record_as<NormNode>(op, y, x, gamma, beta)) {
     node->x = x, node->gamma = gamma, node->mean = stats.mean, node->rstd = stats.rstd;
     node->plan = plan;
@@ -176,10 +178,10 @@ SliceMoments slice_moments(const NormPlan& plan, const Tensor& x) {
   const NormStatistics stats = empty_statistics(plan);
   const Tensor var = empty({plan.dims.slices()}, float64);
   const Readable in = readable(plan, x);
-  const Tensor work = scratch(norm_forward_scratch(plan.dims));
+  const PartScratch work(Parts(plan, in.strides), norm_forward_scratch(plan.dims));
   visit_float(x.dtype(), [&]<class T>(T) {
     norm_forward<T>(plan.dims, in.tensor.data<T>(), in.strides, nullptr, nullptr, plan.eps, nullptr,
-                    pointers(stats.mean, stats.rstd, var.data<double>()), scratch_data(work));
+                    pointers(stats, var.data<double>()), work[0]);
   });
   return {make_view(stats.mean, var.shape(), {1}, 0), var};
 }
@@ -195,17 +197,18 @@ struct FixedNormNode final : Node {
   // y_i = gamma_c (x_i - mean_c) r_c + beta_c with r_c = (var_c + eps)^(-1/2), and statistics that do not depend on x:
   //     dx_i = gamma_c r_c dy_i;   dbeta_c = sum dy_i;   dmean_c = -sum dx_i;
   //     dgamma_c = sum dy_i (x_i - mean_c) r_c;   dvar_c = -1/2 r_c^2 sum dx_i (x_i - mean_c),
-  // each sum over all i with c(i) = c.
+  // each sum over all i with c(i) = c; of dgamma and dbeta within a sample, where each has its own.
   Tensors backward(const Tensors& dys) override {
     const Shape grouped = plan.grouped_shape(), channels{plan.dims.channels()};
-    const auto per_channel = [&](const Tensor& t) { return reshape(t, plan.channel_shape()); };
+    const auto statistic = [&](const Tensor& t) { return reshape(t, plan.stat_shape()); };
     const auto channel_sum = [&](const Tensor& t) { return reshape(sum(t, {0, 3}), channels); };
-    const Tensor dy = reshape(dys[0], grouped), r = rsqrt(per_channel(var) + plan.eps);
-    const Tensor centred = needs(2) || needs(3) ? reshape(x, grouped) - per_channel(mean) : Tensor();
-    const Tensor dx = dy * (gamma.peek().defined() ? per_channel(gamma) * r : r);
+    const auto affine_sum = [&](const Tensor& t) { return reshape(sum(t, plan.affine_axes()), plan.affine_shape()); };
+    const Tensor dy = reshape(dys[0], grouped), r = rsqrt(statistic(var) + plan.eps);
+    const Tensor centred = needs(2) || needs(3) ? reshape(x, grouped) - statistic(mean) : Tensor();
+    const Tensor dx = dy * (gamma.peek().defined() ? reshape(gamma, plan.channel_shape()) * r : r);
     return {needs(0) ? reshape(dx, x.get().shape()) : Tensor(), needs(1) ? neg(channel_sum(dx)) : Tensor(),
             needs(2) ? channel_sum(dx * centred) * reshape(square(r), channels) * -0.5 : Tensor(),
-            needs(3) ? channel_sum(dy * centred * r) : Tensor(), needs(4) ? channel_sum(dy) : Tensor()};
+            needs(3) ? affine_sum(dy * centred * r) : Tensor(), needs(4) ? affine_sum(dy) : Tensor()};
   }
 };
 
@@ -221,9 +224,9 @@ Tensor normalize_with(const NormPlan& plan, const char* op, const Tensor& x, con
   const NormStatistics stats = empty_statistics(fixed);
   const Tensor m = as_contiguous(mean), v = as_contiguous(var);
   visit_float(x.dtype(), [&]<class T>(T) {
-    norm_fixed_stats<T>(fixed.dims.slices(), m.data<T>(), v.data<T>(), fixed.eps, pointers(stats.mean, stats.rstd));
+    norm_fixed_stats<T>(fixed.dims.slices(), m.data<T>(), v.data<T>(), fixed.eps, pointers(stats));
   });
-  Tensor y = apply(fixed, x, stats.mean, stats.rstd, gamma, beta);
+  Tensor y = affine_of(fixed, x, gamma, beta, stats, false);
   if (auto* node = record_as<FixedNormNode>(op, y, x, mean, var, gamma, beta)) {
     node->x = x, node->mean = mean, node->var = var, node->gamma = gamma;
     node->plan = fixed;

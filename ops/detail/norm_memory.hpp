@@ -1,6 +1,7 @@
 // Tensors as the normalisation kernels see them.
 #pragma once
 #include <limpid/core/detail/array.hpp>
+#include <limpid/ops/detail/norm_halves.hpp>
 #include <limpid/ops/detail/norm_plan.hpp>
 
 namespace limpid::detail {
@@ -9,18 +10,18 @@ inline MemoryFormat format_of(const NormPlan& plan) {
   return plan.dims.layout == NormLayout::channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous;
 }
 
-inline NormStats pointers(const Tensor& mean, const Tensor& rstd, double* var = nullptr) {
-  double* m = mean.data<double>();
-  return {m, m + rstd.numel(), rstd.data<double>(), var};
+inline NormStats pointers(const NormStatistics& stats, double* var = nullptr) {
+  double* m = stats.mean.data<double>();
+  return {m, m + stats.rstd.numel(), stats.rstd.data<double>(), var};
 }
 
 inline Tensor scratch(int64_t count) { return count ? empty({count}, float64) : Tensor(); }
-inline double* scratch_data(const Tensor& t) { return t.defined() ? t.data<double>() : nullptr; }
 
 template <class T>
-const T* data_or_null(const Tensor& t) {
+T* data_or_null(const Tensor& t) {
   return t.defined() ? t.data<T>() : nullptr;
 }
+inline Tensor contiguous_or_none(const Tensor& t) { return t.defined() ? as_contiguous(t) : t; }
 
 /// x as the kernels read it: (N, C, S) by strides, in place where they can.
 struct Readable {
@@ -54,6 +55,64 @@ inline Tensor dense(const NormPlan& plan, const Tensor& t) {
   return format_of(plan) == MemoryFormat::contiguous ? as_contiguous(t)
                                                      : t.detach().contiguous(MemoryFormat::channels_last);
 }
+
+/// What one call of the kernels covers: everything; or, since they know one gamma per channel, one sample of those that
+/// have their own. Samples that lie behind one another are then so many more channels.
+class Parts {
+ public:
+  Parts(const NormPlan& plan, const NormStrides& x) : dims_(plan.dims), x_step_(x.n) {
+    if (!plan.per_sample) return;
+    count_ = dims_.n;
+    dims_.n = 1;
+    if (dims_.layout == NormLayout::contiguous && !dims_.batch && x.n == dims_.channels() * x.c) {
+      dims_.g *= count_;
+      count_ = 1;
+    }
+  }
+
+  const NormDims& dims() const noexcept { return dims_; }
+  int64_t count() const noexcept { return count_; }
+  /// Calls f(part) for each of them; f must not throw.
+  template <class F>
+  void each(F&& f) const {
+    parallel_for(count_, norm_grain(dims_.size()), [&](int64_t begin, int64_t end) {
+      for (int64_t part = begin; part < end; ++part) f(part);
+    });
+  }
+
+  // Where a part begins in x, in tensors of the plan's layout, in gamma and its like, and in the statistics.
+  template <class T>
+  T* in_x(T* p, int64_t part) const noexcept {
+    return p + part * x_step_;
+  }
+  template <class T>
+  T* in_dense(T* p, int64_t part) const noexcept {
+    return p ? p + part * dims_.size() : p;
+  }
+  template <class T>
+  T* in_affine(T* p, int64_t part) const noexcept {
+    return p ? p + part * dims_.channels() : p;
+  }
+  NormStats in_stats(const NormStats& s, int64_t part) const noexcept {
+    const int64_t step = dims_.batch ? 0 : part * dims_.slices();
+    return {s.mean + step, s.mean_lo + step, s.rstd + step, s.var ? s.var + step : nullptr};
+  }
+
+ private:
+  NormDims dims_;
+  int64_t count_ = 1, x_step_;
+};
+
+/// Scratch memory for all parts; each has its own.
+class PartScratch {
+ public:
+  PartScratch(const Parts& parts, int64_t each) : each_(each), all_(scratch(parts.count() * each)) {}
+  double* operator[](int64_t part) const { return each_ ? all_.data<double>() + part * each_ : nullptr; }
+
+ private:
+  int64_t each_;
+  Tensor all_;
+};
 
 template <class F>
 void visit_float(DType dtype, F&& f) {

@@ -213,9 +213,9 @@ TEST_CASE("each mistake has its message") {
        [](T, T, T) {
          instance_norm(zeros({4, 3}));
        }},
-      {"instance_norm: expected weight of shape (6,) for x of shape (2, 6, 4), got (2,)",
+      {"instance_norm: expected weight of shape (6,) or (2, 6) for x of shape (2, 6, 4), got (2,)",
        [](T x_, T two_, T) { instance_norm(x_, {.weight = two_}); }},
-      {"instance_norm: expected bias of shape (6,) for x of shape (2, 6, 4), got (2,)",
+      {"instance_norm: expected bias of shape (6,) or (2, 6) for x of shape (2, 6, 4), got (2,)",
        [](T x_, T two_, T) { instance_norm(x_, {.bias = two_}); }},
       {"instance_norm: expected running_mean of shape (6,) for x of shape (2, 6, 4), got (2,)",
        [](T x_, T two_, T six_) { instance_norm(x_, {.running_mean = two_, .running_var = six_}); }},
@@ -239,8 +239,12 @@ TEST_CASE("each mistake has its message") {
       {"group_norm: expected num_groups of at least 1, got -2", [](T x_, T, T) { group_norm(x_, -2); }},
       {"group_norm: expected channels divisible by num_groups, got x of shape (2, 6, 4) and num_groups = 4",
        [](T x_, T, T) { group_norm(x_, 4); }},
-      {"group_norm: expected weight of shape (6,) for x of shape (2, 6, 4), got (2,)",
+      {"group_norm: expected weight of shape (6,) or (2, 6) for x of shape (2, 6, 4), got (2,)",
        [](T x_, T two_, T) { group_norm(x_, 2, two_); }},
+      {"group_norm: expected bias of shape (6,) or (2, 6) for x of shape (2, 6, 4), got (6, 2)",
+       [](T x_, T, T) {
+         group_norm(x_, 2, {}, zeros({6, 2}));
+       }},
       {"layer_norm: expected x whose last axes are normalized_shape (3,), got shape (2, 6, 4)",
        [](T x_, T, T) { layer_norm(x_, {3}); }},
       {"layer_norm: expected weight of normalized_shape (4,), got (6,)",
