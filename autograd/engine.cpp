@@ -1,6 +1,8 @@
 #include <limpid/autograd/detail/arithmetic.hpp>
 #include <limpid/autograd/detail/extras.hpp>
+#include <limpid/autograd/detail/grad_between.hpp>
 #include <limpid/autograd/detail/queue.hpp>
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/engine.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/message.hpp>
@@ -31,11 +33,17 @@ class Engine {
 
   void add_root(const Tensor& y, Tensor dy) { receive(*grad_node(y), y.impl().grad_index, std::move(dy)); }
 
+  /// The graph is to end at the targets: to be called first.
+  void end_at(const Tensors& targets) {
+    for (const Tensor& x : targets) slots_[slot_of(*grad_node(x))].is_end = true;
+  }
+
   /// Restricts the run to what leads to a target; these are visited instead of the leaves.
   void only_towards(const Tensors& targets) {
     for (std::size_t i = 0; i < slots_.size(); ++i)  // grows as nodes are reached
-      for (const Edge& edge : slots_[i].node->inputs())
-        if (edge.node) slot_of(*edge.node);
+      if (!slots_[i].is_end)
+        for (const Edge& edge : slots_[i].node->inputs())
+          if (edge.node) slot_of(*edge.node);
     for (Slot& slot : slots_) slot.needs = 0, slot.needs_beyond = slot.wanted = false;
     for (const Tensor& x : targets)
       if (const uint32_t index = index_of(grad_node(x)); index != Node::no_slot) slots_[index].wanted = true;
@@ -45,6 +53,7 @@ class Engine {
     std::sort(order.begin(), order.end(),
               [this](uint32_t a, uint32_t b) { return slots_[a].node->sequence() < slots_[b].node->sequence(); });
     for (const uint32_t k : order) {
+      if (slots_[k].is_end) continue;
       const auto& inputs = slots_[k].node->inputs();
       for (std::size_t i = 0; i < inputs.size(); ++i) {
         if (!inputs[i].node || !slots_[index_of(inputs[i].node.get())].leads_to_target()) continue;
@@ -65,7 +74,7 @@ class Engine {
       const uint32_t index = queue_.pop();
       Slot& slot = slots_[index];
       Node& node = *slot.node;
-      if (node.has_extras()) [[unlikely]]
+      if (node.has_extras() && !slot.is_end) [[unlikely]]
         detail::complete(node, slot.dy);
       if (slot.wanted) visit(node, slot.dy);
       if (slot.needs || slot.needs_beyond) {
@@ -79,6 +88,16 @@ class Engine {
     }
   }
 
+  /// A run that gives the gradients of xs, undefined where there is none.
+  Tensors gradients(const Tensors& xs, bool retain_graph) {
+    Tensors result(xs.size());
+    run(retain_graph, [&](Node& node, const Tensors& dy) {
+      for (std::size_t i = 0; i < xs.size(); ++i)
+        if (grad_node(xs[i]) == &node) result[i] = dy[xs[i].impl().grad_index];
+    });
+    return result;
+  }
+
  private:
   static constexpr auto relaxed = std::memory_order_relaxed;
 
@@ -89,6 +108,7 @@ class Engine {
     bool wanted = false;        ///< a target
     bool claimed = false;       ///< Node::slot_ is ours
     bool waits = false;         ///< in the queue
+    bool is_end = false;        ///< nothing below it belongs to the run
     Tensors dy;                 ///< one per output
     bool leads_to_target() const noexcept { return wanted || needs || needs_beyond; }
   };
@@ -117,7 +137,7 @@ class Engine {
     slot.needs_beyond = node.inputs().size() > 64;
     slot.wanted = node.is_leaf();
     slot.claimed = claim(node, index);
-    slot.waits = false;
+    slot.waits = slot.is_end = false;
     for (std::size_t k = node.outputs().size(); k > 0; --k) slot.dy.emplace_back();
     if (!slot.claimed) elsewhere_.emplace(&node, index);
     return index;
@@ -166,7 +186,7 @@ class Engine {
       ~Restore() { node.needs_ = needs; }
     } restore{node, std::exchange(node.needs_, slot.needs)};
     // The slot may move as soon as others are added.
-    Tensors dx = node.has_extras() ? detail::hooked_backward(node, slot.dy) : node.backward(slot.dy);
+    Tensors dx = backward_of(node, slot.dy);
     const auto& inputs = node.inputs();
     if (dx.size() != inputs.size())
       throw_error<AutogradError>(node.name(), ": expected ", inputs.size(), " gradients from backward, got ",
@@ -179,6 +199,15 @@ class Engine {
         fit(dx[i], node, i, output);
       receive(*inputs[i].node, inputs[i].index, std::move(dx[i]));
     }
+  }
+
+  static Tensors backward_of(Node& node, const Tensors& dy) {
+    if (!node.has_extras() && !detail::watching) [[likely]]
+      return node.backward(dy);
+    const detail::BackwardScope scope(node);
+    Tensors dx = detail::hooked_backward(node, dy);
+    if (detail::watching & detail::watch_anomalies) detail::check_backward(node, dx, dy);
+    return dx;
   }
 
   // Sums g down to the shape that input i of the node was broadcast from.
@@ -265,13 +294,18 @@ Tensors grad(const Tensors& ys, const Tensors& xs, const Tensors& dys, const Gra
                                  " of shape ", xs[i].shape(), "; pass allow_unused = true for an undefined gradient");
   };
   for (std::size_t i = 0; i < xs.size(); ++i) require_use(i, engine.reaches(xs[i]));  // before the graph is used up
-  Tensors result(xs.size());
-  engine.run(options.retain_graph || options.create_graph, [&](Node& node, const Tensors& dy) {
-    for (std::size_t i = 0; i < xs.size(); ++i)
-      if (grad_node(xs[i]) == &node) result[i] = dy[xs[i].impl().grad_index];
-  });
+  const Tensors result = engine.gradients(xs, options.retain_graph || options.create_graph);
   for (std::size_t i = 0; i < xs.size(); ++i) require_use(i, result[i].defined());
   return result;
+}
+
+Tensors detail::grad_between(const Tensors& ys, const Tensors& xs, const Tensors& dys, bool create_graph) {
+  const GradGuard mode(create_graph);
+  Engine engine("grad");
+  engine.end_at(xs);
+  add_roots(engine, ys, dys, "grad");
+  engine.only_towards(xs);
+  return engine.gradients(xs, create_graph);
 }
 
 void Tensor::backward(const Tensor& dy, bool retain_graph, bool create_graph) const {

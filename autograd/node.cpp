@@ -1,5 +1,6 @@
 #include <limpid/autograd/detail/extras.hpp>
 #include <limpid/autograd/detail/stand_in.hpp>
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
@@ -94,6 +95,8 @@ void Node::record(Tensor& y, std::initializer_list<const Tensor*> xs) {
   outputs_.push_back({impl.layout, impl.dtype});
   impl.grad = std::move(self);
   impl.grad_index = 0;
+  if (detail::watching & detail::watch_anomalies) [[unlikely]]
+    detail::check_forward(*this, y, xs);
 }
 
 [[noreturn, gnu::noinline]] static void refuse_stale(const Node& node, std::size_t i, const Tensor& view) {
@@ -117,10 +120,20 @@ void Node::connect(const Tensor& x) {
   sequence_ = std::max(sequence_, node->sequence_);
 }
 
-void Node::start() noexcept {
+void Node::connect(const Edge& edge) {
+  if (inputs_.size() < 64) needs_ |= uint64_t{1} << inputs_.size();
+  sequence_ = std::max(sequence_, edge.node->sequence_);
+  inputs_.push_back(edge);
+}
+
+uint64_t Node::clock() noexcept { return last_sequence; }
+
+void Node::start() {
   // A Lamport clock: rises within a thread and along every path, without a counter shared by threads.
   last_sequence = std::max(last_sequence, sequence_) + 1;
   sequence_ = last_sequence;
+  if (detail::watching & (detail::watch_anomalies | detail::watch_sources)) [[unlikely]]
+    detail::note_source(*this);
 }
 
 void Node::attach(Tensor& y) {
@@ -132,6 +145,8 @@ void Node::attach(Tensor& y) {
   impl.grad_index = static_cast<uint32_t>(outputs_.size());
   impl.grad = Ref<GradHandle>(this);
   outputs_.push_back({impl.layout, impl.dtype});
+  if ((detail::watching & detail::watch_anomalies) && !is_leaf()) [[unlikely]]
+    detail::check_forward(*this, y, {});
 }
 
 void Node::use_up() noexcept {

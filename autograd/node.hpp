@@ -86,7 +86,7 @@ class Node : public GradHandle {
   uint64_t sequence() const noexcept { return sequence_; }
   bool is_leaf() const noexcept { return sequence_ == 0; }
   bool is_released() const noexcept { return released_; }
-  /// Whether it has hooks or retained gradients, see hooks.hpp.
+  /// Whether it has hooks, a retained gradient or a source line, see hooks.hpp and anomaly.hpp.
   bool has_extras() const noexcept { return has_extras_; }
   /// The tensors held for backward: calls f(const Saved&) for each.
   template <class F>
@@ -103,8 +103,11 @@ class Node : public GradHandle {
   /// All of the recording of one y: takes the new node over.
   void record(Tensor& y, std::initializer_list<const Tensor*> xs);
   void connect(const Tensor& x);
+  void connect(const Edge& edge);
   void attach(Tensor& y);
-  void start() noexcept;
+  void start();
+  /// The sequence of the node that this thread recorded last.
+  static uint64_t clock() noexcept;
   /// x, changed in place, has the history of y from now on.
   static void rebase(const Tensor& x, const Tensor& y);
 
@@ -181,6 +184,16 @@ template <class N, class... Xs>
 N* record(Tensor& y, const Xs&... xs) {
   if (!(xs.requires_grad() || ...) || !is_grad_enabled()) return nullptr;
   N* node = new N;
+  node->record(y, {&xs...});
+  return node;
+}
+
+/// The same for a node that serves several ops and has a member `op`, its name.
+template <class N, class... Xs>
+N* record_as(const char* op, Tensor& y, const Xs&... xs) {
+  if (!(xs.requires_grad() || ...) || !is_grad_enabled()) return nullptr;
+  N* node = new N;
+  node->op = op;
   node->record(y, {&xs...});
   return node;
 }

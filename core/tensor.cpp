@@ -12,6 +12,7 @@ namespace limpid {
 using detail::throw_error;
 
 LIMPID_FAST_TLS thread_local constinit bool detail::inference_mode = false;
+LIMPID_FAST_TLS thread_local constinit int64_t* detail::storage_meter = nullptr;
 
 // Room for a tensor, a storage; then, aligned, the bytes.
 constexpr std::size_t header_bytes = 128;
@@ -23,6 +24,8 @@ Ref<Storage> Storage::create(std::size_t bytes) {
   auto* block = static_cast<std::byte*>(detail::pool_allocate(header_bytes + bytes));
   auto* storage = new (block + sizeof(TensorImpl)) Storage(block + header_bytes, bytes, bytes);
   storage->from_inference_ = detail::inference_mode;
+  if (detail::storage_meter) [[unlikely]]
+    *detail::storage_meter += static_cast<int64_t>(bytes);
   return Ref<Storage>::first(storage);
 }
 

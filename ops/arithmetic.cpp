@@ -327,7 +327,8 @@ Tensor pow(Scalar a, const Tensor& b) {
 struct ExtremumNode final : Node {
   Saved a{*this, "a"}, b{*this, "b"};
   bool largest = true;
-  const char* name() const noexcept override { return largest ? "maximum" : "minimum"; }
+  const char* op = nullptr;
+  const char* name() const noexcept override { return op; }
   // y_i = the larger (smaller) of a_i and b_i:  dy_i goes to it; to both, half each, where a_i = b_i.
   Tensors backward(const Tensors& dy) override {
     const Tensor half = where(eq(a, b), 0.5 * dy[0], 0), a_larger = gt(a, b), b_larger = gt(b, a);
@@ -343,7 +344,7 @@ static Tensor extremum(const char* op, const kernels::KernelRow& f, bool largest
   const auto again = [&](const Tensor& p, const Tensor& q) { return extremum(op, f, largest, p, q); };
   if (Tensor y = promoted(dtype, a, b, again); y.defined()) return y;
   Tensor y = map(op, f, dtype, dtype, a, b);
-  if (auto* node = record<ExtremumNode>(y, a, b)) {
+  if (auto* node = record_as<ExtremumNode>(op, y, a, b)) {
     node->a = a;
     node->b = b;
     node->largest = largest;

@@ -4,6 +4,7 @@
 // that memory know by its version that they are stale, and recorded views by its epoch. What cannot be told is refused:
 // a view that is written to while its base lives, and a tensor without a history that others see.
 #include <limpid/autograd/detail/arithmetic.hpp>
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
@@ -81,6 +82,7 @@ void require_kind(const char* op, const Tensor& x, DType source) {
 }  // namespace
 
 Tensor& Tensor::copy_(const Tensor& source) {
+  const detail::OpScope scope("copy_");
   require_source("copy_", *this, source);
   if (is_same(source)) return *this;
   const bool recorded = records("copy_", *this, source.requires_grad() && is_floating_point(dtype()));

@@ -1,5 +1,6 @@
 #include <limpid/ops/matmul.hpp>
 
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/parallel.hpp>
@@ -94,6 +95,7 @@ struct MatmulNode final : Node {
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
+  const detail::OpScope scope("matmul");
   detail::require_defined("matmul", "a", a);
   detail::require_defined("matmul", "b", b);
   if (a.dim() == 0 || b.dim() == 0)

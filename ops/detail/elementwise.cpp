@@ -1,5 +1,6 @@
 #include <limpid/ops/detail/elementwise.hpp>
 
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/isa.hpp>
 #include <limpid/core/detail/message.hpp>
@@ -195,6 +196,7 @@ template <std::size_t K>
 template <class... X>
 LIMPID_INLINE Tensor map_all(const char* op, const kernels::KernelRow& f, DType dtype, DType result,
                              const X&... operands) {
+  const OpScope scope(op);
   const kernels::StripKernel kernel = kernel_of(op, f, dtype);
   if (const Layout* layout = common_layout(operands...)) [[likely]] {
     Tensor y = make_tensor(Ref<const Layout>(layout), result);
@@ -207,6 +209,7 @@ LIMPID_INLINE Tensor map_all(const char* op, const kernels::KernelRow& f, DType 
 template <class... X>
 LIMPID_INLINE void map_all_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype,
                                 const X&... operands) {
+  const OpScope scope(op);
   const kernels::StripKernel kernel = kernel_of(op, f, dtype);
   const Operand destination(y);
   if (common_layout(destination, operands...))
