@@ -49,7 +49,8 @@ void moments(const NormColumns<T>& p, index_t n, index_t block, double* partials
   double* LIMPID_RESTRICT lo = mean + p.pitch;
   double* LIMPID_RESTRICT m2 = lo + p.pitch;
   [[maybe_unused]] double* LIMPID_RESTRICT lost = m2 + p.pitch;
-  for (index_t c = 0; c < kNormMomentArrays * p.pitch; ++c) partials[c] = 0;
+  constexpr int kSummed = sizeof(T) == 4 ? 3 : 4;
+  for (index_t c = 0; c < kSummed * p.pitch; ++c) partials[c] = 0;
   if (p.center) guess_means(p, rows, x, mean);
   tiles(p, rows, [&](index_t c, auto abreast, auto k, index_t row, index_t count) {
     constexpr int K = abreast;
