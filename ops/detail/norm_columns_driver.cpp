@@ -147,6 +147,7 @@ void norm_backward_columns(const NormCall<T>& call) noexcept {
       for (index_t lot = begin; lot < end; ++lot) {
         clear(lot);
         for (index_t n = lot_begin(lot, all, p.n); n < lot_begin(lot + 1, all, p.n); ++n) {
+          call.make_dy(n * p.g, (n + 1) * p.g);
           k.prepare(p, n, coefficients(lot));
           for (index_t b = 0; sums && b < p.blocks; ++b) reduce(lot, n, b);
           finish(lot, n);
@@ -155,6 +156,7 @@ void norm_backward_columns(const NormCall<T>& call) noexcept {
       }
     });
   } else {
+    call.make_all_dy();
     const index_t batch = batch_of(p.n, 2 * p.y_sample * static_cast<index_t>(sizeof(T)));
     for (index_t first = 0; first < p.n; first += batch) {
       const index_t last = std::min(first + batch, p.n), blocks = (last - first) * p.blocks;
