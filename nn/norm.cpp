@@ -48,12 +48,12 @@ void RunningNorm::check_features(const Tensor& x, int64_t axis) const {
     throw_error<ShapeError>(settings_.type, ": expected ", settings_.features, " channels, got x of shape ", x.shape());
 }
 
-double RunningNorm::next_momentum(bool always_count) const {
-  if (always_count || !settings_.momentum) {
-    ++*num_batches_tracked.data<int64_t>();
-    num_batches_tracked.bump_version();
-  }
-  return settings_.momentum ? *settings_.momentum : 1 / num_batches_tracked.item<double>();
+void RunningNorm::track(const Tensor& x, RunningRule rule) const {
+  const NoGradGuard no_grad;
+  if (settings_.momentum)
+    update_running_stats(x, running_mean, running_var, *settings_.momentum, rule);
+  else
+    update_running_stats(x, running_mean, running_var, num_batches_tracked, rule);
 }
 
 InstanceNorm::InstanceNorm(const char* type, int64_t axes, int64_t features, const InstanceNormModuleOptions& o)
@@ -76,10 +76,7 @@ Tensor InstanceNorm::operator()(const Tensor& x) const {
                                          .use_input_stats = use_input_stats,
                                          .eps = settings_.eps,
                                          .relu = settings_.relu});
-  if (use_input_stats && settings_.track) {
-    NoGradGuard no_grad;
-    update_running_stats(batch, running_mean, running_var, next_momentum(false));
-  }
+  if (use_input_stats && settings_.track) track(batch, RunningRule::per_instance);
   return batched ? y : squeeze(y, 0);
 }
 
@@ -100,8 +97,11 @@ Tensor BatchNorm::operator()(const Tensor& x) const {
   const Tensor y =
       batch_norm(x, running_mean, running_var, weight, bias, use_input_stats, settings_.eps, settings_.relu);
   if (use_input_stats && settings_.track) {
-    NoGradGuard no_grad;
-    update_batch_stats(x, running_mean, running_var, next_momentum(true));
+    track(x, RunningRule::pooled_unbiased);
+    if (settings_.momentum) {  // else track() has counted
+      ++*num_batches_tracked.data<int64_t>();
+      num_batches_tracked.bump_version();
+    }
   }
   return y;
 }

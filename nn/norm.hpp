@@ -24,8 +24,8 @@ class RunningNorm : public Module {
   };
   explicit RunningNorm(const Settings& settings);
   void check_features(const Tensor& x, int64_t axis) const;
-  /// The share of the next statistics in the running ones; counts where that depends on their number.
-  double next_momentum(bool always_count) const;
+  /// Moves the buffers by x, with momentum or as plain means over all batches.
+  void track(const Tensor& x, RunningRule rule) const;
 
   Settings settings_;
 };

@@ -2,6 +2,7 @@
 //
 // Indices: a slice is the set I of M elements that share statistics; i runs over it; c(i) is the channel of i.
 // For batch_norm I spans the samples as well; for rms_norm the mean is left out, which drops the marked [terms].
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/ops/detail/norm_memory.hpp>
 #include <limpid/ops/elementwise.hpp>
@@ -206,6 +207,7 @@ struct MaskedDy {
 
 Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& mean,
                       const Tensor& rstd, const Tensor& dy, Wanted wanted, const ReluBeta* relu_beta) {
+  const detail::OpScope scope("norm_backward");
   Tensor dx = wanted.dx ? empty(x.shape(), x.dtype(), format_of(plan)) : Tensor();
   Tensor dgamma = wanted.dgamma ? empty(plan.affine_shape(), x.dtype()) : Tensor();
   Tensor dbeta = wanted.dbeta ? empty(plan.affine_shape(), x.dtype()) : Tensor();
@@ -271,6 +273,7 @@ Tensor narrowed(const Tensor& y, const NormPlan& plan, const Tensor& x) {
 }  // namespace
 
 Tensor normalize(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& gamma, const Tensor& beta) {
+  const detail::OpScope scope(op);
   if (is_half(x.dtype())) return narrowed(normalize(linear(plan), op, wide(x), wide(gamma), wide(beta)), plan, x);
   const NormStatistics stats = empty_statistics(plan);
   Tensor y = affine_of(plan, x, gamma, beta, stats, true);
@@ -278,27 +281,30 @@ Tensor normalize(const NormPlan& plan, const char* op, const Tensor& x, const Te
     node.x = x, node.gamma = gamma, node.mean = stats.mean, node.rstd = stats.rstd;
     node.plan = plan;
     node.plan.dims.affine = gamma.defined() || beta.defined();
-    node.op = op;
   };
   if (!plan.relu) {
-    if (auto* node = record<NormNode>(y, x, gamma, beta)) fill(*node);
-  } else if (auto* node = record<NormReluNode>(y, x, gamma, beta)) {
+    if (auto* node = record_as<NormNode>(op, y, x, gamma, beta)) fill(*node);
+  } else if (auto* node = record_as<NormReluNode>(op, y, x, gamma, beta)) {
     fill(*node);
     node->beta = beta;
   }
   return y;
 }
 
-SliceMoments slice_moments(const NormPlan& plan, const Tensor& x) {
+SliceMoments slice_moments(const NormPlan& plan, const Tensor& x, const NormStrides& strides) {
   const NormStatistics stats = empty_statistics(plan);
   const Tensor var = empty({plan.dims.slices()}, float64);
-  const Readable in = readable(plan, x);
-  const PartScratch work(Parts(plan, in.strides), norm_forward_scratch(plan.dims));
+  const PartScratch work(Parts(plan, strides), norm_forward_scratch(plan.dims));
   visit_float(x.dtype(), [&]<class T>(T) {
-    norm_forward<T>(plan.dims, in.tensor.data<T>(), in.strides, nullptr, nullptr, plan.eps, nullptr,
+    norm_forward<T>(plan.dims, x.data<T>(), strides, nullptr, nullptr, plan.eps, nullptr,
                     pointers(stats, var.data<double>()), work[0]);
   });
   return {make_view(stats.mean, var.shape(), {1}, 0), var};
+}
+
+SliceMoments slice_moments(const NormPlan& plan, const Tensor& x) {
+  const Readable in = readable(plan, x);
+  return slice_moments(plan, in.tensor, in.strides);
 }
 
 namespace {
@@ -343,17 +349,17 @@ struct FixedNormNode final : Node {
 
 Tensor normalize_with(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& mean, const Tensor& var,
                       const Tensor& gamma, const Tensor& beta) {
+  const detail::OpScope scope(op);
   if (is_half(x.dtype()))
     return narrowed(normalize_with(linear(plan), op, wide(x), wide(mean), wide(var), wide(gamma), wide(beta)), plan, x);
   NormPlan fixed = plan;
   fixed.dims.batch = true;  // statistics per channel
   const NormStatistics stats = fixed_statistics(fixed, mean, var);
   Tensor y = affine_of(fixed, x, gamma, beta, stats, false);
-  if (auto* node = record<FixedNormNode>(y, x, mean, var, gamma, beta)) {
+  if (auto* node = record_as<FixedNormNode>(op, y, x, mean, var, gamma, beta)) {
     node->x = x, node->mean = mean, node->var = var, node->gamma = gamma;
     if (plan.relu) node->beta = beta;
     node->plan = fixed;
-    node->op = op;
   }
   return y;
 }

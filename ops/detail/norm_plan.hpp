@@ -57,6 +57,8 @@ struct SliceMoments {
   Tensor mean, var;
 };
 SliceMoments slice_moments(const NormPlan& plan, const Tensor& x);
+/// The same of the (N, C, S) view that these strides make of x's memory; reads_in_place() must hold.
+SliceMoments slice_moments(const NormPlan& plan, const Tensor& x, const NormStrides& strides);
 
 /// (x - mean) / sqrt(var + eps) * gamma + beta with mean and var (C,) given; differentiable in all five.
 Tensor normalize_with(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& mean, const Tensor& var,

@@ -3,6 +3,8 @@
 #include <limpid/ops/detail/norm_double_driver.hpp>
 #include <limpid/tests/kernels/norm_reference.hpp>
 
+#include <algorithm>
+
 using namespace limpid;
 using namespace limpid::test;
 

@@ -32,6 +32,7 @@ namespace {
 
 Tensors results(Tensor y) { return {std::move(y)}; }
 Tensors results(Tensors ys) { return ys; }
+Tensors results(Moments m) { return {m.mean, m.variance}; }
 
 // A row's function, in terms of x[0], x[1], ...
 #define OP(...) [](const Tensors& x) { return results(__VA_ARGS__); }
@@ -176,6 +177,19 @@ Rows reductions() {
       {"norm", "infinity", OP(norm(x[0], 1, false, INFINITY)), {within(s, 0.5, 2)}, {2, 4}},
       {"sum_to", "", OP(sum_to(x[0], {3, 1})), one, {3, 1}},
   };
+}
+
+Rows statistics() {
+  const Shape s{2, 3, 4};
+  Rows rows{
+      {"moments", "", OP(moments(x[0], {0, 2})), {real(s)}, {3}},
+      {"moments", "all", OP(moments(x[0])), {real(s)}, {}},
+      {"moments", "keepdims", OP(moments(x[0], 1, true)), {real(s)}, {2, 1, 4}},
+      {"merge", "", OP(merge(moments(x[0], 1), moments(x[1], 1))), {real(s), real({2, 5, 4})}, {2, 4}},
+      {"merge", "larger second", OP(merge(moments(x[1]), moments(x[0]))), {real(s), real({5})}, {}},
+  };
+  for (OpRow& r : rows) r.wide = true;
+  return rows;
 }
 
 Rows shaping() {
@@ -327,8 +341,8 @@ Rows conversions() {
 const std::vector<OpRow>& op_table() {
   static const Rows table = [] {
     Rows all_rows;
-    for (Rows (*family)() :
-         {arithmetic, functions, choices, reductions, shaping, products, normalisations, losses, conversions})
+    for (Rows (*family)() : {arithmetic, functions, choices, reductions, statistics, shaping, products, normalisations,
+                             losses, conversions})
       for (OpRow& row : family()) all_rows.push_back(std::move(row));
     return all_rows;
   }();
