@@ -35,7 +35,7 @@ struct InstanceNormModuleOptions {
   std::optional<double> momentum = 0.1;  ///< none: the running statistics are plain means over all batches
   bool affine = false;
   bool track_running_stats = false;
-  bool relu = false;  ///< gives relu() of the result, in fewer passes and with less memory than relu() after it
+  bool relu = false;  ///< gives relu() of the result, without keeping the result itself
 };
 
 /// instance_norm() of x (N, C, *spatial), or (C, *spatial) without a batch, with as many spatial axes as the class

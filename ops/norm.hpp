@@ -14,8 +14,7 @@ struct InstanceNormOptions {
   /// Which elements count, where not all do: of each sample a prefix, int64 (N,) for one spatial axis or (N, axes) for
   /// one length per spatial axis; or those where mask holds, bool, broadcastable to (N, 1, *spatial). One of both.
   Tensor lengths = {}, mask = {};
-  bool relu =
-      false;  ///< y = relu(what y would be): the same bits in y and every gradient, in fewer passes and less memory
+  bool relu = false;  ///< y = relu(what y would be): the same bits in y and every gradient; y before relu is not kept
 };
 
 /// Instance normalisation (Ulyanov, Vedaldi, Lempitsky, 2016): for each sample n and channel c of x (N, C, *spatial),

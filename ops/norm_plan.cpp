@@ -87,8 +87,12 @@ struct Wanted {
   bool dx, dgamma, dbeta;
 };
 
+/// relu_beta: y = relu(...) of that beta, or of none, and its mask has yet to be taken of dy; not recorded then.
+struct ReluBeta {
+  Tensor beta;
+};
 Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& mean,
-                      const Tensor& rstd, const Tensor& dy, Wanted wanted);
+                      const Tensor& rstd, const Tensor& dy, Wanted wanted, const ReluBeta* relu_beta = nullptr);
 
 struct NormNode : Node {
   Saved x{*this, "x"}, gamma{*this, "gamma"}, mean{*this, "mean"}, rstd{*this, "rstd"};
@@ -112,7 +116,10 @@ struct NormNode : Node {
 struct NormReluNode final : NormNode {
   Saved beta{*this, "beta"};
   Tensors backward(const Tensors& dy) override {
-    return NormNode::backward({relu_gate(plan, x, gamma, beta, {mean, rstd}, dy[0])});
+    if (is_grad_enabled() || plan.dims.batch || plan.per_sample)
+      return NormNode::backward({relu_gate(plan, x, gamma, beta, {mean, rstd}, dy[0])});
+    const ReluBeta relu_beta{beta};
+    return norm_backward(plan, x, gamma, mean, rstd, dy[0], {needs(0), needs(1), needs(2)}, &relu_beta);
   }
 };
 
@@ -167,8 +174,39 @@ struct NormBackwardNode final : Node {
   }
 };
 
+/// dy where y > 0 and else 0, slice by slice, y being what the forward made of x before relu.
+template <class T>
+struct MaskedDy {
+  NormDims sample;
+  NormStrides x_strides;
+  const T *x, *gamma, *beta, *dy;
+  NormStats stats;
+  T* masked;
+  double* scratch;  ///< of sample_scratch doubles per sample; only channels-last samples need any
+  int64_t sample_scratch;
+  kernels::StripKernel gate;
+
+  static void make(const void* context, int64_t begin, int64_t end) noexcept {
+    const auto& m = *static_cast<const MaskedDy*>(context);
+    for (int64_t count = 0; begin < end; begin += count) {
+      const int64_t n = begin / m.sample.g, g = begin % m.sample.g;
+      count = std::min(end - begin, m.sample.g - g);
+      m.make_groups(n, g, count);
+    }
+  }
+  void make_groups(int64_t n, int64_t g, int64_t count) const noexcept {
+    NormDims dims = sample;
+    dims.g = count;
+    const int64_t c = g * dims.d, at = n * sample.size() + c * dims.s, q = n * sample.g + g;
+    norm_apply<T>(dims, x + n * x_strides.n + c * x_strides.c, x_strides, gamma ? gamma + c : gamma,
+                  beta ? beta + c : beta, {stats.mean + q, stats.mean_lo + q, stats.rstd + q}, masked + at,
+                  scratch + n * sample_scratch);
+    gate({dims.size(), masked + at, 1, {dy + at, masked + at}, {1, 1}});
+  }
+};
+
 Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& mean,
-                      const Tensor& rstd, const Tensor& dy, Wanted wanted) {
+                      const Tensor& rstd, const Tensor& dy, Wanted wanted, const ReluBeta* relu_beta) {
   const detail::OpScope scope("norm_backward");
   Tensor dx = wanted.dx ? empty(x.shape(), x.dtype(), format_of(plan)) : Tensor();
   Tensor dgamma = wanted.dgamma ? empty(plan.affine_shape(), x.dtype()) : Tensor();
@@ -179,17 +217,35 @@ Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma
   } else {
     const Readable in = readable(plan, x);
     const Tensor dense_dy = dense(plan, dy), g = contiguous_or_none(gamma);
+    const Tensor b = relu_beta ? contiguous_or_none(relu_beta->beta) : Tensor();
+    const Tensor masked = relu_beta ? empty(x.shape(), x.dtype(), format_of(plan)) : Tensor();
     const Parts parts(plan, in.strides);
     const PartScratch work(parts, norm_backward_scratch(parts.most()));
+    NormDims sample = plan.dims;
+    sample.n = 1;
+    const int64_t sample_scratch = relu_beta ? norm_forward_scratch(sample) : 0;
+    const Tensor mask_work = scratch(sample_scratch * plan.dims.n);
     visit_float(x.dtype(), [&]<class T>(T) {
+      const MaskedDy<T> mask{.sample = sample,
+                             .x_strides = in.strides,
+                             .x = in.tensor.data<T>(),
+                             .gamma = data_or_null<T>(g),
+                             .beta = data_or_null<T>(b),
+                             .dy = dense_dy.data<T>(),
+                             .stats = pointers({mean, rstd}),
+                             .masked = data_or_null<T>(masked),
+                             .scratch = data_or_null<double>(mask_work),
+                             .sample_scratch = sample_scratch,
+                             .gate = kernels::arithmetic().gate[x.dtype()]};
+      const NormDyMaker make_dy = relu_beta ? NormDyMaker{&MaskedDy<T>::make, &mask} : NormDyMaker{};
       parts.each([&, x_data = static_cast<const T*>(in.tensor.data<T>()), g_data = data_or_null<T>(g),
-                  dy_data = static_cast<const T*>(dense_dy.data<T>()), dx_data = data_or_null<T>(dx),
-                  dgamma_data = data_or_null<T>(dgamma), dbeta_data = data_or_null<T>(dbeta),
-                  all_stats = pointers({mean, rstd})](int64_t part) {
+                  dy_data = static_cast<const T*>((relu_beta ? masked : dense_dy).template data<T>()),
+                  dx_data = data_or_null<T>(dx), dgamma_data = data_or_null<T>(dgamma),
+                  dbeta_data = data_or_null<T>(dbeta), all_stats = pointers({mean, rstd})](int64_t part) {
         detail::norm_backward<T>(parts.dims(part), parts.in_x(x_data, part), in.strides, parts.in_dense(dy_data, part),
                                  parts.in_affine(g_data, part, plan.per_sample), parts.in_stats(all_stats, part), false,
                                  parts.in_dense(dx_data, part), parts.in_affine(dgamma_data, part, plan.per_sample),
-                                 parts.in_affine(dbeta_data, part, plan.per_sample), work[part]);
+                                 parts.in_affine(dbeta_data, part, plan.per_sample), work[part], make_dy);
       });
     });
   }

@@ -162,6 +162,7 @@ void norm_backward_columns(const NormCall<T>& call) noexcept {
       for (index_t lot = begin; lot < end; ++lot) {
         clear(lot);
         for (index_t n = lot_begin(lot, all, p.n); n < lot_begin(lot + 1, all, p.n); ++n) {
+          call.make_dy(n * p.g, (n + 1) * p.g);
           k.prepare(p, n, coefficients(lot));
           for (index_t b = 0; sums && b < p.blocks; ++b) reduce(lot, n, b);
           finish(lot, n);
@@ -170,6 +171,7 @@ void norm_backward_columns(const NormCall<T>& call) noexcept {
       }
     });
   } else {
+    call.make_all_dy();
     in_batches(p, [&](index_t first, index_t samples) {
       const index_t last = first + samples, blocks = samples * p.blocks;
       for (index_t n = first; n < last; ++n) k.prepare(p, n, coefficients(n));

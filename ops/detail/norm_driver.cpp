@@ -143,7 +143,8 @@ void norm_fixed_stats(index_t slices, const T* mean, const T* var, double eps, c
 
 template <class T>
 void norm_backward(const NormDims& given, const T* x, const NormStrides& strides, const T* dy, const T* gamma,
-                   const NormStats& stats, bool fixed_stats, T* dx, T* dgamma, T* dbeta, double* scratch) noexcept {
+                   const NormStats& stats, bool fixed_stats, T* dx, T* dgamma, T* dbeta, double* scratch,
+                   const NormDyMaker& make_dy) noexcept {
   if (given.size() == 0) {
     if (dgamma) std::fill(dgamma, dgamma + given.channels(), T{});
     if (dbeta) std::fill(dbeta, dbeta + given.channels(), T{});
@@ -161,7 +162,8 @@ void norm_backward(const NormDims& given, const T* x, const NormStrides& strides
                             .dgamma = dgamma,
                             .dbeta = dbeta,
                             .stats = stats,
-                            .scratch = scratch};
+                            .scratch = scratch,
+                            .make_dy = make_dy};
   const Form f = form(dims, call.affine, true);
   f == Form::columns ? norm_backward_columns(call) : norm_backward_rows(call, f == Form::rows_along);
 }
@@ -173,7 +175,7 @@ void norm_backward(const NormDims& given, const T* x, const NormStrides& strides
                               double*) noexcept;                                                                       \
   template void norm_fixed_stats<T>(index_t, const T*, const T*, double, const NormStats&) noexcept;                   \
   template void norm_backward<T>(const NormDims&, const T*, const NormStrides&, const T*, const T*, const NormStats&,  \
-                                 bool, T*, T*, T*, double*) noexcept;
+                                 bool, T*, T*, T*, double*, const NormDyMaker&) noexcept;
 LIMPID_INSTANTIATE(float)
 LIMPID_INSTANTIATE(double)
 #undef LIMPID_INSTANTIATE

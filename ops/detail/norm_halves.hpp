@@ -29,6 +29,10 @@ struct NormCall {
   T* dbeta = nullptr;
   NormStats stats;
   double* scratch = nullptr;
+  NormDyMaker make_dy = {};
+
+  /// All of dy at once, where it is not made slice by slice.
+  void make_all_dy() const noexcept;
 
   /// Hands all of it that a kernel plan has to that plan.
   void fill(auto& plan) const noexcept {
@@ -70,6 +74,13 @@ constexpr std::int64_t kNormFewSlices = 4, kNormLots = 32;
 constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) noexcept { return (a + b - 1) / b; }
 constexpr std::int64_t norm_grain(std::int64_t elements_each) noexcept {
   return std::max<std::int64_t>(1, kNormGrain / std::max<std::int64_t>(1, elements_each));
+}
+
+template <class T>
+void NormCall<T>::make_all_dy() const noexcept {
+  if (!make_dy) return;
+  parallel_for(dims.n, norm_grain(dims.size() / dims.n),
+               [&](std::int64_t begin, std::int64_t end) { make_dy(begin * dims.g, end * dims.g); });
 }
 
 /// Large slices, or a few of some size, are shared between threads block by block.
