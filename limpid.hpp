@@ -32,6 +32,7 @@
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/losses.hpp>
 #include <limpid/ops/matmul.hpp>
+#include <limpid/ops/moments.hpp>
 #include <limpid/ops/norm.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
