@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <sstream>
 #include <string_view>
 
@@ -57,6 +58,8 @@ int take_line(void* data, uintptr_t, const char* file, int line, const char* fun
 }
 
 void find_line(uintptr_t call, Place& place) {
+  static std::mutex mutex;  // the library may run on several threads, but the thread sanitizer cannot see how
+  const std::lock_guard lock(mutex);
   if (state()) backtrace_pcinfo(state(), call, take_line, ignore_error, &place);
 }
 
