@@ -1,8 +1,8 @@
 // Every differentiable op of the table at orders one and two, reverse and forward, against extrapolated differences.
 //
-// limpid_gradients [--seeds N] [--rtol R] [--list] [ROW...]
+// limpid_gradients [--seeds N] [--rtol R] [--stop] [--list] [ROW...]
 //   prints the worst relative error of each row (of those named, or all) over N draws of inputs and cotangents, and
-//   ends with 1 where a check failed. --list prints the rows' names alone.
+//   ends with 1 where a check failed: at once with --stop. --list prints the rows' names alone.
 #include <limpid/limpid.hpp>
 
 #include <algorithm>
@@ -21,7 +21,7 @@ namespace {
 struct Arguments {
   uint64_t seeds = 1;
   double rtol = 1e-9;
-  bool list = false;
+  bool list = false, stop = false;
   std::vector<std::string> rows;
 };
 
@@ -45,10 +45,12 @@ Arguments parse(int argc, char** argv) {
       arguments.seeds = static_cast<uint64_t>(number());
     else if (word == "--rtol")
       arguments.rtol = number();
+    else if (word == "--stop")
+      arguments.stop = true;
     else if (word == "--list")
       arguments.list = true;
     else if (word[0] == '-')
-      refuse("--seeds N, --rtol R, --list or names of rows", word);
+      refuse("--seeds N, --rtol R, --stop, --list or names of rows", word);
     else
       arguments.rows.push_back(word);
   }
@@ -111,6 +113,7 @@ int main(int argc, char** argv) {
     std::fflush(stdout);
     checks += 2 * arguments.seeds;
     failed += once.failed + twice.failed;
+    if (failed && arguments.stop) return 1;
     if (row.rtol <= arguments.rtol) worst = std::max({worst, once.reverse, once.forward, twice.reverse, twice.forward});
   }
   if (!arguments.list)
