@@ -94,15 +94,15 @@ bool norm_streams(std::int64_t bytes) noexcept;
 template <class T>
 void norm_total(const double* from, std::int64_t count, std::int64_t step, std::int64_t channels, std::int64_t stride,
                 T* to) noexcept {
-  constexpr std::int64_t kAbreast = 16;
   if (!to) return;
   parallel_for(channels, norm_grain(count), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t c = begin; c < end; c += kAbreast) {
-      const std::int64_t n = std::min(kAbreast, end - c);
+    constexpr std::int64_t kAbreast = 64;  // memory is met in order where channels are neighbours
+    for (std::int64_t first = begin; first < end; first += kAbreast) {
       double sums[kAbreast] = {};
+      const std::int64_t n = std::min(kAbreast, end - first);
       for (std::int64_t i = 0; i < count; ++i)
-        for (std::int64_t k = 0; k < n; ++k) sums[k] += from[i * step + (c + k) * stride];
-      for (std::int64_t k = 0; k < n; ++k) to[c + k] = static_cast<T>(sums[k]);
+        for (std::int64_t c = 0; c < n; ++c) sums[c] += from[i * step + (first + c) * stride];
+      for (std::int64_t c = 0; c < n; ++c) to[first + c] = static_cast<T>(sums[c]);
     }
   });
 }

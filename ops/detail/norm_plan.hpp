@@ -10,6 +10,7 @@ struct NormPlan {
   NormDims dims;
   double eps = 0;
   bool per_sample = false;  ///< gamma and beta are (N, C): each sample has its own.
+  bool relu = false;        ///< y is the larger of what it would be and 0.
 
   Shape grouped_shape() const { return {dims.n, dims.g, dims.d, dims.s}; }
   /// Of one value per slice, to broadcast against grouped_shape().
@@ -56,6 +57,8 @@ struct SliceMoments {
   Tensor mean, var;
 };
 SliceMoments slice_moments(const NormPlan& plan, const Tensor& x);
+/// The same of the (N, C, S) view that these strides make of x's memory; reads_in_place() must hold.
+SliceMoments slice_moments(const NormPlan& plan, const Tensor& x, const NormStrides& strides);
 
 /// (x - mean) / sqrt(var + eps) * gamma + beta with mean and var (C,) given; differentiable in all five.
 Tensor normalize_with(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& mean, const Tensor& var,

@@ -1,6 +1,8 @@
 #include <limpid/core/parallel.hpp>
 #include <limpid/tests/kernels/norm_reference.hpp>
 
+#include <algorithm>
+
 using namespace limpid;
 using namespace limpid::test;
 

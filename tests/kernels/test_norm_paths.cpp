@@ -2,6 +2,7 @@
 #include <limpid/ops/detail/norm_halves.hpp>
 #include <limpid/tests/kernels/norm_reference.hpp>
 
+#include <algorithm>
 #include <array>
 #include <numeric>
 

@@ -253,27 +253,6 @@ TEST_CASE("each mistake has its message") {
        [](T x_, T, T) { rms_norm(x_, Shape{}); }},
       {"batch_norm: expected running_mean and running_var with training = false, got neither",
        [](T x_, T, T) { batch_norm(x_, {}, {}); }},
-      {"update_running_stats: expected momentum in [0, 1], got 2",
-       [](T x_, T, T six_) { update_running_stats(x_, six_, six_, 2); }},
   };
   for (const Case& c : cases) CHECK(message_of([&] { c.call(x, two, six); }) == c.expected);
-}
-
-TEST_CASE("running statistics stay as they are without two elements per instance") {
-  const Tensor mean = tensor({1, 2, 3}), var = tensor({4, 5, 6});
-  const Shape shape = GENERATE(Shape{0, 3, 4}, Shape{2, 3, 1}, Shape{2, 3, 0});
-  update_running_stats(zeros(shape), mean, var);
-  CHECK(equal(mean, tensor({1, 2, 3})));
-  CHECK(equal(var, tensor({4, 5, 6})));
-}
-
-TEST_CASE("running statistics never become NaN or infinite") {
-  const Tensor mean = tensor({1, 2}), var = tensor({4, 5});
-  Tensor x = randn({2, 2, 8});
-  select(x, 1, 0).fill_(not_a_number);
-  update_running_stats(x, mean, var);
-  CHECK(all(isfinite(mean)).item<bool>());
-  CHECK(all(isfinite(var)).item<bool>());
-  CHECK(select(mean, 0, 0).item<float>() == 1.0f);
-  CHECK(select(mean, 0, 1).item<float>() != 2.0f);
 }
