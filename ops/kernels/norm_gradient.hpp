@@ -20,12 +20,12 @@ struct SingleDeviations {
   float scale, shift;
   double rest;      ///< (m - mean) * scale
   double unscaled;  ///< rstd / scale
-  bool suits;       ///< Where rstd or its reciprocal leave float32's range, doubles do the work.
+  bool suits;       ///< Where rstd, its reciprocal or mean * rstd leave float32's range, doubles do the work.
 
   SingleDeviations(double mean, double mean_lo, double rstd) {
     const double below = rstd == 0 ? 1 : power_below(rstd);
     const auto m = static_cast<float>(mean);
-    suits = kFused && !(below > 0x1p120) && !(below < 0x1p-120);
+    suits = kFused && !(below > 0x1p120) && !(below < 0x1p-120) && !(__builtin_fabs(mean) * below > 0x1p120);
     scale = suits ? static_cast<float>(below) : 1;
     shift = -m * scale;
     rest = ((static_cast<double>(m) - mean) - mean_lo) * below;
