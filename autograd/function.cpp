@@ -2,6 +2,7 @@
 #include <limpid/autograd/function.hpp>
 #include <limpid/core/detail/message.hpp>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
@@ -14,7 +15,7 @@ Tensor Context::saved(std::size_t i) const {
   if (i >= saved_.size())
     detail::throw_error<AutogradError>(node_ ? node_->name() : "saved", ": expected an index below ", saved_.size(),
                                        ", the number of saved tensors, got ", i);
-  return saved_[i].get();
+  return saved_[i]->x;
 }
 
 void FunctionNode::finish(Tensors& ys, const Tensors& xs) {
@@ -34,7 +35,10 @@ void FunctionNode::finish(Tensors& ys, const Tensors& xs) {
   }
   context.node_ = this;
   for (Tensor& y : ys) attach(y);
-  for (const Tensor& x : context.to_save_) context.saved_.emplace_back(*this, "of a custom function") = x;
+  for (const Tensor& x : context.to_save_) {
+    context.saved_.emplace_back(new Context::Kept(*this));
+    context.saved_.back()->x = x;
+  }
   context.to_save_.clear();
 }
 

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <iosfwd>
-#include <memory>
 #include <source_location>
 #include <string>
 #include <type_traits>

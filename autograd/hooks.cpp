@@ -102,6 +102,7 @@ void complete(const Node& node, Tensors& dy) {
 }
 
 Tensors hooked_backward(Node& node, const Tensors& dy) {
+  if (!node.has_extras()) return node.backward(dy);
   const auto [before, after] =
       ExtrasOfNodes::look(node, [](const Extras& extras) { return std::pair(extras.before, extras.after); });
   Tensors dys = dy;

@@ -1,9 +1,12 @@
 #include <limpid/autograd/detail/extras.hpp>
 #include <limpid/autograd/detail/stand_in.hpp>
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/pool.hpp>
+
+#include <algorithm>
 
 namespace limpid {
 namespace {
@@ -37,7 +40,8 @@ Saved& Saved::operator=(const Tensor& x) {
   const TensorImpl& impl = x.impl();
   if (impl.storage->from_inference()) [[unlikely]]
     detail::throw_error<AutogradError>(owner_.name(), ": expected ", name_, " to be made where it may be recorded, ",
-                                       "got a tensor of shape ", impl.shape, " from inference mode; clone() it first");
+                                       "got a tensor of shape ", impl.shape(),
+                                       " from inference mode; clone() it first");
   version_ = impl.storage->version();
   if (impl.grad.get() != &owner_) {
     tensor_ = x;
@@ -48,7 +52,8 @@ Saved& Saved::operator=(const Tensor& x) {
   return *this;
 }
 
-Tensor Saved::get() const {
+// Own outputs, and errors.
+Tensor Saved::get_otherwise() const {
   if (owner_.released_)
     detail::throw_error<AutogradError>(owner_.name(), ": expected a graph not used up, got a second backward through ",
                                        "it; pass retain_graph = true to the first");
@@ -57,7 +62,6 @@ Tensor Saved::get() const {
     detail::throw_error<AutogradError>(owner_.name(), ": expected saved tensor ", name_, " of shape ", tensor_.shape(),
                                        " unchanged since forward (version ", version_, "), got version ",
                                        tensor_.version(), ": it was changed in place");
-  if (output_ == no_output) return tensor_;
   Tensor y = tensor_.detach();
   y.impl().grad = Ref<GradHandle>(&owner_);
   y.impl().grad_index = output_;
@@ -88,41 +92,61 @@ void Node::record(Tensor& y, std::initializer_list<const Tensor*> xs) {
   for (const Tensor* x : xs) connect(*x);
   start();
   TensorImpl& impl = y.impl();
-  outputs_.push_back({impl.shape, impl.dtype});
+  outputs_.push_back({impl.layout, impl.dtype});
   impl.grad = std::move(self);
   impl.grad_index = 0;
+  if (detail::watching & detail::watch_anomalies) [[unlikely]]
+    detail::check_forward(*this, y, xs);
+}
+
+[[noreturn, gnu::noinline]] static void refuse_stale(const Node& node, std::size_t i, const Tensor& view) {
+  detail::throw_error<AutogradError>(
+      node.name(), ": expected operands with a history of their present values, got view ", i, " of shape ",
+      view.shape(), " whose base was changed in place while ", "recording; take the view again");
 }
 
 void Node::connect(const Tensor& x) {
+  const std::size_t i = inputs_.size();
   if (!x.requires_grad()) {
-    inputs_.push_back({});
+    inputs_.emplace_back();
     return;
   }
+  const TensorImpl& impl = x.impl();
   Node* node = grad_node(x);
-  if (x.impl().is_view && x.impl().epoch != x.impl().storage->epoch()) [[unlikely]]
-    detail::throw_error<AutogradError>(name(), ": expected operands with a history of their present values, got view ",
-                                       inputs_.size(), " of shape ", x.shape(), " whose base was changed in place ",
-                                       "while recording; take the view again");
-  if (inputs_.size() < 64) needs_ |= uint64_t{1} << inputs_.size();
+  if (impl.is_view && impl.epoch != impl.storage->epoch()) [[unlikely]]
+    refuse_stale(*this, i, x);
+  inputs_.push_back({Ref<Node>(node), impl.grad_index});
+  if (i < 64) needs_ |= uint64_t{1} << i;
   sequence_ = std::max(sequence_, node->sequence_);
-  inputs_.push_back({Ref<Node>(node), x.impl().grad_index});
 }
 
-void Node::start() noexcept {
+void Node::connect(const Edge& edge) {
+  if (inputs_.size() < 64) needs_ |= uint64_t{1} << inputs_.size();
+  sequence_ = std::max(sequence_, edge.node->sequence_);
+  inputs_.push_back(edge);
+}
+
+uint64_t Node::clock() noexcept { return last_sequence; }
+
+void Node::start() {
   // A Lamport clock: rises within a thread and along every path, without a counter shared by threads.
   last_sequence = std::max(last_sequence, sequence_) + 1;
   sequence_ = last_sequence;
+  if (detail::watching & (detail::watch_anomalies | detail::watch_sources)) [[unlikely]]
+    detail::note_source(*this);
 }
 
 void Node::attach(Tensor& y) {
   if (!y.defined()) {
-    outputs_.push_back({});
+    outputs_.emplace_back();
     return;
   }
   TensorImpl& impl = y.impl();
   impl.grad_index = static_cast<uint32_t>(outputs_.size());
   impl.grad = Ref<GradHandle>(this);
-  outputs_.push_back({impl.shape, impl.dtype});
+  outputs_.push_back({impl.layout, impl.dtype});
+  if ((detail::watching & detail::watch_anomalies) && !is_leaf()) [[unlikely]]
+    detail::check_forward(*this, y, {});
 }
 
 void Node::use_up() noexcept {
@@ -169,7 +193,7 @@ Tensor& Tensor::set_requires_grad(bool requires_grad) {
   } else if (!self.grad) {
     if (self.storage->from_inference())
       detail::throw_error<AutogradError>("set_requires_grad: expected a tensor that may be recorded, got one of shape ",
-                                         self.shape, " from inference mode; clone() it first");
+                                         self.shape(), " from inference mode; clone() it first");
     (new Leaf)->attach(*this);
   }
   return *this;
@@ -214,7 +238,7 @@ void Tensor::set_grad(const Tensor& grad) const {
 
 Tensor Tensor::detach() const {
   const TensorImpl& self = impl();
-  return detail::make_tensor(self.storage, self.dtype, self, self.offset);
+  return Tensor(TensorImpl::create(self.storage, self.data, self.layout, self.dtype));
 }
 
 }  // namespace limpid

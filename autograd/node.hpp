@@ -31,7 +31,11 @@ class Saved {
   Saved& operator=(const Saved&) = delete;
   Saved& operator=(const Tensor& x);
   operator Tensor() const { return get(); }  // NOLINT: read like the tensor it holds
-  Tensor get() const;
+  Tensor get() const {
+    if (tensor_.defined() && output_ == no_output && tensor_.version() == version_) [[likely]]
+      return tensor_;
+    return get_otherwise();
+  }
 
   const char* name() const noexcept { return name_; }
   /// What is held, unchecked; undefined after release.
@@ -39,6 +43,8 @@ class Saved {
 
  private:
   friend class Node;
+  Tensor get_otherwise() const;
+
   Node& owner_;
   const char* name_;
   Saved* next_;
@@ -66,8 +72,13 @@ class Node : public GradHandle {
   bool needs(std::size_t i) const noexcept { return i < 64 ? needs_ >> i & 1 : static_cast<bool>(inputs_[i].node); }
 
   struct Output {
-    Shape shape = {};
+    Ref<const Layout> layout;  ///< null for an output that was not asked for
     DType dtype = float32;
+    const Shape& shape() const noexcept {
+      if (layout) return layout->shape;
+      static const Shape none;
+      return none;
+    }
   };
   const SmallVector<Edge, 3>& inputs() const noexcept { return inputs_; }
   const SmallVector<Output, 1>& outputs() const noexcept { return outputs_; }
@@ -75,7 +86,7 @@ class Node : public GradHandle {
   uint64_t sequence() const noexcept { return sequence_; }
   bool is_leaf() const noexcept { return sequence_ == 0; }
   bool is_released() const noexcept { return released_; }
-  /// Whether it has hooks or retained gradients, see hooks.hpp.
+  /// Whether it has hooks, a retained gradient or a source line, see hooks.hpp and anomaly.hpp.
   bool has_extras() const noexcept { return has_extras_; }
   /// The tensors held for backward: calls f(const Saved&) for each.
   template <class F>
@@ -92,8 +103,11 @@ class Node : public GradHandle {
   /// All of the recording of one y: takes the new node over.
   void record(Tensor& y, std::initializer_list<const Tensor*> xs);
   void connect(const Tensor& x);
+  void connect(const Edge& edge);
   void attach(Tensor& y);
-  void start() noexcept;
+  void start();
+  /// The sequence of the node that this thread recorded last.
+  static uint64_t clock() noexcept;
   /// x, changed in place, has the history of y from now on.
   static void rebase(const Tensor& x, const Tensor& y);
 
@@ -170,6 +184,16 @@ template <class N, class... Xs>
 N* record(Tensor& y, const Xs&... xs) {
   if (!(xs.requires_grad() || ...) || !is_grad_enabled()) return nullptr;
   N* node = new N;
+  node->record(y, {&xs...});
+  return node;
+}
+
+/// The same for a node that serves several ops and has a member `op`, its name.
+template <class N, class... Xs>
+N* record_as(const char* op, Tensor& y, const Xs&... xs) {
+  if (!(xs.requires_grad() || ...) || !is_grad_enabled()) return nullptr;
+  N* node = new N;
+  node->op = op;
   node->record(y, {&xs...});
   return node;
 }

@@ -20,7 +20,7 @@ class RunningNorm : public Module {
     int64_t features;
     double eps;
     std::optional<double> momentum;
-    bool affine, track;
+    bool affine, track, relu;
   };
   explicit RunningNorm(const Settings& settings);
   void check_features(const Tensor& x, int64_t axis) const;
@@ -35,6 +35,7 @@ struct InstanceNormModuleOptions {
   std::optional<double> momentum = 0.1;  ///< none: the running statistics are plain means over all batches
   bool affine = false;
   bool track_running_stats = false;
+  bool relu = false;  ///< gives relu() of the result, in fewer passes and with less memory than relu() after it
 };
 
 /// instance_norm() of x (N, C, *spatial), or (C, *spatial) without a batch, with as many spatial axes as the class
@@ -66,6 +67,7 @@ struct BatchNormModuleOptions {
   std::optional<double> momentum = 0.1;  ///< none: the running statistics are plain means over all batches
   bool affine = true;
   bool track_running_stats = true;
+  bool relu = false;  ///< as in InstanceNormModuleOptions
 };
 
 /// batch_norm() of x (N, C, *spatial) with as many spatial axes as the class says; BatchNorm1d takes (N, C) too.
@@ -95,6 +97,7 @@ struct BatchNorm3d : BatchNorm {
 struct GroupNormModuleOptions {
   double eps = 1e-5;
   bool affine = true;
+  bool relu = false;  ///< as in InstanceNormModuleOptions
 };
 
 /// group_norm() of x (N, channels, *spatial). weight and bias are (channels,).
@@ -106,6 +109,7 @@ struct GroupNorm : Module {
  private:
   int64_t groups_, channels_;
   double eps_;
+  bool relu_;
 };
 
 struct LayerNormOptions {

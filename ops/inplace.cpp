@@ -4,6 +4,7 @@
 // that memory know by its version that they are stale, and recorded views by its epoch. What cannot be told is refused:
 // a view that is written to while its base lives, and a tensor without a history that others see.
 #include <limpid/autograd/detail/arithmetic.hpp>
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
@@ -81,6 +82,7 @@ void require_kind(const char* op, const Tensor& x, DType source) {
 }  // namespace
 
 Tensor& Tensor::copy_(const Tensor& source) {
+  const detail::OpScope scope("copy_");
   require_source("copy_", *this, source);
   if (is_same(source)) return *this;
   const bool recorded = records("copy_", *this, source.requires_grad() && is_floating_point(dtype()));
@@ -170,11 +172,20 @@ void accumulate(Tensor& sum, Tensor x) {
     sum = std::move(x);
     return;
   }
-  const bool dense = sum.is_contiguous() || sum.is_contiguous(MemoryFormat::channels_last);
-  if (!dense || !sum.is_unique() || is_half(sum.dtype()) || is_grad_enabled() || sum.shape() != x.shape())
-    sum = add(sum, x);
+  // In the memory of whichever nobody else holds.
+  bool own = sum.is_unique();
+  if (!own && x.is_unique()) {
+    std::swap(sum, x);
+    own = true;
+  }
+  own = own && !is_grad_enabled();
+  const kernels::KernelRow& f = kernels::arithmetic().add;
+  if (const auto kernel = own ? tiny_kernel(f, sum, x) : nullptr)
+    kernel({sum.numel(), sum.raw_data(), 1, {sum.raw_data(), x.raw_data()}, {1, 1}});
+  else if (own && sum.impl().layout->is_gapless() && !is_half(sum.dtype()) && sum.shape() == x.shape())
+    map_into(sum, "add", f, sum.dtype(), sum, x);
   else
-    map_into(sum, "add", kernels::arithmetic().add, sum.dtype(), sum, x);
+    sum = add(sum, x);
 }
 
 }  // namespace detail

@@ -6,6 +6,7 @@
 #include <limpid/ops/norm.hpp>
 #include <limpid/ops/shaping.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 namespace limpid {
@@ -124,6 +125,7 @@ Tensor instance_norm(const Tensor& x, const InstanceNormOptions& o) {
   const Affine affine(o.weight, o.bias, x);
   NormPlan plan = channel_plan(x, x.shape()[1], o.eps);
   plan.per_sample = affine.per_sample;
+  plan.relu = o.relu;
   if (o.use_input_stats || !o.running_mean.defined()) return detail::normalize(plan, op, x, affine.weight, affine.bias);
   return detail::normalize_with(plan, op, x, o.running_mean, o.running_var, affine.weight, affine.bias);
 }
@@ -156,11 +158,12 @@ Tensor group_norm(const Tensor& x, int64_t num_groups, const GroupNormOptions& o
   check_valid(valid, x, op);
   if (!valid.all())
     return normalize_valid(valid, x, o.weight, o.bias, [&](const Tensor& part, const Tensor& w, const Tensor& b) {
-      return group_norm(part, num_groups, {.weight = w, .bias = b, .eps = o.eps});
+      return group_norm(part, num_groups, {.weight = w, .bias = b, .eps = o.eps, .relu = o.relu});
     });
   const Affine affine(o.weight, o.bias, x);
   NormPlan plan = channel_plan(x, num_groups, o.eps);
   plan.per_sample = affine.per_sample;
+  plan.relu = o.relu;
   return detail::normalize(plan, op, x, affine.weight, affine.bias);
 }
 
@@ -195,7 +198,7 @@ Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& we
 }
 
 Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
-                  const Tensor& bias, bool training, double eps) {
+                  const Tensor& bias, bool training, double eps, bool relu) {
   constexpr const char* op = "batch_norm";
   check_rank(x, 2, "(N, C, *spatial)", op);
   if (!training && (!running_mean.defined() || !running_var.defined()))
@@ -215,6 +218,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
   check_eps(eps, op);
   NormPlan plan = channel_plan(x, x.shape()[1], eps);
   plan.dims.batch = true;
+  plan.relu = relu;
   if (training) return detail::normalize(plan, op, x, weight, bias);
   return detail::normalize_with(plan, op, x, running_mean, running_var, weight, bias);
 }

@@ -14,6 +14,8 @@ struct InstanceNormOptions {
   /// Which elements count, where not all do: of each sample a prefix, int64 (N,) for one spatial axis or (N, axes) for
   /// one length per spatial axis; or those where mask holds, bool, broadcastable to (N, 1, *spatial). One of both.
   Tensor lengths = {}, mask = {};
+  bool relu =
+      false;  ///< y = relu(what y would be): the same bits in y and every gradient, in fewer passes and less memory
 };
 
 /// Instance normalisation (Ulyanov, Vedaldi, Lempitsky, 2016): for each sample n and channel c of x (N, C, *spatial),
@@ -38,6 +40,7 @@ struct GroupNormOptions {
   Tensor weight = {}, bias = {};  ///< (C,) or (N, C) each, or none
   double eps = 1e-5;
   Tensor lengths = {}, mask = {};  ///< as in InstanceNormOptions
+  bool relu = false;
 };
 Tensor group_norm(const Tensor& x, int64_t num_groups, const GroupNormOptions& options);
 Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& weight = {}, const Tensor& bias = {},
@@ -51,9 +54,9 @@ Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& 
 Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {}, double eps = 1e-5);
 
 /// Batch normalisation (Ioffe, Szegedy, 2015) of x (N, C, *spatial), rank 2 and up, over samples and spatial axes where
-/// `training`, by the buffers otherwise. The buffers are never written.
+/// `training`, by the buffers otherwise. The buffers are never written. relu as in InstanceNormOptions.
 Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight = {},
-                  const Tensor& bias = {}, bool training = false, double eps = 1e-5);
+                  const Tensor& bias = {}, bool training = false, double eps = 1e-5, bool relu = false);
 
 /// How update_running_stats() makes one mean and one variance per channel of a batch (N, C, *spatial).
 enum class RunningRule : uint8_t {

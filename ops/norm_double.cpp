@@ -107,7 +107,7 @@ Tensors norm_double_backward(const NormPlan& plan, const NormDoubleInputs& in, c
   const Tensor dense_dy = dense(plan, in.dy), dense_u = u.defined() ? dense(plan, u) : u;
   const Tensor gamma = contiguous_or_none(in.gamma), flat_v = contiguous_or_none(v), flat_w = contiguous_or_none(w);
   const Parts parts(plan, readable_x.strides);
-  const PartScratch work(parts, norm_double_scratch(parts.dims(), readable_x.strides));
+  const PartScratch work(parts, norm_double_scratch(parts.most(), readable_x.strides));
   visit_float(x.dtype(), [&]<class T>(T) {
     const NormDouble<T> whole{.x = readable_x.tensor.data<T>(),
                               .dy = dense_dy.data<T>(),
@@ -120,17 +120,17 @@ Tensors norm_double_backward(const NormPlan& plan, const NormDoubleInputs& in, c
                               .dx = data_or_null<T>(out[1]),
                               .dgamma = data_or_null<T>(out[2])};
     parts.each([&](int64_t part) {
-      norm_double_backward<T>(parts.dims(), readable_x.strides,
+      norm_double_backward<T>(parts.dims(part), readable_x.strides,
                               {.x = parts.in_x(whole.x, part),
                                .dy = parts.in_dense(whole.dy, part),
                                .u = parts.in_dense(whole.u, part),
-                               .gamma = parts.in_affine(whole.gamma, part),
-                               .v = parts.in_affine(whole.v, part),
-                               .w = parts.in_affine(whole.w, part),
+                               .gamma = parts.in_affine(whole.gamma, part, plan.per_sample),
+                               .v = parts.in_affine(whole.v, part, plan.per_sample),
+                               .w = parts.in_affine(whole.w, part, plan.per_sample),
                                .stats = parts.in_stats(whole.stats, part),
                                .ddy = parts.in_dense(whole.ddy, part),
                                .dx = parts.in_dense(whole.dx, part),
-                               .dgamma = parts.in_affine(whole.dgamma, part)},
+                               .dgamma = parts.in_affine(whole.dgamma, part, plan.per_sample)},
                               work[part]);
     });
   });

@@ -2,9 +2,11 @@
 //
 // Indices: a slice is the set I of M elements that share statistics; i runs over it; c(i) is the channel of i.
 // For batch_norm I spans the samples as well; for rms_norm the mean is left out, which drops the marked [terms].
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/ops/detail/norm_memory.hpp>
 #include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/kernels/elementwise.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 
@@ -16,29 +18,69 @@ NormStatistics empty_statistics(const NormPlan& plan) {
   return {empty({2, slices}, float64), empty({slices}, float64)};
 }
 
-/// y in x's shape and the plan's layout, with the statistics given or, where `moments`, filled in.
+/// y in x's shape and the plan's layout, with the statistics given or, where `moments`, filled in. With relu_dy, what
+/// arrives for the plan's relu, dy where y > 0 and else 0 instead. What follows the normalisation finds y in cache.
 Tensor affine_of(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                 const NormStatistics& stats, bool moments) {
+                 const NormStatistics& stats, bool moments, const Tensor& relu_dy = {}) {
   Tensor y = empty(x.shape(), x.dtype(), format_of(plan));
   if (y.numel() == 0) return y;
   const Readable in = readable(plan, x);
   const Tensor g = contiguous_or_none(gamma), b = contiguous_or_none(beta);
-  const Parts parts(plan, in.strides);
-  const PartScratch work(parts, norm_forward_scratch(parts.dims()));
+  const Tensor dense_dy = relu_dy.defined() ? dense(plan, relu_dy) : relu_dy;
+  const Parts parts(plan, in.strides, plan.relu);
+  const PartScratch work(parts, norm_forward_scratch(parts.most()));
   visit_float(x.dtype(), [&]<class T>(T) {
+    const kernels::StripKernel gate = kernels::arithmetic().gate[x.dtype()],
+                               relu = kernels::arithmetic().relu[x.dtype()];
     parts.each([&, x_data = static_cast<const T*>(in.tensor.data<T>()), y_data = y.data<T>(),
-                g_data = data_or_null<T>(g), b_data = data_or_null<T>(b), all_stats = pointers(stats)](int64_t part) {
-      const T *x_at = parts.in_x(x_data, part), *gamma_at = parts.in_affine(g_data, part),
-              *beta_at = parts.in_affine(b_data, part);
+                g_data = data_or_null<T>(g), b_data = data_or_null<T>(b), dy_data = data_or_null<T>(dense_dy),
+                all_stats = pointers(stats)](int64_t part) {
+      const NormDims dims = parts.dims(part);
+      const T *x_at = parts.in_x(x_data, part), *gamma_at = parts.in_affine(g_data, part, plan.per_sample),
+              *beta_at = parts.in_affine(b_data, part, plan.per_sample), *dy_at = parts.in_dense(dy_data, part);
       T* y_at = parts.in_dense(y_data, part);
       const NormStats stats_at = parts.in_stats(all_stats, part);
       if (moments)
-        norm_forward<T>(parts.dims(), x_at, in.strides, gamma_at, beta_at, plan.eps, y_at, stats_at, work[part]);
+        norm_forward<T>(dims, x_at, in.strides, gamma_at, beta_at, plan.eps, y_at, stats_at, work[part]);
       else
-        norm_apply<T>(parts.dims(), x_at, in.strides, gamma_at, beta_at, stats_at, y_at, work[part]);
+        norm_apply<T>(dims, x_at, in.strides, gamma_at, beta_at, stats_at, y_at, work[part]);
+      if (!plan.relu) return;
+      parallel_for(dims.size(), kNormGrain, [&](int64_t begin, int64_t end) {
+        T* to = y_at + begin;
+        dy_at ? gate({end - begin, to, 1, {dy_at + begin, to}, {1, 1}}) : relu({end - begin, to, 1, {to}, {1}});
+      });
     });
   });
   return y;
+}
+
+/// What lies below the plan's relu.
+NormPlan linear(NormPlan plan) {
+  plan.relu = false;
+  return plan;
+}
+
+/// The gradient that reaches the normalisation below the plan's relu: its mask follows from what is saved, by the
+/// forward's own arithmetic, bit for bit.
+Tensor relu_gate(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                 const NormStatistics& stats, const Tensor& dy);
+
+struct NormGateNode final : Node {
+  Saved x{*this, "x"}, gamma{*this, "gamma"}, beta{*this, "beta"}, mean{*this, "mean"}, rstd{*this, "rstd"};
+  NormPlan plan;
+  const char* name() const noexcept override { return "relu_backward"; }
+  // z_i = dy_i [y_i > 0]:  d(dy)_i = dz_i [y_i > 0];  what decides about y_i gets none.
+  Tensors backward(const Tensors& dz) override { return {relu_gate(plan, x, gamma, beta, {mean, rstd}, dz[0])}; }
+};
+
+Tensor relu_gate(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                 const NormStatistics& stats, const Tensor& dy) {
+  Tensor z = affine_of(plan, x, gamma, beta, stats, false, dy);
+  if (auto* node = record<NormGateNode>(z, dy)) {
+    node->x = x, node->gamma = gamma, node->beta = beta, node->mean = stats.mean, node->rstd = stats.rstd;
+    node->plan = plan;
+  }
+  return z;
 }
 
 struct Wanted {
@@ -48,7 +90,7 @@ struct Wanted {
 Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& mean,
                       const Tensor& rstd, const Tensor& dy, Wanted wanted);
 
-struct NormNode final : Node {
+struct NormNode : Node {
   Saved x{*this, "x"}, gamma{*this, "gamma"}, mean{*this, "mean"}, rstd{*this, "rstd"};
   NormPlan plan;
   const char* op = "group_norm";
@@ -63,6 +105,14 @@ struct NormNode final : Node {
   // (within a sample, where each has a gamma and beta of its own: c then counts channels of samples).
   Tensors backward(const Tensors& dy) override {
     return norm_backward(plan, x, gamma, mean, rstd, dy[0], {needs(0), needs(1), needs(2)});
+  }
+};
+
+/// y_i = max(0, the same).
+struct NormReluNode final : NormNode {
+  Saved beta{*this, "beta"};
+  Tensors backward(const Tensors& dy) override {
+    return NormNode::backward({relu_gate(plan, x, gamma, beta, {mean, rstd}, dy[0])});
   }
 };
 
@@ -119,6 +169,7 @@ struct NormBackwardNode final : Node {
 
 Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& mean,
                       const Tensor& rstd, const Tensor& dy, Wanted wanted) {
+  const detail::OpScope scope("norm_backward");
   Tensor dx = wanted.dx ? empty(x.shape(), x.dtype(), format_of(plan)) : Tensor();
   Tensor dgamma = wanted.dgamma ? empty(plan.affine_shape(), x.dtype()) : Tensor();
   Tensor dbeta = wanted.dbeta ? empty(plan.affine_shape(), x.dtype()) : Tensor();
@@ -129,23 +180,23 @@ Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma
     const Readable in = readable(plan, x);
     const Tensor dense_dy = dense(plan, dy), g = contiguous_or_none(gamma);
     const Parts parts(plan, in.strides);
-    const PartScratch work(parts, norm_backward_scratch(parts.dims()));
+    const PartScratch work(parts, norm_backward_scratch(parts.most()));
     visit_float(x.dtype(), [&]<class T>(T) {
       parts.each([&, x_data = static_cast<const T*>(in.tensor.data<T>()), g_data = data_or_null<T>(g),
                   dy_data = static_cast<const T*>(dense_dy.data<T>()), dx_data = data_or_null<T>(dx),
                   dgamma_data = data_or_null<T>(dgamma), dbeta_data = data_or_null<T>(dbeta),
                   all_stats = pointers({mean, rstd})](int64_t part) {
-        detail::norm_backward<T>(parts.dims(), parts.in_x(x_data, part), in.strides, parts.in_dense(dy_data, part),
-                                 parts.in_affine(g_data, part), parts.in_stats(all_stats, part), false,
-                                 parts.in_dense(dx_data, part), parts.in_affine(dgamma_data, part),
-                                 parts.in_affine(dbeta_data, part), work[part]);
+        detail::norm_backward<T>(parts.dims(part), parts.in_x(x_data, part), in.strides, parts.in_dense(dy_data, part),
+                                 parts.in_affine(g_data, part, plan.per_sample), parts.in_stats(all_stats, part), false,
+                                 parts.in_dense(dx_data, part), parts.in_affine(dgamma_data, part, plan.per_sample),
+                                 parts.in_affine(dbeta_data, part, plan.per_sample), work[part]);
       });
     });
   }
   Tensors results{dx, dgamma, dbeta};
   if (auto* node = record<NormBackwardNode>(results, {dy, x, gamma})) {
     node->dy = dy, node->x = x, node->gamma = gamma, node->mean = mean, node->rstd = rstd;
-    node->plan = plan;
+    node->plan = linear(plan);
   }
   return results;
 }
@@ -157,17 +208,29 @@ namespace {
 // Half precision is stored alone; arithmetic is float32's.
 Tensor wide(const Tensor& t) { return t.defined() ? t.to(float32) : t; }
 
+// It is of the rounded y that relu asks whether it is above 0.
+Tensor narrowed(const Tensor& y, const NormPlan& plan, const Tensor& x) {
+  const Tensor rounded = y.to(x.dtype());
+  return plan.relu ? relu(rounded) : rounded;
+}
+
 }  // namespace
 
 Tensor normalize(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& gamma, const Tensor& beta) {
-  if (is_half(x.dtype())) return normalize(plan, op, wide(x), wide(gamma), wide(beta)).to(x.dtype());
+  const detail::OpScope scope(op);
+  if (is_half(x.dtype())) return narrowed(normalize(linear(plan), op, wide(x), wide(gamma), wide(beta)), plan, x);
   const NormStatistics stats = empty_statistics(plan);
   Tensor y = affine_of(plan, x, gamma, beta, stats, true);
-  if (auto* node = record<NormNode>(y, x, gamma, beta)) {
-    node->x = x, node->gamma = gamma, node->mean = stats.mean, node->rstd = stats.rstd;
-    node->plan = plan;
-    node->plan.dims.affine = gamma.defined() || beta.defined();
-    node->op = op;
+  const auto fill = [&](NormNode& node) {
+    node.x = x, node.gamma = gamma, node.mean = stats.mean, node.rstd = stats.rstd;
+    node.plan = plan;
+    node.plan.dims.affine = gamma.defined() || beta.defined();
+  };
+  if (!plan.relu) {
+    if (auto* node = record_as<NormNode>(op, y, x, gamma, beta)) fill(*node);
+  } else if (auto* node = record_as<NormReluNode>(op, y, x, gamma, beta)) {
+    fill(*node);
+    node->beta = beta;
   }
   return y;
 }
@@ -190,8 +253,18 @@ SliceMoments slice_moments(const NormPlan& plan, const Tensor& x) {
 
 namespace {
 
+/// mean and var (C,) as the kernels read statistics.
+NormStatistics fixed_statistics(const NormPlan& plan, const Tensor& mean, const Tensor& var) {
+  const NormStatistics stats = empty_statistics(plan);
+  const Tensor m = as_contiguous(mean), v = as_contiguous(var);
+  visit_float(mean.dtype(), [&]<class T>(T) {
+    norm_fixed_stats<T>(plan.dims.slices(), m.data<T>(), v.data<T>(), plan.eps, pointers(stats));
+  });
+  return stats;
+}
+
 struct FixedNormNode final : Node {
-  Saved x{*this, "x"}, mean{*this, "mean"}, var{*this, "var"}, gamma{*this, "gamma"};
+  Saved x{*this, "x"}, mean{*this, "mean"}, var{*this, "var"}, gamma{*this, "gamma"}, beta{*this, "beta"};
   NormPlan plan;
   const char* op = "batch_norm";
   const char* name() const noexcept override { return op; }
@@ -205,7 +278,9 @@ struct FixedNormNode final : Node {
     const auto statistic = [&](const Tensor& t) { return reshape(t, plan.stat_shape()); };
     const auto channel_sum = [&](const Tensor& t) { return reshape(sum(t, {0, 3}), channels); };
     const auto affine_sum = [&](const Tensor& t) { return reshape(sum(t, plan.affine_axes()), plan.affine_shape()); };
-    const Tensor dy = reshape(dys[0], grouped), r = rsqrt(statistic(var) + plan.eps);
+    const Tensor below_relu =
+        plan.relu ? relu_gate(plan, x, gamma, beta, fixed_statistics(plan, mean, var), dys[0]) : dys[0];
+    const Tensor dy = reshape(below_relu, grouped), r = rsqrt(statistic(var) + plan.eps);
     const Tensor centred = needs(2) || needs(3) ? reshape(x, grouped) - statistic(mean) : Tensor();
     const Tensor dx = dy * (gamma.peek().defined() ? reshape(gamma, plan.channel_shape()) * r : r);
     return {needs(0) ? reshape(dx, x.get().shape()) : Tensor(), needs(1) ? neg(channel_sum(dx)) : Tensor(),
@@ -218,20 +293,17 @@ struct FixedNormNode final : Node {
 
 Tensor normalize_with(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& mean, const Tensor& var,
                       const Tensor& gamma, const Tensor& beta) {
+  const detail::OpScope scope(op);
   if (is_half(x.dtype()))
-    return normalize_with(plan, op, wide(x), wide(mean), wide(var), wide(gamma), wide(beta)).to(x.dtype());
+    return narrowed(normalize_with(linear(plan), op, wide(x), wide(mean), wide(var), wide(gamma), wide(beta)), plan, x);
   NormPlan fixed = plan;
   fixed.dims.batch = true;  // statistics per channel
-  const NormStatistics stats = empty_statistics(fixed);
-  const Tensor m = as_contiguous(mean), v = as_contiguous(var);
-  visit_float(x.dtype(), [&]<class T>(T) {
-    norm_fixed_stats<T>(fixed.dims.slices(), m.data<T>(), v.data<T>(), fixed.eps, pointers(stats));
-  });
+  const NormStatistics stats = fixed_statistics(fixed, mean, var);
   Tensor y = affine_of(fixed, x, gamma, beta, stats, false);
-  if (auto* node = record<FixedNormNode>(y, x, mean, var, gamma, beta)) {
+  if (auto* node = record_as<FixedNormNode>(op, y, x, mean, var, gamma, beta)) {
     node->x = x, node->mean = mean, node->var = var, node->gamma = gamma;
+    if (plan.relu) node->beta = beta;
     node->plan = fixed;
-    node->op = op;
   }
   return y;
 }

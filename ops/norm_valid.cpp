@@ -8,6 +8,7 @@
 #include <limpid/ops/shaping.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <vector>
 
 namespace limpid::detail {

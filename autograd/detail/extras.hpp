@@ -1,6 +1,7 @@
-// What few nodes have: hooks and retained gradients, kept beside the graph so that all others are spared even a
-// pointer.
+// What few nodes have: hooks, retained gradients, a source line; kept beside the graph so that all others are spared
+// even a pointer.
 #pragma once
+#include <limpid/autograd/detail/source.hpp>
 #include <limpid/autograd/hooks.hpp>
 
 #include <mutex>
@@ -21,6 +22,7 @@ struct Extras {
   std::vector<OfOutput> on_gradient;
   std::vector<Ref<Hook>> before, after;
   std::vector<Retained> retained;
+  Source source;
 };
 
 /// Those of all nodes; a node knows only whether it has some (Node::has_extras()).

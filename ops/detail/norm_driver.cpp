@@ -1,6 +1,7 @@
 #include <unistd.h>
 #include <limpid/ops/detail/norm_halves.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 

@@ -90,16 +90,19 @@ std::int64_t last_cache() noexcept;
 /// loses: a relu of y, measured, breaks even between a tenth and a fifth of the cache.
 bool norm_streams(std::int64_t bytes) noexcept;
 
-/// to[c] = sum over i of from[i * step + c * stride], in order. to may be null.
+/// to[c] = sum over i of from[i * step + c * stride], in order, for several c abreast. to may be null.
 template <class T>
 void norm_total(const double* from, std::int64_t count, std::int64_t step, std::int64_t channels, std::int64_t stride,
                 T* to) noexcept {
   if (!to) return;
   parallel_for(channels, norm_grain(count), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t c = begin; c < end; ++c) {
-      double sum = 0;
-      for (std::int64_t i = 0; i < count; ++i) sum += from[i * step + c * stride];
-      to[c] = static_cast<T>(sum);
+    constexpr std::int64_t kAbreast = 64;  // memory is met in order where channels are neighbours
+    for (std::int64_t first = begin; first < end; first += kAbreast) {
+      double sums[kAbreast] = {};
+      const std::int64_t n = std::min(kAbreast, end - first);
+      for (std::int64_t i = 0; i < count; ++i)
+        for (std::int64_t c = 0; c < n; ++c) sums[c] += from[i * step + (first + c) * stride];
+      for (std::int64_t c = 0; c < n; ++c) to[first + c] = static_cast<T>(sums[c]);
     }
   });
 }

@@ -10,6 +10,7 @@ struct NormPlan {
   NormDims dims;
   double eps = 0;
   bool per_sample = false;  ///< gamma and beta are (N, C): each sample has its own.
+  bool relu = false;        ///< y is the larger of what it would be and 0.
 
   Shape grouped_shape() const { return {dims.n, dims.g, dims.d, dims.s}; }
   /// Of one value per slice, to broadcast against grouped_shape().

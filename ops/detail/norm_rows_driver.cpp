@@ -1,6 +1,8 @@
 // Rows: a slice is a few runs of memory. See norm_halves.hpp.
 #include <limpid/ops/detail/norm_halves.hpp>
 
+#include <algorithm>
+
 namespace limpid::detail {
 namespace {
 

@@ -169,7 +169,7 @@ constexpr bool kFused = false;
 inline bool suits_singles(double mean, double a) {
   const double size = __builtin_fabs(a), offset = __builtin_fabs(mean);
   // Spelled so that a NaN suits: it gives NaN, and stays in its slice.
-  return kFused && !(offset > 0x1p100) && !(size > 0x1p100) && (!(size < 0x1p-90) || size == 0);
+  return kFused && !(offset > 0x1p100) & !(size > 0x1p100) & (!(size < 0x1p-90) | (size == 0));
 }
 
 inline SingleAffine single_affine(double mean, double mean_lo, double a, double beta) {
@@ -191,13 +191,18 @@ inline bool single_affines(const double* mean, const double* mean_lo, const doub
   store(to + 2 * pitch, slope - load(to + pitch));
   store(to + 3 * pitch, load_wide<16>(beta));
   store(to + 4 * pitch, Lanes<16>(0.0) - ((m - load(to)) + lo) * slope);
-  bool suit = true;
-  for (int i = 0; i < 16; ++i) suit = suit && suits_singles(mean[i], a[i]);
+  const Vec most(0x1p100), least(0x1p-90), zero(0.0);
+  bool suit = kFused;
+  for (int i = 0; i < Lanes<16>::count; ++i) {  // suits_singles of each
+    const Vec size = xsimd::abs(slope.v[i]);
+    suit = suit && !xsimd::any(xsimd::abs(m.v[i]) > most || size > most || (size < least && size > zero));
+  }
   return suit;
 }
 
 struct SingleLanes {
   Singles mean, a, a_lo, beta, c;
+  SingleLanes() = default;
   explicit SingleLanes(const SingleAffine& s) : mean(s.mean), a(s.a), a_lo(s.a_lo), beta(s.beta), c(s.c) {}
   /// A step of affines that single_affines() wrote.
   SingleLanes(const float* at, index_t pitch)

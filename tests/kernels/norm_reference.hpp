@@ -225,6 +225,9 @@ struct Bounds<double> {
   static constexpr Real y = 4, y_floor = 0x1p-51L, gradient = 2, gradient_share = 0x1p-48L;
 };
 
+/// The larger of two errors; a NaN is larger than any number.
+inline Real worse(Real a, Real b) { return b != b || a <= b ? b : a; }
+
 /// Largest error as a multiple of what is allowed.
 template <class T>
 Real forward_error(const Run<T>& run, const Reference& r) {
@@ -237,7 +240,7 @@ Real forward_error(const Run<T>& run, const Reference& r) {
         const Real gamma = run.c.gamma ? std::fabs(static_cast<Real>(run.gamma[ch])) : 1;
         const Real allowed = Bounds<T>::y * ulp<T>(r.y_size[k]) + Bounds<T>::y_floor * gamma;
         const Real error = std::fabs(static_cast<Real>(run.y[at(run.strides, n, ch, s)]) - r.y[k]) / allowed;
-        worst = error <= worst ? worst : error;
+        worst = worse(error, worst);
       }
   return worst;
 }
@@ -254,7 +257,7 @@ Real backward_error(const Run<T>& run, const Reference& r) {
   const auto see = [&](T got, Real want, Real size) {
     if (std::fabs(want) > static_cast<Real>(std::numeric_limits<T>::max())) return;
     const Real error = one_gradient_error(got, want, size);
-    worst = error <= worst ? worst : error;
+    worst = worse(error, worst);
   };
   const NormDims& d = run.c.dims;
   for (index_t n = 0, i = 0; n < d.n; ++n)

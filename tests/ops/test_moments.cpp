@@ -1,6 +1,7 @@
 // moments() against long double over shapes, axes and layouts, and merge() against the whole.
 #include <limpid/limpid.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>

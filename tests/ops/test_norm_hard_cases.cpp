@@ -5,6 +5,7 @@
 #include <limpid/limpid.hpp>
 #include <limpid/tests/kernels/norm_reference.hpp>
 
+#include <algorithm>
 #include <sstream>
 
 using namespace limpid;
