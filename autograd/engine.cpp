@@ -2,6 +2,7 @@
 #include <limpid/autograd/detail/extras.hpp>
 #include <limpid/autograd/detail/grad_between.hpp>
 #include <limpid/autograd/detail/queue.hpp>
+#include <limpid/autograd/detail/sums.hpp>
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/engine.hpp>
 #include <limpid/autograd/node.hpp>
@@ -81,7 +82,7 @@ class Engine {
         if (node.is_released())
           throw_error<AutogradError>(op_, ": expected a graph not used up, got one whose op ", node.name(),
                                      " has run already; pass retain_graph = true to the first backward");
-        propagate(node, slot);
+        if (!propagate_in_place(node, slot)) propagate(node, slot);
         if (!retain_graph) node.use_up();
       }
       free(index);
@@ -156,14 +157,22 @@ class Engine {
     if (slot.node && slot.claimed) slot.node->slot_.store(Node::no_slot, relaxed);
   }
 
-  void receive(Node& node, uint32_t output, Tensor&& g) {
+  /// What has reached an output so far, for more to be added: its node waits in the queue from now on.
+  Tensor& sum_of(Node& node, uint32_t output) {
+    const uint32_t index = node.slot_.load(relaxed);
+    if (index < slots_.size() && slots_[index].node == &node && slots_[index].waits) return slots_[index].dy[output];
+    return queue(node).dy[output];
+  }
+
+  [[gnu::noinline]] Slot& queue(Node& node) {
     const uint32_t index = slot_of(node);
     Slot& slot = slots_[index];
-    if (!slot.waits) {
-      slot.waits = true;
-      queue_.push(node.sequence(), index);
-    }
-    Tensor& sum = slot.dy[output];
+    if (!std::exchange(slot.waits, true)) queue_.push(node.sequence(), index);
+    return slot;
+  }
+
+  void receive(Node& node, uint32_t output, Tensor&& g) {
+    Tensor& sum = sum_of(node, output);
     if (!sum.defined())
       sum = std::move(g);
     else
@@ -179,12 +188,26 @@ class Engine {
     free_.push_back(index);
   }
 
+  /// While it lives, node.needs() tells what this run needs.
+  struct NeedsOfRun {
+    NeedsOfRun(Node& n, const Slot& slot) noexcept : node(n), before(std::exchange(n.needs_, slot.needs)) {}
+    ~NeedsOfRun() { node.needs_ = before; }
+    Node& node;
+    uint64_t before;
+  };
+
+  bool propagate_in_place(Node& node, Slot& slot) {
+    if (records_ || node.has_extras() || detail::watching || slot.dy.size() != 1) return false;
+    const NeedsOfRun needs(node, slot);
+    detail::Sums sums(*this, node);
+    Tensor dy = std::move(slot.dy[0]);  // the slot may move
+    if (node.add_to(sums, dy)) return true;
+    slot.dy[0] = std::move(dy);  // nothing was done
+    return false;
+  }
+
   void propagate(Node& node, const Slot& slot) {
-    struct Restore {
-      Node& node;
-      uint64_t needs;
-      ~Restore() { node.needs_ = needs; }
-    } restore{node, std::exchange(node.needs_, slot.needs)};
+    const NeedsOfRun needs(node, slot);
     // The slot may move as soon as others are added.
     Tensors dx = backward_of(node, slot.dy);
     const auto& inputs = node.inputs();
@@ -222,12 +245,20 @@ class Engine {
     g = detail::unbroadcast(g, shape);
   }
 
+  friend class detail::Sums;
+
   const char* op_;
+  const bool records_ = is_grad_enabled();
   SmallVector<Slot, 4> slots_;
   SmallVector<uint32_t, 8> free_;  // slots that none uses
   detail::Queue queue_;
   std::unordered_map<const Node*, uint32_t> elsewhere_;  // slots of nodes that another run has claimed
 };
+
+Tensor& detail::Sums::operator[](std::size_t i) {
+  const Edge& edge = node_.inputs()[i];
+  return engine_.sum_of(*edge.node, edge.index);
+}
 
 namespace {
 

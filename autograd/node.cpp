@@ -31,7 +31,8 @@ InferenceMode::~InferenceMode() {
   grad_enabled = grad_before_;
 }
 
-Saved& Saved::operator=(const Tensor& x) {
+// All that may be assigned.
+Saved& Saved::assign(const Tensor& x) {
   output_ = no_output;
   if (!x.defined()) {
     tensor_ = Tensor();

@@ -12,7 +12,8 @@ namespace limpid {
 class Node;
 namespace detail {
 class ExtrasOfNodes;
-}
+class Sums;
+}  // namespace detail
 
 /// Where a gradient flows on to: one output of the node that made a tensor. Without a node: nowhere.
 struct Edge {
@@ -29,12 +30,16 @@ class Saved {
   Saved(Node& owner, const char* name) noexcept;
   Saved(const Saved&) = delete;
   Saved& operator=(const Saved&) = delete;
-  Saved& operator=(const Tensor& x);
+  inline Saved& operator=(const Tensor& x);
   operator Tensor() const { return get(); }  // NOLINT: read like the tensor it holds
   Tensor get() const {
-    if (tensor_.defined() && output_ == no_output && tensor_.version() == version_) [[likely]]
-      return tensor_;
+    if (const Tensor* x = intact()) [[likely]]
+      return *x;
     return get_otherwise();
+  }
+  /// The tensor held, not counted once more; null where get() would have more to do than to hand it out.
+  const Tensor* intact() const noexcept {
+    return tensor_.defined() && output_ == no_output && tensor_.version() == version_ ? &tensor_ : nullptr;
   }
 
   const char* name() const noexcept { return name_; }
@@ -44,6 +49,7 @@ class Saved {
  private:
   friend class Node;
   Tensor get_otherwise() const;
+  Saved& assign(const Tensor& x);
 
   Node& owner_;
   const char* name_;
@@ -67,6 +73,11 @@ class Node : public GradHandle {
   /// dx[i] stands for zero, and one that is not needed need not be computed. A dx[i] of the shape that input i was
   /// broadcast to is summed down by the engine. Written with differentiable ops, so that it can be recorded itself.
   virtual Tensors backward(const Tensors& dy) = 0;
+
+  /// The same, bit for bit, for the smallest ops, of one output: adds the gradients of the inputs to what others have
+  /// brought there, without a tensor for each in between. Asked only where nothing is recorded and nothing watches;
+  /// false, with nothing done, sends the run to backward(). dy is the node's own: its memory may be reused.
+  virtual bool add_to(detail::Sums&, Tensor& /*dy*/) { return false; }
 
   /// Whether the gradient of input i is wanted: while recording, by anyone; in backward, by this run.
   bool needs(std::size_t i) const noexcept { return i < 64 ? needs_ >> i & 1 : static_cast<bool>(inputs_[i].node); }
@@ -114,6 +125,7 @@ class Node : public GradHandle {
  private:
   friend class Saved;
   friend class detail::ExtrasOfNodes;
+  friend class detail::Sums;
   friend class Engine;
 
   /// Lets go of the saved tensors; another backward through this node is an error.
@@ -134,6 +146,16 @@ class Node : public GradHandle {
 
 inline Saved::Saved(Node& owner, const char* name) noexcept : owner_(owner), name_(name), next_(owner.saved_) {
   owner.saved_ = this;
+}
+
+inline Saved& Saved::operator=(const Tensor& x) {
+  if (tensor_.defined() || !x.defined()) return assign(x);
+  const TensorImpl& impl = x.impl();
+  if (impl.grad.get() == &owner_ || impl.storage->from_inference()) return assign(x);
+  version_ = impl.storage->version();
+  output_ = no_output;
+  tensor_ = x;
+  return *this;
 }
 
 /// The node of a tensor that requires a gradient and was not computed: gathers that gradient.

@@ -1,4 +1,6 @@
 // Arithmetic of two operands. bool + bool is or, bool * bool is and; bool has no other arithmetic.
+#include <limpid/autograd/detail/arithmetic.hpp>
+#include <limpid/autograd/detail/sums.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/ops/detail/elementwise.hpp>
@@ -106,15 +108,19 @@ Tensor neg(const Tensor& x) {
   return y;
 }
 
-// dy b for the backward of a node; in dy's memory where nobody but the run holds that, for the run has no use for dy
-// after it.
-static Tensor scale_last(const Node& node, const Tensor& dy, const Tensor& b) {
-  if (dy.is_unique() && !node.has_extras() && !is_grad_enabled())
-    if (const auto kernel = detail::tiny_kernel(arithmetic().mul, dy, b)) {
-      kernel({dy.numel(), dy.raw_data(), 1, {dy.raw_data(), b.raw_data()}, {1, 1}});
-      return dy;
-    }
-  return mul(dy, b);
+// sum += dy x for tiny tensors that lie alike; in dy's memory where the sum is yet to begin and dy is `free`, in nobody
+// else's hands and no longer needed.
+static void add_product(const kernels::ArithmeticKernels& f, Tensor& sum, Tensor& dy, const Tensor& x, bool free) {
+  const TensorImpl &p = dy.impl(), &q = x.impl();
+  if (sum.is_unique() && sum.impl().layout == p.layout) {
+    std::byte* s = sum.impl().data;
+    f.add_scaled[p.dtype]({p.numel(), s, 1, {s, p.data, q.data}, {1, 1, 1}});
+  } else if (free && !sum.defined() && dy.is_unique()) {
+    f.mul[p.dtype]({p.numel(), p.data, 1, {p.data, q.data}, {1, 1}});
+    sum = std::move(dy);
+  } else {
+    detail::accumulate(sum, map_tiny(f.mul, dy, x));
+  }
 }
 
 struct MulNode final : Node {
@@ -122,8 +128,20 @@ struct MulNode final : Node {
   const char* name() const noexcept override { return "mul"; }
   // y_i = a_i b_i:  da = dy b,  db = dy a.
   Tensors backward(const Tensors& dy) override {
-    Tensor db = needs(1) ? mul(dy[0], a) : Tensor();
-    return {needs(0) ? scale_last(*this, dy[0], b) : Tensor(), std::move(db)};
+    return {needs(0) ? mul(dy[0], b) : Tensor(), needs(1) ? mul(dy[0], a) : Tensor()};
+  }
+  bool add_to(detail::Sums& dx, Tensor& dy) override {
+    const kernels::ArithmeticKernels& f = arithmetic();
+    const TensorImpl& g = dy.impl();
+    if (!detail::is_tiny(g) || !f.add_scaled[g.dtype]) return false;
+    const auto suits = [&](std::size_t i, const Tensor* factor) {
+      return !needs(i) || (factor && detail::lie_alike(g, factor->impl()) && dx.lies_like(i, g));
+    };
+    const Tensor *p = a.intact(), *q = b.intact();
+    if (!suits(0, q) || !suits(1, p)) return false;
+    if (needs(1)) add_product(f, dx[1], dy, *p, !needs(0));
+    if (needs(0)) add_product(f, dx[0], dy, *q, true);
+    return true;
   }
 };
 

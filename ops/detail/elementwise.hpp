@@ -44,14 +44,19 @@ Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType resul
 Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b,
            const Operand& c);
 
-/// f where a and b are tensors of one dtype that lie alike, without gaps, and are too small to share out over threads:
-/// one run of f is then the whole op. Null for others, which map() is for.
+inline bool lie_alike(const TensorImpl& a, const TensorImpl& b) noexcept {
+  return a.layout == b.layout && a.dtype == b.dtype;
+}
+/// Without gaps, and too small to share out over threads: one run of a kernel is the whole op.
+inline bool is_tiny(const TensorImpl& x) noexcept {
+  return x.layout->numel <= elementwise_grain && x.layout->is_gapless();
+}
+
+/// f where a and b are tiny and lie alike. Null for others, which map() is for.
 inline kernels::StripKernel tiny_kernel(const kernels::KernelRow& f, const Tensor& a, const Tensor& b) noexcept {
   if (!a.defined() || !b.defined()) return nullptr;
-  const TensorImpl &p = a.impl(), &q = b.impl();
-  const Layout& layout = *p.layout;
-  const bool fits = &layout == q.layout.get() && p.dtype == q.dtype && layout.is_gapless();
-  return fits && layout.numel <= elementwise_grain ? f[p.dtype] : nullptr;
+  const TensorImpl& p = a.impl();
+  return lie_alike(p, b.impl()) && is_tiny(p) ? f[p.dtype] : nullptr;
 }
 
 /// y = f(a, b) where tiny_kernel() has f; else undefined.
