@@ -43,15 +43,21 @@ void Storage::dispose() noexcept {
   detail::pool_deallocate(block(), header_bytes + owned_);
 }
 
-[[gnu::flatten]] Ref<TensorImpl> TensorImpl::create(Ref<const Layout> layout, DType dtype) {
-  // Small memory alone: should the tensor take other memory, it would keep this.
-  constexpr std::size_t small = 1024;
-  const std::size_t bytes = static_cast<std::size_t>(layout->numel) * itemsize(dtype);
+[[gnu::noinline]] static Ref<TensorImpl> create_apart(Ref<const Layout> layout, DType dtype, std::size_t bytes) {
   Ref<Storage> memory = Storage::create(bytes);
   std::byte* data = memory->data();
-  const bool together = bytes <= small;
-  void* place = together ? memory->block() : detail::pool_allocate(sizeof(TensorImpl));
-  return Ref<TensorImpl>::first(new (place) TensorImpl(std::move(memory), data, std::move(layout), dtype, together));
+  return TensorImpl::create(std::move(memory), data, std::move(layout), dtype);
+}
+
+[[gnu::flatten]] Ref<TensorImpl> TensorImpl::create(Ref<const Layout> layout, DType dtype) {
+  // Together with small memory alone: should the tensor take other memory, it would keep this.
+  constexpr std::size_t small = 1024;
+  const std::size_t bytes = static_cast<std::size_t>(layout->numel) * itemsize(dtype);
+  if (bytes > small) return create_apart(std::move(layout), dtype, bytes);
+  Ref<Storage> memory = Storage::create(bytes);
+  std::byte* data = memory->data();
+  void* place = memory->block();
+  return Ref<TensorImpl>::first(new (place) TensorImpl(std::move(memory), data, std::move(layout), dtype, true));
 }
 
 Ref<TensorImpl> TensorImpl::create(Ref<Storage> memory, std::byte* data, Ref<const Layout> layout, DType dtype) {

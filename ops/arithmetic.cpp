@@ -36,10 +36,18 @@ struct AddNode final : Node {
   const char* name() const noexcept override { return "add"; }
   // y_i = a_i + b_i:  da = dy,  db = dy  (summed down to the operands' shapes by the engine, here and below).
   Tensors backward(const Tensors& dy) override { return {dy[0], dy[0]}; }
+  bool add_to(detail::Sums& dx, Tensor& dy) override {
+    const TensorImpl& g = dy.impl();
+    for (std::size_t i = 0; i < 2; ++i)
+      if (needs(i) && !dx.lies_like(i, g)) return false;
+    if (needs(1)) detail::accumulate(dx[1], needs(0) ? dy : std::move(dy));
+    if (needs(0)) detail::accumulate(dx[0], std::move(dy));
+    return true;
+  }
 };
 
 Tensor add(const Tensor& a, const Tensor& b) {
-  Tensor y = map_tiny(arithmetic().add, a, b);
+  Tensor y = map_tiny(arithmetic().add_run, a, b);
   if (!y.defined() && map_any(y, "add", add, arithmetic().add, a, b)) return y;
   record<AddNode>(y, a, b);
   return y;
@@ -69,7 +77,7 @@ struct SubNode final : Node {
 };
 
 Tensor sub(const Tensor& a, const Tensor& b) {
-  Tensor y = map_tiny(arithmetic().sub, a, b);
+  Tensor y = map_tiny(arithmetic().sub_run, a, b);
   if (!y.defined() && map_any(y, "sub", sub, arithmetic().sub, a, b)) return y;
   record<SubNode>(y, a, b);
   return y;
@@ -114,12 +122,12 @@ static void add_product(const kernels::ArithmeticKernels& f, Tensor& sum, Tensor
   const TensorImpl &p = dy.impl(), &q = x.impl();
   if (sum.is_unique() && sum.impl().layout == p.layout) {
     std::byte* s = sum.impl().data;
-    f.add_scaled[p.dtype]({p.numel(), s, 1, {s, p.data, q.data}, {1, 1, 1}});
+    f.add_scaled_run[p.dtype](p.numel(), s, s, p.data, q.data);
   } else if (free && !sum.defined() && dy.is_unique()) {
-    f.mul[p.dtype]({p.numel(), p.data, 1, {p.data, q.data}, {1, 1}});
+    f.mul_run[p.dtype](p.numel(), p.data, p.data, q.data);
     sum = std::move(dy);
   } else {
-    detail::accumulate(sum, map_tiny(f.mul, dy, x));
+    detail::accumulate(sum, map_tiny(f.mul_run, dy, x));
   }
 }
 
@@ -133,7 +141,7 @@ struct MulNode final : Node {
   bool add_to(detail::Sums& dx, Tensor& dy) override {
     const kernels::ArithmeticKernels& f = arithmetic();
     const TensorImpl& g = dy.impl();
-    if (!detail::is_tiny(g) || !f.add_scaled[g.dtype]) return false;
+    if (!detail::is_tiny(g) || !f.mul_run[g.dtype]) return false;
     const auto suits = [&](std::size_t i, const Tensor* factor) {
       return !needs(i) || (factor && detail::lie_alike(g, factor->impl()) && dx.lies_like(i, g));
     };
@@ -146,7 +154,7 @@ struct MulNode final : Node {
 };
 
 Tensor mul(const Tensor& a, const Tensor& b) {
-  Tensor y = map_tiny(arithmetic().mul, a, b);
+  Tensor y = map_tiny(arithmetic().mul_run, a, b);
   if (!y.defined() && map_any(y, "mul", mul, arithmetic().mul, a, b)) return y;
   if (auto* node = record<MulNode>(y, a, b)) {
     if (node->needs(0)) node->b = b;
@@ -182,7 +190,7 @@ struct DivNode final : Node {
 };
 
 Tensor div(const Tensor& a, const Tensor& b) {
-  Tensor y = map_tiny(arithmetic().div, a, b);
+  Tensor y = map_tiny(arithmetic().div_run, a, b);
   if (!y.defined() && map_any(y, "div", div, arithmetic().div, a, b, true)) return y;
   if (auto* node = record<DivNode>(y, a, b)) {
     node->b = b;

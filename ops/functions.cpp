@@ -31,6 +31,27 @@ Tensor gate(const Tensor& dy, const Tensor& y) {
   return z;
 }
 
+// dy (1 - y^2): tanh's derivative in one pass, and linear in dy.
+Tensor tanh_backward(const Tensor& dy, const Tensor& y);
+
+struct TanhBackwardNode final : Node {
+  Saved dy{*this, "dy"}, y{*this, "y"};
+  const char* name() const noexcept override { return "tanh_backward"; }
+  // z_i = dy_i (1 - y_i^2):  d(dy)_i = dz_i (1 - y_i^2),  d(y)_i = -2 dz_i dy_i y_i.
+  Tensors backward(const Tensors& dz) override {
+    return {needs(0) ? tanh_backward(dz[0], y) : Tensor(), needs(1) ? mul(dz[0], mul(mul(dy, y), -2)) : Tensor()};
+  }
+};
+
+Tensor tanh_backward(const Tensor& dy, const Tensor& y) {
+  Tensor z = detail::map("tanh_backward", arithmetic().tanh_gradient, y.dtype(), y.dtype(), dy, y);
+  if (auto* node = record<TanhBackwardNode>(z, dy, y)) {
+    node->y = y;
+    if (node->needs(1)) node->dy = dy;
+  }
+  return z;
+}
+
 // y_i = f(x_i), in x's dtype; in float32 for integers where f is of floats alone. keep(node, x, y) saves one of them.
 template <class N, class Keep>
 Tensor unary(const kernels::KernelRow& f, const Tensor& x, Tensor (*self)(const Tensor&), Keep keep) {
@@ -80,7 +101,7 @@ UNARY(sign,       arithmetic().sign,      y,     zeros_like(dy))
 UNARY(square,     arithmetic().square,    x,     dy * (2 * x))
 UNARY(sin,        functions().sin,        x,     dy * cos(x))
 UNARY(cos,        functions().cos,        x,     -(dy * sin(x)))
-UNARY(tanh,       functions().tanh,       y,     dy * (1 - square(y)))
+UNARY(tanh,       functions().tanh,       y,     tanh_backward(dy, y))
 UNARY(sigmoid,    functions().sigmoid,    y,     dy * (y * (1 - y)))
 UNARY(erf,        functions().erf,        x,     dy * (2 / std::sqrt(pi) * exp(-square(x))))
 UNARY(relu,       arithmetic().relu,      y,     gate(dy, y))

@@ -179,11 +179,11 @@ void accumulate(Tensor& sum, Tensor x) {
     own = true;
   }
   own = own && !is_grad_enabled();
-  const kernels::KernelRow& f = kernels::arithmetic().add;
-  if (const auto kernel = own ? tiny_kernel(f, sum, x) : nullptr)
-    kernel({sum.numel(), sum.raw_data(), 1, {sum.raw_data(), x.raw_data()}, {1, 1}});
+  const kernels::ArithmeticKernels& f = kernels::arithmetic();
+  if (const auto kernel = own ? tiny_kernel(f.add_run, sum, x) : nullptr)
+    kernel(sum.numel(), sum.raw_data(), sum.raw_data(), x.raw_data());
   else if (own && sum.impl().layout->is_gapless() && !is_half(sum.dtype()) && sum.shape() == x.shape())
-    map_into(sum, "add", f, sum.dtype(), sum, x);
+    map_into(sum, "add", f.add, sum.dtype(), sum, x);
   else
     sum = add(sum, x);
 }

@@ -53,19 +53,20 @@ inline bool is_tiny(const TensorImpl& x) noexcept {
 }
 
 /// f where a and b are tiny and lie alike. Null for others, which map() is for.
-inline kernels::StripKernel tiny_kernel(const kernels::KernelRow& f, const Tensor& a, const Tensor& b) noexcept {
+inline kernels::BinaryRun tiny_kernel(const kernels::ByDType<kernels::BinaryRun>& f, const Tensor& a,
+                                      const Tensor& b) noexcept {
   if (!a.defined() || !b.defined()) return nullptr;
   const TensorImpl& p = a.impl();
   return lie_alike(p, b.impl()) && is_tiny(p) ? f[p.dtype] : nullptr;
 }
 
 /// y = f(a, b) where tiny_kernel() has f; else undefined.
-inline Tensor map_tiny(const kernels::KernelRow& f, const Tensor& a, const Tensor& b) {
-  const kernels::StripKernel kernel = tiny_kernel(f, a, b);
+inline Tensor map_tiny(const kernels::ByDType<kernels::BinaryRun>& f, const Tensor& a, const Tensor& b) {
+  const kernels::BinaryRun kernel = tiny_kernel(f, a, b);
   if (!kernel) return {};
   const TensorImpl &p = a.impl(), &q = b.impl();
   Ref<TensorImpl> y = TensorImpl::create(p.layout, p.dtype);
-  kernel({p.layout->numel, y->data, 1, {p.data, q.data}, {1, 1}});
+  kernel(p.layout->numel, y->data, p.data, q.data);
   return Tensor(std::move(y));
 }
 

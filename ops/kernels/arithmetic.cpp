@@ -63,6 +63,7 @@ struct Clamp { template <class T> static T f(T x, T low, T high) noexcept {
   return above > high ? high : above; } };
 struct Where { template <class T> static T f(bool c, T a, T b) noexcept { return c ? a : b; } };
 struct Gate { template <class T> static T f(T dy, T y) noexcept { return y > T{} ? dy : T{}; } };
+struct TanhGradient { template <class T> static T f(T dy, T y) noexcept { return dy * (T{1} - y * y); } };
 // clang-format on
 
 // The sign of b, as Python and NumPy have it. The caller has seen to it that no integer b is 0.
@@ -137,6 +138,9 @@ constexpr KernelRow ternary_numbers{
     {nullptr, strip<Loop<F>, uint8_t, uint8_t, uint8_t, uint8_t>, strip<Loop<F>, int32_t, int32_t, int32_t, int32_t>,
      strip<Loop<F>, int64_t, int64_t, int64_t, int64_t>, nullptr, nullptr, strip<Loop<F>, float, float, float, float>,
      strip<Loop<F>, double, double, double, double>}};
+template <class F>
+constexpr ByDType<BinaryRun> float_runs{
+    {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, binary_run<Loop<F>, float>, binary_run<Loop<F>, double>}};
 // Choosing moves bits: floats go by as integers of their size.
 constexpr StripKernel where1 = strip<Loop<Where>, uint8_t, bool, uint8_t, uint8_t>;
 constexpr StripKernel where2 = strip<Loop<Where>, uint16_t, bool, uint16_t, uint16_t>;
@@ -172,6 +176,13 @@ const ArithmeticKernels arithmetic_kernels{
     .clamp = ternary_numbers<Clamp>,
     .where = {{where1, where1, where4, where8, where2, where2, where4, where8}},
     .gate = binary_floats<Gate>,
+    .tanh_gradient = binary_floats<TanhGradient>,
+    .add_run = float_runs<Add>,
+    .sub_run = float_runs<Sub>,
+    .mul_run = float_runs<Mul>,
+    .div_run = float_runs<Div>,
+    .add_scaled_run = {{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, ternary_run<Loop<AddScaled>, float>,
+                        ternary_run<Loop<AddScaled>, double>}},
 };
 
 }  // namespace LIMPID_KERNEL_ISA

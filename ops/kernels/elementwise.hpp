@@ -17,12 +17,17 @@ struct Strip {
   int64_t x_step[3];
 };
 using StripKernel = void (*)(const Strip&) noexcept;
+/// The same for contiguous runs, where so few elements would cost less than to fill a Strip in: y[i] = f(a[i], b[i]).
+using BinaryRun = void (*)(int64_t count, void* y, const void* a, const void* b) noexcept;
+using TernaryRun = void (*)(int64_t count, void* y, const void* a, const void* b, const void* c) noexcept;
 
 /// f by dtype of the operands (the last, where they differ); null where it has none.
-struct KernelRow {
-  StripKernel by_dtype[8];
-  StripKernel operator[](DType dtype) const noexcept { return by_dtype[static_cast<std::size_t>(dtype)]; }
+template <class Kernel>
+struct ByDType {
+  Kernel by_dtype[8];
+  Kernel operator[](DType dtype) const noexcept { return by_dtype[static_cast<std::size_t>(dtype)]; }
 };
+using KernelRow = ByDType<StripKernel>;
 
 /// Exact, or one correctly rounded operation. Integers wrap; for bool + is or, * is and.
 struct ArithmeticKernels {
@@ -30,10 +35,15 @@ struct ArithmeticKernels {
   KernelRow add_scaled;              ///< a + b * c
   KernelRow eq, ne, lt, le, gt, ge;  ///< of T, giving bool
   KernelRow neg, abs, sign, square, relu;
-  KernelRow isfinite;  ///< of T, giving bool
-  KernelRow clamp;     ///< x, low, high
-  KernelRow where;     ///< bool, T, T
-  KernelRow gate;      ///< dy where y > 0, else 0
+  KernelRow isfinite;       ///< of T, giving bool
+  KernelRow clamp;          ///< x, low, high
+  KernelRow where;          ///< bool, T, T
+  KernelRow gate;           ///< dy where y > 0, else 0
+  KernelRow tanh_gradient;  ///< dy (1 - y^2)
+
+  // Of float32 and float64.
+  ByDType<BinaryRun> add_run, sub_run, mul_run, div_run;
+  ByDType<TernaryRun> add_scaled_run;
 };
 
 /// Of float32 and float64, accurate to a few units in the last place over the whole range. There is no AVX-512 version:

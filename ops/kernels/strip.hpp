@@ -14,8 +14,10 @@ template <class T>
 class Blocks {
  public:
   Blocks(const void* x, int64_t step, int64_t count) noexcept : x_(static_cast<const T*>(x)), step_(step) {
-    if (step == 0)
-      for (int64_t i = 0; i < count && i < block_size; ++i) copy_[i] = *x_;
+    if (step != 0) return;
+    const T value = *x_;  // read once: for all the compiler knows, copy_ may hold it
+    const int64_t filled = count < block_size ? count : block_size;
+    for (int64_t i = 0; i < filled; ++i) copy_[i] = value;
   }
   const T* operator()(int64_t begin, int64_t count) noexcept {
     if (step_ == 1) return x_ + begin;
@@ -57,6 +59,15 @@ void run_strip(const Strip& s, std::index_sequence<K...> indices) noexcept {
 template <class F, class Y, class... X>
 void strip(const Strip& s) noexcept {
   run_strip<F, Y, X...>(s, std::index_sequence_for<X...>{});
+}
+
+template <class F, class T>
+void binary_run(int64_t count, void* y, const void* a, const void* b) noexcept {
+  F::run(count, static_cast<T*>(y), static_cast<const T*>(a), static_cast<const T*>(b));
+}
+template <class F, class T>
+void ternary_run(int64_t count, void* y, const void* a, const void* b, const void* c) noexcept {
+  F::run(count, static_cast<T*>(y), static_cast<const T*>(a), static_cast<const T*>(b), static_cast<const T*>(c));
 }
 
 /// y[i] = F::f(x[i]...), left to the compiler to vectorise.
