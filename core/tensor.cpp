@@ -136,8 +136,59 @@ void Layout::dispose() noexcept {
   detail::pool_deallocate(this, sizeof(Layout));
 }
 
+namespace {
+
+// Row-major layouts that this thread made last: a training step asks for the same few shapes again and again.
+struct RecentLayouts {
+  static constexpr int bits = 4;
+  const Layout* places[1 << bits];
+  bool guarded, closed;
+
+  const Layout*& place_of(const Shape& shape) noexcept {
+    uint64_t hash = shape.size();
+    for (const int64_t size : shape) hash = (hash + static_cast<uint64_t>(size)) * 0x9e3779b97f4a7c15u;
+    return places[hash >> (64 - bits)];
+  }
+};
+// Trivially destructible, as tensors may be made after the guard is gone.
+LIMPID_FAST_TLS thread_local constinit RecentLayouts recent_layouts{};
+
+struct RecentLayoutsGuard {
+  ~RecentLayoutsGuard() {
+    recent_layouts.closed = true;
+    for (const Layout*& layout : recent_layouts.places)
+      if (const Layout* last = std::exchange(layout, nullptr)) last->release();
+  }
+};
+
+[[gnu::noinline]] Ref<const Layout> make_row_major(const Shape& shape, const Layout*& place) {
+  shape.numel();  // throws before the strides of an impossible shape overflow
+  Ref<const Layout> layout = Layout::create(shape, contiguous_strides(shape));
+  if (recent_layouts.closed) return layout;
+  if (!recent_layouts.guarded) {
+    thread_local RecentLayoutsGuard guard;
+    static_cast<void>(guard);
+    recent_layouts.guarded = true;
+  }
+  if (const Layout* before = std::exchange(place, Ref<const Layout>(layout).detach())) before->release();
+  return layout;
+}
+
+Ref<const Layout> row_major(const Shape& shape) {
+  const Layout*& place = recent_layouts.place_of(shape);
+  if (place && place->shape == shape) [[likely]]
+    return Ref<const Layout>(place);
+  return make_row_major(shape, place);
+}
+
+}  // namespace
+
 int64_t Tensor::size(int64_t axis) const {
-  return shape()[static_cast<std::size_t>(normalize_axis(axis, dim(), "size"))];
+  const Shape& sizes = shape();
+  const int64_t i = axis < 0 ? axis + sizes.dim() : axis;
+  if (i < 0 || i >= sizes.dim()) [[unlikely]]
+    normalize_axis(axis, sizes.dim(), "size");  // throws
+  return sizes[static_cast<std::size_t>(i)];
 }
 
 void Tensor::undefined() { throw_error<ValueError>("tensor: expected a defined tensor, got an undefined one"); }
@@ -215,11 +266,10 @@ void require_same_size(std::size_t count, const Shape& shape) {
 
 Tensor empty(const Shape& shape, DType dtype, MemoryFormat format) {
   if (shape.size() > 64) throw_error<ShapeError>("empty: expected at most 64 axes, got ", shape.size());
+  if (format == MemoryFormat::contiguous) return detail::make_tensor(row_major(shape), dtype);
   shape.numel();  // an impossible shape is an error before anything else
-  if (format == MemoryFormat::channels_last && shape.size() < 3)
-    throw_error<ShapeError>("empty: expected at least 3 axes for channels_last, got shape ", shape);
-  Strides strides = format == MemoryFormat::channels_last ? channels_last_strides(shape) : contiguous_strides(shape);
-  return detail::make_tensor(Layout::create(shape, std::move(strides)), dtype);
+  if (shape.size() < 3) throw_error<ShapeError>("empty: expected at least 3 axes for channels_last, got shape ", shape);
+  return detail::make_tensor(Layout::create(shape, channels_last_strides(shape)), dtype);
 }
 
 Tensor empty_like(const Tensor& x, DType dtype) {

@@ -108,7 +108,8 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   if (a.dim() == 1) return squeeze(matmul(unsqueeze(a, 0), b), b.dim() == 1 ? 0 : -2);
   if (b.dim() == 1) return squeeze(matmul(a, unsqueeze(b, 1)), -1);
 
-  Shape shape = broadcast_shapes(leading(a.shape()), leading(b.shape()), "matmul");
+  Shape shape;
+  if (a.dim() > 2 || b.dim() > 2) shape = broadcast_shapes(leading(a.shape()), leading(b.shape()), "matmul");
   shape.push_back(a.size(-2));
   shape.push_back(b.size(-1));
   Tensor y = empty(shape, dtype);

@@ -45,6 +45,10 @@ ReducePlan::Group merged(const Shape& shape, const Strides& x, const Strides& y)
   ReducePlan::Group group;
   for (int64_t size : shape) group.count *= size;
   if (group.count == 0 || shape.empty()) return group;
+  if (shape.size() == 1) {
+    if (group.count != 1) group.shape = shape, group.x = x, group.y = y;
+    return group;
+  }
   const StridedLoop<2> loop(shape, {x, y});
   group.shape = loop.shape;
   group.x = loop.strides[0];
