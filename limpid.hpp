@@ -1,10 +1,16 @@
 // All of limpid but <limpid/core/xtensor.hpp>.
 #pragma once
+#include <limpid/autograd/anomaly.hpp>
+#include <limpid/autograd/checkpoint.hpp>
 #include <limpid/autograd/engine.hpp>
 #include <limpid/autograd/function.hpp>
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/autograd/gradcheck.hpp>
+#include <limpid/autograd/graph.hpp>
+#include <limpid/autograd/hooks.hpp>
 #include <limpid/autograd/node.hpp>
+#include <limpid/autograd/profiler.hpp>
+#include <limpid/autograd/transforms.hpp>
 #include <limpid/core/allocator.hpp>
 #include <limpid/core/dtype.hpp>
 #include <limpid/core/error.hpp>
@@ -26,6 +32,7 @@
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/losses.hpp>
 #include <limpid/ops/matmul.hpp>
+#include <limpid/ops/moments.hpp>
 #include <limpid/ops/norm.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>

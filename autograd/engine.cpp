@@ -1,106 +1,116 @@
 #include <limpid/autograd/detail/arithmetic.hpp>
+#include <limpid/autograd/detail/extras.hpp>
+#include <limpid/autograd/detail/grad_between.hpp>
+#include <limpid/autograd/detail/queue.hpp>
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/engine.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/pool.hpp>
 
 #include <algorithm>
-#include <iterator>
+#include <numeric>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace limpid {
 
 using detail::throw_error;
 
-/// One run over the graph below some outputs: finds the nodes, orders them, replays them.
+/// One run over the graph below some outputs.
 ///
-/// Each node reached has a slot, and the gradients of its outputs are gathered in grads_. Node::slot_ holds the slot's
-/// number until the node has had its turn. A run that finds it taken, by the run whose backward started it or by
-/// another thread's above a leaf of both, looks that node up in a map.
+/// Nodes that have received a gradient wait in a queue, and the one recorded last goes first: nothing that waits, or
+/// that is yet to be reached, leads to it. While it waits it has a slot, where the gradients of its outputs gather.
+/// Node::slot_ holds the slot's number. A run that finds it taken, by the run whose backward started it or by another
+/// thread's above a leaf of both, looks that node up in a map.
 class Engine {
  public:
   explicit Engine(const char* op) : op_(op) {}
   ~Engine() {
-    for (; done_ < slots_.size(); ++done_) unclaim(slots_[order_.empty() ? done_ : order_[done_]]);
+    for (const Slot& slot : slots_) unclaim(slot);
   }
 
-  void add_root(const Tensor& y, const Tensor& dy) {
-    detail::accumulate(grads_[slots_[reach(grad_node(y))].grads + y.impl().grad_index], dy);
+  void add_root(const Tensor& y, Tensor dy) { receive(*grad_node(y), y.impl().grad_index, std::move(dy)); }
+
+  /// The graph is to end at the targets: to be called first.
+  void end_at(const Tensors& targets) {
+    for (const Tensor& x : targets) slots_[slot_of(*grad_node(x))].is_end = true;
   }
 
-  void collect() {
-    for (std::size_t i = 0; i < slots_.size(); ++i)  // grows as nodes are reached
-      for (const Edge& edge : slots_[i].node->inputs())
-        if (edge.node) reach(edge.node.get());
-    // Leaves come last. The rest is mostly in order by now.
-    order_.reserve(slots_.size());
-    for (const bool leaves : {false, true})
-      for (uint32_t i = 0; i < slots_.size(); ++i)
-        if (slots_[i].is_leaf() == leaves) order_.push_back(i);
-    const auto later = [this](uint32_t a, uint32_t b) {
-      const uint64_t p = slots_[a].sequence, q = slots_[b].sequence;
-      return p != q ? p > q : a < b;
-    };
-    if (!std::is_sorted(order_.begin(), order_.end(), later)) std::sort(order_.begin(), order_.end(), later);
-  }
-
-  /// Restricts the run to what leads to a target. From the oldest node on: an input's answer is known before its
-  /// user's.
+  /// Restricts the run to what leads to a target; these are visited instead of the leaves.
   void only_towards(const Tensors& targets) {
-    for (Slot& slot : slots_) slot.needs = 0, slot.needs_beyond = false;
+    for (std::size_t i = 0; i < slots_.size(); ++i)  // grows as nodes are reached
+      if (!slots_[i].is_end)
+        for (const Edge& edge : slots_[i].node->inputs())
+          if (edge.node) slot_of(*edge.node);
+    for (Slot& slot : slots_) slot.needs = 0, slot.needs_beyond = slot.wanted = false;
     for (const Tensor& x : targets)
-      if (Slot* slot = find(grad_node(x))) slot->wanted = true;
-    for (std::size_t k = order_.size(); k-- > 0;) {
-      Slot& slot = slots_[order_[k]];
-      const auto& inputs = slot.node->inputs();
+      if (const uint32_t index = index_of(grad_node(x)); index != Node::no_slot) slots_[index].wanted = true;
+    // From the oldest node on: an input's answer is known before its user's.
+    Pooled<uint32_t> order(slots_.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::sort(order.begin(), order.end(),
+              [this](uint32_t a, uint32_t b) { return slots_[a].node->sequence() < slots_[b].node->sequence(); });
+    for (const uint32_t k : order) {
+      if (slots_[k].is_end) continue;
+      const auto& inputs = slots_[k].node->inputs();
       for (std::size_t i = 0; i < inputs.size(); ++i) {
-        const Slot* input = inputs[i].node ? find(inputs[i].node.get()) : nullptr;
-        if (!input || !(input->wanted || input->needs || input->needs_beyond)) continue;
+        if (!inputs[i].node || !slots_[index_of(inputs[i].node.get())].leads_to_target()) continue;
         if (i < 64)
-          slot.needs |= uint64_t{1} << i;
+          slots_[k].needs |= uint64_t{1} << i;
         else
-          slot.needs_beyond = true;
+          slots_[k].needs_beyond = true;
       }
     }
   }
 
   bool reaches(const Tensor& x) const { return index_of(grad_node(x)) != Node::no_slot; }
 
-  /// visit(node, grads) is called with the finished gradients of each node's outputs, before the node's backward.
+  /// visit(node, dy) is called with the finished gradients of each target's outputs, before the node's backward.
   template <class F>
   void run(bool retain_graph, F&& visit) {
-    for (; done_ < order_.size(); ++done_) {
-      const Slot& slot = slots_[order_[done_]];
+    while (!queue_.empty()) {
+      const uint32_t index = queue_.pop();
+      Slot& slot = slots_[index];
       Node& node = *slot.node;
-      const auto first = std::make_move_iterator(grads_.begin() + slot.grads);
-      const Tensors dy(first, first + static_cast<std::ptrdiff_t>(node.outputs().size()));
-      if (std::any_of(dy.begin(), dy.end(), [](const Tensor& g) { return g.defined(); })) {
-        visit(node, dy);
-        if (!slot.is_leaf() && (slot.needs || slot.needs_beyond)) {
-          if (node.is_released())
-            throw_error<AutogradError>(op_, ": expected a graph not used up, got one whose op ", node.name(),
-                                       " has run already; pass retain_graph = true to the first backward");
-          propagate(node, slot, dy);
-          if (!retain_graph) node.use_up();
-        }
+      if (node.has_extras() && !slot.is_end) [[unlikely]]
+        detail::complete(node, slot.dy);
+      if (slot.wanted) visit(node, slot.dy);
+      if (slot.needs || slot.needs_beyond) {
+        if (node.is_released())
+          throw_error<AutogradError>(op_, ": expected a graph not used up, got one whose op ", node.name(),
+                                     " has run already; pass retain_graph = true to the first backward");
+        propagate(node, slot);
+        if (!retain_graph) node.use_up();
       }
-      unclaim(slot);
+      free(index);
     }
+  }
+
+  /// A run that gives the gradients of xs, undefined where there is none.
+  Tensors gradients(const Tensors& xs, bool retain_graph) {
+    Tensors result(xs.size());
+    run(retain_graph, [&](Node& node, const Tensors& dy) {
+      for (std::size_t i = 0; i < xs.size(); ++i)
+        if (grad_node(xs[i]) == &node) result[i] = dy[xs[i].impl().grad_index];
+    });
+    return result;
   }
 
  private:
   static constexpr auto relaxed = std::memory_order_relaxed;
 
   struct Slot {
-    Node* node;
-    uint64_t sequence;  ///< the node's
-    uint64_t needs;     ///< the inputs that lead to a target
-    uint32_t grads;     ///< where those of its outputs begin in grads_
-    bool claimed;       ///< Node::slot_ is ours
-    bool wanted;        ///< one of its outputs is a target
-    bool needs_beyond;  ///< an input past the 64th leads to a target
-    bool is_leaf() const noexcept { return sequence == 0; }
+    Node* node = nullptr;       ///< null where the slot is free
+    uint64_t needs = 0;         ///< the inputs whose gradients are wanted
+    bool needs_beyond = false;  ///< those past the 64th are
+    bool wanted = false;        ///< a target
+    bool claimed = false;       ///< Node::slot_ is ours
+    bool waits = false;         ///< in the queue
+    bool is_end = false;        ///< nothing below it belongs to the run
+    Tensors dy;                 ///< one per output
+    bool leads_to_target() const noexcept { return wanted || needs || needs_beyond; }
   };
   template <class T>
   using Pooled = std::vector<T, detail::PoolAllocator<T>>;
@@ -113,24 +123,23 @@ class Engine {
     return it == elsewhere_.end() ? Node::no_slot : it->second;
   }
 
-  Slot* find(const Node* node) {
-    const uint32_t index = index_of(node);
-    return index == Node::no_slot ? nullptr : &slots_[index];
-  }
-
-  uint32_t reach(Node* node) {
-    if (const uint32_t index = index_of(node); index != Node::no_slot) return index;
-    const auto index = static_cast<uint32_t>(slots_.size());
-    const bool claimed = claim(*node, index);
-    slots_.push_back({.node = node,
-                      .sequence = node->sequence(),
-                      .needs = node->needs_,
-                      .grads = static_cast<uint32_t>(grads_.size()),
-                      .claimed = claimed,
-                      .wanted = false,
-                      .needs_beyond = node->inputs().size() > 64});
-    for (std::size_t k = node->outputs().size(); k > 0; --k) grads_.emplace_back();
-    if (!claimed) elsewhere_.emplace(node, index);
+  uint32_t slot_of(Node& node) {
+    if (const uint32_t index = index_of(&node); index != Node::no_slot) return index;
+    if (free_.empty()) {
+      free_.push_back(static_cast<uint32_t>(slots_.size()));
+      slots_.emplace_back();
+    }
+    const uint32_t index = free_.back();
+    free_.pop_back();
+    Slot& slot = slots_[index];
+    slot.node = &node;
+    slot.needs = node.needs_;
+    slot.needs_beyond = node.inputs().size() > 64;
+    slot.wanted = node.is_leaf();
+    slot.claimed = claim(node, index);
+    slot.waits = slot.is_end = false;
+    for (std::size_t k = node.outputs().size(); k > 0; --k) slot.dy.emplace_back();
+    if (!slot.claimed) elsewhere_.emplace(&node, index);
     return index;
   }
 
@@ -144,45 +153,79 @@ class Engine {
   }
 
   static void unclaim(const Slot& slot) noexcept {
-    if (slot.claimed) slot.node->slot_.store(Node::no_slot, relaxed);
+    if (slot.node && slot.claimed) slot.node->slot_.store(Node::no_slot, relaxed);
   }
 
-  void propagate(Node& node, const Slot& slot, const Tensors& dy) {
+  void receive(Node& node, uint32_t output, Tensor&& g) {
+    const uint32_t index = slot_of(node);
+    Slot& slot = slots_[index];
+    if (!slot.waits) {
+      slot.waits = true;
+      queue_.push(node.sequence(), index);
+    }
+    Tensor& sum = slot.dy[output];
+    if (!sum.defined())
+      sum = std::move(g);
+    else
+      detail::accumulate(sum, std::move(g));
+  }
+
+  void free(uint32_t index) {
+    Slot& slot = slots_[index];
+    unclaim(slot);
+    if (!slot.claimed) elsewhere_.erase(slot.node);
+    slot.node = nullptr;
+    slot.dy.clear();
+    free_.push_back(index);
+  }
+
+  void propagate(Node& node, const Slot& slot) {
     struct Restore {
       Node& node;
       uint64_t needs;
       ~Restore() { node.needs_ = needs; }
-    } restore{node, node.needs_};
-    node.needs_ = slot.needs;
-    Tensors dx = node.backward(dy);
+    } restore{node, std::exchange(node.needs_, slot.needs)};
+    // The slot may move as soon as others are added.
+    Tensors dx = backward_of(node, slot.dy);
     const auto& inputs = node.inputs();
     if (dx.size() != inputs.size())
       throw_error<AutogradError>(node.name(), ": expected ", inputs.size(), " gradients from backward, got ",
                                  dx.size());
-    for (std::size_t i = 0; i < inputs.size(); ++i)
-      if (dx[i].defined() && inputs[i].node && node.needs(i)) deliver(node, i, std::move(dx[i]));
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (!dx[i].defined() || !node.needs(i)) continue;
+      const Node::Output& output = inputs[i].node->outputs()[inputs[i].index];
+      const TensorImpl& g = dx[i].impl();
+      if (g.dtype != output.dtype || !(g.layout == output.layout || g.shape() == output.shape()))
+        fit(dx[i], node, i, output);
+      receive(*inputs[i].node, inputs[i].index, std::move(dx[i]));
+    }
   }
 
-  void deliver(const Node& from, std::size_t i, Tensor g) {
-    const Edge& edge = from.inputs()[i];
-    const Node::Output& output = edge.node->outputs()[edge.index];
+  static Tensors backward_of(Node& node, const Tensors& dy) {
+    if (!node.has_extras() && !detail::watching) [[likely]]
+      return node.backward(dy);
+    const detail::BackwardScope scope(node);
+    Tensors dx = detail::hooked_backward(node, dy);
+    if (detail::watching & detail::watch_anomalies) detail::check_backward(node, dx, dy);
+    return dx;
+  }
+
+  // Sums g down to the shape that input i of the node was broadcast from.
+  [[gnu::noinline]] static void fit(Tensor& g, const Node& node, std::size_t i, const Node::Output& output) {
+    const Shape& shape = output.shape();
     if (g.dtype() != output.dtype)
-      throw_error<AutogradError>(from.name(), ": expected a gradient of dtype ", output.dtype, " for input ", i,
+      throw_error<AutogradError>(node.name(), ": expected a gradient of dtype ", output.dtype, " for input ", i,
                                  " from backward, got ", g.dtype());
-    if (g.shape() != output.shape) {
-      if (g.dim() < output.shape.dim() || broadcast_shapes(g.shape(), output.shape, from.name()) != g.shape())
-        throw_error<AutogradError>(from.name(), ": expected a gradient of shape ", output.shape, " for input ", i,
-                                   " from backward, got ", g.shape());
-      g = detail::unbroadcast(g, output.shape);
-    }
-    if (Slot* slot = find(edge.node.get())) detail::accumulate(grads_[slot->grads + edge.index], std::move(g));
+    if (g.dim() < shape.dim() || broadcast_shapes(g.shape(), shape, node.name()) != g.shape())
+      throw_error<AutogradError>(node.name(), ": expected a gradient of shape ", shape, " for input ", i,
+                                 " from backward, got ", g.shape());
+    g = detail::unbroadcast(g, shape);
   }
 
   const char* op_;
-  Pooled<Slot> slots_;
-  Pooled<Tensor> grads_;
-  Pooled<uint32_t> order_;
-  std::size_t done_ = 0;                                 // of order_
+  SmallVector<Slot, 4> slots_;
+  SmallVector<uint32_t, 8> free_;  // slots that none uses
+  detail::Queue queue_;
   std::unordered_map<const Node*, uint32_t> elsewhere_;  // slots of nodes that another run has claimed
 };
 
@@ -192,6 +235,9 @@ Tensor seed(const Tensor& y, const Tensors& dys, std::size_t i, const char* op) 
   if (!y.defined() || !y.requires_grad())
     throw_error<AutogradError>(op, ": expected outputs computed from a tensor that requires a gradient, got output ", i,
                                (y.defined() ? ", which is not recorded" : ", which is undefined"));
+  if (y.impl().is_view && y.impl().epoch != y.impl().storage->epoch())
+    throw_error<AutogradError>(op, ": expected outputs with a history of their present values, got view ", i,
+                               " of shape ", y.shape(), " whose base was changed in place while recording");
   const Tensor dy = dys.empty() ? Tensor() : dys[i];
   if (!dy.defined()) {
     if (y.numel() == 1) return ones_like(y.detach());
@@ -223,9 +269,7 @@ void backward(const Tensors& ys, const Tensors& dys, bool retain_graph, bool cre
   const GradGuard mode(create_graph);
   Engine engine("backward");
   add_roots(engine, ys, dys, "backward");
-  engine.collect();
   engine.run(retain_graph || create_graph, [&](Node& node, const Tensors& dy) {
-    if (!node.is_leaf()) return;
     static_cast<Leaf&>(node).change_grad([&](Tensor& grad) {
       if (grad.defined())
         detail::accumulate(grad, dy[0]);
@@ -243,7 +287,6 @@ Tensors grad(const Tensors& ys, const Tensors& xs, const Tensors& dys, const Gra
   const GradGuard mode(options.create_graph);
   Engine engine("grad");
   add_roots(engine, ys, dys, "grad");
-  engine.collect();
   engine.only_towards(xs);
   const auto require_use = [&](std::size_t i, bool used) {
     if (!used && !options.allow_unused)
@@ -251,13 +294,18 @@ Tensors grad(const Tensors& ys, const Tensors& xs, const Tensors& dys, const Gra
                                  " of shape ", xs[i].shape(), "; pass allow_unused = true for an undefined gradient");
   };
   for (std::size_t i = 0; i < xs.size(); ++i) require_use(i, engine.reaches(xs[i]));  // before the graph is used up
-  Tensors result(xs.size());
-  engine.run(options.retain_graph || options.create_graph, [&](Node& node, const Tensors& dy) {
-    for (std::size_t i = 0; i < xs.size(); ++i)
-      if (grad_node(xs[i]) == &node) result[i] = dy[xs[i].impl().grad_index];
-  });
+  const Tensors result = engine.gradients(xs, options.retain_graph || options.create_graph);
   for (std::size_t i = 0; i < xs.size(); ++i) require_use(i, result[i].defined());
   return result;
+}
+
+Tensors detail::grad_between(const Tensors& ys, const Tensors& xs, const Tensors& dys, bool create_graph) {
+  const GradGuard mode(create_graph);
+  Engine engine("grad");
+  engine.end_at(xs);
+  add_roots(engine, ys, dys, "grad");
+  engine.only_towards(xs);
+  return engine.gradients(xs, create_graph);
 }
 
 void Tensor::backward(const Tensor& dy, bool retain_graph, bool create_graph) const {

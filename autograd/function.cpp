@@ -2,6 +2,7 @@
 #include <limpid/autograd/function.hpp>
 #include <limpid/core/detail/message.hpp>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
@@ -14,7 +15,7 @@ Tensor Context::saved(std::size_t i) const {
   if (i >= saved_.size())
     detail::throw_error<AutogradError>(node_ ? node_->name() : "saved", ": expected an index below ", saved_.size(),
                                        ", the number of saved tensors, got ", i);
-  return saved_[i].get();
+  return saved_[i]->x;
 }
 
 void FunctionNode::finish(Tensors& ys, const Tensors& xs) {
@@ -26,11 +27,18 @@ void FunctionNode::finish(Tensors& ys, const Tensors& xs) {
     // A forward may return an argument, which has a history of its own.
     const bool is_argument =
         y.requires_grad() || std::any_of(xs.begin(), xs.end(), [&](const Tensor& x) { return x.is_same(y); });
-    if (is_argument) y = y.detach();
+    if (!is_argument) continue;
+    const uint32_t epoch = y.impl().storage->epoch();
+    y = y.detach();
+    y.impl().is_view = true;
+    y.impl().epoch = epoch;
   }
   context.node_ = this;
   for (Tensor& y : ys) attach(y);
-  for (const Tensor& x : context.to_save_) context.saved_.emplace_back(*this, "of a custom function") = x;
+  for (const Tensor& x : context.to_save_) {
+    context.saved_.emplace_back(new Context::Kept(*this));
+    context.saved_.back()->x = x;
+  }
   context.to_save_.clear();
 }
 

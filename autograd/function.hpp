@@ -3,7 +3,6 @@
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/tensor.hpp>
 
-#include <deque>
 #include <type_traits>
 #include <typeinfo>
 #include <utility>
@@ -25,8 +24,13 @@ class Context {
 
  private:
   friend class FunctionNode;
+  struct Kept final : RefCounted<Kept> {  // a Saved stays where it is
+    explicit Kept(Node& owner) noexcept : x(owner, "of a custom function") {}
+    void dispose() noexcept { delete this; }
+    Saved x;
+  };
   Tensors to_save_;
-  std::deque<Saved> saved_;  // a deque: a Saved stays where it is
+  SmallVector<Ref<Kept>, 2> saved_;
   Node* node_ = nullptr;
 };
 

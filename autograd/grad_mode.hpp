@@ -26,4 +26,20 @@ struct EnableGradGuard : GradGuard {
   EnableGradGuard() noexcept : GradGuard(true) {}
 };
 
+/// While it lives, this thread neither records nor makes anything that could ever be part of a graph: a tensor computed
+/// here is refused, by name, where an op would save it, where a gradient is asked of it, and where it is written to in
+/// place while recording. A clone() made outside is an ordinary tensor. An EnableGradGuard changes nothing here;
+/// InferenceMode(false) does.
+class InferenceMode {
+ public:
+  explicit InferenceMode(bool enabled = true) noexcept;
+  ~InferenceMode();
+  InferenceMode(const InferenceMode&) = delete;
+  InferenceMode& operator=(const InferenceMode&) = delete;
+
+ private:
+  bool before_, grad_before_;
+};
+bool is_inference_mode() noexcept;
+
 }  // namespace limpid

@@ -226,8 +226,8 @@ struct Gradient {
 
 }  // namespace
 
-void TensorFunction::wrong_count(std::size_t count) {
-  throw_error<ValueError>("gradcheck: expected as many inputs as the function has parameters, got ", count);
+void TensorFunction::wrong_count(const char* op, std::size_t count) {
+  throw_error<ValueError>(op, ": expected as many inputs as the function has parameters, got ", count);
 }
 
 GradcheckReport gradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options,

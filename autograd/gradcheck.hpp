@@ -1,11 +1,11 @@
 // Proving gradients: what backward gives against what finite differences give.
 #pragma once
+#include <limpid/autograd/tensor_function.hpp>
 #include <limpid/core/tensor.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <iosfwd>
-#include <memory>
 #include <source_location>
 #include <string>
 #include <type_traits>
@@ -91,64 +91,6 @@ std::string to_string(const GradcheckReport& report);
 std::string to_json(const GradcheckReport& report);
 
 namespace detail {
-
-/// Refers to a callable for the length of one call: from Tensors to Tensors.
-class TensorFunction {
- public:
-  /// F takes 1 to 8 tensors, or one Tensors; gives a Tensor or Tensors.
-  template <class F>
-  requires(!std::is_same_v<std::remove_cv_t<F>, TensorFunction>) explicit TensorFunction(F& f) noexcept
-      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
-        call_(&call<F>) {}
-  Tensors operator()(const Tensors& xs) const { return call_(object_, xs); }
-
- private:
-  template <std::size_t>
-  using Argument = const Tensor&;
-
-  template <class F, std::size_t... I>
-  static constexpr bool takes(std::index_sequence<I...>) {
-    return std::is_invocable_v<F&, Argument<I>...>;
-  }
-  template <class F, std::size_t... I>
-  static constexpr bool takes_some(std::index_sequence<I...>) {
-    return (takes<F>(std::make_index_sequence<I + 1>()) || ...);
-  }
-  static Tensors wrap(Tensor y) { return {std::move(y)}; }
-  static Tensors wrap(Tensors ys) { return ys; }
-
-  template <class F, std::size_t... I>
-  static bool call_with(F& f, const Tensors& xs, Tensors& ys, std::index_sequence<I...> count) {
-    if constexpr (takes<F>(count)) {
-      if (xs.size() != sizeof...(I)) return false;
-      ys = wrap(f(xs[I]...));
-      return true;
-    }
-    return false;
-  }
-  template <class F, std::size_t... I>
-  static Tensors call_by_count(F& f, const Tensors& xs, std::index_sequence<I...>) {
-    Tensors ys;
-    if (!(call_with(f, xs, ys, std::make_index_sequence<I + 1>()) || ...)) wrong_count(xs.size());
-    return ys;
-  }
-  template <class F>
-  static Tensors call(void* object, const Tensors& xs) {
-    F& f = *static_cast<F*>(object);
-    constexpr std::make_index_sequence<8> counts;
-    if constexpr (takes_some<F>(counts)) {
-      return call_by_count(f, xs, counts);
-    } else {
-      static_assert(std::is_invocable_v<F&, const Tensors&>,
-                    "a function to be checked takes 1 to 8 tensors, by value or const&, or one const Tensors&");
-      return wrap(f(xs));
-    }
-  }
-  [[noreturn]] static void wrong_count(std::size_t count);
-
-  void* object_;
-  Tensors (*call_)(void*, const Tensors&);
-};
 
 GradcheckReport gradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options,
                           const std::source_location& where);

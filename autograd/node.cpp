@@ -1,7 +1,12 @@
+#include <limpid/autograd/detail/extras.hpp>
+#include <limpid/autograd/detail/stand_in.hpp>
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/pool.hpp>
+
+#include <algorithm>
 
 namespace limpid {
 namespace {
@@ -12,7 +17,19 @@ LIMPID_FAST_TLS thread_local constinit uint64_t last_sequence = 0;
 }  // namespace
 
 bool is_grad_enabled() noexcept { return grad_enabled; }
-void set_grad_enabled(bool enabled) noexcept { grad_enabled = enabled; }
+void set_grad_enabled(bool enabled) noexcept { grad_enabled = enabled && !detail::inference_mode; }
+
+bool is_inference_mode() noexcept { return detail::inference_mode; }
+
+InferenceMode::InferenceMode(bool enabled) noexcept : before_(detail::inference_mode), grad_before_(grad_enabled) {
+  detail::inference_mode = enabled;
+  grad_enabled = !enabled;
+}
+
+InferenceMode::~InferenceMode() {
+  detail::inference_mode = before_;
+  grad_enabled = grad_before_;
+}
 
 Saved& Saved::operator=(const Tensor& x) {
   output_ = no_output;
@@ -21,6 +38,10 @@ Saved& Saved::operator=(const Tensor& x) {
     return *this;
   }
   const TensorImpl& impl = x.impl();
+  if (impl.storage->from_inference()) [[unlikely]]
+    detail::throw_error<AutogradError>(owner_.name(), ": expected ", name_, " to be made where it may be recorded, ",
+                                       "got a tensor of shape ", impl.shape(),
+                                       " from inference mode; clone() it first");
   version_ = impl.storage->version();
   if (impl.grad.get() != &owner_) {
     tensor_ = x;
@@ -31,7 +52,8 @@ Saved& Saved::operator=(const Tensor& x) {
   return *this;
 }
 
-Tensor Saved::get() const {
+// Own outputs, and errors.
+Tensor Saved::get_otherwise() const {
   if (owner_.released_)
     detail::throw_error<AutogradError>(owner_.name(), ": expected a graph not used up, got a second backward through ",
                                        "it; pass retain_graph = true to the first");
@@ -40,7 +62,6 @@ Tensor Saved::get() const {
     detail::throw_error<AutogradError>(owner_.name(), ": expected saved tensor ", name_, " of shape ", tensor_.shape(),
                                        " unchanged since forward (version ", version_, "), got version ",
                                        tensor_.version(), ": it was changed in place");
-  if (output_ == no_output) return tensor_;
   Tensor y = tensor_.detach();
   y.impl().grad = Ref<GradHandle>(&owner_);
   y.impl().grad_index = output_;
@@ -71,42 +92,91 @@ void Node::record(Tensor& y, std::initializer_list<const Tensor*> xs) {
   for (const Tensor* x : xs) connect(*x);
   start();
   TensorImpl& impl = y.impl();
-  outputs_.push_back({impl.shape, impl.dtype});
+  outputs_.push_back({impl.layout, impl.dtype});
   impl.grad = std::move(self);
   impl.grad_index = 0;
+  if (detail::watching & detail::watch_anomalies) [[unlikely]]
+    detail::check_forward(*this, y, xs);
+}
+
+[[noreturn, gnu::noinline]] static void refuse_stale(const Node& node, std::size_t i, const Tensor& view) {
+  detail::throw_error<AutogradError>(
+      node.name(), ": expected operands with a history of their present values, got view ", i, " of shape ",
+      view.shape(), " whose base was changed in place while ", "recording; take the view again");
 }
 
 void Node::connect(const Tensor& x) {
+  const std::size_t i = inputs_.size();
   if (!x.requires_grad()) {
-    inputs_.push_back({});
+    inputs_.emplace_back();
     return;
   }
+  const TensorImpl& impl = x.impl();
   Node* node = grad_node(x);
-  if (inputs_.size() < 64) needs_ |= uint64_t{1} << inputs_.size();
+  if (impl.is_view && impl.epoch != impl.storage->epoch()) [[unlikely]]
+    refuse_stale(*this, i, x);
+  inputs_.push_back({Ref<Node>(node), impl.grad_index});
+  if (i < 64) needs_ |= uint64_t{1} << i;
   sequence_ = std::max(sequence_, node->sequence_);
-  inputs_.push_back({Ref<Node>(node), x.impl().grad_index});
 }
 
-void Node::start() noexcept {
+void Node::connect(const Edge& edge) {
+  if (inputs_.size() < 64) needs_ |= uint64_t{1} << inputs_.size();
+  sequence_ = std::max(sequence_, edge.node->sequence_);
+  inputs_.push_back(edge);
+}
+
+uint64_t Node::clock() noexcept { return last_sequence; }
+
+void Node::start() {
   // A Lamport clock: rises within a thread and along every path, without a counter shared by threads.
   last_sequence = std::max(last_sequence, sequence_) + 1;
   sequence_ = last_sequence;
+  if (detail::watching & (detail::watch_anomalies | detail::watch_sources)) [[unlikely]]
+    detail::note_source(*this);
 }
 
 void Node::attach(Tensor& y) {
   if (!y.defined()) {
-    outputs_.push_back({});
+    outputs_.emplace_back();
     return;
   }
   TensorImpl& impl = y.impl();
   impl.grad_index = static_cast<uint32_t>(outputs_.size());
   impl.grad = Ref<GradHandle>(this);
-  outputs_.push_back({impl.shape, impl.dtype});
+  outputs_.push_back({impl.layout, impl.dtype});
+  if ((detail::watching & detail::watch_anomalies) && !is_leaf()) [[unlikely]]
+    detail::check_forward(*this, y, {});
 }
 
 void Node::use_up() noexcept {
   released_ = true;
   for (Saved* s = saved_; s; s = s->next_) s->tensor_ = Tensor();
+}
+
+void Node::drop_extras() noexcept { detail::ExtrasOfNodes::drop(*this); }
+
+void Node::rebase(const Tensor& x, const Tensor& y) {
+  TensorImpl& impl = x.impl();
+  const Ref<GradHandle> before = impl.grad;
+  const uint64_t sequence = before ? grad_node(x)->sequence_ : 0;
+  // Ops on x that led to y may have saved x itself: with y's history it would hold the node that holds it.
+  if (impl.use_count() > 1)
+    detail::walk({y}, [&](Node* node) {
+      for (Saved* s = node->saved_; s; s = s->next_) {
+        if (!s->tensor_.is_same(x)) continue;
+        s->tensor_ = x.detach();
+        s->tensor_.impl().grad = before;
+        s->tensor_.impl().grad_index = impl.grad_index;
+      }
+      return node->sequence_ > sequence;
+    });
+  if (before && y.requires_grad())
+    detail::move_retained(*grad_node(x), impl.grad_index, *grad_node(y), y.impl().grad_index);
+  impl.grad = y.impl().grad;
+  impl.grad_index = y.impl().grad_index;
+  impl.storage->begin_epoch();
+  impl.epoch = impl.storage->epoch();
 }
 
 bool Tensor::is_leaf() const noexcept { return !requires_grad() || grad_node(*this)->is_leaf(); }
@@ -121,6 +191,9 @@ Tensor& Tensor::set_requires_grad(bool requires_grad) {
   if (!requires_grad) {
     self.grad = nullptr;
   } else if (!self.grad) {
+    if (self.storage->from_inference())
+      detail::throw_error<AutogradError>("set_requires_grad: expected a tensor that may be recorded, got one of shape ",
+                                         self.shape(), " from inference mode; clone() it first");
     (new Leaf)->attach(*this);
   }
   return *this;
@@ -138,13 +211,18 @@ Leaf* leaf_of(const Tensor& x, const char* op) {
   Node* node = grad_node(x);
   if (!node->is_leaf())
     detail::throw_error<AutogradError>(op, ": expected a leaf, got the result of ", node->name(),
-                                       "; grad() gives gradients of results");
+                                       "; retain_grad() keeps gradients of results, and grad() gives them");
   return static_cast<Leaf*>(node);
 }
 
 }  // namespace
 
 Tensor Tensor::grad() const {
+  if (!is_leaf() && grad_node(*this)->has_extras()) {
+    const detail::Extras extras = detail::ExtrasOfNodes::look(*grad_node(*this), [](auto& all) { return all; });
+    for (const auto& [output, grad] : extras.retained)
+      if (output == impl().grad_index) return grad;
+  }
   const Leaf* leaf = leaf_of(*this, "grad");
   return leaf ? leaf->grad() : Tensor();
 }
@@ -160,7 +238,7 @@ void Tensor::set_grad(const Tensor& grad) const {
 
 Tensor Tensor::detach() const {
   const TensorImpl& self = impl();
-  return detail::make_tensor(self.storage, self.dtype, self, self.offset);
+  return Tensor(TensorImpl::create(self.storage, self.data, self.layout, self.dtype));
 }
 
 }  // namespace limpid

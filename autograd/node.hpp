@@ -10,6 +10,9 @@
 namespace limpid {
 
 class Node;
+namespace detail {
+class ExtrasOfNodes;
+}
 
 /// Where a gradient flows on to: one output of the node that made a tensor. Without a node: nowhere.
 struct Edge {
@@ -28,7 +31,11 @@ class Saved {
   Saved& operator=(const Saved&) = delete;
   Saved& operator=(const Tensor& x);
   operator Tensor() const { return get(); }  // NOLINT: read like the tensor it holds
-  Tensor get() const;
+  Tensor get() const {
+    if (tensor_.defined() && output_ == no_output && tensor_.version() == version_) [[likely]]
+      return tensor_;
+    return get_otherwise();
+  }
 
   const char* name() const noexcept { return name_; }
   /// What is held, unchecked; undefined after release.
@@ -36,6 +43,8 @@ class Saved {
 
  private:
   friend class Node;
+  Tensor get_otherwise() const;
+
   Node& owner_;
   const char* name_;
   Saved* next_;
@@ -48,6 +57,10 @@ class Saved {
 /// A recorded op. An op derives a struct from it, beside its forward, with Saved members, and creates it by record().
 class Node : public GradHandle {
  public:
+  ~Node() override {
+    if (has_extras_) [[unlikely]]
+      drop_extras();
+  }
   virtual const char* name() const noexcept = 0;
 
   /// The gradient of each input, given those of the outputs. dy[k] is undefined where output k got none; an undefined
@@ -59,8 +72,13 @@ class Node : public GradHandle {
   bool needs(std::size_t i) const noexcept { return i < 64 ? needs_ >> i & 1 : static_cast<bool>(inputs_[i].node); }
 
   struct Output {
-    Shape shape = {};
+    Ref<const Layout> layout;  ///< null for an output that was not asked for
     DType dtype = float32;
+    const Shape& shape() const noexcept {
+      if (layout) return layout->shape;
+      static const Shape none;
+      return none;
+    }
   };
   const SmallVector<Edge, 3>& inputs() const noexcept { return inputs_; }
   const SmallVector<Output, 1>& outputs() const noexcept { return outputs_; }
@@ -68,6 +86,8 @@ class Node : public GradHandle {
   uint64_t sequence() const noexcept { return sequence_; }
   bool is_leaf() const noexcept { return sequence_ == 0; }
   bool is_released() const noexcept { return released_; }
+  /// Whether it has hooks, a retained gradient or a source line, see hooks.hpp and anomaly.hpp.
+  bool has_extras() const noexcept { return has_extras_; }
   /// The tensors held for backward: calls f(const Saved&) for each.
   template <class F>
   void for_each_saved(F&& f) const {
@@ -83,15 +103,22 @@ class Node : public GradHandle {
   /// All of the recording of one y: takes the new node over.
   void record(Tensor& y, std::initializer_list<const Tensor*> xs);
   void connect(const Tensor& x);
+  void connect(const Edge& edge);
   void attach(Tensor& y);
-  void start() noexcept;
+  void start();
+  /// The sequence of the node that this thread recorded last.
+  static uint64_t clock() noexcept;
+  /// x, changed in place, has the history of y from now on.
+  static void rebase(const Tensor& x, const Tensor& y);
 
  private:
   friend class Saved;
+  friend class detail::ExtrasOfNodes;
   friend class Engine;
 
   /// Lets go of the saved tensors; another backward through this node is an error.
   void use_up() noexcept;
+  void drop_extras() noexcept;
 
   uint64_t sequence_ = 0;
   uint64_t needs_ = 0;
@@ -100,6 +127,7 @@ class Node : public GradHandle {
   static constexpr uint32_t no_slot = ~uint32_t{0};
   std::atomic<uint32_t> slot_{no_slot};  ///< this node's place in a run over the graph, see engine.cpp
   bool released_ = false;
+  mutable bool has_extras_ = false;
   SmallVector<Edge, 3> inputs_;
   SmallVector<Output, 1> outputs_;
 };
@@ -156,6 +184,16 @@ template <class N, class... Xs>
 N* record(Tensor& y, const Xs&... xs) {
   if (!(xs.requires_grad() || ...) || !is_grad_enabled()) return nullptr;
   N* node = new N;
+  node->record(y, {&xs...});
+  return node;
+}
+
+/// The same for a node that serves several ops and has a member `op`, its name.
+template <class N, class... Xs>
+N* record_as(const char* op, Tensor& y, const Xs&... xs) {
+  if (!(xs.requires_grad() || ...) || !is_grad_enabled()) return nullptr;
+  N* node = new N;
+  node->op = op;
   node->record(y, {&xs...});
   return node;
 }

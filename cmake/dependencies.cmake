@@ -53,3 +53,19 @@ add_library(limpid_dependencies INTERFACE)
 target_include_directories(limpid_dependencies SYSTEM INTERFACE ${LIMPID_XTENSOR_INCLUDE_DIRS} ${xsimd_headers})
 target_link_libraries(limpid_dependencies INTERFACE
   OpenMP::OpenMP_CXX Threads::Threads spdlog::spdlog nlohmann_json::nlohmann_json ZLIB::ZLIB onednn::onednn cblas::cblas)
+
+# Source lines of anomalies and graphs: GCC's libbacktrace, which has its header and library among the compiler's own.
+# clang finds the library of the GCC beside it; the header is linked to, for GCC's others are not for clang.
+execute_process(COMMAND ${CMAKE_CXX_COMPILER} -print-file-name=libbacktrace.a OUTPUT_VARIABLE LIMPID_LIBBACKTRACE
+  OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+get_filename_component(gcc_dir "${LIMPID_LIBBACKTRACE}" DIRECTORY)
+if(IS_ABSOLUTE "${LIMPID_LIBBACKTRACE}" AND EXISTS ${gcc_dir}/include/backtrace.h)
+  set(LIMPID_HAS_LIBBACKTRACE ON)
+  file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/libbacktrace)
+  file(CREATE_LINK ${gcc_dir}/include/backtrace.h ${CMAKE_CURRENT_BINARY_DIR}/libbacktrace/backtrace.h SYMBOLIC)
+  target_link_libraries(limpid_dependencies INTERFACE ${LIMPID_LIBBACKTRACE})
+else()
+  set(LIMPID_HAS_LIBBACKTRACE OFF)
+  message(STATUS "limpid: no libbacktrace beside the compiler: anomalies name functions instead of source lines")
+endif()
+target_link_libraries(limpid_dependencies INTERFACE ${CMAKE_DL_LIBS})

@@ -1,5 +1,7 @@
 #include <limpid/core/allocator.hpp>
+#include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/pool.hpp>
+#include <limpid/core/error.hpp>
 
 #include <algorithm>
 #include <array>
@@ -29,11 +31,21 @@ static_assert(class_bytes(class_of(513)) == 640 && class_bytes(class_of(1024)) =
 
 struct Counters {
   std::atomic<int64_t> in_use{0}, peak{0}, cached{0}, system{0};
+  std::atomic<int64_t> held{0}, limit{no_memory_limit};  // held: in use and cached, and what is about to be
 
   void add_in_use(int64_t bytes) noexcept {
     const int64_t now = in_use.fetch_add(bytes, std::memory_order_relaxed) + bytes;
     int64_t seen = peak.load(std::memory_order_relaxed);
     while (now > seen && !peak.compare_exchange_weak(seen, now, std::memory_order_relaxed)) {}
+  }
+
+  /// Whether so many bytes more are within the limit; they count as held then.
+  bool hold(int64_t bytes) noexcept {
+    int64_t now = held.load(std::memory_order_relaxed);
+    do {
+      if (now > limit.load(std::memory_order_relaxed) - bytes) return false;
+    } while (!held.compare_exchange_weak(now, now + bytes, std::memory_order_relaxed));
+    return true;
   }
 };
 
@@ -49,11 +61,36 @@ Central& central() noexcept {
   return *instance;
 }
 
-void* from_system(std::size_t bytes) {
-  central().counters.system.fetch_add(1, std::memory_order_relaxed);
-  return ::operator new (bytes, std::align_val_t{alignment});
+[[noreturn, gnu::cold]] void throw_beyond_limit(int64_t bytes) {
+  const Counters& counters = central().counters;
+  detail::throw_error<MemoryError>("allocate: expected to stay within the memory limit of ", counters.limit.load(),
+                                   " bytes, got a request for ", bytes, " beside the ", counters.held.load(),
+                                   " that are held");
 }
-void to_system(void* p) noexcept { ::operator delete (p, std::align_val_t{alignment}); }
+
+void* from_system(std::size_t bytes) {
+  Counters& counters = central().counters;
+  const auto size = static_cast<int64_t>(bytes);
+  if (!counters.hold(size)) {
+    empty_cache();
+    if (!counters.hold(size)) throw_beyond_limit(size);
+  }
+  counters.system.fetch_add(1, std::memory_order_relaxed);
+  void* p = ::operator new (bytes, std::align_val_t{alignment}, std::nothrow);
+  if (!p) {
+    empty_cache();
+    p = ::operator new (bytes, std::align_val_t{alignment}, std::nothrow);
+  }
+  if (!p) {
+    counters.held.fetch_sub(size, std::memory_order_relaxed);
+    throw std::bad_alloc();
+  }
+  return p;
+}
+void to_system(void* p, int64_t bytes) noexcept {
+  central().counters.held.fetch_sub(bytes, std::memory_order_relaxed);
+  ::operator delete (p, std::align_val_t{alignment});
+}
 
 void flush_thread_cache() noexcept {
   Central& shared = central();
@@ -98,12 +135,7 @@ void* allocate_large(std::size_t index) {
   if (p) {
     shared.counters.cached.fetch_sub(bytes, std::memory_order_relaxed);
   } else {
-    try {
-      p = from_system(class_bytes(index));
-    } catch (const std::bad_alloc&) {
-      empty_cache();
-      p = from_system(class_bytes(index));
-    }
+    p = from_system(class_bytes(index));
   }
   shared.counters.add_in_use(bytes);
   return p;
@@ -126,7 +158,7 @@ void detail::deallocate_slowly(void* p, std::size_t bytes) noexcept {
   const auto size = static_cast<int64_t>(class_bytes(index));
   if (!caching) {
     shared.counters.in_use.fetch_sub(size, std::memory_order_relaxed);
-    return to_system(p);
+    return to_system(p, size);
   }
   if (index >= small_classes) {
     shared.counters.in_use.fetch_sub(size, std::memory_order_relaxed);
@@ -146,13 +178,21 @@ void reset_peak_memory_stats() noexcept {
   counters.peak.store(counters.in_use.load());
 }
 
+void set_memory_limit(int64_t bytes) {
+  if (bytes < 0) detail::throw_error<ValueError>("set_memory_limit: expected at least 0 bytes, got ", bytes);
+  central().counters.limit.store(bytes);
+}
+
+int64_t memory_limit() noexcept { return central().counters.limit.load(); }
+
 void empty_cache() noexcept {
   Central& shared = central();
   const std::lock_guard lock(shared.mutex);
   for (std::size_t i = small_classes; i < class_count; ++i)
     while (FreeBlock* block = pop(shared.free[i])) {
-      shared.counters.cached.fetch_sub(static_cast<int64_t>(class_bytes(i)), std::memory_order_relaxed);
-      to_system(block);
+      const auto bytes = static_cast<int64_t>(class_bytes(i));
+      shared.counters.cached.fetch_sub(bytes, std::memory_order_relaxed);
+      to_system(block, bytes);
     }
 }
 

@@ -6,7 +6,8 @@
 namespace limpid {
 
 /// 64-byte-aligned memory of at least bytes bytes, from this thread's cache where it holds a block of that size class.
-/// Throws std::bad_alloc. bytes = 0 gives a valid, unique pointer.
+/// Throws MemoryError beyond the limit, std::bad_alloc where the system has none. bytes = 0 gives a valid, unique
+/// pointer.
 void* allocate(std::size_t bytes);
 
 /// Gives back what allocate(bytes) returned, from any thread; kept for the next allocation of the same class.
@@ -24,5 +25,12 @@ void reset_peak_memory_stats() noexcept;
 
 /// Returns the cached blocks above 64 KiB to the system. Smaller ones are carved from slabs and stay.
 void empty_cache() noexcept;
+
+/// The most bytes that may be held from the system at once, in use or cached: none at first. An allocation that would
+/// pass it empties the cache, and where that is not enough throws MemoryError: a tensor too many is an error that can
+/// be caught, not the end of the process. What is held already stays. Throws ValueError below 0.
+void set_memory_limit(int64_t bytes);
+int64_t memory_limit() noexcept;
+inline constexpr int64_t no_memory_limit = INT64_MAX;
 
 }  // namespace limpid

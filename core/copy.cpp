@@ -4,6 +4,7 @@
 #include <limpid/core/detail/strided.hpp>
 #include <limpid/core/tensor.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstring>

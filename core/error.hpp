@@ -41,4 +41,10 @@ class IOError : public Error {
   using Error::Error;
 };
 
+/// An allocation would pass the limit of set_memory_limit().
+class MemoryError : public Error {
+ public:
+  using Error::Error;
+};
+
 }  // namespace limpid

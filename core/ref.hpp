@@ -6,7 +6,22 @@
 #include <type_traits>
 #include <utility>
 
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#endif
+
 namespace limpid {
+
+namespace detail {
+/// True only while the process has no thread but the caller's, so that counting need not be atomic.
+inline bool is_only_thread() noexcept {
+#if __has_include(<sys/single_threaded.h>)
+  return __libc_single_threaded;
+#else
+  return false;
+#endif
+}
+}  // namespace detail
 
 /// Counts its references; the last one calls Derived::dispose() noexcept.
 template <class Derived>
@@ -16,10 +31,20 @@ class RefCounted {
   RefCounted(const RefCounted&) = delete;
   RefCounted& operator=(const RefCounted&) = delete;
 
-  void retain() const noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
+  void retain() const noexcept {
+    if (detail::is_only_thread())
+      refs_.store(refs_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    else
+      refs_.fetch_add(1, std::memory_order_relaxed);
+  }
   void release() const noexcept {
     // The only holder needs no atomic step: nobody else can add a reference.
-    if (refs_.load(std::memory_order_acquire) == 1 || refs_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+    const uint32_t refs = refs_.load(std::memory_order_acquire);
+    if (refs == 1)
+      const_cast<Derived*>(static_cast<const Derived*>(this))->dispose();
+    else if (detail::is_only_thread())
+      refs_.store(refs - 1, std::memory_order_relaxed);
+    else if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1)
       const_cast<Derived*>(static_cast<const Derived*>(this))->dispose();
   }
   /// The first reference, to an object that nobody else knows yet: no atomic step either.

@@ -2,6 +2,7 @@
 #include <limpid/core/error.hpp>
 #include <limpid/core/shape.hpp>
 
+#include <algorithm>
 #include <numeric>
 #include <ostream>
 

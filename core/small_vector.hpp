@@ -2,12 +2,11 @@
 #pragma once
 #include <limpid/core/allocator.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
-#include <memory>
+#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -23,20 +22,16 @@ class SmallVector {
   SmallVector() noexcept {}
   explicit SmallVector(std::size_t count) {
     reserve(count);
-    std::uninitialized_value_construct_n(data_, count);
-    size_ = static_cast<std::uint32_t>(count);
+    while (size_ < count) emplace_back();
   }
   SmallVector(std::size_t count, const T& value) {
     reserve(count);
-    std::uninitialized_fill_n(data_, count, value);
-    size_ = static_cast<std::uint32_t>(count);
+    while (size_ < count) emplace_back(value);
   }
   SmallVector(std::initializer_list<T> values) : SmallVector(values.begin(), values.end()) {}
   template <class It>
   requires(!std::is_integral_v<It>) SmallVector(It first, It last) {
-    reserve(static_cast<std::size_t>(last - first));
-    std::uninitialized_copy(first, last, data_);
-    size_ = static_cast<std::uint32_t>(last - first);
+    append(first, static_cast<std::size_t>(last - first));
   }
   SmallVector(const SmallVector& other) { copy(other); }
   SmallVector(SmallVector&& other) noexcept { take(other); }
@@ -73,24 +68,27 @@ class SmallVector {
   T& back() noexcept { return data_[size_ - 1]; }
   const T& back() const noexcept { return data_[size_ - 1]; }
 
-  void push_back(T value) {
+  void push_back(T value) { emplace_back(std::move(value)); }
+  template <class... Args>
+  T& emplace_back(Args&&... args) {
     if (size_ == capacity_) [[unlikely]]
-      grow(std::max<std::size_t>(2 * std::size_t{capacity_}, 4));
-    std::construct_at(data_ + size_, std::move(value));
+      grow(2 * std::size_t{capacity_});
+    T* place = new (static_cast<void*>(data_ + size_)) T(std::forward<Args>(args)...);
     ++size_;
+    return *place;
   }
-  void pop_back() noexcept { std::destroy_at(data_ + --size_); }
+  void pop_back() noexcept { data_[--size_].~T(); }
   /// Before position i, which may be size().
   void insert(std::size_t i, T value) {
     push_back(std::move(value));
-    std::rotate(begin() + i, end() - 1, end());
+    for (std::size_t k = size_ - 1; k > i; --k) std::swap(data_[k], data_[k - 1]);
   }
   void erase(std::size_t i) noexcept {
-    std::move(begin() + i + 1, end(), begin() + i);
+    for (; i + 1 < size_; ++i) data_[i] = std::move(data_[i + 1]);
     pop_back();
   }
   void clear() noexcept {
-    std::destroy(begin(), end());
+    destroy();
     size_ = 0;
   }
   void resize(std::size_t count, const T& value = T()) {
@@ -120,13 +118,16 @@ class SmallVector {
   [[gnu::noinline]] void grow(std::size_t capacity) {
     if (capacity > UINT32_MAX) throw std::bad_alloc();
     T* bigger = static_cast<T*>(allocate(capacity * sizeof(T)));
-    std::uninitialized_move(begin(), end(), bigger);
+    for (std::uint32_t i = 0; i < size_; ++i) new (static_cast<void*>(bigger + i)) T(std::move(data_[i]));
     free();
     data_ = bigger;
     capacity_ = static_cast<std::uint32_t>(capacity);
   }
+  void destroy() noexcept {
+    for (std::uint32_t i = 0; i < size_; ++i) data_[i].~T();
+  }
   void free() noexcept {
-    std::destroy(begin(), end());
+    destroy();
     if (on_heap()) [[unlikely]]
       deallocate(data_, capacity_ * sizeof(T));
   }
@@ -146,9 +147,13 @@ class SmallVector {
     }
   }
   [[gnu::noinline]] void copy_elements(const SmallVector& other) {
-    reserve(other.size_);
-    std::uninitialized_copy(other.begin(), other.end(), data_);
-    size_ = other.size_;
+    size_ = 0;
+    append(other.begin(), other.size_);
+  }
+  template <class It>
+  void append(It first, std::size_t count) {
+    reserve(count);
+    for (; size_ < count; ++first) emplace_back(*first);
   }
   /// Expects *this to be empty and inline.
   void take(SmallVector& other) noexcept {
@@ -160,8 +165,7 @@ class SmallVector {
       std::memcpy(static_cast<void*>(data_), static_cast<const void*>(other.data_), N * sizeof(T));
       size_ = std::exchange(other.size_, 0u);
     } else {
-      std::uninitialized_move(other.begin(), other.end(), data_);
-      size_ = other.size_;
+      for (; size_ < other.size_; ++size_) new (static_cast<void*>(data_ + size_)) T(std::move(other.data_[size_]));
       other.clear();
     }
   }

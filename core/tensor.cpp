@@ -3,6 +3,7 @@
 #include <limpid/core/detail/pool.hpp>
 #include <limpid/core/tensor.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <new>
 
@@ -10,43 +11,73 @@ namespace limpid {
 
 using detail::throw_error;
 
-namespace {
+LIMPID_FAST_TLS thread_local constinit bool detail::inference_mode = false;
+LIMPID_FAST_TLS thread_local constinit int64_t* detail::storage_meter = nullptr;
 
-constexpr std::size_t header_bytes = 64;  // keeps the data that follows a storage aligned
-static_assert(sizeof(Storage) <= header_bytes);
+// Room for a tensor, a storage; then, aligned, the bytes.
+constexpr std::size_t header_bytes = 128;
+static_assert(sizeof(TensorImpl) + sizeof(Storage) <= header_bytes);
 
-}  // namespace
+void* Storage::block() noexcept { return reinterpret_cast<std::byte*>(this) - sizeof(TensorImpl); }
 
 Ref<Storage> Storage::create(std::size_t bytes) {
-  // Header and data in one block, so that a tensor costs two allocations.
   auto* block = static_cast<std::byte*>(detail::pool_allocate(header_bytes + bytes));
-  Storage* storage = new (block) Storage;
-  storage->data_ = block + header_bytes;
-  storage->bytes_ = bytes;
+  auto* storage = new (block + sizeof(TensorImpl)) Storage(block + header_bytes, bytes, bytes);
+  storage->from_inference_ = detail::inference_mode;
+  if (detail::storage_meter) [[unlikely]]
+    *detail::storage_meter += static_cast<int64_t>(bytes);
   return Ref<Storage>::first(storage);
 }
 
 Ref<Storage> Storage::borrow(void* data, std::size_t bytes, void (*deleter)(void*), void* context) {
-  Storage* storage = new (detail::pool_allocate(header_bytes)) Storage;
-  storage->data_ = static_cast<std::byte*>(data);
-  storage->bytes_ = bytes;
+  auto* block = static_cast<std::byte*>(detail::pool_allocate(header_bytes));
+  auto* storage = new (block + sizeof(TensorImpl)) Storage(static_cast<std::byte*>(data), bytes, 0);
   storage->deleter_ = deleter;
   storage->context_ = context;
-  storage->borrowed_ = true;
   return Ref<Storage>::first(storage);
 }
 
 void Storage::dispose() noexcept {
   if (deleter_) [[unlikely]]
     deleter_(context_);
-  const std::size_t bytes = header_bytes + (borrowed_ ? 0 : bytes_);
-  this->~Storage();
-  detail::pool_deallocate(this, bytes);
+  detail::pool_deallocate(block(), header_bytes + owned_);
 }
 
-void* TensorImpl::operator new(std::size_t bytes) { return detail::pool_allocate(bytes); }
-void TensorImpl::operator delete(void* p, std::size_t bytes) noexcept { detail::pool_deallocate(p, bytes); }
-[[gnu::flatten]] void TensorImpl::dispose() noexcept { delete this; }
+[[gnu::flatten]] Ref<TensorImpl> TensorImpl::create(Ref<const Layout> layout, DType dtype) {
+  // Small memory alone: should the tensor take other memory, it would keep this.
+  constexpr std::size_t small = 1024;
+  const std::size_t bytes = static_cast<std::size_t>(layout->numel) * itemsize(dtype);
+  Ref<Storage> memory = Storage::create(bytes);
+  std::byte* data = memory->data();
+  const bool together = bytes <= small;
+  void* place = together ? memory->block() : detail::pool_allocate(sizeof(TensorImpl));
+  return Ref<TensorImpl>::first(new (place) TensorImpl(std::move(memory), data, std::move(layout), dtype, together));
+}
+
+Ref<TensorImpl> TensorImpl::create(Ref<Storage> memory, std::byte* data, Ref<const Layout> layout, DType dtype) {
+  void* place = detail::pool_allocate(sizeof(TensorImpl));
+  return Ref<TensorImpl>::first(new (place) TensorImpl(std::move(memory), data, std::move(layout), dtype, false));
+}
+
+void TensorImpl::become(const TensorImpl& x) {
+  if (with_storage_ && storage.get() == neighbour()) neighbour()->retain();  // for the block that this lies in
+  storage = x.storage;
+  layout = x.layout;
+  data = x.data;
+  dtype = x.dtype;
+  is_view = false;
+}
+
+[[gnu::flatten]] void TensorImpl::dispose() noexcept {
+  const bool together = with_storage_;
+  Storage *const home = neighbour(), *const memory = storage.detach();
+  this->~TensorImpl();
+  if (!together)
+    detail::pool_deallocate(this, sizeof(TensorImpl));
+  else if (memory != home) [[unlikely]]
+    home->release();
+  memory->release();  // last: this may lie in its block
+}
 
 namespace {
 
@@ -80,16 +111,23 @@ bool is_channels_last(const Shape& shape, const Strides& strides) noexcept {
 
 }  // namespace
 
-TensorImpl::TensorImpl(Ref<Storage> memory, DType type, Shape sizes, Strides steps, int64_t start)
-    : storage(std::move(memory)),
-      dtype(type),
-      offset(start),
-      numel(sizes.numel()),
-      shape(std::move(sizes)),
-      strides(std::move(steps)) {
-  // An empty tensor is both, whatever its strides.
-  contiguous = numel == 0 || is_row_major(shape, strides);
-  channels_last = numel == 0 ? shape.size() >= 3 : is_channels_last(shape, strides);
+// An empty tensor is both, whatever its strides.
+Layout::Layout(Shape sizes, Strides steps, int64_t count) noexcept
+    : shape(std::move(sizes)),
+      strides(std::move(steps)),
+      numel(count),
+      contiguous(numel == 0 || is_row_major(shape, strides)),
+      channels_last(numel == 0 ? shape.size() >= 3 : is_channels_last(shape, strides)) {}
+
+Ref<const Layout> Layout::create(Shape shape, Strides strides) {
+  const int64_t count = shape.numel();  // throws before there is a block to give back
+  void* place = detail::pool_allocate(sizeof(Layout));
+  return Ref<const Layout>::first(new (place) Layout(std::move(shape), std::move(strides), count));
+}
+
+void Layout::dispose() noexcept {
+  this->~Layout();
+  detail::pool_deallocate(this, sizeof(Layout));
 }
 
 int64_t Tensor::size(int64_t axis) const {
@@ -135,14 +173,12 @@ int64_t Tensor::item_int64() const {
 
 namespace detail {
 
-[[gnu::flatten]] Tensor make_like(const TensorImpl& x, DType dtype) {
-  return make_tensor(Storage::create(static_cast<std::size_t>(x.numel) * itemsize(dtype)), dtype, x, 0);
-}
-
 Tensor make_view(const Tensor& x, Shape shape, Strides strides, int64_t offset) {
   const TensorImpl& impl = x.impl();
-  Tensor view = make_tensor(impl.storage, impl.dtype, std::move(shape), std::move(strides), offset);
+  std::byte* data = impl.storage->data() + offset * static_cast<int64_t>(itemsize(impl.dtype));
+  Tensor view(TensorImpl::create(impl.storage, data, Layout::create(std::move(shape), std::move(strides)), impl.dtype));
   view.impl().is_view = true;
+  view.impl().epoch = impl.storage->epoch();
   return view;
 }
 
@@ -173,15 +209,17 @@ void require_same_size(std::size_t count, const Shape& shape) {
 
 Tensor empty(const Shape& shape, DType dtype, MemoryFormat format) {
   if (shape.size() > 64) throw_error<ShapeError>("empty: expected at most 64 axes, got ", shape.size());
-  const int64_t count = shape.numel();
+  shape.numel();  // an impossible shape is an error before anything else
   if (format == MemoryFormat::channels_last && shape.size() < 3)
     throw_error<ShapeError>("empty: expected at least 3 axes for channels_last, got shape ", shape);
   Strides strides = format == MemoryFormat::channels_last ? channels_last_strides(shape) : contiguous_strides(shape);
-  Ref<Storage> storage = Storage::create(static_cast<std::size_t>(count) * itemsize(dtype));
-  return detail::make_tensor(std::move(storage), dtype, shape, std::move(strides), 0);
+  return detail::make_tensor(Layout::create(shape, std::move(strides)), dtype);
 }
 
-Tensor empty_like(const Tensor& x, DType dtype) { return empty(x.shape(), dtype, x.memory_format()); }
+Tensor empty_like(const Tensor& x, DType dtype) {
+  const MemoryFormat format = x.memory_format();
+  return x.is_contiguous(format) ? detail::make_tensor(x.impl().layout, dtype) : empty(x.shape(), dtype, format);
+}
 Tensor empty_like(const Tensor& x) { return empty_like(x, x.dtype()); }
 
 Tensor full(const Shape& shape, double value, DType dtype) {
@@ -259,8 +297,9 @@ Tensor tensor(std::initializer_list<double> values, DType dtype) {
 Tensor from_blob(void* data, const Shape& shape, DType dtype, void (*deleter)(void*), void* context) {
   const std::size_t bytes = static_cast<std::size_t>(shape.numel()) * itemsize(dtype);
   if (!data && bytes) throw_error<ValueError>("from_blob: expected memory for shape ", shape, ", got a null pointer");
+  Ref<const Layout> layout = Layout::create(shape, contiguous_strides(shape));
   Ref<Storage> storage = Storage::borrow(data, bytes, deleter, context);
-  return detail::make_tensor(std::move(storage), dtype, shape, contiguous_strides(shape), 0);
+  return Tensor(TensorImpl::create(std::move(storage), static_cast<std::byte*>(data), std::move(layout), dtype));
 }
 
 }  // namespace limpid

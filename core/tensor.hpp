@@ -21,21 +21,25 @@ class Tensor {
   explicit Tensor(Ref<TensorImpl> impl) noexcept : impl_(std::move(impl)) {}
 
   bool defined() const noexcept { return static_cast<bool>(impl_); }
-  const Shape& shape() const { return impl().shape; }
-  const Strides& strides() const { return impl().strides; }  ///< in elements
+  const Shape& shape() const { return impl().shape(); }
+  const Strides& strides() const { return impl().strides(); }  ///< in elements
   DType dtype() const { return impl().dtype; }
-  int64_t dim() const { return impl().shape.dim(); }
-  int64_t numel() const { return impl().numel; }
+  int64_t dim() const { return impl().shape().dim(); }
+  int64_t numel() const { return impl().numel(); }
   /// Size of one axis; negative axes count from the back. Throws ShapeError.
   int64_t size(int64_t axis) const;
-  int64_t offset() const { return impl().offset; }  ///< in elements, from the start of the storage
+  /// In elements, from the start of the storage.
+  int64_t offset() const {
+    return (impl().data - impl().storage->data()) / static_cast<int64_t>(limpid::itemsize(impl().dtype));
+  }
   std::size_t itemsize() const { return limpid::itemsize(dtype()); }
   bool is_contiguous(MemoryFormat format = MemoryFormat::contiguous) const {
-    return format == MemoryFormat::contiguous ? impl().contiguous : impl().channels_last;
+    return format == MemoryFormat::contiguous ? impl().layout->contiguous : impl().layout->channels_last;
   }
   /// channels_last where the tensor is that and not row-major as well; else contiguous.
   MemoryFormat memory_format() const {
-    return impl().channels_last && !impl().contiguous ? MemoryFormat::channels_last : MemoryFormat::contiguous;
+    const Layout& layout = *impl().layout;
+    return layout.channels_last && !layout.contiguous ? MemoryFormat::channels_last : MemoryFormat::contiguous;
   }
   bool shares_storage_with(const Tensor& other) const { return impl().storage == other.impl().storage; }
 
@@ -46,9 +50,7 @@ class Tensor {
     if (dtype_of<T>() != dtype()) wrong_data_type(dtype_of<T>());
     return static_cast<T*>(raw_data());
   }
-  void* raw_data() const {
-    return impl().storage->data() + impl().offset * static_cast<int64_t>(limpid::itemsize(impl().dtype));
-  }
+  void* raw_data() const { return impl().data; }
   /// The one element of a tensor of any shape with numel() = 1, converted. Throws ShapeError.
   template <class T>
   T item() const {

@@ -10,6 +10,9 @@
 namespace limpid {
 
 /// Bytes shared by a tensor and its views, 64-byte aligned, with the version that in-place writes advance.
+///
+/// A storage lies in one block with its bytes, and before them there is room for a tensor as well: that of small memory
+/// lies there (see TensorImpl::create).
 class Storage final : public RefCounted<Storage> {
  public:
   /// Uninitialised memory from the caching allocator.
@@ -21,16 +24,44 @@ class Storage final : public RefCounted<Storage> {
   std::size_t bytes() const noexcept { return bytes_; }
   uint32_t version() const noexcept { return version_; }
   void bump_version() noexcept { ++version_; }
+  /// Rises when a write in place gives the memory another history, which views made before do not tell.
+  uint32_t epoch() const noexcept { return epoch_; }
+  void begin_epoch() noexcept { ++epoch_; }
+  /// Made where nothing may become part of a graph.
+  bool from_inference() const noexcept { return from_inference_; }
   void dispose() noexcept;
 
  private:
-  Storage() = default;
-  std::byte* data_ = nullptr;
-  std::size_t bytes_ = 0;
+  friend struct TensorImpl;
+  Storage(std::byte* data, std::size_t bytes, std::size_t owned) noexcept : data_(data), bytes_(bytes), owned_(owned) {}
+  void* block() noexcept;
+
+  uint32_t version_ = 0;
+  uint32_t epoch_ = 0;
+  bool from_inference_ = false;
+  std::byte* data_;
+  std::size_t bytes_;
+  std::size_t owned_;  ///< bytes in the storage's block: none where they are borrowed
   void (*deleter_)(void*) = nullptr;
   void* context_ = nullptr;
-  uint32_t version_ = 0;
-  bool borrowed_ = false;
+};
+
+/// Where elements lie. Never changed, and shared by tensors that lie alike: a result shares its operand's.
+struct Layout final : RefCounted<Layout> {
+  /// Throws ShapeError (see Shape::numel).
+  static Ref<const Layout> create(Shape shape, Strides strides);
+
+  Shape shape;
+  Strides strides;  ///< in elements
+  int64_t numel;
+  bool contiguous;     ///< row-major without gaps
+  bool channels_last;  ///< channels-last without gaps
+  bool is_gapless() const noexcept { return contiguous || channels_last; }
+
+  void dispose() noexcept;
+
+ private:
+  Layout(Shape sizes, Strides steps, int64_t count) noexcept;
 };
 
 /// What autograd hangs on a tensor; core knows no more of it than that it is counted.
@@ -47,33 +78,38 @@ enum class MemoryFormat : uint8_t {
 };
 
 struct TensorImpl final : RefCounted<TensorImpl> {
-  TensorImpl(Ref<Storage> storage, DType dtype, Shape shape, Strides strides, int64_t offset);
-  /// Of the shape and strides of `like`, for which memory must have room from start on.
-  TensorImpl(Ref<Storage> memory, DType type, const TensorImpl& like, int64_t start)
-      : storage(std::move(memory)),
-        dtype(type),
-        contiguous(like.contiguous),
-        channels_last(like.channels_last),
-        offset(start),
-        numel(like.numel),
-        shape(like.shape),
-        strides(like.strides) {}
+  /// Over fresh, uninitialised memory for a layout without gaps.
+  static Ref<TensorImpl> create(Ref<const Layout> layout, DType dtype);
+  /// Over memory from its byte `data` on.
+  static Ref<TensorImpl> create(Ref<Storage> memory, std::byte* data, Ref<const Layout> layout, DType dtype);
 
-  Ref<Storage> storage;
+  uint32_t grad_index = 0;  ///< which output of its node this is
   Ref<GradHandle> grad;     ///< the node that made this tensor, or the leaf that gathers its gradient
-  uint32_t grad_index = 0;  ///< which output of that node
+  Ref<const Layout> layout;
+  Ref<Storage> storage;
+  std::byte* data;  ///< the first element
   DType dtype;
-  bool contiguous;     ///< row-major without gaps
-  bool channels_last;  ///< channels-last without gaps
   bool is_view = false;
-  int64_t offset;  ///< in elements
-  int64_t numel;
-  Shape shape;
-  Strides strides;
+  uint32_t epoch = 0;  ///< of a view: the storage's when it was made
 
+  const Shape& shape() const noexcept { return layout->shape; }
+  const Strides& strides() const noexcept { return layout->strides; }
+  int64_t numel() const noexcept { return layout->numel; }
+
+  /// Takes the memory of x (another's than this tensor's), its dtype and layout, for all who hold this tensor to see.
+  void become(const TensorImpl& x);
   void dispose() noexcept;
-  static void* operator new(std::size_t bytes);
-  static void operator delete(void* p, std::size_t bytes) noexcept;
+
+ private:
+  TensorImpl(Ref<Storage> memory, std::byte* start, Ref<const Layout> where, DType type, bool with_storage) noexcept
+      : layout(std::move(where)),
+        storage(std::move(memory)),
+        data(start),
+        dtype(type),
+        with_storage_(with_storage) {}
+  Storage* neighbour() noexcept { return reinterpret_cast<Storage*>(this + 1); }
+
+  bool with_storage_;  ///< this lies in the block of the storage it was made with, before that
 };
 
 }  // namespace limpid

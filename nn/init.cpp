@@ -3,6 +3,7 @@
 #include <limpid/core/random.hpp>
 #include <limpid/nn/init.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 

@@ -4,6 +4,7 @@
 #include <limpid/nn/init.hpp>
 #include <limpid/nn/layers.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 namespace limpid::nn {

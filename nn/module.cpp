@@ -12,7 +12,9 @@ namespace limpid::nn {
 
 using limpid::detail::throw_error;
 
-struct Module::State {
+struct Module::State final : RefCounted<State> {
+  void dispose() noexcept { delete this; }
+
   struct Child {
     std::string name;
     Module module;
@@ -23,7 +25,10 @@ struct Module::State {
   std::vector<Child> children;
 };
 
-Module::Module() : state_(std::make_shared<State>()) {}
+Module::Module() : state_(new State) {}
+Module::Module(const Module& other) noexcept = default;
+Module& Module::operator=(const Module& other) noexcept = default;
+Module::~Module() = default;
 
 Module::Module(std::string type, std::string arguments) : Module() {
   state_->type = std::move(type);
@@ -190,14 +195,7 @@ void convert_in_place(Tensor x, DType dtype) {
 
   const Tensor y = limpid::detail::as_dtype(x, dtype);
   while (y.version() <= x.version()) y.bump_version();
-  TensorImpl &from = y.impl(), &to = x.impl();
-  to.storage = from.storage;
-  to.dtype = from.dtype;
-  to.offset = from.offset;
-  to.strides = from.strides;
-  to.contiguous = from.contiguous;
-  to.channels_last = from.channels_last;
-  to.is_view = false;
+  x.impl().become(y.impl());
 
   x.set_requires_grad(learned);
   if (dx.defined()) x.set_grad(limpid::detail::as_dtype(dx, dtype));

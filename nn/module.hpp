@@ -5,7 +5,6 @@
 
 #include <concepts>
 #include <iosfwd>
-#include <memory>
 #include <string>
 #include <typeinfo>
 #include <vector>
@@ -31,8 +30,9 @@ class Module {
  public:
   Module();
   // Copied rather than moved from: no module is ever without state.
-  Module(const Module&) = default;
-  Module& operator=(const Module&) = default;
+  Module(const Module& other) noexcept;
+  Module& operator=(const Module& other) noexcept;
+  ~Module();
 
   /// Those of this module and its descendants, in order of registration, own before children's; a shared one once.
   Tensors parameters() const;
@@ -59,7 +59,7 @@ class Module {
   template <class F>
   void apply(F&& f) {
     visit([](void* context, Module& module) { (*static_cast<std::remove_reference_t<F>*>(context))(module); },
-          const_cast<void*>(static_cast<const void*>(std::addressof(f))));
+          const_cast<void*>(static_cast<const void*>(&f)));
   }
 
   /// "Linear": the class, as far as this module was told by its constructor or by add().
@@ -95,7 +95,7 @@ class Module {
   void print(std::ostream& out, int depth) const;
   friend void print_module(std::ostream& out, const Module& module, const std::type_info& type);
 
-  std::shared_ptr<State> state_;
+  Ref<State> state_;
 };
 
 void print_module(std::ostream& out, const Module& module, const std::type_info& type);

@@ -11,15 +11,15 @@ using limpid::detail::throw_error;
 
 namespace {
 
-std::string arguments(const std::string& first, double eps, bool affine) {
+std::string arguments(const std::string& first, double eps, bool affine, bool relu = false) {
   std::string list = first;
   if (eps != 1e-5) list += ", eps = " + detail::text(eps);
-  return list + (affine ? ", affine" : "");
+  return list + (affine ? ", affine" : "") + (relu ? ", relu" : "");
 }
 
 template <class Settings>
 std::string running_arguments(const Settings& s) {
-  std::string list = arguments(message(s.features), s.eps, s.affine);
+  std::string list = arguments(message(s.features), s.eps, s.affine, s.relu);
   if (!s.track) return list;
   return list + ", track_running_stats, momentum = " + (s.momentum ? detail::text(*s.momentum) : "none");
 }
@@ -48,16 +48,16 @@ void RunningNorm::check_features(const Tensor& x, int64_t axis) const {
     throw_error<ShapeError>(settings_.type, ": expected ", settings_.features, " channels, got x of shape ", x.shape());
 }
 
-double RunningNorm::next_momentum(bool always_count) const {
-  if (always_count || !settings_.momentum) {
-    ++*num_batches_tracked.data<int64_t>();
-    num_batches_tracked.bump_version();
-  }
-  return settings_.momentum ? *settings_.momentum : 1 / num_batches_tracked.item<double>();
+void RunningNorm::track(const Tensor& x, RunningRule rule) const {
+  const NoGradGuard no_grad;
+  if (settings_.momentum)
+    update_running_stats(x, running_mean, running_var, *settings_.momentum, rule);
+  else
+    update_running_stats(x, running_mean, running_var, num_batches_tracked, rule);
 }
 
 InstanceNorm::InstanceNorm(const char* type, int64_t axes, int64_t features, const InstanceNormModuleOptions& o)
-    : RunningNorm({type, axes, features, o.eps, o.momentum, o.affine, o.track_running_stats}) {}
+    : RunningNorm({type, axes, features, o.eps, o.momentum, o.affine, o.track_running_stats, o.relu}) {}
 
 Tensor InstanceNorm::operator()(const Tensor& x) const {
   const int64_t batched_dim = settings_.axes + 2;
@@ -69,16 +69,19 @@ Tensor InstanceNorm::operator()(const Tensor& x) const {
   const Tensor batch = batched ? x : unsqueeze(x, 0);
 
   const bool use_input_stats = is_training() || !settings_.track;
-  const Tensor y = instance_norm(batch, running_mean, running_var, weight, bias, use_input_stats, 0, settings_.eps);
-  if (use_input_stats && settings_.track) {
-    NoGradGuard no_grad;
-    update_running_stats(batch, running_mean, running_var, next_momentum(false));
-  }
+  const Tensor y = instance_norm(batch, {.running_mean = running_mean,
+                                         .running_var = running_var,
+                                         .weight = weight,
+                                         .bias = bias,
+                                         .use_input_stats = use_input_stats,
+                                         .eps = settings_.eps,
+                                         .relu = settings_.relu});
+  if (use_input_stats && settings_.track) track(batch, RunningRule::per_instance);
   return batched ? y : squeeze(y, 0);
 }
 
 BatchNorm::BatchNorm(const char* type, int64_t axes, int64_t features, const BatchNormModuleOptions& o)
-    : RunningNorm({type, axes, features, o.eps, o.momentum, o.affine, o.track_running_stats}) {}
+    : RunningNorm({type, axes, features, o.eps, o.momentum, o.affine, o.track_running_stats, o.relu}) {}
 
 Tensor BatchNorm::operator()(const Tensor& x) const {
   const int64_t dim = settings_.axes + 2;
@@ -91,10 +94,14 @@ Tensor BatchNorm::operator()(const Tensor& x) const {
     throw_error<ValueError>(settings_.type, ": expected more than 1 value per channel when training, got x of shape ",
                             x.shape());
 
-  const Tensor y = batch_norm(x, running_mean, running_var, weight, bias, use_input_stats, settings_.eps);
+  const Tensor y =
+      batch_norm(x, running_mean, running_var, weight, bias, use_input_stats, settings_.eps, settings_.relu);
   if (use_input_stats && settings_.track) {
-    NoGradGuard no_grad;
-    update_batch_stats(x, running_mean, running_var, next_momentum(true));
+    track(x, RunningRule::pooled_unbiased);
+    if (settings_.momentum) {  // else track() has counted
+      ++*num_batches_tracked.data<int64_t>();
+      num_batches_tracked.bump_version();
+    }
   }
   return y;
 }
@@ -110,18 +117,19 @@ int64_t checked_groups(int64_t groups, int64_t channels) {
 
 }  // namespace
 
-GroupNorm::GroupNorm(int64_t num_groups, int64_t channels, const GroupNormOptions& options)
-    : Module("GroupNorm", arguments(message(num_groups, ", ", channels), options.eps, options.affine)),
+GroupNorm::GroupNorm(int64_t num_groups, int64_t channels, const GroupNormModuleOptions& options)
+    : Module("GroupNorm", arguments(message(num_groups, ", ", channels), options.eps, options.affine, options.relu)),
       weight(parameter("weight", ones_if(options.affine, {checked_groups(num_groups, channels)}))),
       bias(parameter("bias", zeros_if(options.affine, {channels}))),
       groups_(num_groups),
       channels_(checked_groups(num_groups, channels)),
-      eps_(options.eps) {}
+      eps_(options.eps),
+      relu_(options.relu) {}
 
 Tensor GroupNorm::operator()(const Tensor& x) const {
   if (x.dim() < 2 || x.size(1) != channels_)
     throw_error<ShapeError>("GroupNorm: expected ", channels_, " channels, got x of shape ", x.shape());
-  return group_norm(x, groups_, weight, bias, eps_);
+  return group_norm(x, groups_, {.weight = weight, .bias = bias, .eps = eps_, .relu = relu_});
 }
 
 LayerNorm::LayerNorm(const Shape& shape, const LayerNormOptions& options)

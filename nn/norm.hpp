@@ -20,12 +20,12 @@ class RunningNorm : public Module {
     int64_t features;
     double eps;
     std::optional<double> momentum;
-    bool affine, track;
+    bool affine, track, relu;
   };
   explicit RunningNorm(const Settings& settings);
   void check_features(const Tensor& x, int64_t axis) const;
-  /// The share of the next statistics in the running ones; counts where that depends on their number.
-  double next_momentum(bool always_count) const;
+  /// Moves the buffers by x, with momentum or as plain means over all batches.
+  void track(const Tensor& x, RunningRule rule) const;
 
   Settings settings_;
 };
@@ -35,6 +35,7 @@ struct InstanceNormModuleOptions {
   std::optional<double> momentum = 0.1;  ///< none: the running statistics are plain means over all batches
   bool affine = false;
   bool track_running_stats = false;
+  bool relu = false;  ///< gives relu() of the result, without keeping the result itself
 };
 
 /// instance_norm() of x (N, C, *spatial), or (C, *spatial) without a batch, with as many spatial axes as the class
@@ -66,6 +67,7 @@ struct BatchNormModuleOptions {
   std::optional<double> momentum = 0.1;  ///< none: the running statistics are plain means over all batches
   bool affine = true;
   bool track_running_stats = true;
+  bool relu = false;  ///< as in InstanceNormModuleOptions
 };
 
 /// batch_norm() of x (N, C, *spatial) with as many spatial axes as the class says; BatchNorm1d takes (N, C) too.
@@ -92,20 +94,22 @@ struct BatchNorm3d : BatchNorm {
       : BatchNorm("BatchNorm3d", 3, features, options) {}
 };
 
-struct GroupNormOptions {
+struct GroupNormModuleOptions {
   double eps = 1e-5;
   bool affine = true;
+  bool relu = false;  ///< as in InstanceNormModuleOptions
 };
 
 /// group_norm() of x (N, channels, *spatial). weight and bias are (channels,).
 struct GroupNorm : Module {
-  GroupNorm(int64_t num_groups, int64_t channels, const GroupNormOptions& options = {});
+  GroupNorm(int64_t num_groups, int64_t channels, const GroupNormModuleOptions& options = {});
   Tensor operator()(const Tensor& x) const;
   Tensor weight, bias;
 
  private:
   int64_t groups_, channels_;
   double eps_;
+  bool relu_;
 };
 
 struct LayerNormOptions {

@@ -1,8 +1,13 @@
 #include <limpid/nn/sequential.hpp>
 
+#include <memory>
+#include <vector>
+
 namespace limpid::nn {
 
-struct Sequential::Layers : std::vector<std::unique_ptr<const Callable>> {};
+struct Sequential::Layers final : RefCounted<Layers>, std::vector<std::unique_ptr<const Callable>> {
+  void dispose() noexcept { delete this; }
+};
 
 namespace {
 
@@ -13,7 +18,10 @@ struct Function : Module {
 
 }  // namespace
 
-Sequential::Sequential() : Module("Sequential"), layers_(std::make_shared<Layers>()) {}
+Sequential::Sequential() : Module("Sequential"), layers_(new Layers) {}
+Sequential::Sequential(const Sequential& other) noexcept = default;
+Sequential& Sequential::operator=(const Sequential& other) noexcept = default;
+Sequential::~Sequential() = default;
 
 std::size_t Sequential::size() const noexcept { return layers_->size(); }
 

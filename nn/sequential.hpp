@@ -18,6 +18,9 @@ concept Layer = requires(const F& f, const Tensor& x) {
 class Sequential : public Module {
  public:
   Sequential();
+  Sequential(const Sequential& other) noexcept;
+  Sequential& operator=(const Sequential& other) noexcept;
+  ~Sequential();
   template <Layer... Fs>
   requires(sizeof...(Fs) > 0) explicit Sequential(const Fs&... layers) : Sequential() { (append(layers), ...); }
 
@@ -46,7 +49,7 @@ class Sequential : public Module {
   void append(const Module* module, const std::type_info& type, Callable* layer);
 
   struct Layers;
-  std::shared_ptr<Layers> layers_;  // shared by copies, as all of a module is
+  Ref<Layers> layers_;  // shared by copies, as all of a module is
 };
 
 }  // namespace limpid::nn

@@ -10,10 +10,25 @@
 namespace limpid {
 
 using detail::map;
+using detail::map_tiny;
 using detail::Operand;
 using detail::promoted;
 using detail::require_defined;
 using kernels::arithmetic;
+
+// y = f(a, b) of whatever operands, of integers as float32 where `floats`. True where `op` itself did it, on operands
+// converted to another dtype: y is recorded then. Out of line, so that tiny ops pass by.
+[[gnu::noinline]] static bool map_any(Tensor& y, const char* name, Tensor (*op)(const Tensor&, const Tensor&),
+                                      const kernels::KernelRow& f, const Tensor& a, const Tensor& b,
+                                      bool floats = false) {
+  require_defined(name, a);
+  require_defined(name, b);
+  const DType common = promote_types(a.dtype(), b.dtype()), dtype = floats ? detail::floating_type(common) : common;
+  y = promoted(dtype, a, b, op);
+  if (y.defined()) return true;
+  y = map(name, f, dtype, dtype, a, b);
+  return false;
+}
 
 struct AddNode final : Node {
   const char* name() const noexcept override { return "add"; }
@@ -22,12 +37,8 @@ struct AddNode final : Node {
 };
 
 Tensor add(const Tensor& a, const Tensor& b) {
-  require_defined("add", a);
-  require_defined("add", b);
-  const DType dtype = promote_types(a.dtype(), b.dtype());
-  if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return add(p, q); }); y.defined())
-    return y;
-  Tensor y = map("add", arithmetic().add, dtype, dtype, a, b);
+  Tensor y = map_tiny(arithmetic().add, a, b);
+  if (!y.defined() && map_any(y, "add", add, arithmetic().add, a, b)) return y;
   record<AddNode>(y, a, b);
   return y;
 }
@@ -56,12 +67,8 @@ struct SubNode final : Node {
 };
 
 Tensor sub(const Tensor& a, const Tensor& b) {
-  require_defined("sub", a);
-  require_defined("sub", b);
-  const DType dtype = promote_types(a.dtype(), b.dtype());
-  if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return sub(p, q); }); y.defined())
-    return y;
-  Tensor y = map("sub", arithmetic().sub, dtype, dtype, a, b);
+  Tensor y = map_tiny(arithmetic().sub, a, b);
+  if (!y.defined() && map_any(y, "sub", sub, arithmetic().sub, a, b)) return y;
   record<SubNode>(y, a, b);
   return y;
 }
@@ -99,22 +106,30 @@ Tensor neg(const Tensor& x) {
   return y;
 }
 
+// dy b for the backward of a node; in dy's memory where nobody but the run holds that, for the run has no use for dy
+// after it.
+static Tensor scale_last(const Node& node, const Tensor& dy, const Tensor& b) {
+  if (dy.is_unique() && !node.has_extras() && !is_grad_enabled())
+    if (const auto kernel = detail::tiny_kernel(arithmetic().mul, dy, b)) {
+      kernel({dy.numel(), dy.raw_data(), 1, {dy.raw_data(), b.raw_data()}, {1, 1}});
+      return dy;
+    }
+  return mul(dy, b);
+}
+
 struct MulNode final : Node {
   Saved a{*this, "a"}, b{*this, "b"};
   const char* name() const noexcept override { return "mul"; }
   // y_i = a_i b_i:  da = dy b,  db = dy a.
   Tensors backward(const Tensors& dy) override {
-    return {needs(0) ? mul(dy[0], b) : Tensor(), needs(1) ? mul(dy[0], a) : Tensor()};
+    Tensor db = needs(1) ? mul(dy[0], a) : Tensor();
+    return {needs(0) ? scale_last(*this, dy[0], b) : Tensor(), std::move(db)};
   }
 };
 
 Tensor mul(const Tensor& a, const Tensor& b) {
-  require_defined("mul", a);
-  require_defined("mul", b);
-  const DType dtype = promote_types(a.dtype(), b.dtype());
-  if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return mul(p, q); }); y.defined())
-    return y;
-  Tensor y = map("mul", arithmetic().mul, dtype, dtype, a, b);
+  Tensor y = map_tiny(arithmetic().mul, a, b);
+  if (!y.defined() && map_any(y, "mul", mul, arithmetic().mul, a, b)) return y;
   if (auto* node = record<MulNode>(y, a, b)) {
     if (node->needs(0)) node->b = b;
     if (node->needs(1)) node->a = a;
@@ -149,12 +164,8 @@ struct DivNode final : Node {
 };
 
 Tensor div(const Tensor& a, const Tensor& b) {
-  require_defined("div", a);
-  require_defined("div", b);
-  const DType dtype = detail::floating_type(promote_types(a.dtype(), b.dtype()));
-  if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return div(p, q); }); y.defined())
-    return y;
-  Tensor y = map("div", arithmetic().div, dtype, dtype, a, b);
+  Tensor y = map_tiny(arithmetic().div, a, b);
+  if (!y.defined() && map_any(y, "div", div, arithmetic().div, a, b, true)) return y;
   if (auto* node = record<DivNode>(y, a, b)) {
     node->b = b;
     if (node->needs(1)) node->y = y;
@@ -316,7 +327,8 @@ Tensor pow(Scalar a, const Tensor& b) {
 struct ExtremumNode final : Node {
   Saved a{*this, "a"}, b{*this, "b"};
   bool largest = true;
-  const char* name() const noexcept override { return largest ? "maximum" : "minimum"; }
+  const char* op = nullptr;
+  const char* name() const noexcept override { return op; }
   // y_i = the larger (smaller) of a_i and b_i:  dy_i goes to it; to both, half each, where a_i = b_i.
   Tensors backward(const Tensors& dy) override {
     const Tensor half = where(eq(a, b), 0.5 * dy[0], 0), a_larger = gt(a, b), b_larger = gt(b, a);
@@ -332,7 +344,7 @@ static Tensor extremum(const char* op, const kernels::KernelRow& f, bool largest
   const auto again = [&](const Tensor& p, const Tensor& q) { return extremum(op, f, largest, p, q); };
   if (Tensor y = promoted(dtype, a, b, again); y.defined()) return y;
   Tensor y = map(op, f, dtype, dtype, a, b);
-  if (auto* node = record<ExtremumNode>(y, a, b)) {
+  if (auto* node = record_as<ExtremumNode>(op, y, a, b)) {
     node->a = a;
     node->b = b;
     node->largest = largest;

@@ -1,5 +1,6 @@
 #include <limpid/ops/conv.hpp>
 
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/ops/detail/float_operands.hpp>
@@ -70,6 +71,7 @@ void visit_float(DType dtype, F&& f) {
 
 // The three products, on tensors of one dtype. Empty sums are zeros.
 Tensor forward(const ConvDims& d, const Tensor& x_any, const Tensor& weight_any, const Tensor& bias_any) {
+  const detail::OpScope scope("conv2d");
   const MemoryFormat format = common_format(x_any, weight_any);
   const Tensor y = empty(y_shape(d), x_any.dtype(), format);
   if (y.numel() == 0) return y;
@@ -93,6 +95,7 @@ Tensor forward(const ConvDims& d, const Tensor& x_any, const Tensor& weight_any,
 }
 
 Tensor input_grad(const ConvDims& d, const Tensor& dy_any, const Tensor& weight_any) {
+  const detail::OpScope scope("conv2d_input_grad");
   const MemoryFormat format = common_format(dy_any, weight_any);
   const Tensor dx = empty({d.n, d.c, d.h, d.w}, dy_any.dtype(), format);
   if (dx.numel() == 0) return dx;
@@ -112,6 +115,7 @@ Tensor input_grad(const ConvDims& d, const Tensor& dy_any, const Tensor& weight_
 }
 
 Tensor weight_grad(const ConvDims& d, const Tensor& x_any, const Tensor& dy_any) {
+  const detail::OpScope scope("conv2d_weight_grad");
   const MemoryFormat format = common_format(x_any, dy_any);
   const Tensor dweight = empty({d.o, d.c / d.groups, d.kh, d.kw}, x_any.dtype());
   if (dweight.numel() == 0) return dweight;

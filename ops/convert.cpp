@@ -1,4 +1,5 @@
 // Conversions of dtype and layout, and copies.
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
@@ -21,6 +22,7 @@ struct CopyNode final : Node {
 };
 
 Tensor copied(const Tensor& x, Tensor y) {
+  const detail::OpScope scope("copy");
   detail::copy_into(y, x);
   record<CopyNode>(y, x);
   return y;

@@ -1,9 +1,10 @@
 // Tensor's in-place operations, and the engine's running sum.
 //
-// While recording, x.add_(z) is y = add(x, z) written into x's memory, after which x stands for y. Only a tensor whose
-// memory is all its own can change so: another tensor on that memory would keep a graph that no longer tells its
-// values.
+// While recording, x.add_(z) is y = add(x, z) written into x's memory, after which x stands for y. Saved tensors on
+// that memory know by its version that they are stale, and recorded views by its epoch. What cannot be told is refused:
+// a view that is written to while its base lives, and a tensor without a history that others see.
 #include <limpid/autograd/detail/arithmetic.hpp>
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
@@ -25,10 +26,14 @@ bool records(const char* op, const Tensor& x, bool source_requires_grad) {
     throw_error<AutogradError>(op,
                                ": expected a tensor that is no leaf, got a leaf that requires a gradient; write to ",
                                "it under a NoGradGuard");
-  if (x.impl().is_view || x.impl().storage->use_count() > 1)
-    throw_error<AutogradError>(op, ": expected a tensor with memory of its own while recording, got one that shares ",
-                               "memory with a view, a base or a saved result; use the op that gives a new tensor, or ",
-                               "write under a NoGradGuard");
+  const Storage& memory = *x.impl().storage;
+  if (memory.from_inference())
+    throw_error<AutogradError>(op, ": expected memory that may be recorded while recording, got a tensor of shape ",
+                               x.shape(), " from inference mode; clone() it first");
+  if ((x.impl().is_view || !x.requires_grad()) && memory.use_count() > 1)
+    throw_error<AutogradError>(op, ": expected a tensor with memory of its own while recording, got ",
+                               x.impl().is_view ? "a view" : "one without a history", " that shares memory with ",
+                               "another tensor; use the op that gives a new tensor, or write under a NoGradGuard");
   return true;
 }
 
@@ -39,16 +44,11 @@ struct CopyNode final : Node {
   Tensors backward(const Tensors& dy) override { return {dy[0].to(from)}; }
 };
 
-void take_history(const Tensor& x, const Tensor& y) {
-  x.impl().grad = y.impl().grad;
-  x.impl().grad_index = y.impl().grad_index;
-}
-
 // x's memory takes y's values, and x stands for y from now on.
 void become(const Tensor& x, const Tensor& y) {
   detail::copy_into(x, y);
   x.bump_version();
-  take_history(x, y);
+  Node::rebase(x, y);
 }
 
 void require_writable(const char* op, const Tensor& x) {
@@ -82,6 +82,7 @@ void require_kind(const char* op, const Tensor& x, DType source) {
 }  // namespace
 
 Tensor& Tensor::copy_(const Tensor& source) {
+  const detail::OpScope scope("copy_");
   require_source("copy_", *this, source);
   if (is_same(source)) return *this;
   const bool recorded = records("copy_", *this, source.requires_grad() && is_floating_point(dtype()));
@@ -90,7 +91,7 @@ Tensor& Tensor::copy_(const Tensor& source) {
   if (recorded) {
     Tensor y = detach();
     if (auto* node = record<CopyNode>(y, source)) node->from = source.dtype();
-    take_history(*this, y);
+    Node::rebase(*this, y);
   }
   return *this;
 }
@@ -100,7 +101,7 @@ Tensor& Tensor::fill_(double value) {
   const bool recorded = records("fill_", *this, false);
   detail::fill(*this, value);
   bump_version();
-  if (recorded) impl().grad = nullptr;  // x depends on nothing any more
+  if (recorded) Node::rebase(*this, detach());  // it depends on nothing any more
   return *this;
 }
 
@@ -171,11 +172,20 @@ void accumulate(Tensor& sum, Tensor x) {
     sum = std::move(x);
     return;
   }
-  const bool dense = sum.is_contiguous() || sum.is_contiguous(MemoryFormat::channels_last);
-  if (!dense || !sum.is_unique() || is_half(sum.dtype()) || is_grad_enabled() || sum.shape() != x.shape())
-    sum = add(sum, x);
+  // In the memory of whichever nobody else holds.
+  bool own = sum.is_unique();
+  if (!own && x.is_unique()) {
+    std::swap(sum, x);
+    own = true;
+  }
+  own = own && !is_grad_enabled();
+  const kernels::KernelRow& f = kernels::arithmetic().add;
+  if (const auto kernel = own ? tiny_kernel(f, sum, x) : nullptr)
+    kernel({sum.numel(), sum.raw_data(), 1, {sum.raw_data(), x.raw_data()}, {1, 1}});
+  else if (own && sum.impl().layout->is_gapless() && !is_half(sum.dtype()) && sum.shape() == x.shape())
+    map_into(sum, "add", f, sum.dtype(), sum, x);
   else
-    map_into(sum, "add", kernels::arithmetic().add, sum.dtype(), sum, x);
+    sum = add(sum, x);
 }
 
 }  // namespace detail

@@ -1,3 +1,4 @@
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/ops/detail/blas.hpp>
@@ -60,6 +61,7 @@ struct LinearNode final : Node {
 }  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  const detail::OpScope scope("linear");
   detail::require_defined("linear", "x", x);
   detail::require_defined("linear", "weight", weight);
   if (x.dim() < 1) throw_error<ShapeError>("linear: expected x of rank 1 or more, got shape ", x.shape());

@@ -1,5 +1,6 @@
 #include <limpid/ops/matmul.hpp>
 
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/parallel.hpp>
@@ -83,7 +84,7 @@ struct MatmulNode final : Node {
     if (needs(1)) {
       // One matrix under a batch: its sum over l and i is a single product.
       const Tensor left = a, g = dy[0];
-      const bool one_matrix = inputs()[1].node->outputs()[inputs()[1].index].shape.dim() == 2;
+      const bool one_matrix = inputs()[1].node->outputs()[inputs()[1].index].shape().dim() == 2;
       dx[1] = one_matrix && left.dim() == g.dim() ? matmul(transpose(as_rows(left), 0, 1), as_rows(g))
                                                   : matmul(transpose(left, -2, -1), g);
     }
@@ -94,6 +95,7 @@ struct MatmulNode final : Node {
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
+  const detail::OpScope scope("matmul");
   detail::require_defined("matmul", "a", a);
   detail::require_defined("matmul", "b", b);
   if (a.dim() == 0 || b.dim() == 0)

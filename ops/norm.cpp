@@ -1,44 +1,34 @@
 // The public normalisation functions: arguments are checked here, in one order, before anything is computed.
-#include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
-#include <limpid/ops/detail/check.hpp>
+#include <limpid/ops/detail/norm_check.hpp>
 #include <limpid/ops/detail/norm_plan.hpp>
+#include <limpid/ops/detail/norm_valid.hpp>
 #include <limpid/ops/norm.hpp>
 #include <limpid/ops/shaping.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 namespace limpid {
 
+using detail::check_floating_point;
+using detail::check_per_channel;
+using detail::check_rank;
+using detail::check_same_dtype;
 using detail::NormLayout;
 using detail::NormPlan;
 using detail::throw_error;
+using detail::ValidElements;
 
 namespace {
 
-void check_rank(const Tensor& x, int64_t least, const char* axes, const char* op) {
-  detail::require_defined(op, "x", x);
-  if (x.dim() < least)
-    throw_error<ShapeError>(op, ": expected x of shape ", axes, " with at least ", least, " axes, got shape ",
-                            x.shape());
-}
-
-/// One value per channel, or none.
-void check_per_channel(const Tensor& t, const char* what, const Tensor& x, const char* op) {
+/// weight or bias: one value per channel, or per channel of each sample, or none.
+void check_affine(const Tensor& t, const char* what, const Tensor& x, const char* op) {
   if (!t.defined()) return;
-  if (t.shape() != Shape{x.shape()[1]})
-    throw_error<ShapeError>(op, ": expected ", what, " of shape ", Shape{x.shape()[1]}, " for x of shape ", x.shape(),
-                            ", got ", t.shape());
-}
-
-void check_dtype(const Tensor& x, const char* op) {
-  if (!is_floating_point(x.dtype())) throw_error<DTypeError>(op, ": expected a floating-point x, got ", x.dtype());
-}
-
-/// x's dtype; beside a half-precision x also float32, in which the arithmetic happens.
-void check_same_dtype(const Tensor& t, const char* what, const Tensor& x, const char* op) {
-  if (!t.defined() || t.dtype() == x.dtype() || (is_half(x.dtype()) && t.dtype() == float32)) return;
-  throw_error<DTypeError>(op, ": expected ", what, " of dtype ", x.dtype(), ", which x has, got ", t.dtype());
+  const Shape channels{x.shape()[1]}, samples{x.shape()[0], x.shape()[1]};
+  if (t.shape() != channels && t.shape() != samples)
+    throw_error<ShapeError>(op, ": expected ", what, " of shape ", channels, " or ", samples, " for x of shape ",
+                            x.shape(), ", got ", t.shape());
 }
 
 void check_eps(double eps, const char* op) {
@@ -60,6 +50,22 @@ NormPlan channel_plan(const Tensor& x, int64_t groups, double eps) {
   plan.eps = eps;
   return plan;
 }
+
+/// weight and bias of one shape: (N, C) where either is.
+struct Affine {
+  Tensor weight, bias;
+  bool per_sample;
+
+  Affine(const Tensor& w, const Tensor& b, const Tensor& x)
+      : weight(w),
+        bias(b),
+        per_sample((w.defined() && w.dim() == 2) || (b.defined() && b.dim() == 2)) {
+    if (!per_sample) return;
+    const Shape samples{x.shape()[0], x.shape()[1]};
+    for (Tensor* t : {&weight, &bias})
+      if (t->defined() && t->dim() == 1) *t = expand(*t, samples);
+  }
+};
 
 /// The plan over x's trailing axes, with an element of weight for each of theirs.
 NormPlan trailing_plan(const Tensor& x, const Shape& normalized_shape, bool affine, double eps) {
@@ -99,17 +105,29 @@ Tensor instance_norm(const Tensor& x, const InstanceNormOptions& o) {
                             o.running_mean.defined() ? "running_mean alone" : "running_var alone");
   check_per_channel(o.running_mean, "running_mean", x, op);
   check_per_channel(o.running_var, "running_var", x, op);
-  check_per_channel(o.weight, "weight", x, op);
-  check_per_channel(o.bias, "bias", x, op);
-  check_dtype(x, op);
+  check_affine(o.weight, "weight", x, op);
+  check_affine(o.bias, "bias", x, op);
+  check_floating_point(x, op);
   check_same_dtype(o.running_mean, "running_mean", x, op);
   check_same_dtype(o.running_var, "running_var", x, op);
   check_same_dtype(o.weight, "weight", x, op);
   check_same_dtype(o.bias, "bias", x, op);
   check_eps(o.eps, op);
-  const NormPlan plan = channel_plan(x, x.shape()[1], o.eps);
-  if (o.use_input_stats || !o.running_mean.defined()) return detail::normalize(plan, op, x, o.weight, o.bias);
-  return detail::normalize_with(plan, op, x, o.running_mean, o.running_var, o.weight, o.bias);
+  const ValidElements valid{o.lengths, o.mask};
+  check_valid(valid, x, op);
+  if (!valid.all())
+    return normalize_valid(valid, x, o.weight, o.bias, [&](const Tensor& part, const Tensor& w, const Tensor& b) {
+      InstanceNormOptions rest = o;
+      rest.weight = w, rest.bias = b;
+      rest.lengths = rest.mask = {};
+      return instance_norm(part, rest);
+    });
+  const Affine affine(o.weight, o.bias, x);
+  NormPlan plan = channel_plan(x, x.shape()[1], o.eps);
+  plan.per_sample = affine.per_sample;
+  plan.relu = o.relu;
+  if (o.use_input_stats || !o.running_mean.defined()) return detail::normalize(plan, op, x, affine.weight, affine.bias);
+  return detail::normalize_with(plan, op, x, o.running_mean, o.running_var, affine.weight, affine.bias);
 }
 
 Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
@@ -123,20 +141,34 @@ Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& 
                            .eps = eps});
 }
 
-Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& weight, const Tensor& bias, double eps) {
+Tensor group_norm(const Tensor& x, int64_t num_groups, const GroupNormOptions& o) {
   constexpr const char* op = "group_norm";
   check_rank(x, 2, "(N, C, *spatial)", op);
   if (num_groups < 1) throw_error<ValueError>(op, ": expected num_groups of at least 1, got ", num_groups);
   if (x.shape()[1] % num_groups)
     throw_error<ShapeError>(op, ": expected channels divisible by num_groups, got x of shape ", x.shape(),
                             " and num_groups = ", num_groups);
-  check_per_channel(weight, "weight", x, op);
-  check_per_channel(bias, "bias", x, op);
-  check_dtype(x, op);
-  check_same_dtype(weight, "weight", x, op);
-  check_same_dtype(bias, "bias", x, op);
-  check_eps(eps, op);
-  return detail::normalize(channel_plan(x, num_groups, eps), op, x, weight, bias);
+  check_affine(o.weight, "weight", x, op);
+  check_affine(o.bias, "bias", x, op);
+  check_floating_point(x, op);
+  check_same_dtype(o.weight, "weight", x, op);
+  check_same_dtype(o.bias, "bias", x, op);
+  check_eps(o.eps, op);
+  const ValidElements valid{o.lengths, o.mask};
+  check_valid(valid, x, op);
+  if (!valid.all())
+    return normalize_valid(valid, x, o.weight, o.bias, [&](const Tensor& part, const Tensor& w, const Tensor& b) {
+      return group_norm(part, num_groups, {.weight = w, .bias = b, .eps = o.eps, .relu = o.relu});
+    });
+  const Affine affine(o.weight, o.bias, x);
+  NormPlan plan = channel_plan(x, num_groups, o.eps);
+  plan.per_sample = affine.per_sample;
+  plan.relu = o.relu;
+  return detail::normalize(plan, op, x, affine.weight, affine.bias);
+}
+
+Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& weight, const Tensor& bias, double eps) {
+  return group_norm(x, num_groups, GroupNormOptions{.weight = weight, .bias = bias, .eps = eps});
 }
 
 Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, const Tensor& bias,
@@ -145,7 +177,7 @@ Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& 
   check_trailing(x, normalized_shape, op);
   check_shape(weight, "weight", normalized_shape, op);
   check_shape(bias, "bias", normalized_shape, op);
-  check_dtype(x, op);
+  check_floating_point(x, op);
   check_same_dtype(weight, "weight", x, op);
   check_same_dtype(bias, "bias", x, op);
   check_eps(eps, op);
@@ -157,7 +189,7 @@ Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& we
   constexpr const char* op = "rms_norm";
   check_trailing(x, normalized_shape, op);
   check_shape(weight, "weight", normalized_shape, op);
-  check_dtype(x, op);
+  check_floating_point(x, op);
   check_same_dtype(weight, "weight", x, op);
   check_eps(eps, op);
   NormPlan plan = trailing_plan(x, normalized_shape, weight.defined(), eps);
@@ -166,7 +198,7 @@ Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& we
 }
 
 Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
-                  const Tensor& bias, bool training, double eps) {
+                  const Tensor& bias, bool training, double eps, bool relu) {
   constexpr const char* op = "batch_norm";
   check_rank(x, 2, "(N, C, *spatial)", op);
   if (!training && (!running_mean.defined() || !running_var.defined()))
@@ -178,7 +210,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
   check_per_channel(running_var, "running_var", x, op);
   check_per_channel(weight, "weight", x, op);
   check_per_channel(bias, "bias", x, op);
-  check_dtype(x, op);
+  check_floating_point(x, op);
   check_same_dtype(running_mean, "running_mean", x, op);
   check_same_dtype(running_var, "running_var", x, op);
   check_same_dtype(weight, "weight", x, op);
@@ -186,61 +218,9 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
   check_eps(eps, op);
   NormPlan plan = channel_plan(x, x.shape()[1], eps);
   plan.dims.batch = true;
+  plan.relu = relu;
   if (training) return detail::normalize(plan, op, x, weight, bias);
   return detail::normalize_with(plan, op, x, running_mean, running_var, weight, bias);
-}
-
-namespace {
-
-/// buffer = (1 - momentum) buffer + momentum * statistic[c], unless that is not finite.
-void blend(const Tensor& buffer, const std::vector<double>& statistic, double momentum) {
-  const Tensor old = detail::as_contiguous(detail::as_dtype(buffer, float64));
-  const Tensor next = empty(buffer.shape(), float64);
-  for (std::size_t c = 0; c < statistic.size(); ++c) {
-    const double before = old.data<double>()[c], after = (1 - momentum) * before + momentum * statistic[c];
-    next.data<double>()[c] = std::isfinite(after) ? after : before;
-  }
-  detail::copy_into(buffer, next);
-  buffer.bump_version();
-}
-
-void update_stats(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, double momentum, bool batch,
-                  const char* op) {
-  check_rank(x, batch ? 2 : 3, "(N, C, *spatial)", op);
-  if (!running_mean.defined() || !running_var.defined())
-    throw_error<ValueError>(op, ": expected both running_mean and running_var, got an undefined tensor");
-  check_per_channel(running_mean, "running_mean", x, op);
-  check_per_channel(running_var, "running_var", x, op);
-  check_dtype(x, op);
-  check_same_dtype(running_mean, "running_mean", x, op);
-  check_same_dtype(running_var, "running_var", x, op);
-  if (!(momentum >= 0 && momentum <= 1)) throw_error<ValueError>(op, ": expected momentum in [0, 1], got ", momentum);
-  const Tensor input = detail::as_dtype(x.detach(), is_half(x.dtype()) ? float32 : x.dtype());
-  NormPlan plan = channel_plan(input, x.shape()[1], 0);
-  plan.dims.batch = batch;
-  const auto m = static_cast<double>(plan.slice_size());
-  if (x.numel() == 0 || m < 2) return;
-
-  const auto [mean, var] = detail::slice_moments(plan, input);
-  const int64_t c = x.shape()[1], rows = mean.numel() / c;
-  std::vector<double> means(static_cast<std::size_t>(c)), vars(means);
-  for (int64_t i = 0; i < rows * c; ++i) {
-    const auto channel = static_cast<std::size_t>(i % c);
-    means[channel] += mean.data<double>()[i] / static_cast<double>(rows);
-    vars[channel] += var.data<double>()[i] * (m / (m - 1)) / static_cast<double>(rows);
-  }
-  blend(running_mean, means, momentum);
-  blend(running_var, vars, momentum);
-}
-
-}  // namespace
-
-void update_running_stats(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, double momentum) {
-  update_stats(x, running_mean, running_var, momentum, false, "update_running_stats");
-}
-
-void update_batch_stats(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, double momentum) {
-  update_stats(x, running_mean, running_var, momentum, true, "update_batch_stats");
 }
 
 }  // namespace limpid

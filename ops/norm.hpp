@@ -7,10 +7,14 @@ namespace limpid {
 
 struct InstanceNormOptions {
   Tensor running_mean = {}, running_var = {};  ///< (C,) each, or none
-  Tensor weight = {}, bias = {};               ///< (C,) each, or none
+  Tensor weight = {}, bias = {};               ///< (C,) or (N, C) each, or none
   bool use_input_stats = true;
   double momentum = 0.1;  ///< belongs to update_running_stats(); not used here
   double eps = 1e-5;
+  /// Which elements count, where not all do: of each sample a prefix, int64 (N,) for one spatial axis or (N, axes) for
+  /// one length per spatial axis; or those where mask holds, bool, broadcastable to (N, 1, *spatial). One of both.
+  Tensor lengths = {}, mask = {};
+  bool relu = false;  ///< y = relu(what y would be): the same bits in y and every gradient; y before relu is not kept
 };
 
 /// Instance normalisation (Ulyanov, Vedaldi, Lempitsky, 2016): for each sample n and channel c of x (N, C, *spatial),
@@ -18,15 +22,26 @@ struct InstanceNormOptions {
 ///     mean = (1/|S|) sum_s x,   var = (1/|S|) sum_s (x - mean)^2,   y = weight_c (x - mean) / sqrt(var + eps) +
 ///     bias_c.
 /// With use_input_stats = false and both running buffers, those stand for mean and var; with neither, the input's own
-/// do. The buffers are never written: see update_running_stats(). y has x's shape, dtype and memory format.
-/// Throws ShapeError (x below rank 3; buffers, weight or bias not (C,)), DTypeError, ValueError (one buffer without the
-/// other where they are used; eps negative or NaN).
+/// do. The buffers are never written: see update_running_stats(). weight and bias of shape (N, C) give each sample its
+/// own (adaptive instance normalisation: Huang and Belongie, 2017). With lengths or a mask, S is the set of a sample's
+/// valid elements; y and x's gradient are 0 elsewhere. y has x's shape, dtype and memory format.
+/// Throws ShapeError (x below rank 3; buffers not (C,); weight or bias neither (C,) nor (N, C); lengths or mask of
+/// another shape), DTypeError, ValueError
+/// (one buffer without the other where they are used; eps negative or NaN).
 Tensor instance_norm(const Tensor& x, const InstanceNormOptions& options = {});
 Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight = {},
                      const Tensor& bias = {}, bool use_input_stats = true, double momentum = 0.1, double eps = 1e-5);
 
 /// Group normalisation (Wu and He, 2018): statistics over the C / num_groups channels of a group and all spatial axes
-/// of x (N, C, *spatial). With num_groups = C it is instance_norm, bit for bit, in values and gradients.
+/// of x (N, C, *spatial). weight and bias are (C,) or (N, C). With num_groups = C it is instance_norm, bit for bit, in
+/// values and gradients.
+struct GroupNormOptions {
+  Tensor weight = {}, bias = {};  ///< (C,) or (N, C) each, or none
+  double eps = 1e-5;
+  Tensor lengths = {}, mask = {};  ///< as in InstanceNormOptions
+  bool relu = false;
+};
+Tensor group_norm(const Tensor& x, int64_t num_groups, const GroupNormOptions& options);
 Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& weight = {}, const Tensor& bias = {},
                   double eps = 1e-5);
 
@@ -38,17 +53,31 @@ Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& 
 Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {}, double eps = 1e-5);
 
 /// Batch normalisation (Ioffe, Szegedy, 2015) of x (N, C, *spatial), rank 2 and up, over samples and spatial axes where
-/// `training`, by the buffers otherwise. The buffers are never written.
+/// `training`, by the buffers otherwise. The buffers are never written. relu as in InstanceNormOptions.
 Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight = {},
-                  const Tensor& bias = {}, bool training = false, double eps = 1e-5);
+                  const Tensor& bias = {}, bool training = false, double eps = 1e-5, bool relu = false);
 
-/// Moves running_mean and running_var (C,), in place, towards the statistics of x (N, C, *spatial), as PyTorch does for
-/// instance_norm: buffer = (1 - momentum) * buffer + momentum * s, where s is the mean over samples of each instance's
-/// mean, or of its unbiased variance. Left as they are where x has no sample, or fewer than two elements per instance.
+/// How update_running_stats() makes one mean and one variance per channel of a batch (N, C, *spatial).
+enum class RunningRule : uint8_t {
+  per_instance,    ///< means over samples of each instance's mean and unbiased variance: PyTorch's instance_norm
+  pooled,          ///< mean and biased variance over samples and spatial axes together
+  pooled_unbiased  ///< the same with the unbiased variance: PyTorch's batch_norm
+};
+
+/// Moves running_mean and running_var (C,), in place and unrecorded, towards the statistics of x (N, C, *spatial), or
+/// (N, C) where these are pooled:
+///     buffer = (1 - momentum) buffer + momentum statistic.
+/// The buffers receive finite values alone. A channel moves with both or stays with both: it stays where x has no
+/// sample, or less than two elements for an unbiased variance; where x has a NaN or infinity in that channel; and where
+/// a new value would leave the range of the buffers' dtype.
+/// Throws ShapeError, DTypeError, ValueError (a buffer is missing, momentum is outside [0, 1]).
+void update_running_stats(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, double momentum = 0.1,
+                          RunningRule rule = RunningRule::per_instance);
+
+/// The cumulative average instead, PyTorch's momentum = None: the k-th batch has momentum 1/k, so that the buffers are
+/// plain means over all batches. num_batches_tracked, one int64, holds k - 1 and is advanced, but not by a batch of
+/// which every channel stayed as it was.
 void update_running_stats(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
-                          double momentum = 0.1);
-
-/// The same for batch_norm: statistics pooled over samples and spatial axes.
-void update_batch_stats(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, double momentum = 0.1);
+                          const Tensor& num_batches_tracked, RunningRule rule = RunningRule::per_instance);
 
 }  // namespace limpid

@@ -56,7 +56,7 @@ Tensors closed_form(const NormPlan& plan, const NormDoubleInputs& in, const Norm
     if (k.defined()) dx = dx - square(r) * xhat * k;
     if (dx.defined()) dx = reshape(dx, shape);
   }
-  if (wanted.dgamma && u.defined()) dgamma = reshape(sum(dy * projected_u, {0, 3}), in.gamma.shape());
+  if (wanted.dgamma && u.defined()) dgamma = reshape(sum(dy * projected_u, plan.affine_axes()), plan.affine_shape());
   return {ddy, dx, dgamma};
 }
 
@@ -102,27 +102,37 @@ Tensors norm_double_backward(const NormPlan& plan, const NormDoubleInputs& in, c
   Tensors out(3);
   if (wanted.ddy) out[0] = empty(x.shape(), x.dtype(), format_of(plan));
   if (wanted.dx && (u.defined() || v.defined())) out[1] = empty(x.shape(), x.dtype(), format_of(plan));
-  if (wanted.dgamma && u.defined()) out[2] = empty(in.gamma.shape(), x.dtype());
+  if (wanted.dgamma && u.defined()) out[2] = empty(plan.affine_shape(), x.dtype());
   const Readable readable_x = readable(plan, x);
-  const auto dense_or_none = [&](const Tensor& t) { return t.defined() ? dense(plan, t) : t; };
-  const auto contiguous_or_none = [](const Tensor& t) { return t.defined() ? as_contiguous(t) : t; };
-  const Tensor dense_dy = dense(plan, in.dy), dense_u = dense_or_none(u);
+  const Tensor dense_dy = dense(plan, in.dy), dense_u = u.defined() ? dense(plan, u) : u;
   const Tensor gamma = contiguous_or_none(in.gamma), flat_v = contiguous_or_none(v), flat_w = contiguous_or_none(w);
-  const Tensor work = scratch(norm_double_scratch(plan.dims, readable_x.strides));
+  const Parts parts(plan, readable_x.strides);
+  const PartScratch work(parts, norm_double_scratch(parts.most(), readable_x.strides));
   visit_float(x.dtype(), [&]<class T>(T) {
-    const auto data = [](const Tensor& t) { return t.defined() ? t.data<T>() : nullptr; };
-    detail::norm_double_backward<T>(plan.dims, readable_x.strides,
-                                    {.x = readable_x.tensor.data<T>(),
-                                     .dy = dense_dy.data<T>(),
-                                     .u = data(dense_u),
-                                     .gamma = data(gamma),
-                                     .v = data(flat_v),
-                                     .w = data(flat_w),
-                                     .stats = pointers(stats.mean, stats.rstd),
-                                     .ddy = data(out[0]),
-                                     .dx = data(out[1]),
-                                     .dgamma = data(out[2])},
-                                    scratch_data(work));
+    const NormDouble<T> whole{.x = readable_x.tensor.data<T>(),
+                              .dy = dense_dy.data<T>(),
+                              .u = data_or_null<T>(dense_u),
+                              .gamma = data_or_null<T>(gamma),
+                              .v = data_or_null<T>(flat_v),
+                              .w = data_or_null<T>(flat_w),
+                              .stats = pointers(stats),
+                              .ddy = data_or_null<T>(out[0]),
+                              .dx = data_or_null<T>(out[1]),
+                              .dgamma = data_or_null<T>(out[2])};
+    parts.each([&](int64_t part) {
+      norm_double_backward<T>(parts.dims(part), readable_x.strides,
+                              {.x = parts.in_x(whole.x, part),
+                               .dy = parts.in_dense(whole.dy, part),
+                               .u = parts.in_dense(whole.u, part),
+                               .gamma = parts.in_affine(whole.gamma, part, plan.per_sample),
+                               .v = parts.in_affine(whole.v, part, plan.per_sample),
+                               .w = parts.in_affine(whole.w, part, plan.per_sample),
+                               .stats = parts.in_stats(whole.stats, part),
+                               .ddy = parts.in_dense(whole.ddy, part),
+                               .dx = parts.in_dense(whole.dx, part),
+                               .dgamma = parts.in_affine(whole.dgamma, part, plan.per_sample)},
+                              work[part]);
+    });
   });
   if (auto* node = record<NormDoubleNode>(out, {u, v, w, in.dy, x, in.gamma})) {
     node->u = u, node->v = v, node->w = w, node->dy = in.dy, node->x = x, node->gamma = in.gamma;

@@ -2,9 +2,11 @@
 //
 // Indices: a slice is the set I of M elements that share statistics; i runs over it; c(i) is the channel of i.
 // For batch_norm I spans the samples as well; for rms_norm the mean is left out, which drops the marked [terms].
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/ops/detail/norm_memory.hpp>
 #include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/kernels/elementwise.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 
@@ -16,43 +18,83 @@ NormStatistics empty_statistics(const NormPlan& plan) {
   return {empty({2, slices}, float64), empty({slices}, float64)};
 }
 
-/// y in x's shape and the plan's layout; fills the statistics.
-Tensor forward(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
-               const NormStatistics& stats) {
+/// y in x's shape and the plan's layout, with the statistics given or, where `moments`, filled in. With relu_dy, what
+/// arrives for the plan's relu, dy where y > 0 and else 0 instead. What follows the normalisation finds y in cache.
+Tensor affine_of(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                 const NormStatistics& stats, bool moments, const Tensor& relu_dy = {}) {
   Tensor y = empty(x.shape(), x.dtype(), format_of(plan));
   if (y.numel() == 0) return y;
   const Readable in = readable(plan, x);
-  const Tensor g = gamma.defined() ? as_contiguous(gamma) : gamma, b = beta.defined() ? as_contiguous(beta) : beta;
-  const Tensor work = scratch(norm_forward_scratch(plan.dims));
+  const Tensor g = contiguous_or_none(gamma), b = contiguous_or_none(beta);
+  const Tensor dense_dy = relu_dy.defined() ? dense(plan, relu_dy) : relu_dy;
+  const Parts parts(plan, in.strides, plan.relu);
+  const PartScratch work(parts, norm_forward_scratch(parts.most()));
   visit_float(x.dtype(), [&]<class T>(T) {
-    norm_forward(plan.dims, in.tensor.data<T>(), in.strides, data_or_null<T>(g), data_or_null<T>(b), plan.eps,
-                 y.data<T>(), pointers(stats.mean, stats.rstd), scratch_data(work));
+    const kernels::StripKernel gate = kernels::arithmetic().gate[x.dtype()],
+                               relu = kernels::arithmetic().relu[x.dtype()];
+    parts.each([&, x_data = static_cast<const T*>(in.tensor.data<T>()), y_data = y.data<T>(),
+                g_data = data_or_null<T>(g), b_data = data_or_null<T>(b), dy_data = data_or_null<T>(dense_dy),
+                all_stats = pointers(stats)](int64_t part) {
+      const NormDims dims = parts.dims(part);
+      const T *x_at = parts.in_x(x_data, part), *gamma_at = parts.in_affine(g_data, part, plan.per_sample),
+              *beta_at = parts.in_affine(b_data, part, plan.per_sample), *dy_at = parts.in_dense(dy_data, part);
+      T* y_at = parts.in_dense(y_data, part);
+      const NormStats stats_at = parts.in_stats(all_stats, part);
+      if (moments)
+        norm_forward<T>(dims, x_at, in.strides, gamma_at, beta_at, plan.eps, y_at, stats_at, work[part]);
+      else
+        norm_apply<T>(dims, x_at, in.strides, gamma_at, beta_at, stats_at, y_at, work[part]);
+      if (!plan.relu) return;
+      parallel_for(dims.size(), kNormGrain, [&](int64_t begin, int64_t end) {
+        T* to = y_at + begin;
+        dy_at ? gate({end - begin, to, 1, {dy_at + begin, to}, {1, 1}}) : relu({end - begin, to, 1, {to}, {1}});
+      });
+    });
   });
   return y;
 }
 
-Tensor apply(const NormPlan& plan, const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& gamma = {},
-             const Tensor& beta = {}) {
-  Tensor y = empty(x.shape(), x.dtype(), format_of(plan));
-  if (y.numel() == 0) return y;
-  const Readable in = readable(plan, x);
-  const Tensor g = gamma.defined() ? as_contiguous(gamma) : gamma, b = beta.defined() ? as_contiguous(beta) : beta;
-  const Tensor work = scratch(norm_forward_scratch(plan.dims));
-  visit_float(x.dtype(), [&]<class T>(T) {
-    norm_apply(plan.dims, in.tensor.data<T>(), in.strides, data_or_null<T>(g), data_or_null<T>(b), pointers(mean, rstd),
-               y.data<T>(), scratch_data(work));
-  });
-  return y;
+/// What lies below the plan's relu.
+NormPlan linear(NormPlan plan) {
+  plan.relu = false;
+  return plan;
+}
+
+/// The gradient that reaches the normalisation below the plan's relu: its mask follows from what is saved, by the
+/// forward's own arithmetic, bit for bit.
+Tensor relu_gate(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                 const NormStatistics& stats, const Tensor& dy);
+
+struct NormGateNode final : Node {
+  Saved x{*this, "x"}, gamma{*this, "gamma"}, beta{*this, "beta"}, mean{*this, "mean"}, rstd{*this, "rstd"};
+  NormPlan plan;
+  const char* name() const noexcept override { return "relu_backward"; }
+  // z_i = dy_i [y_i > 0]:  d(dy)_i = dz_i [y_i > 0];  what decides about y_i gets none.
+  Tensors backward(const Tensors& dz) override { return {relu_gate(plan, x, gamma, beta, {mean, rstd}, dz[0])}; }
+};
+
+Tensor relu_gate(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                 const NormStatistics& stats, const Tensor& dy) {
+  Tensor z = affine_of(plan, x, gamma, beta, stats, false, dy);
+  if (auto* node = record<NormGateNode>(z, dy)) {
+    node->x = x, node->gamma = gamma, node->beta = beta, node->mean = stats.mean, node->rstd = stats.rstd;
+    node->plan = plan;
+  }
+  return z;
 }
 
 struct Wanted {
   bool dx, dgamma, dbeta;
 };
 
+/// relu_beta: y = relu(...) of that beta, or of none, and its mask has yet to be taken of dy; not recorded then.
+struct ReluBeta {
+  Tensor beta;
+};
 Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& mean,
-                      const Tensor& rstd, const Tensor& dy, Wanted wanted);
+                      const Tensor& rstd, const Tensor& dy, Wanted wanted, const ReluBeta* relu_beta = nullptr);
 
-struct NormNode final : Node {
+struct NormNode : Node {
   Saved x{*this, "x"}, gamma{*this, "gamma"}, mean{*this, "mean"}, rstd{*this, "rstd"};
   NormPlan plan;
   const char* op = "group_norm";
@@ -64,8 +106,20 @@ struct NormNode final : Node {
   //     dx_i     = r (a_i - [(1/M) sum_{j in I} a_j] - xhat_i (1/M) sum_{j in I} a_j xhat_j)
   //     dgamma_c = sum over all i with c(i) = c of dy_i xhat_i
   //     dbeta_c  = sum over all i with c(i) = c of dy_i
+  // (within a sample, where each has a gamma and beta of its own: c then counts channels of samples).
   Tensors backward(const Tensors& dy) override {
     return norm_backward(plan, x, gamma, mean, rstd, dy[0], {needs(0), needs(1), needs(2)});
+  }
+};
+
+/// y_i = max(0, the same).
+struct NormReluNode final : NormNode {
+  Saved beta{*this, "beta"};
+  Tensors backward(const Tensors& dy) override {
+    if (is_grad_enabled() || plan.dims.batch || plan.per_sample)
+      return NormNode::backward({relu_gate(plan, x, gamma, beta, {mean, rstd}, dy[0])});
+    const ReluBeta relu_beta{beta};
+    return norm_backward(plan, x, gamma, mean, rstd, dy[0], {needs(0), needs(1), needs(2)}, &relu_beta);
   }
 };
 
@@ -100,7 +154,7 @@ Tensors RstdNode::backward(const Tensors& dy) {
 
 Tensor normalized(const NormPlan& plan, const Tensor& x, const NormStatistics& stats) {
   const auto& [mean, rstd] = stats;
-  Tensor y = apply(plan, x, mean, rstd);
+  Tensor y = affine_of(plan, x, {}, {}, stats, false);
   if (auto* node = record<NormNode>(y, x, Tensor(), Tensor())) {
     node->x = x, node->mean = mean, node->rstd = rstd;
     node->plan = plan;
@@ -120,30 +174,85 @@ struct NormBackwardNode final : Node {
   }
 };
 
+/// dy where y > 0 and else 0, slice by slice, y being what the forward made of x before relu.
+template <class T>
+struct MaskedDy {
+  NormDims sample;
+  NormStrides x_strides;
+  const T *x, *gamma, *beta, *dy;
+  NormStats stats;
+  T* masked;
+  double* scratch;  ///< of sample_scratch doubles per sample; only channels-last samples need any
+  int64_t sample_scratch;
+  kernels::StripKernel gate;
+
+  static void make(const void* context, int64_t begin, int64_t end) noexcept {
+    const auto& m = *static_cast<const MaskedDy*>(context);
+    for (int64_t count = 0; begin < end; begin += count) {
+      const int64_t n = begin / m.sample.g, g = begin % m.sample.g;
+      count = std::min(end - begin, m.sample.g - g);
+      m.make_groups(n, g, count);
+    }
+  }
+  void make_groups(int64_t n, int64_t g, int64_t count) const noexcept {
+    NormDims dims = sample;
+    dims.g = count;
+    const int64_t c = g * dims.d, at = n * sample.size() + c * dims.s, q = n * sample.g + g;
+    norm_apply<T>(dims, x + n * x_strides.n + c * x_strides.c, x_strides, gamma ? gamma + c : gamma,
+                  beta ? beta + c : beta, {stats.mean + q, stats.mean_lo + q, stats.rstd + q}, masked + at,
+                  scratch + n * sample_scratch);
+    gate({dims.size(), masked + at, 1, {dy + at, masked + at}, {1, 1}});
+  }
+};
+
 Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& mean,
-                      const Tensor& rstd, const Tensor& dy, Wanted wanted) {
+                      const Tensor& rstd, const Tensor& dy, Wanted wanted, const ReluBeta* relu_beta) {
+  const detail::OpScope scope("norm_backward");
   Tensor dx = wanted.dx ? empty(x.shape(), x.dtype(), format_of(plan)) : Tensor();
-  const Shape channels{plan.dims.channels()};
-  Tensor dgamma = wanted.dgamma ? empty(channels, x.dtype()) : Tensor();
-  Tensor dbeta = wanted.dbeta ? empty(channels, x.dtype()) : Tensor();
+  Tensor dgamma = wanted.dgamma ? empty(plan.affine_shape(), x.dtype()) : Tensor();
+  Tensor dbeta = wanted.dbeta ? empty(plan.affine_shape(), x.dtype()) : Tensor();
   if (x.numel() == 0) {
     if (wanted.dgamma) fill(dgamma, 0);
     if (wanted.dbeta) fill(dbeta, 0);
   } else {
     const Readable in = readable(plan, x);
-    const Tensor dense_dy = dense(plan, dy), g = gamma.defined() ? as_contiguous(gamma) : gamma;
-    const Tensor work = scratch(norm_backward_scratch(plan.dims));
+    const Tensor dense_dy = dense(plan, dy), g = contiguous_or_none(gamma);
+    const Tensor b = relu_beta ? contiguous_or_none(relu_beta->beta) : Tensor();
+    const Tensor masked = relu_beta ? empty(x.shape(), x.dtype(), format_of(plan)) : Tensor();
+    const Parts parts(plan, in.strides);
+    const PartScratch work(parts, norm_backward_scratch(parts.most()));
+    NormDims sample = plan.dims;
+    sample.n = 1;
+    const int64_t sample_scratch = relu_beta ? norm_forward_scratch(sample) : 0;
+    const Tensor mask_work = scratch(sample_scratch * plan.dims.n);
     visit_float(x.dtype(), [&]<class T>(T) {
-      const auto out = [](const Tensor& t) { return t.defined() ? t.data<T>() : nullptr; };
-      detail::norm_backward(plan.dims, static_cast<const T*>(in.tensor.data<T>()), in.strides,
-                            static_cast<const T*>(dense_dy.data<T>()), data_or_null<T>(g), pointers(mean, rstd), false,
-                            out(dx), out(dgamma), out(dbeta), scratch_data(work));
+      const MaskedDy<T> mask{.sample = sample,
+                             .x_strides = in.strides,
+                             .x = in.tensor.data<T>(),
+                             .gamma = data_or_null<T>(g),
+                             .beta = data_or_null<T>(b),
+                             .dy = dense_dy.data<T>(),
+                             .stats = pointers({mean, rstd}),
+                             .masked = data_or_null<T>(masked),
+                             .scratch = data_or_null<double>(mask_work),
+                             .sample_scratch = sample_scratch,
+                             .gate = kernels::arithmetic().gate[x.dtype()]};
+      const NormDyMaker make_dy = relu_beta ? NormDyMaker{&MaskedDy<T>::make, &mask} : NormDyMaker{};
+      parts.each([&, x_data = static_cast<const T*>(in.tensor.data<T>()), g_data = data_or_null<T>(g),
+                  dy_data = static_cast<const T*>((relu_beta ? masked : dense_dy).template data<T>()),
+                  dx_data = data_or_null<T>(dx), dgamma_data = data_or_null<T>(dgamma),
+                  dbeta_data = data_or_null<T>(dbeta), all_stats = pointers({mean, rstd})](int64_t part) {
+        detail::norm_backward<T>(parts.dims(part), parts.in_x(x_data, part), in.strides, parts.in_dense(dy_data, part),
+                                 parts.in_affine(g_data, part, plan.per_sample), parts.in_stats(all_stats, part), false,
+                                 parts.in_dense(dx_data, part), parts.in_affine(dgamma_data, part, plan.per_sample),
+                                 parts.in_affine(dbeta_data, part, plan.per_sample), work[part], make_dy);
+      });
     });
   }
   Tensors results{dx, dgamma, dbeta};
   if (auto* node = record<NormBackwardNode>(results, {dy, x, gamma})) {
     node->dy = dy, node->x = x, node->gamma = gamma, node->mean = mean, node->rstd = rstd;
-    node->plan = plan;
+    node->plan = linear(plan);
   }
   return results;
 }
@@ -155,37 +264,63 @@ namespace {
 // Half precision is stored alone; arithmetic is float32's.
 Tensor wide(const Tensor& t) { return t.defined() ? t.to(float32) : t; }
 
+// It is of the rounded y that relu asks whether it is above 0.
+Tensor narrowed(const Tensor& y, const NormPlan& plan, const Tensor& x) {
+  const Tensor rounded = y.to(x.dtype());
+  return plan.relu ? relu(rounded) : rounded;
+}
+
 }  // namespace
 
 Tensor normalize(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& gamma, const Tensor& beta) {
-  if (is_half(x.dtype())) return normalize(plan, op, wide(x), wide(gamma), wide(beta)).to(x.dtype());
+  const detail::OpScope scope(op);
+  if (is_half(x.dtype())) return narrowed(normalize(linear(plan), op, wide(x), wide(gamma), wide(beta)), plan, x);
   const NormStatistics stats = empty_statistics(plan);
-  Tensor y = forward(plan, x, gamma, beta, stats);
-  if (auto* node = record<NormNode>(y, x, gamma, beta)) {
-    node->x = x, node->gamma = gamma, node->mean = stats.mean, node->rstd = stats.rstd;
-    node->plan = plan;
-    node->plan.dims.affine = gamma.defined() || beta.defined();
-    node->op = op;
+  Tensor y = affine_of(plan, x, gamma, beta, stats, true);
+  const auto fill = [&](NormNode& node) {
+    node.x = x, node.gamma = gamma, node.mean = stats.mean, node.rstd = stats.rstd;
+    node.plan = plan;
+    node.plan.dims.affine = gamma.defined() || beta.defined();
+  };
+  if (!plan.relu) {
+    if (auto* node = record_as<NormNode>(op, y, x, gamma, beta)) fill(*node);
+  } else if (auto* node = record_as<NormReluNode>(op, y, x, gamma, beta)) {
+    fill(*node);
+    node->beta = beta;
   }
   return y;
 }
 
-SliceMoments slice_moments(const NormPlan& plan, const Tensor& x) {
+SliceMoments slice_moments(const NormPlan& plan, const Tensor& x, const NormStrides& strides) {
   const NormStatistics stats = empty_statistics(plan);
   const Tensor var = empty({plan.dims.slices()}, float64);
-  const Readable in = readable(plan, x);
-  const Tensor work = scratch(norm_forward_scratch(plan.dims));
+  const PartScratch work(Parts(plan, strides), norm_forward_scratch(plan.dims));
   visit_float(x.dtype(), [&]<class T>(T) {
-    norm_forward<T>(plan.dims, in.tensor.data<T>(), in.strides, nullptr, nullptr, plan.eps, nullptr,
-                    pointers(stats.mean, stats.rstd, var.data<double>()), scratch_data(work));
+    norm_forward<T>(plan.dims, x.data<T>(), strides, nullptr, nullptr, plan.eps, nullptr,
+                    pointers(stats, var.data<double>()), work[0]);
   });
   return {make_view(stats.mean, var.shape(), {1}, 0), var};
 }
 
+SliceMoments slice_moments(const NormPlan& plan, const Tensor& x) {
+  const Readable in = readable(plan, x);
+  return slice_moments(plan, in.tensor, in.strides);
+}
+
 namespace {
 
+/// mean and var (C,) as the kernels read statistics.
+NormStatistics fixed_statistics(const NormPlan& plan, const Tensor& mean, const Tensor& var) {
+  const NormStatistics stats = empty_statistics(plan);
+  const Tensor m = as_contiguous(mean), v = as_contiguous(var);
+  visit_float(mean.dtype(), [&]<class T>(T) {
+    norm_fixed_stats<T>(plan.dims.slices(), m.data<T>(), v.data<T>(), plan.eps, pointers(stats));
+  });
+  return stats;
+}
+
 struct FixedNormNode final : Node {
-  Saved x{*this, "x"}, mean{*this, "mean"}, var{*this, "var"}, gamma{*this, "gamma"};
+  Saved x{*this, "x"}, mean{*this, "mean"}, var{*this, "var"}, gamma{*this, "gamma"}, beta{*this, "beta"};
   NormPlan plan;
   const char* op = "batch_norm";
   const char* name() const noexcept override { return op; }
@@ -193,17 +328,20 @@ struct FixedNormNode final : Node {
   // y_i = gamma_c (x_i - mean_c) r_c + beta_c with r_c = (var_c + eps)^(-1/2), and statistics that do not depend on x:
   //     dx_i = gamma_c r_c dy_i;   dbeta_c = sum dy_i;   dmean_c = -sum dx_i;
   //     dgamma_c = sum dy_i (x_i - mean_c) r_c;   dvar_c = -1/2 r_c^2 sum dx_i (x_i - mean_c),
-  // each sum over all i with c(i) = c.
+  // each sum over all i with c(i) = c; of dgamma and dbeta within a sample, where each has its own.
   Tensors backward(const Tensors& dys) override {
     const Shape grouped = plan.grouped_shape(), channels{plan.dims.channels()};
-    const auto per_channel = [&](const Tensor& t) { return reshape(t, plan.channel_shape()); };
+    const auto statistic = [&](const Tensor& t) { return reshape(t, plan.stat_shape()); };
     const auto channel_sum = [&](const Tensor& t) { return reshape(sum(t, {0, 3}), channels); };
-    const Tensor dy = reshape(dys[0], grouped), r = rsqrt(per_channel(var) + plan.eps);
-    const Tensor centred = needs(2) || needs(3) ? reshape(x, grouped) - per_channel(mean) : Tensor();
-    const Tensor dx = dy * (gamma.peek().defined() ? per_channel(gamma) * r : r);
+    const auto affine_sum = [&](const Tensor& t) { return reshape(sum(t, plan.affine_axes()), plan.affine_shape()); };
+    const Tensor below_relu =
+        plan.relu ? relu_gate(plan, x, gamma, beta, fixed_statistics(plan, mean, var), dys[0]) : dys[0];
+    const Tensor dy = reshape(below_relu, grouped), r = rsqrt(statistic(var) + plan.eps);
+    const Tensor centred = needs(2) || needs(3) ? reshape(x, grouped) - statistic(mean) : Tensor();
+    const Tensor dx = dy * (gamma.peek().defined() ? reshape(gamma, plan.channel_shape()) * r : r);
     return {needs(0) ? reshape(dx, x.get().shape()) : Tensor(), needs(1) ? neg(channel_sum(dx)) : Tensor(),
             needs(2) ? channel_sum(dx * centred) * reshape(square(r), channels) * -0.5 : Tensor(),
-            needs(3) ? channel_sum(dy * centred * r) : Tensor(), needs(4) ? channel_sum(dy) : Tensor()};
+            needs(3) ? affine_sum(dy * centred * r) : Tensor(), needs(4) ? affine_sum(dy) : Tensor()};
   }
 };
 
@@ -211,20 +349,17 @@ struct FixedNormNode final : Node {
 
 Tensor normalize_with(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& mean, const Tensor& var,
                       const Tensor& gamma, const Tensor& beta) {
+  const detail::OpScope scope(op);
   if (is_half(x.dtype()))
-    return normalize_with(plan, op, wide(x), wide(mean), wide(var), wide(gamma), wide(beta)).to(x.dtype());
+    return narrowed(normalize_with(linear(plan), op, wide(x), wide(mean), wide(var), wide(gamma), wide(beta)), plan, x);
   NormPlan fixed = plan;
   fixed.dims.batch = true;  // statistics per channel
-  const NormStatistics stats = empty_statistics(fixed);
-  const Tensor m = as_contiguous(mean), v = as_contiguous(var);
-  visit_float(x.dtype(), [&]<class T>(T) {
-    norm_fixed_stats<T>(fixed.dims.slices(), m.data<T>(), v.data<T>(), fixed.eps, pointers(stats.mean, stats.rstd));
-  });
-  Tensor y = apply(fixed, x, stats.mean, stats.rstd, gamma, beta);
-  if (auto* node = record<FixedNormNode>(y, x, mean, var, gamma, beta)) {
+  const NormStatistics stats = fixed_statistics(fixed, mean, var);
+  Tensor y = affine_of(fixed, x, gamma, beta, stats, false);
+  if (auto* node = record_as<FixedNormNode>(op, y, x, mean, var, gamma, beta)) {
     node->x = x, node->mean = mean, node->var = var, node->gamma = gamma;
+    if (plan.relu) node->beta = beta;
     node->plan = fixed;
-    node->op = op;
   }
   return y;
 }

@@ -1,3 +1,4 @@
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/isa.hpp>
@@ -197,6 +198,7 @@ Tensor spread_over_windows(const PoolDims& any, const Tensor& dy_any) {
 }  // namespace
 
 Tensor max_pool2d(const Tensor& x_any, Size2d kernel, const Pool2dOptions& options) {
+  const detail::OpScope scope("max_pool2d");
   const PoolDims any = pool_dims("max_pool2d", x_any, kernel, options);
   if (x_any.size(2) * x_any.size(3) > std::numeric_limits<int32_t>::max())
     throw_error<ShapeError>("max_pool2d: expected planes of fewer than 2^31 elements, got x of shape ", x_any.shape());
@@ -218,6 +220,7 @@ Tensor max_pool2d(const Tensor& x_any, Size2d kernel, const Pool2dOptions& optio
 }
 
 Tensor avg_pool2d(const Tensor& x, Size2d kernel, const Pool2dOptions& options) {
+  const detail::OpScope scope("avg_pool2d");
   return mean_of_windows(pool_dims("avg_pool2d", x, kernel, options), x);
 }
 

@@ -1,4 +1,5 @@
 // Products, extremes, spread and truth.
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
@@ -8,6 +9,7 @@
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 namespace limpid {
@@ -28,13 +30,16 @@ struct ReductionNode : Node {
 };
 
 template <class N>
-N* record_reduction(Tensor& y, const Tensor& x, const Axes& axes) {
-  N* node = record<N>(y, x);
+N* describe(N* node, const Tensor& x, const Axes& axes) {
   if (node) {
     node->axes = axes;
     node->shape = x.shape();
   }
   return node;
+}
+template <class N>
+N* record_reduction(Tensor& y, const Tensor& x, const Axes& axes) {
+  return describe(record<N>(y, x), x, axes);
 }
 
 }  // namespace
@@ -58,6 +63,7 @@ struct VarNode final : ReductionNode {
 }  // namespace
 
 Tensor var(const Tensor& x, const Axes& axes, bool keepdims, double correction) {
+  const detail::OpScope scope("var");
   require_defined("var", x);
   if (!is_floating_point(x.dtype())) return var(x.to(float32), axes, keepdims, correction);
   if (is_half(x.dtype())) return var(x.to(float32), axes, keepdims, correction).to(x.dtype());
@@ -118,6 +124,7 @@ struct ProdNode final : ReductionNode {
 }  // namespace
 
 Tensor prod(const Tensor& x, const Axes& axes, bool keepdims) {
+  const detail::OpScope scope("prod");
   require_defined("prod", x);
   if (is_half(x.dtype())) return prod(x.to(float32), axes, keepdims).to(x.dtype());
   const Axes over = normalize_axes(axes, x.dim(), "prod");
@@ -151,6 +158,7 @@ struct ExtremeNode final : ReductionNode {
 };
 
 Tensor extreme(const char* op, Reduction reduction, const Tensor& x, const Axes& axes, bool keepdims) {
+  const detail::OpScope scope(op);
   require_defined(op, x);
   if (is_half(x.dtype())) return extreme(op, reduction, x.to(float32), axes, keepdims).to(x.dtype());
   const Axes over = normalize_axes(axes, x.dim(), op);
@@ -158,16 +166,16 @@ Tensor extreme(const char* op, Reduction reduction, const Tensor& x, const Axes&
     throw_error<ShapeError>(op, ": expected at least one element to reduce over, got x of shape ", x.shape());
   Tensor y = reduced_like(x, over, keepdims, x.dtype());
   reduction(y, x, over);
-  if (auto* node = record_reduction<ExtremeNode>(y, x, over)) {
+  if (auto* node = describe(record_as<ExtremeNode>(op, y, x), x, over)) {
     node->x = x;
     node->y = y;
-    node->op = op;
   }
   return y;
 }
 
 // The first index along axis at which x attains the extreme; y is int64 and contiguous.
 Tensor first_at(const char* op, Reduction reduction, const Tensor& x, int64_t axis, bool keepdims) {
+  const detail::OpScope scope(op);
   require_defined(op, x);
   const NoGradGuard guard;
   if (is_half(x.dtype())) return first_at(op, reduction, x.to(float32), axis, keepdims);

@@ -2,6 +2,7 @@
 //
 // A slice of -inf alone has no distribution: its softmax is 0 and its log_softmax and logsumexp are -inf, with finite
 // gradients, so that a fully masked row harms no other.
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/parallel.hpp>
@@ -12,6 +13,7 @@
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -172,6 +174,7 @@ struct LogSoftmaxNode final : Node {
 
 template <class N>
 Tensor softmax_op(const char* op, const Tensor& x, int64_t axis, bool log) {
+  const detail::OpScope scope(op);
   require_defined(op, x);
   if (!is_floating_point(x.dtype())) return softmax_op<N>(op, x.to(float32), axis, log);
   if (is_half(x.dtype())) return softmax_op<N>(op, x.to(float32), axis, log).to(x.dtype());
@@ -222,6 +225,7 @@ Tensor logsumexp_of(const Tensor& x, int64_t axis) {
 }  // namespace
 
 Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdims) {
+  const detail::OpScope scope("logsumexp");
   require_defined("logsumexp", x);
   if (!is_floating_point(x.dtype())) return logsumexp(x.to(float32), axes, keepdims);
   if (is_half(x.dtype())) return logsumexp(x.to(float32), axes, keepdims).to(x.dtype());

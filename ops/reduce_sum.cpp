@@ -1,5 +1,6 @@
 // Sums and means, and the two transposes that broadcasting needs.
 #include <limpid/autograd/detail/arithmetic.hpp>
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/ops/detail/check.hpp>
@@ -7,6 +8,8 @@
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
+
+#include <algorithm>
 
 namespace limpid {
 
@@ -35,6 +38,7 @@ struct MeanNode final : Node {
 }  // namespace
 
 Tensor sum(const Tensor& x, const Axes& axes, bool keepdims) {
+  const detail::OpScope scope("sum");
   require_defined("sum", x);
   const Axes over = normalize_axes(axes, x.dim(), "sum");
   Tensor y = detail::reduced_like(x, over, keepdims, is_floating_point(x.dtype()) ? x.dtype() : int64);
@@ -47,6 +51,7 @@ Tensor sum(const Tensor& x, const Axes& axes, bool keepdims) {
 }
 
 Tensor mean(const Tensor& x, const Axes& axes, bool keepdims) {
+  const detail::OpScope scope("mean");
   require_defined("mean", x);
   if (!is_floating_point(x.dtype())) return mean(x.to(float32), axes, keepdims);
   const Axes over = normalize_axes(axes, x.dim(), "mean");

@@ -1,11 +1,14 @@
 // Selection by index. gather and scatter_add are each other's transpose; index_select is a gather whose index is the
 // same for every row.
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/strided.hpp>
 #include <limpid/ops/detail/elementwise.hpp>
 #include <limpid/ops/shaping.hpp>
+
+#include <algorithm>
 
 namespace limpid {
 
@@ -75,15 +78,15 @@ struct ScatterNode final : IndexNode {
 template <class N>
 void record_index(const char* op, Tensor& y, const Tensor& x, const Shape& shape, std::size_t axis,
                   const Tensor& index) {
-  if (auto* node = record<N>(y, x)) {
+  if (auto* node = record_as<N>(op, y, x)) {
     node->index = index;
     node->shape = shape;
     node->axis = axis;
-    node->op = op;
   }
 }
 
 Tensor gathered(const char* op, const Tensor& x, std::size_t axis, const Tensor& index) {
+  const detail::OpScope scope(op);
   Tensor y = empty(index.shape(), x.dtype(), x.memory_format());
   if (y.numel() > 0) {
     const detail::StridedLoop<3> loop(y.shape(), {y.strides(), without(x.strides(), axis), index.strides()});
@@ -113,6 +116,7 @@ Tensor gathered(const char* op, const Tensor& x, std::size_t axis, const Tensor&
 }
 
 Tensor scattered(const char* op, const Shape& shape, std::size_t axis, const Tensor& index, const Tensor& x) {
+  const detail::OpScope scope(op);
   if (is_half(x.dtype())) return scattered(op, shape, axis, index, x.to(float32)).to(x.dtype());
   Tensor y = empty(shape, x.dtype(), x.memory_format());
   detail::fill(y, 0);

@@ -1,10 +1,14 @@
 // What makes new memory of old: joining, turning round, padding.
+#include <limpid/autograd/detail/arithmetic.hpp>
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/strided.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/shaping.hpp>
+
+#include <algorithm>
 
 namespace limpid {
 
@@ -57,6 +61,7 @@ void require_some(const char* op, const Tensors& xs) {
 }  // namespace
 
 Tensor cat(const Tensors& given, int64_t axis) {
+  const detail::OpScope scope("cat");
   require_some("cat", given);
   const auto a = static_cast<std::size_t>(normalize_axis(axis, given[0].dim(), "cat"));
   Shape shape = given[0].shape(), sizes;
@@ -97,6 +102,8 @@ Tensor stack(const Tensors& xs, int64_t axis) {
   return cat(rows, a);
 }
 
+Tensor detail::stack_as(const Tensors& xs, const Shape& shape) { return reshape(stack(xs), shape); }
+
 namespace {
 
 struct FlipNode final : Node {
@@ -109,6 +116,7 @@ struct FlipNode final : Node {
 }  // namespace
 
 Tensor flip(const Tensor& x, const Axes& axes) {
+  const detail::OpScope scope("flip");
   require_defined("flip", x);
   const Axes over = normalize_axes(axes, x.dim(), "flip");
   Tensor y = empty_like(x);
@@ -242,6 +250,7 @@ Tensor unbordered(const Tensor& y, const Border& border) {
 }  // namespace
 
 Tensor pad(const Tensor& x, const Shape& amounts, PadMode mode, double value) {
+  const detail::OpScope scope("pad");
   require_defined("pad", x);
   const std::size_t dim = x.shape().size(), axes = amounts.size() / 2;
   if (amounts.size() % 2 != 0 || axes > dim)

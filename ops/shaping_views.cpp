@@ -6,6 +6,7 @@
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 
+#include <algorithm>
 #include <optional>
 
 namespace limpid {

@@ -1,28 +1,37 @@
 #!/bin/sh
-# Builds limpid and runs its tests, as released and then under the address and undefined-behaviour sanitizers.
-# --quick leaves the sanitizers out. The last lines printed are ctest's summary.
+# Builds limpid and runs its tests, as released, then under the address and undefined-behaviour sanitizers, then those of
+# the tape under the thread sanitizer. --quick leaves the sanitizers out. The last lines printed are ctest's summary.
 . "$(dirname "$0")/stages.sh"
 
-presets="release asan"
+full=yes
 case ${1-} in
   "") ;;
-  --quick) presets=release ;;
+  --quick) full= ;;
   *)
     echo "test: expected --quick or nothing, got $1" >&2
     exit 2
     ;;
 esac
 
-scripts/setup.sh
-for preset in $presets; do
-  build "$preset"
-  echo "test $preset"
+# check PRESET [FOLDER]: builds and runs all tests, or those of one folder of tests/.
+check() {
+  preset=$1
+  folder=${2-}
+  build "$preset" ${folder:+--target limpid_test_$folder}
+  echo "test $preset${folder:+ $folder}"
   log=build/$preset/ctest.log
   # From a pass, the summary is shown; from a failure, all but the lines of the tests that passed.
-  if ctest --preset "$preset" --no-label-summary >"$log" 2>&1 </dev/null; then
+  if ctest --preset "$preset" --no-label-summary ${folder:+--tests-regex "^$folder/"} >"$log" 2>&1 </dev/null; then
     sed -n '/% tests passed/,$p' "$log"
   else
     grep -vE '^ *(Start +[0-9]+:|[0-9]+/[0-9]+ Test +#.* Passed )' "$log"
     exit 1
   fi
-done
+}
+
+scripts/setup.sh
+check release
+if [ "$full" ]; then
+  check asan
+  check tsan autograd
+fi

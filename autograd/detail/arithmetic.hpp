@@ -1,4 +1,5 @@
-// The two sums the engine forms, differentiable both; defined by ops/, of which autograd/ knows nothing else.
+// What autograd/ itself does to tensors, all of it differentiable; defined by ops/, of which autograd/ knows nothing
+// else.
 #pragma once
 #include <limpid/core/tensor.hpp>
 
@@ -9,5 +10,8 @@ void accumulate(Tensor& sum, Tensor x);
 
 /// dy, of a shape that `shape` broadcasts to, summed down to it.
 Tensor unbroadcast(const Tensor& dy, const Shape& shape);
+
+/// xs, all of one shape, one after another in memory that is seen as `shape`.
+Tensor stack_as(const Tensors& xs, const Shape& shape);
 
 }  // namespace limpid::detail

@@ -4,14 +4,10 @@
 
 namespace limpid::detail {
 
-/// From the arguments of a TensorImpl.
-template <class... Args>
-Tensor make_tensor(Args&&... args) {
-  return Tensor(Ref<TensorImpl>::first(new TensorImpl(std::forward<Args>(args)...)));
+/// Uninitialised, in fresh memory, of a layout without gaps.
+inline Tensor make_tensor(Ref<const Layout> layout, DType dtype) {
+  return Tensor(TensorImpl::create(std::move(layout), dtype));
 }
-
-/// Uninitialised, of the shape and strides of x, which must have no gaps.
-Tensor make_like(const TensorImpl& x, DType dtype);
 
 /// x's memory under another shape, strides and offset (elements, from the start of the storage); no gradient.
 Tensor make_view(const Tensor& x, Shape shape, Strides strides, int64_t offset);

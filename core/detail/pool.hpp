@@ -73,6 +73,12 @@ inline void pool_deallocate(void* p, std::size_t bytes) noexcept {
     deallocate_slowly(p, bytes);
 }
 
+/// Whether this thread's new tensors may never be part of a graph.
+LIMPID_FAST_TLS extern thread_local constinit bool inference_mode;
+
+/// Where this thread adds up the bytes of new tensors; null where nobody asks.
+LIMPID_FAST_TLS extern thread_local constinit int64_t* storage_meter;
+
 /// For standard containers that come and go with every step.
 template <class T>
 struct PoolAllocator {

@@ -1,6 +1,7 @@
 #include "file.hpp"
 
 #include <unistd.h>
+#include <algorithm>
 
 #include <cerrno>
 #include <cstdio>

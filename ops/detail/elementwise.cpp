@@ -1,10 +1,12 @@
 #include <limpid/ops/detail/elementwise.hpp>
 
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/isa.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/strided.hpp>
 
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -85,17 +87,20 @@ kernels::StripKernel kernel_of(const char* op, const kernels::KernelRow& f, DTyp
   return kernel;
 }
 
-// Where the operands lie in memory alike and without gaps (numbers aside), so that one run covers them all: one of
-// them.
+// The layout of the operands (numbers aside), where they lie in memory alike and without gaps, so that one run covers
+// them all; else null.
 template <class... X>
-LIMPID_INLINE const TensorImpl* common_layout(const X&... x) noexcept {
-  const TensorImpl* first = nullptr;
-  unsigned layouts = 3;  // row-major, channels-last
+LIMPID_INLINE const Layout* common_layout(const X&... x) noexcept {
+  const Layout* first = nullptr;
+  unsigned formats = 3;  // row-major, channels-last
   const auto joins = [&](const TensorImpl* t) {
-    if (!t) return true;
-    layouts &= (t->contiguous ? 1u : 0u) | (t->channels_last ? 2u : 0u);
-    if (!first) first = t;
-    return layouts != 0 && (t == first || t->shape == first->shape);
+    if (!t || t->layout.get() == first) return true;
+    const Layout& layout = *t->layout;
+    formats &= (layout.contiguous ? 1u : 0u) | (layout.channels_last ? 2u : 0u);
+    if (formats == 0) return false;
+    if (first) return layout.shape == first->shape;
+    first = &layout;
+    return true;
   };
   return (joins(x.tensor()) && ...) ? first : nullptr;
 }
@@ -116,19 +121,18 @@ LIMPID_INLINE void run_flat(kernels::StripKernel kernel, void* y, DType result, 
 
 template <std::size_t K>
 void run_strided(kernels::StripKernel kernel, const TensorImpl& y, const std::array<const Operand*, K>& x) {
-  std::array<Strides, K + 1> strides{y.strides};
+  std::array<Strides, K + 1> strides{y.strides()};
   std::array<int64_t, K> size{};
   for (std::size_t k = 0; k < K; ++k) {
     const TensorImpl* t = x[k]->tensor();
-    strides[k + 1] = t ? broadcast_strides(t->shape, t->strides, y.shape) : Strides(y.shape.size(), 0);
+    strides[k + 1] = t ? broadcast_strides(t->shape(), t->strides(), y.shape()) : Strides(y.shape().size(), 0);
     size[k] = t ? static_cast<int64_t>(itemsize(t->dtype)) : 0;
   }
   const auto y_size = static_cast<int64_t>(itemsize(y.dtype));
-  std::byte* to = y.storage->data() + y.offset * y_size;
-  StridedLoop<K + 1>(y.shape, strides).run([&](int64_t count, const auto& offset, const auto& step) {
+  StridedLoop<K + 1>(y.shape(), strides).run([&](int64_t count, const auto& offset, const auto& step) {
     kernels::Strip s;
     s.count = count;
-    s.y = to + offset[0] * y_size;
+    s.y = y.data + offset[0] * y_size;
     s.y_step = step[0];
     for (std::size_t k = 0; k < K; ++k) {
       s.x[k] = static_cast<const std::byte*>(x[k]->data()) + offset[k + 1] * size[k];
@@ -139,7 +143,7 @@ void run_strided(kernels::StripKernel kernel, const TensorImpl& y, const std::ar
 }
 
 // Every element has a place of its own, and no place between them is left out.
-bool is_dense(const TensorImpl& x) {
+bool is_dense(const Layout& x) {
   if (x.contiguous || x.channels_last) return true;
   SmallVector<std::size_t, 6> axes;
   for (std::size_t i = 0; i < x.shape.size(); ++i)
@@ -155,23 +159,27 @@ bool is_dense(const TensorImpl& x) {
 
 template <std::size_t K>
 Strides result_strides(const Shape& shape, const std::array<const Operand*, K>& x) {
-  const TensorImpl* first = nullptr;
+  const Layout* first = nullptr;
   bool shared = true;
   for (const Operand* operand : x) {
     const TensorImpl* t = operand->tensor();
-    if (!t || t->shape != shape) continue;
-    if (t->channels_last && !t->contiguous) return channels_last_strides(shape);
+    if (!t || t->shape() != shape) continue;
+    const Layout* layout = t->layout.get();
+    if (layout->channels_last && !layout->contiguous) return channels_last_strides(shape);
     if (!first)
-      first = t;
+      first = layout;
     else
-      shared = shared && t->strides == first->strides;
+      shared = shared && layout->strides == first->strides;
   }
   return first && shared && is_dense(*first) ? first->strides : contiguous_strides(shape);
 }
 
-Tensor make(DType dtype, Shape shape, Strides strides) {
-  Ref<Storage> storage = Storage::create(static_cast<std::size_t>(shape.numel()) * itemsize(dtype));
-  return make_tensor(std::move(storage), dtype, std::move(shape), std::move(strides), 0);
+template <std::size_t K>
+Ref<const Layout> result_layout(Shape shape, const std::array<const Operand*, K>& x) {
+  Strides strides = result_strides(shape, x);
+  for (const Operand* operand : x)
+    if (const TensorImpl* t = operand->tensor(); t && t->shape() == shape && t->strides() == strides) return t->layout;
+  return Layout::create(std::move(shape), std::move(strides));
 }
 
 template <std::size_t K>
@@ -179,9 +187,8 @@ template <std::size_t K>
                                      const std::array<const Operand*, K>& x) {
   Shape shape;
   for (const Operand* operand : x)
-    if (operand->tensor()) shape = broadcast_shapes(shape, operand->tensor()->shape, op);
-  Strides strides = result_strides(shape, x);
-  Tensor y = make(result, std::move(shape), std::move(strides));
+    if (operand->tensor()) shape = broadcast_shapes(shape, operand->tensor()->shape(), op);
+  Tensor y = make_tensor(result_layout(std::move(shape), x), result);
   if (y.numel() != 0) run_strided(kernel, y.impl(), x);
   return y;
 }
@@ -189,10 +196,11 @@ template <std::size_t K>
 template <class... X>
 LIMPID_INLINE Tensor map_all(const char* op, const kernels::KernelRow& f, DType dtype, DType result,
                              const X&... operands) {
+  const OpScope scope(op);
   const kernels::StripKernel kernel = kernel_of(op, f, dtype);
-  if (const TensorImpl* like = common_layout(operands...)) [[likely]] {
-    Tensor y = make_like(*like, result);
-    run_flat(kernel, y.impl().storage->data(), result, like->numel, operands...);
+  if (const Layout* layout = common_layout(operands...)) [[likely]] {
+    Tensor y = make_tensor(Ref<const Layout>(layout), result);
+    run_flat(kernel, y.raw_data(), result, layout->numel, operands...);
     return y;
   }
   return map_strided(kernel, op, result, std::array<const Operand*, sizeof...(X)>{&operands...});
@@ -201,6 +209,7 @@ LIMPID_INLINE Tensor map_all(const char* op, const kernels::KernelRow& f, DType 
 template <class... X>
 LIMPID_INLINE void map_all_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype,
                                 const X&... operands) {
+  const OpScope scope(op);
   const kernels::StripKernel kernel = kernel_of(op, f, dtype);
   const Operand destination(y);
   if (common_layout(destination, operands...))

@@ -1,5 +1,7 @@
 // How an elementwise op meets its operands: promotion, broadcasting, layout, and the one loop over them.
 #pragma once
+#include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/strided.hpp>
 #include <limpid/core/scalar.hpp>
 #include <limpid/core/tensor.hpp>
 #include <limpid/ops/detail/check.hpp>
@@ -20,10 +22,7 @@ class Operand {
 
   /// Null for a number.
   const TensorImpl* tensor() const noexcept { return tensor_; }
-  const void* data() const noexcept {
-    return tensor_ ? tensor_->storage->data() + tensor_->offset * static_cast<int64_t>(itemsize(tensor_->dtype))
-                   : static_cast<const void*>(&bool_);
-  }
+  const void* data() const noexcept { return tensor_ ? static_cast<const void*>(tensor_->data) : &bool_; }
 
  private:
   Operand() noexcept = default;
@@ -44,6 +43,26 @@ Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType resul
 Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b);
 Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b,
            const Operand& c);
+
+/// f where a and b are tensors of one dtype that lie alike, without gaps, and are too small to share out over threads:
+/// one run of f is then the whole op. Null for others, which map() is for.
+inline kernels::StripKernel tiny_kernel(const kernels::KernelRow& f, const Tensor& a, const Tensor& b) noexcept {
+  if (!a.defined() || !b.defined()) return nullptr;
+  const TensorImpl &p = a.impl(), &q = b.impl();
+  const Layout& layout = *p.layout;
+  const bool fits = &layout == q.layout.get() && p.dtype == q.dtype && layout.is_gapless();
+  return fits && layout.numel <= elementwise_grain ? f[p.dtype] : nullptr;
+}
+
+/// y = f(a, b) where tiny_kernel() has f; else undefined.
+inline Tensor map_tiny(const kernels::KernelRow& f, const Tensor& a, const Tensor& b) {
+  const kernels::StripKernel kernel = tiny_kernel(f, a, b);
+  if (!kernel) return {};
+  const TensorImpl &p = a.impl(), &q = b.impl();
+  Ref<TensorImpl> y = TensorImpl::create(p.layout, p.dtype);
+  kernel({p.layout->numel, y->data, 1, {p.data, q.data}, {1, 1}});
+  return Tensor(std::move(y));
+}
 
 /// The same, into y, which has the full shape; an operand that overlaps y must be y itself.
 void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const Operand& a);

@@ -1,6 +1,7 @@
 // Columns: channels side by side, several of them in each row of memory. See norm_halves.hpp.
 #include <limpid/ops/detail/norm_halves.hpp>
 
+#include <algorithm>
 #include <numeric>
 
 namespace limpid::detail {
@@ -9,7 +10,7 @@ namespace {
 using namespace kernels;
 using index_t = std::int64_t;
 
-constexpr index_t kStep = 16;  // per-column arrays are padded to this
+constexpr index_t kStep = kNormColumnStep;
 
 template <class T>
 const NormColumnKernels<T>& column_kernels() noexcept {
@@ -19,9 +20,15 @@ const NormColumnKernels<T>& column_kernels() noexcept {
     return LIMPID_PICK_KERNELS(norm_columns_double);
 }
 
-/// How many samples of so many bytes go through their phases together: as many as are still in cache for the second.
-index_t batch_of(index_t samples, index_t bytes_each) noexcept {
-  return std::clamp<index_t>(last_cache() / 2 / std::max<index_t>(bytes_each, 1), 1, samples);
+/// Elements of a block of rows, but for the shortest and longest ones.
+constexpr index_t kBlock = 32768;
+
+/// How many samples go through their phases together: small ones enough for all threads, large ones one by one, so that
+/// the second phase finds what the first has read still in cache.
+template <class T>
+index_t batch_of(const NormColumns<T>& p) noexcept {
+  const index_t bytes = p.y_sample * static_cast<index_t>(sizeof(T));
+  return std::clamp<index_t>(last_cache() / 16 / bytes, 1, p.n);
 }
 
 template <class T>
@@ -39,7 +46,7 @@ NormColumns<T> columns_plan(const NormDims& dims, const NormStrides& x) noexcept
   p.rows = dims.s / p.fold;
   p.tail = dims.s % p.fold * c;
   p.pitch = ceil_div(p.width, kStep) * kStep;
-  p.block_rows = std::max<index_t>(64, kNormBlock / p.width);
+  p.block_rows = std::clamp<index_t>(kBlock / p.width, 64, 1024);
   p.blocks = ceil_div(p.rows, p.block_rows);
   p.x_sample = x.n;
   p.x_row = x.s * p.fold;
@@ -72,6 +79,14 @@ index_t backward_scratch(const NormColumns<T>& p) noexcept {
   return (kNormCoefficientArrays + kNormSumArrays * (p.blocks + 1)) * p.pitch;
 }
 
+/// Calls f(first, samples) for each batch. The second phase of a batch goes through memory backwards: what was read
+/// last is in cache still.
+template <class T, class F>
+void in_batches(const NormColumns<T>& p, F&& f) noexcept {
+  const index_t batch = batch_of(p);
+  for (index_t first = 0; first < p.n; first += batch) f(first, std::min(batch, p.n - first));
+}
+
 template <class T>
 NormColumns<T> filled_plan(const NormCall<T>& call, const T* out) noexcept {
   NormColumns<T> p = columns_plan<T>(call.dims, call.x_strides);
@@ -101,27 +116,25 @@ void norm_forward_columns(const NormCall<T>& call) noexcept {
     });
     return;
   }
-  const index_t batch = batch_of(p.n, p.y_sample * static_cast<index_t>(sizeof(T)));
-  for (index_t first = 0; first < p.n; first += batch) {
-    const index_t last = std::min(first + batch, p.n);
+  in_batches(p, [&](index_t first, index_t samples) {
     if (p.moments)
-      parallel_for((last - first) * p.blocks, norm_grain(block_size), [&](index_t begin, index_t end) {
+      parallel_for(samples * p.blocks, norm_grain(block_size), [&](index_t begin, index_t end) {
         for (index_t i = begin; i < end; ++i) {
           const index_t n = first + i / p.blocks, b = i % p.blocks;
           k.moments(p, n, b, partials(n) + b * kNormMomentArrays * p.pitch);
         }
       });
-    parallel_for(last - first, 1, [&](index_t begin, index_t end) {
+    parallel_for(samples, 1, [&](index_t begin, index_t end) {
       for (index_t n = first + begin; n < first + end; ++n) k.finish(p, n, partials(n), scratch + n * share);
     });
     if (p.y)
-      parallel_for((last - first) * p.blocks, norm_grain(block_size), [&](index_t begin, index_t end) {
-        for (index_t i = begin; i < end; ++i) {
+      parallel_for(samples * p.blocks, norm_grain(block_size), [&](index_t begin, index_t end) {
+        for (index_t i = end; i-- > begin;) {
           const index_t n = first + i / p.blocks, b = i % p.blocks;
           k.apply(p, n, b, b + 1, scratch + n * share);
         }
       });
-  }
+  });
 }
 
 template <class T>
@@ -136,7 +149,9 @@ void norm_backward_columns(const NormCall<T>& call) noexcept {
   const auto partials = [&](index_t lot) { return totals(lot) + kNormSumArrays * p.pitch; };
   const auto finish = [&](index_t lot, index_t n) {
     k.finish_sums(p, n, sums ? partials(lot) : nullptr, coefficients(lot));
-    for (index_t i = 0; sums && i < kNormSumArrays * p.pitch; ++i) totals(lot)[i] += partials(lot)[i];
+    double* __restrict__ to = totals(lot);
+    const double* __restrict__ from = partials(lot);
+    for (index_t i = 0; sums && i < kNormSumArrays * p.pitch; ++i) to[i] += from[i];
   };
   const auto reduce = [&](index_t lot, index_t n, index_t b) {
     k.reduce(p, n, b, coefficients(lot), partials(lot) + b * kNormSumArrays * p.pitch);
@@ -147,6 +162,7 @@ void norm_backward_columns(const NormCall<T>& call) noexcept {
       for (index_t lot = begin; lot < end; ++lot) {
         clear(lot);
         for (index_t n = lot_begin(lot, all, p.n); n < lot_begin(lot + 1, all, p.n); ++n) {
+          call.make_dy(n * p.g, (n + 1) * p.g);
           k.prepare(p, n, coefficients(lot));
           for (index_t b = 0; sums && b < p.blocks; ++b) reduce(lot, n, b);
           finish(lot, n);
@@ -155,15 +171,15 @@ void norm_backward_columns(const NormCall<T>& call) noexcept {
       }
     });
   } else {
-    const index_t batch = batch_of(p.n, 2 * p.y_sample * static_cast<index_t>(sizeof(T)));
-    for (index_t first = 0; first < p.n; first += batch) {
-      const index_t last = std::min(first + batch, p.n), blocks = (last - first) * p.blocks;
+    call.make_all_dy();
+    in_batches(p, [&](index_t first, index_t samples) {
+      const index_t last = first + samples, blocks = samples * p.blocks;
       for (index_t n = first; n < last; ++n) k.prepare(p, n, coefficients(n));
       if (sums)
         parallel_for(blocks, norm_grain(block_size), [&](index_t begin, index_t end) {
           for (index_t i = begin; i < end; ++i) reduce(first + i / p.blocks, first + i / p.blocks, i % p.blocks);
         });
-      parallel_for(last - first, 1, [&](index_t begin, index_t end) {
+      parallel_for(samples, 1, [&](index_t begin, index_t end) {
         for (index_t n = first + begin; n < first + end; ++n) {
           clear(n);
           finish(n, n);
@@ -171,12 +187,12 @@ void norm_backward_columns(const NormCall<T>& call) noexcept {
       });
       if (p.dx)
         parallel_for(blocks, norm_grain(block_size), [&](index_t begin, index_t end) {
-          for (index_t i = begin; i < end; ++i) {
+          for (index_t i = end; i-- > begin;) {
             const index_t n = first + i / p.blocks, b = i % p.blocks;
             k.dx(p, n, b, b + 1, coefficients(n));
           }
         });
-    }
+    });
   }
   norm_total(totals(0), all, share, c, 1, call.dbeta);
   norm_total(totals(0) + p.pitch, all, share, c, 1, call.dgamma);

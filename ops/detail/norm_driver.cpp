@@ -1,18 +1,29 @@
 #include <unistd.h>
 #include <limpid/ops/detail/norm_halves.hpp>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 namespace limpid::detail {
 
 using index_t = std::int64_t;
 
+// sysconf() may tell the sum over all of a processor's caches, of which this thread fills only its own.
 index_t last_cache() noexcept {
-  static const long size = sysconf(_SC_LEVEL3_CACHE_SIZE);
-  return size > 0 ? size : index_t{1} << 25;
+  static const index_t size = [] {
+    long kib = 0;
+    if (std::FILE* file = std::fopen("/sys/devices/system/cpu/cpu0/cache/index3/size", "r")) {
+      if (std::fscanf(file, "%ldK", &kib) != 1) kib = 0;
+      std::fclose(file);
+    }
+    const long bytes = kib > 0 ? kib * 1024 : sysconf(_SC_LEVEL3_CACHE_SIZE);
+    return bytes > 0 ? index_t{bytes} : index_t{1} << 25;
+  }();
+  return size;
 }
 
-bool norm_streams(index_t bytes) noexcept { return bytes >= last_cache() / 2; }
+bool norm_streams(index_t bytes) noexcept { return bytes >= last_cache() / 6; }
 
 namespace {
 
@@ -132,7 +143,8 @@ void norm_fixed_stats(index_t slices, const T* mean, const T* var, double eps, c
 
 template <class T>
 void norm_backward(const NormDims& given, const T* x, const NormStrides& strides, const T* dy, const T* gamma,
-                   const NormStats& stats, bool fixed_stats, T* dx, T* dgamma, T* dbeta, double* scratch) noexcept {
+                   const NormStats& stats, bool fixed_stats, T* dx, T* dgamma, T* dbeta, double* scratch,
+                   const NormDyMaker& make_dy) noexcept {
   if (given.size() == 0) {
     if (dgamma) std::fill(dgamma, dgamma + given.channels(), T{});
     if (dbeta) std::fill(dbeta, dbeta + given.channels(), T{});
@@ -150,7 +162,8 @@ void norm_backward(const NormDims& given, const T* x, const NormStrides& strides
                             .dgamma = dgamma,
                             .dbeta = dbeta,
                             .stats = stats,
-                            .scratch = scratch};
+                            .scratch = scratch,
+                            .make_dy = make_dy};
   const Form f = form(dims, call.affine, true);
   f == Form::columns ? norm_backward_columns(call) : norm_backward_rows(call, f == Form::rows_along);
 }
@@ -162,7 +175,7 @@ void norm_backward(const NormDims& given, const T* x, const NormStrides& strides
                               double*) noexcept;                                                                       \
   template void norm_fixed_stats<T>(index_t, const T*, const T*, double, const NormStats&) noexcept;                   \
   template void norm_backward<T>(const NormDims&, const T*, const NormStrides&, const T*, const T*, const NormStats&,  \
-                                 bool, T*, T*, T*, double*) noexcept;
+                                 bool, T*, T*, T*, double*, const NormDyMaker&) noexcept;
 LIMPID_INSTANTIATE(float)
 LIMPID_INSTANTIATE(double)
 #undef LIMPID_INSTANTIATE

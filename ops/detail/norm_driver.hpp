@@ -48,12 +48,24 @@ void norm_apply(const NormDims& dims, const T* x, const NormStrides& x_strides, 
 template <class T>
 void norm_fixed_stats(std::int64_t slices, const T* mean, const T* var, double eps, const NormStats& stats) noexcept;
 
+/// Makes dy of slices [begin, end) where it is not there yet. norm_backward asks for whole samples in a channels-last
+/// plan, shortly before it reads them where that is possible; not for plans with batch.
+struct NormDyMaker {
+  void (*make)(const void* context, std::int64_t begin, std::int64_t end) noexcept = nullptr;
+  const void* context = nullptr;
+  explicit operator bool() const noexcept { return make != nullptr; }
+  void operator()(std::int64_t begin, std::int64_t end) const noexcept {
+    if (make) make(context, begin, end);
+  }
+};
+
 /// The gradients that are asked for (dx, dgamma, dbeta: each may be null). dy and dx: dense in dims.layout.
 /// fixed_stats: the statistics did not depend on x, so dx = dy * gamma * rstd (gradients of the statistics themselves
 /// are left to composed ops).
 template <class T>
 void norm_backward(const NormDims& dims, const T* x, const NormStrides& x_strides, const T* dy, const T* gamma,
-                   const NormStats& stats, bool fixed_stats, T* dx, T* dgamma, T* dbeta, double* scratch) noexcept;
+                   const NormStats& stats, bool fixed_stats, T* dx, T* dgamma, T* dbeta, double* scratch,
+                   const NormDyMaker& make_dy = {}) noexcept;
 
 // Instantiated for float and double.
 

@@ -9,12 +9,17 @@ namespace limpid::detail {
 struct NormPlan {
   NormDims dims;
   double eps = 0;
+  bool per_sample = false;  ///< gamma and beta are (N, C): each sample has its own.
+  bool relu = false;        ///< y is the larger of what it would be and 0.
 
   Shape grouped_shape() const { return {dims.n, dims.g, dims.d, dims.s}; }
   /// Of one value per slice, to broadcast against grouped_shape().
   Shape stat_shape() const { return {dims.batch ? 1 : dims.n, dims.g, 1, 1}; }
-  /// Of one value per channel, likewise.
-  Shape channel_shape() const { return {1, dims.g, dims.d, 1}; }
+  /// Of one value per channel, likewise; of gamma and beta as they are given.
+  Shape channel_shape() const { return {per_sample ? dims.n : 1, dims.g, dims.d, 1}; }
+  Shape affine_shape() const { return per_sample ? Shape{dims.n, dims.channels()} : Shape{dims.channels()}; }
+  /// The axes of grouped_shape() that a gradient of gamma is summed over.
+  Axes affine_axes() const { return per_sample ? Axes{3} : Axes{0, 3}; }
   /// The axes of grouped_shape() that a slice spans.
   Axes slice_axes() const { return dims.batch ? Axes{0, 2, 3} : Axes{2, 3}; }
   int64_t slice_size() const { return dims.d * dims.s * (dims.batch ? dims.n : 1); }
@@ -25,8 +30,8 @@ struct NormStatistics {
   Tensor mean, rstd;
 };
 
-/// op names the node. gamma, beta: (C,) in x's dtype, or undefined. x: float32 or float64, of grouped_shape().numel()
-/// elements, any layout.
+/// op names the node. gamma, beta: of plan.affine_shape() in x's dtype, or undefined. x: float32 or float64, of
+/// grouped_shape().numel() elements, any layout.
 Tensor normalize(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& gamma, const Tensor& beta);
 
 /// xhat from saved statistics, and rstd in stat_shape() and x's dtype: still as the functions of x that they are.
@@ -52,6 +57,8 @@ struct SliceMoments {
   Tensor mean, var;
 };
 SliceMoments slice_moments(const NormPlan& plan, const Tensor& x);
+/// The same of the (N, C, S) view that these strides make of x's memory; reads_in_place() must hold.
+SliceMoments slice_moments(const NormPlan& plan, const Tensor& x, const NormStrides& strides);
 
 /// (x - mean) / sqrt(var + eps) * gamma + beta with mean and var (C,) given; differentiable in all five.
 Tensor normalize_with(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& mean, const Tensor& var,

@@ -1,6 +1,8 @@
 // Rows: a slice is a few runs of memory. See norm_halves.hpp.
 #include <limpid/ops/detail/norm_halves.hpp>
 
+#include <algorithm>
+
 namespace limpid::detail {
 namespace {
 
@@ -68,7 +70,10 @@ NormRows<T> filled_plan(const NormCall<T>& call, bool along, const T* out) noexc
 }
 
 template <class T>
-void backward_rows(NormRows<T> p, const NormDims& dims, T* dgamma, T* dbeta, double* scratch) noexcept {
+void backward_rows(NormRows<T> p, const NormCall<T>& call) noexcept {
+  const NormDims& dims = call.dims;
+  T *dgamma = call.dgamma, *dbeta = call.dbeta;
+  double* scratch = call.scratch;
   const NormRowKernels<T>& k = row_kernels<T>();
   const index_t rows = p.slices * p.rows;
   if (dgamma || dbeta) {
@@ -76,8 +81,16 @@ void backward_rows(NormRows<T> p, const NormDims& dims, T* dgamma, T* dbeta, dou
     p.sum_dy_xhat = scratch + rows;
   }
   if (!in_phases(p.slices, p.slice_size())) {
-    parallel_for(p.slices, norm_grain(p.slice_size()), [&](index_t begin, index_t end) { k.backward(p, begin, end); });
+    const index_t at_once = call.make_dy ? ceil_div(kNormBlock, p.slice_size()) : p.slices;
+    parallel_for(p.slices, norm_grain(p.slice_size()), [&](index_t begin, index_t end) {
+      for (index_t last = begin; begin < end; begin = last) {
+        last = std::min(end, begin + at_once);
+        call.make_dy(begin, last);
+        k.backward(p, begin, last);
+      }
+    });
   } else {
+    call.make_all_dy();
     const index_t row_blocks = p.row_blocks(), blocks = rows * row_blocks, each = std::min(p.len, kNormBlock);
     double* partials = scratch + 2 * rows;
     p.m1 = partials + 2 * blocks;
@@ -157,10 +170,9 @@ void norm_forward_rows(const NormCall<T>& call, bool along) noexcept {
 template <class T>
 void norm_backward_rows(const NormCall<T>& call, bool along) noexcept {
   const NormRows<T> p = filled_plan(call, along, call.dx);
-  if (p.along)
-    backward_along(p, call.dims, call.dgamma, call.dbeta, call.scratch);
-  else
-    backward_rows(p, call.dims, call.dgamma, call.dbeta, call.scratch);
+  if (!p.along) return backward_rows(p, call);
+  call.make_all_dy();
+  backward_along(p, call.dims, call.dgamma, call.dbeta, call.scratch);
 }
 
 index_t norm_forward_rows_scratch(const NormDims& dims) noexcept {

@@ -308,6 +308,10 @@ Key key_of(Kind kind, const ConvDims& d, MemoryFormat format, bool bias) {
   return {kind, d, format == MemoryFormat::channels_last, bias, use_our_threads(), d.padding_h, d.h, d.oh, d.o};
 }
 
+// Whether so many products are done sooner than other threads would begin: they stay on the calling one.
+bool is_tiny(int64_t products) noexcept { return products < int64_t{1} << 18; }
+bool is_tiny(const ConvDims& d) noexcept { return is_tiny(d.n * d.o * d.oh * d.ow * (d.c / d.groups) * d.kh * d.kw); }
+
 // From x to y, or from dy to dx: where oneDNN's result would depend on the number of threads, each sample on one.
 bool run_conv(Kind kind, const ConvDims& d, MemoryFormat format, const float* from, const float* weight,
               const float* bias, float* to) {
@@ -318,6 +322,11 @@ bool run_conv(Kind kind, const ConvDims& d, MemoryFormat format, const float* fr
     return bias ? cache().run(key, {in, weight, bias, out}) : cache().run(key, {in, weight, out});
   };
   Key key = key_of(kind, d, format, bias != nullptr);
+  if (is_tiny(d)) {
+    const OneThread guard;
+    key.threads = 1;
+    return run(key, 0);
+  }
   if (cache().is_steady(key)) return run(key, 0);
   key.dims.n = key.threads = 1;
   std::atomic<bool> done = true;
@@ -333,7 +342,11 @@ bool run(Kind kind, const kernels::PoolDims& d, std::initializer_list<const floa
   const ConvDims dims{d.n,  d.c,        d.h,        d.w,         d.c,         d.kernel_h, d.kernel_w, d.oh,
                       d.ow, d.stride_h, d.stride_w, d.padding_h, d.padding_w, 1,          1,          d.c};
   const auto format = d.channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous;
-  return cache().run(key_of(kind, dims, format, false), pointers);
+  Key key = key_of(kind, dims, format, false);
+  if (!is_tiny(d.n * d.c * d.oh * d.ow * d.kernel_h * d.kernel_w)) return cache().run(key, pointers);
+  const OneThread guard;
+  key.threads = 1;
+  return cache().run(key, pointers);
 }
 
 // oneDNN sums a weight gradient over samples and rows in as many parts as there are threads. So we cut it by its sizes
@@ -397,7 +410,7 @@ bool conv_weight_grad(const ConvDims& d, MemoryFormat format, const float* x, co
   const Buffer sums(static_cast<std::size_t>((cut.summands() - 1) * size) * sizeof(float));
   const auto summand = [&](int64_t i) { return i ? static_cast<float*>(sums.data()) + (i - 1) * size : dweight; };
   std::atomic<bool> done = true;
-  parallel_for_throwing(cut.count(), 1, [&](int64_t begin, int64_t end) {
+  parallel_for_throwing(cut.count(), is_tiny(d) ? cut.count() : 1, [&](int64_t begin, int64_t end) {
     const OneThread guard;
     for (int64_t i = begin; i < end; ++i)
       if (!weight_grad_of_part(d, cut, i, format, x, dy, summand(i / cut.outs))) done = false;

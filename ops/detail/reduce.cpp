@@ -3,6 +3,7 @@
 #include <limpid/ops/detail/reduce_tree.hpp>
 #include <limpid/ops/kernels/reduce.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 

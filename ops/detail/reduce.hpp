@@ -3,6 +3,8 @@
 #include <limpid/core/detail/strided.hpp>
 #include <limpid/core/tensor.hpp>
 
+#include <algorithm>
+
 namespace limpid::detail {
 
 /// The shape with the given axes (normalised, sorted) of size 1, or without them.

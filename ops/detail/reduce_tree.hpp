@@ -2,6 +2,7 @@
 #pragma once
 #include <limpid/ops/detail/reduce.hpp>
 
+#include <algorithm>
 #include <cstddef>
 
 namespace limpid::detail {

@@ -121,8 +121,12 @@ struct NormColumns {
   NormStats stats;
 };
 
-/// Arrays of pitch doubles: three per block of moments, two per block of sums, nine of coefficients per sample.
-constexpr std::int64_t kNormMomentArrays = 3, kNormSumArrays = 2, kNormCoefficientArrays = 9;
+/// Columns of one step: arrays per column are padded to it, and channels are folded to multiples of it.
+constexpr std::int64_t kNormColumnStep = 16;
+
+/// Arrays of pitch doubles: four per block of moments (mean, mean_lo, m2 and what rounding took from it), two per block
+/// of sums, eleven of coefficients per sample.
+constexpr std::int64_t kNormMomentArrays = 4, kNormSumArrays = 2, kNormCoefficientArrays = 11;
 
 template <class T>
 struct NormColumnKernels {

@@ -179,40 +179,39 @@ inline void store_wide(double* p, const Lanes<W>& a) {
 /// Hints that p, which need not be valid, will be read soon: into the second-level cache.
 inline void fetch_near(const void* p) { __builtin_prefetch(p, 0, 2); }
 
-/// Sum over the lanes in one fixed tree: halves are folded onto each other.
+/// Sum over the lanes in one fixed tree: halves are folded onto each other, first those of whole registers.
 template <int W>
-inline double sum(Lanes<W> a) {
+inline Vec fold(Lanes<W> a) {
   for (int half = Lanes<W>::count / 2; half > 0; half /= 2)
     for (int i = 0; i < half; ++i) a.v[i] = a.v[i] + a.v[i + half];
+  return a.v[0];
+}
+inline double sum(const Vec& a) {
 #if defined(__AVX2__)
 #if defined(__AVX512F__)
-  const __m512d all = a.v[0];
+  const __m512d all = a;
   const __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(all), _mm512_extractf64x4_pd(all, 1));
 #else
-  const __m256d four = a.v[0];
+  const __m256d four = a;
 #endif
   const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
   return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 #else
   alignas(64) double lane[kVec];
-  a.v[0].store_aligned(lane);
+  a.store_aligned(lane);
   for (int half = kVec / 2; half > 0; half /= 2)
     for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
   return lane[0];
 #endif
 }
-
-/// sums[j] = sum(a[j]): the same tree over each, eight at once.
 template <int W>
-inline void sum_eight(const Lanes<W>* a, double* sums) {
+inline double sum(const Lanes<W>& a) {
+  return sum(fold(a));
+}
+
+/// sums[j] = sum(v[j]) of folded lanes: the same tree over each, eight at once.
+inline void sum_eight(const Vec* v, double* sums) {
 #if defined(__AVX2__)
-  Vec v[8];
-  for (int j = 0; j < 8; ++j) {
-    Lanes<W> folded = a[j];
-    for (int half = Lanes<W>::count / 2; half > 0; half /= 2)
-      for (int i = 0; i < half; ++i) folded.v[i] = folded.v[i] + folded.v[i + half];
-    v[j] = folded.v[0];
-  }
 #if defined(__AVX512F__)
   const auto fours = [](__m512d p, __m512d q) {
     return _mm512_add_pd(_mm512_shuffle_f64x2(p, q, 0x44), _mm512_shuffle_f64x2(p, q, 0xEE));
@@ -232,7 +231,7 @@ inline void sum_eight(const Lanes<W>* a, double* sums) {
   }
 #endif
 #else
-  for (int j = 0; j < 8; ++j) sums[j] = sum(a[j]);
+  for (int j = 0; j < 8; ++j) sums[j] = sum(v[j]);
 #endif
 }
 

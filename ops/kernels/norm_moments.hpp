@@ -29,57 +29,32 @@ inline void pieces(index_t len, index_t begin, index_t end, F&& f) {
   }
 }
 
-/// What the deviations from mean add up to, for the float32 elements of one step whose sum is given. That sum is exact
-/// unless an element is below 2^-28 of another, when its error is below 2^-48 of their spread; so is this.
-inline double residual(double total, double count, double mean) { return __builtin_fma(-count, mean, total); }
+/// Elements of slices that are short: most of their time would be the latency of two divisions and a square root.
+constexpr index_t kShortSlice = 512;
 
-/// Count, mean and squared deviations of elements [begin, end). Scaled multiplies each by a power of two first.
-///
-/// Deviations d are taken from a guess of the mean; sum(d) / count is what the guess lacks, and
-/// sum(d^2) - sum(d)^2 / count the squared deviations. A guess off by k standard deviations costs log2(k^2 + 1) bits of
-/// the second: for float32 the mean of the first step does (k^2 < 8192 / 16 whatever the data, of 29 bits to spare),
-/// for float64 a first pass takes the block's own mean, counted from shift so that a common offset costs no digits.
-template <class T, bool Scaled = false>
-Moments block_moments(const SliceView<T>& slice, index_t begin, index_t end, double shift, bool center,
-                      double scale = 1) {
-  constexpr int W = kLanes<T>;
-  const Lanes<W> factor(scale);
-  const auto each_step = [&](index_t last, auto&& f) {
-    pieces(slice.len, begin, last, [&](index_t row, index_t offset, index_t count) {
-      const T* start = slice.x + row * slice.row_stride + offset * slice.element_stride;
-      runs(start, slice.element_stride, count, [&](const T* run, index_t, index_t n) {
-        steps<W>(n, [&](index_t i, auto k) {
-          if constexpr (Scaled)
-            f(load_step(run + i, k) * factor, k);
-          else
-            f(load_step(run + i, k), k);
-        });
-      });
-    });
-  };
-  const auto deviation = [](const Lanes<W>& x, const Lanes<W>& from, auto k) {
-    const Lanes<W> d = x - from;
-    if constexpr (std::is_same_v<decltype(k), int>)
-      return keep_first(d, k);
+/// Deviations d of a block's elements from a guess of their mean: sum(d) / count is what the guess lacks, and
+/// sum(d^2) - sum(d)^2 / count the squared deviations.
+template <class T>
+struct Deviations {
+  static constexpr int W = kLanes<T>;
+  Lanes<W> guess, rest{0.0}, squares{0.0}, lost{0.0};
+  double from;
+
+  explicit Deviations(double mean) : guess(mean), from(mean) {}
+
+  /// The deviations of a step, 0 beyond its n elements.
+  template <class N>
+  static Lanes<W> of(const Lanes<W>& x, const Lanes<W>& mean, N n) {
+    const Lanes<W> d = x - mean;
+    if constexpr (std::is_same_v<N, int>)
+      return keep_first(d, n);
     else
       return d;
-  };
-  Moments out;
-  out.count = static_cast<double>(end - begin);
-  const bool single = sizeof(T) == 4 && center && end - begin <= W;
-  double first = 0;
-  if (center) {
-    const index_t last = sizeof(T) == 8 || end - begin < W ? end : begin + W;
-    const Lanes<W> origin(sizeof(T) == 8 ? shift : 0.0);
-    Lanes<W> total(0.0);
-    each_step(last, [&](const Lanes<W>& x, auto k) { total = total + deviation(x, origin, k); });
-    first = sum(total);
-    out.mean = (sizeof(T) == 8 ? shift : 0.0) + first / static_cast<double>(last - begin);
   }
-  const Lanes<W> mean(out.mean);
-  Lanes<W> rest(0.0), squares(0.0), lost(0.0);
-  each_step(end, [&](const Lanes<W>& x, auto k) {
-    const Lanes<W> d = deviation(x, mean, k);
+
+  template <class N>
+  void add(const Lanes<W>& x, N n) {
+    const Lanes<W> d = of(x, guess, n);
     rest = rest + d;
     if constexpr (sizeof(T) == 4) {
       squares = fma(d, d, squares);
@@ -88,17 +63,63 @@ Moments block_moments(const SliceView<T>& slice, index_t begin, index_t end, dou
       lost = lost + ((squares - (next - t)) + (square - t));
       squares = next;
     }
-  });
-  out.m2 = sum(squares);
-  if constexpr (sizeof(T) == 8)
-    if (const double correction = sum(lost); correction == correction) out.m2 += correction;
-  if (center) {
-    const double total = single ? residual(first, out.count, out.mean) : sum(rest), lo = total / out.count;
-    const double m2 = out.m2 - total * lo;
-    out.m2 = m2 < 0 ? 0 : m2;
-    two_sum(out.mean, lo, out.mean, out.lo);
   }
-  return out;
+
+  Moments finish(index_t count, bool center) const {
+    Moments out{static_cast<double>(count), from, 0, sum(squares)};
+    if constexpr (sizeof(T) == 8)
+      if (const double correction = sum(lost); correction == correction) out.m2 += correction;
+    if (center) {
+      const double total = sum(rest), lo = total / out.count, m2 = out.m2 - total * lo;
+      out.m2 = m2 < 0 ? 0 : m2;
+      two_sum(out.mean, lo, out.mean, out.lo);
+    }
+    return out;
+  }
+};
+
+/// Calls f(x, n) for the steps of elements [begin, end). Scaled multiplies each by a power of two first.
+template <bool Scaled = false, class T, class F>
+inline void slice_steps(const SliceView<T>& slice, index_t begin, index_t end, double scale, F&& f) {
+  const Lanes<kLanes<T>> factor(scale);
+  pieces(slice.len, begin, end, [&](index_t row, index_t offset, index_t count) {
+    const T* start = slice.x + row * slice.row_stride + offset * slice.element_stride;
+    runs(start, slice.element_stride, count, [&](const T* run, index_t, index_t n) {
+      steps<kLanes<T>>(n, [&](index_t i, auto k) {
+        if constexpr (Scaled)
+          f(load_step(run + i, k) * factor, k);
+        else
+          f(load_step(run + i, k), k);
+      });
+    });
+  });
+}
+
+/// A guess of the mean of elements [begin, end). One that is off by k standard deviations costs log2(k^2 + 1) bits of
+/// the squared deviations: for float32 the mean of the first step does (k^2 < 8192 / 16 whatever the data, of 29 bits
+/// to spare), in short blocks the first element (k^2 < 512), for float64 a first pass takes the block's own mean,
+/// counted from shift so that a common offset costs no digits.
+template <bool Scaled = false, class T>
+double guess_mean(const SliceView<T>& slice, index_t begin, index_t end, double shift, double scale) {
+  constexpr int W = kLanes<T>;
+  if (sizeof(T) == 4 && end - begin <= kShortSlice)
+    return static_cast<double>(
+        slice.x[begin / slice.len * slice.row_stride + begin % slice.len * slice.element_stride]);
+  const index_t last = sizeof(T) == 8 ? end : begin + W;
+  const Lanes<W> origin(sizeof(T) == 8 ? shift : 0.0);
+  Lanes<W> total(0.0);
+  slice_steps<Scaled>(slice, begin, last, scale,
+                      [&](const Lanes<W>& x, auto k) { total = total + Deviations<T>::of(x, origin, k); });
+  return (sizeof(T) == 8 ? shift : 0.0) + sum(total) / static_cast<double>(last - begin);
+}
+
+/// Count, mean and squared deviations of elements [begin, end).
+template <class T, bool Scaled = false>
+Moments block_moments(const SliceView<T>& slice, index_t begin, index_t end, double shift, bool center,
+                      double scale = 1) {
+  Deviations<T> deviations(center ? guess_mean<Scaled>(slice, begin, end, shift, scale) : 0);
+  slice_steps<Scaled>(slice, begin, end, scale, [&](const auto& x, auto k) { deviations.add(x, k); });
+  return deviations.finish(end - begin, center);
 }
 
 template <class T, bool Scaled = false>
@@ -139,62 +160,36 @@ void write_stats(const NormStats& stats, index_t q, Moments all, const SliceView
   if (stats.var) stats.var[q] = var;
 }
 
-/// Elements of slices that are short: most of their time would be the latency of two divisions and a square root.
-constexpr index_t kShortSlice = 512;
-
 /// Statistics of eight short slices of n elements each: on each of them the arithmetic of block_moments and
-/// write_stats, whose last steps are done side by side. mean, mean_lo, rstd and var are of eight.
-inline void eight_stats(const float* const* x, index_t n, bool center, double eps, double* mean, double* mean_lo,
-                        double* rstd, double* var) {
+/// write_stats, whose last steps are done side by side. mean, mean_lo, rstd and var are of eight. beside(j) is called
+/// after the sums of slice j.
+template <class N, class F>
+inline void eight_stats(const float* const* x, N n, bool center, double eps, double* mean, double* mean_lo,
+                        double* rstd, double* var, F&& beside) {
   constexpr int W = kLanes<float>, kEight = 8;
-  Lanes<W> first[kEight], second[kEight];
-  alignas(64) double total[kEight], guess[kEight] = {}, rest[kEight] = {}, squares[kEight];
-  const index_t start = n < W ? n : W;
+  Vec sums[kEight], products[kEight];
+  alignas(64) double guess[kEight], rest[kEight], squares[kEight];
+  for (int j = 0; j < kEight; ++j) {
+    guess[j] = center ? static_cast<double>(x[j][0]) : 0;
+    const Lanes<W> from(guess[j]);
+    Lanes<W> all(0.0), square(0.0);
+    steps<W>(n, [&](index_t i, auto k) {
+      Lanes<W> d = load_step(x[j] + i, k) - from;
+      if constexpr (std::is_same_v<decltype(k), int>) d = keep_first(d, k);
+      all = all + d;
+      square = fma(d, d, square);
+    });
+    sums[j] = fold(all);
+    products[j] = fold(square);
+    beside(j);
+  }
+  sum_eight(sums, rest);
+  sum_eight(products, squares);
   // Division by a power of two is a multiplication, to the bit.
   const auto over = [](const Vec& a, index_t by) {
     const double d = static_cast<double>(by);
     return (by & (by - 1)) == 0 ? a * Vec(1 / d) : a / Vec(d);
   };
-  if (center) {
-    steps<W>(start, [&](index_t, auto k) {
-      for (int j = 0; j < kEight; ++j) first[j] = load_step(x[j], k);
-    });
-    sum_eight(first, total);
-    for (int j = 0; j < kEight; j += kVec) over(Vec::load_aligned(total + j), start).store_aligned(guess + j);
-  }
-  const auto deviation = [](const Lanes<W>& at, const Lanes<W>& from, auto k) {
-    if constexpr (std::is_same_v<decltype(k), int>)
-      return keep_first(at - from, k);
-    else
-      return at - from;
-  };
-  if (n <= W) {  // the sum of the first step is all there is to know
-    steps<W>(n, [&](index_t, auto k) {
-      for (int j = 0; j < kEight; ++j) {
-        const Lanes<W> d = deviation(load_step(x[j], k), Lanes<W>(guess[j]), k);
-        second[j] = d * d;
-      }
-    });
-    if (center) {
-      const Vec minus(-static_cast<double>(n));
-      for (int j = 0; j < kEight; j += kVec)
-        fmadd(minus, Vec::load_aligned(guess + j), Vec::load_aligned(total + j)).store_aligned(rest + j);
-    }
-  } else {
-    for (int j = 0; j < kEight; ++j) {
-      const Lanes<W> from(guess[j]);
-      Lanes<W> all(0.0), square(0.0);
-      steps<W>(n, [&](index_t i, auto k) {
-        const Lanes<W> d = deviation(load_step(x[j] + i, k), from, k);
-        all = all + d;
-        square = fma(d, d, square);
-      });
-      first[j] = all;
-      second[j] = square;
-    }
-    sum_eight(first, rest);
-  }
-  sum_eight(second, squares);
   const Vec zero(0.0), one(1.0);
   for (int j = 0; j < kEight; j += kVec) {
     Vec m = Vec::load_aligned(guess + j), lo = zero, m2 = Vec::load_aligned(squares + j);

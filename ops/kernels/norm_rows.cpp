@@ -1,77 +1,30 @@
 // Normalisation where a slice is rows of spatial elements, or rows with an affine along them.
-#include <limpid/ops/kernels/norm_moments.hpp>
-#include <limpid/ops/kernels/norm_write.hpp>
+#include <limpid/ops/kernels/norm_paired_rows.hpp>
+#include <limpid/ops/kernels/norm_short_rows.hpp>
 
 namespace limpid::kernels {
 namespace {
-
-/// A slice by number and by place; counted up rather than divided out anew.
-struct Place {
-  index_t q, outer, inner;
-};
-template <class T>
-Place place(const NormRows<T>& p, index_t q) {
-  return {q, q / p.inner, q % p.inner};
-}
-/// Calls f for slices [begin, end).
-template <class T, class F>
-void each_slice(const NormRows<T>& p, index_t begin, index_t end, F&& f) {
-  Place at = place(p, begin);
-  for (; at.q < end; ++at.q) {
-    f(at);
-    if (++at.inner == p.inner) {
-      at.inner = 0;
-      ++at.outer;
-    }
-  }
-}
-
-index_t start(const auto& stride, const Place& at) { return at.outer * stride.outer + at.inner * stride.inner; }
-
-template <class T>
-SliceView<T> sum_view(const NormRows<T>& p, const Place& at) {
-  return {p.x + start(p.x_stride, at), p.sum_rows, p.sum_len, p.x_stride.row, p.x_stride.element};
-}
-
-double value_or(const float* p, index_t i, double absent) { return p ? static_cast<double>(p[i]) : absent; }
-double value_or(const double* p, index_t i, double absent) { return p ? p[i] : absent; }
-
-struct Slice {
-  double mean, lo, rstd;
-};
-template <class T>
-Slice saved(const NormRows<T>& p, index_t q) {
-  if (!p.center) return {0, 0, p.stats.rstd[q]};
-  return {p.stats.mean[q], p.stats.mean_lo[q], p.stats.rstd[q]};
-}
 
 // ---- forward -------------------------------------------------------------------------------------------------------
 
 /// y = (x - mean) * rstd * gamma + beta: float32 in its own arithmetic where its range allows, else rounded once.
 /// Products of float32 numbers cannot leave the range of double, so there rstd * gamma is one factor, and the mean's
-/// low part, a mere constant, goes with beta; in float64 they might. The element `ahead` of each step is fetched into
-/// the second-level cache for the slice that comes next.
+/// low part, a mere constant, goes with beta; in float64 they might.
 template <class T>
 void apply_run(const T* LIMPID_RESTRICT x, T* LIMPID_RESTRICT y, index_t n, const Slice& slice, double gamma,
-               double beta, index_t ahead, bool streamed) {
+               double beta, bool streamed) {
   constexpr int W = kLanes<T>;
   if constexpr (sizeof(T) == 4) {
     const double factor = slice.rstd * gamma;
     if (suits_singles(slice.mean, factor)) {
       const SingleLanes affine(single_affine(slice.mean, slice.lo, factor, beta));
-      return write_steps(streamed, y, n, [&](index_t i, auto k) {
-        fetch_near(x + i + ahead);
-        return affine(load_singles_step(x + i, k));
-      });
+      return write_steps(streamed, y, n, [&](index_t i, auto k) { return affine(load_singles_step(x + i, k)); });
     }
     const Lanes<W> mean(slice.mean), a(factor), b(beta - slice.lo * factor);
     write_steps<false>(y, n, [&](index_t i, auto k) { return fma(load_step(x + i, k) - mean, a, b); });
   } else {
     const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), a(gamma), b(beta);
-    write_steps(streamed, y, n, [&](index_t i, auto k) {
-      fetch_near(x + i + ahead);
-      return fma(((load_step(x + i, k) - mean) - lo) * r, a, b);
-    });
+    write_steps(streamed, y, n, [&](index_t i, auto k) { return fma(((load_step(x + i, k) - mean) - lo) * r, a, b); });
   }
 }
 
@@ -111,82 +64,25 @@ void apply_range(const NormRows<T>& p, const Place& at, index_t begin, index_t e
       if (p.along)
         apply_run_along(run, y_row + i, n, slice, p.gamma ? p.gamma + c : nullptr, p.beta ? p.beta + c : nullptr);
       else
-        apply_run(run, y_row + i, n, slice, value_or(p.gamma, c, 1), value_or(p.beta, c, 0), p.slice_size(), p.stream);
+        apply_run(run, y_row + i, n, slice, value_or(p.gamma, c, 1), value_or(p.beta, c, 0), p.stream);
     });
   });
 }
 
-/// Sixteen short slices at a time: their statistics and their affines side by side, then y of each.
-struct ShortSlices {
-  static constexpr int kLot = 16;
-  const NormRows<float>& p;
-  Place places[kLot];
-  const float* x[kLot];
-  int filled = 0;
-
-  void add(const Place& at) {
-    places[filled] = at;
-    x[filled] = p.x + start(p.x_stride, at);
-    if (++filled == kLot) flush();
-  }
-
-  void flush() {
-    if (filled == 0) return;
-    for (int j = filled; j < kLot; ++j) places[j] = places[0], x[j] = x[0];
-    alignas(64) double mean[kLot], lo[kLot], rstd[kLot], var[kLot];
-    for (int j = 0; j < kLot; j += 8)
-      eight_stats(x + j, p.slice_size(), p.center, p.eps, mean + j, lo + j, rstd + j, var + j);
-    const index_t q = places[0].q;
-    for (int j = 0; j < filled; ++j) {
-      p.stats.mean[q + j] = mean[j];
-      p.stats.mean_lo[q + j] = lo[j];
-      p.stats.rstd[q + j] = rstd[j];
-      if (p.stats.var) p.stats.var[q + j] = var[j];
-    }
-    if (p.y && p.rows == 1 && !p.along)
-      apply(mean, lo, rstd);
-    else if (p.y)
-      for (int j = 0; j < filled; ++j) apply_range(p, places[j], 0, p.slice_size());
-    filled = 0;
-  }
-
-  void apply(const double* mean, const double* lo, const double* rstd) {
-    alignas(64) double a[kLot], beta[kLot];
-    alignas(64) float affine[5 * kLot];
-    for (int j = 0; j < kLot; ++j) {
-      const index_t c = places[j].inner * p.affine_inner;
-      a[j] = rstd[j] * value_or(p.gamma, c, 1);
-      beta[j] = value_or(p.beta, c, 0);
-    }
-    const bool suit = single_affines(mean, lo, a, beta, affine, kLot);
-    for (int j = 0; j < filled; ++j) {
-      if (!suit) {
-        apply_range(p, places[j], 0, p.len);
-        continue;
-      }
-      const float* from = x[j];
-      float* LIMPID_RESTRICT y = p.y + start(p.y_stride, places[j]);
-      const SingleLanes lanes(
-          {affine[j], affine[kLot + j], affine[2 * kLot + j], affine[3 * kLot + j], affine[4 * kLot + j]});
-      steps<16>(p.len, [&](index_t i, auto k) { store_step(y + i, lanes(load_singles_step(from + i, k)), k); });
-    }
-  }
-};
-
 template <class T>
 void forward(const NormRows<T>& p, index_t begin, index_t end) noexcept {
-  if constexpr (sizeof(T) == 4)
-    if (p.moments && p.slice_size() <= kShortSlice && p.sum_rows == 1 && p.x_stride.element == 1) {
-      ShortSlices slices{p, {}, {}};
-      each_slice(p, begin, end, [&](const Place& at) { slices.add(at); });
-      return slices.flush();
-    }
+  const auto y_of = [&](const Place& at) { apply_range(p, at, 0, p.slice_size()); };
+  if constexpr (sizeof(T) == 4) {
+    if (p.moments && p.slice_size() <= kShortSlice && p.sum_rows == 1 && p.x_stride.element == 1)
+      return short_forward(p, begin, end, y_of);
+    if (suits_pairs(p)) return paired_forward(p, begin, end, y_of);
+  }
   each_slice(p, begin, end, [&](const Place& at) {
     if (p.moments) {
       const SliceView<T> view = sum_view(p, at);
       write_stats(p.stats, at.q, slice_moments(view, p.center), view, p.center, p.eps);
     }
-    if (p.y) apply_range(p, at, 0, p.slice_size());
+    if (p.y) y_of(at);
   });
   if (p.stream) end_stream();
 }
@@ -240,13 +136,16 @@ void apply(const NormRows<T>& p, index_t begin, index_t end) noexcept {
 template <class T>
 constexpr bool kLate = sizeof(T) == 4;
 
-struct Sums {
-  double dy = 0, dy_xhat = 0;
-};
-
 template <class T>
 Sums reduce_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* LIMPID_RESTRICT dy, index_t count) {
   constexpr int W = kLanes<T>;
+  if constexpr (sizeof(T) == 4)
+    if (const SingleDeviations deviations(slice.mean, slice.lo, slice.rstd); deviations.suits) {
+      SingleSums sums(deviations);
+      runs(x, p.x_stride.element, count,
+           [&](const T* run, index_t offset, index_t n) { sums.add(run, dy + offset, n); });
+      if (const Sums all = sums.finish(deviations); all.suits()) return all;
+    }
   const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd);
   Lanes<W> total(0.0), products(0.0);
   runs(x, p.x_stride.element, count, [&](const T* run, index_t offset, index_t n) {
@@ -262,10 +161,29 @@ Sums reduce_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* L
   return {dy_sum, kLate<T> ? (product - slice.lo * dy_sum) * slice.rstd : product};
 }
 
+/// dx_run of float32 in its own arithmetic; returns whether that suits.
+bool single_dx_run(const NormRows<float>& p, const Slice& slice, const float* x, const float* LIMPID_RESTRICT dy,
+                   float* LIMPID_RESTRICT dx, index_t count, double gamma, double m1, double m2) {
+  const SingleDeviations deviations(slice.mean, slice.lo, slice.rstd);
+  const SingleGradient gradient(deviations, slice.rstd, gamma, m1, m2);
+  if (!gradient.suits) return false;
+  const Singles a(gradient.a);
+  if (p.fixed) {
+    write_steps(p.stream, dx, count, [&](index_t i, auto k) { return multiply(load_singles_step(dy + i, k), a); });
+    return true;
+  }
+  runs(x, p.x_stride.element, count, [&](const float* run, index_t offset, index_t n) {
+    gradient.write(deviations, run, dy + offset, dx + offset, n, p.stream);
+  });
+  return true;
+}
+
 template <class T>
 void dx_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* LIMPID_RESTRICT dy, T* LIMPID_RESTRICT dx,
             index_t count, double gamma, double m1, double m2) {
   constexpr int W = kLanes<T>;
+  if constexpr (sizeof(T) == 4)
+    if (single_dx_run(p, slice, x, dy, dx, count, gamma, m1, m2)) return;
   const Lanes<W> a(slice.rstd * gamma);
   if (p.fixed) return write_steps(p.stream, dx, count, [&](index_t i, auto k) { return load_step(dy + i, k) * a; });
   const double factor = kLate<T> ? -slice.rstd * m2 * slice.rstd : -slice.rstd * m2;
@@ -275,8 +193,6 @@ void dx_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* LIMPI
     write_steps(p.stream, dx + offset, n, [&](index_t i, auto k) {
       Lanes<W> d = load_step(run + i, k) - mean;
       if constexpr (!kLate<T>) d = (d - lo) * r;
-      fetch_near(x + offset + i + p.slice_size());
-      fetch_near(dy + offset + i + p.slice_size());
       return fma(load_step(dy + offset + i, k), a, fma(d, c2, c1));
     });
   });
@@ -296,39 +212,45 @@ RowBlock<T> row_block(const NormRows<T>& p, const Place& at, index_t row, index_
 }
 
 template <class T>
-void backward(const NormRows<T>& p, index_t begin, index_t end) noexcept {
-  const index_t row_blocks = p.row_blocks();
+void backward_slice(const NormRows<T>& p, const Place& slice_at) {
+  const index_t row_blocks = p.row_blocks(), affine = slice_at.inner * p.affine_inner;
   const double size = static_cast<double>(p.slice_size());
-  const bool sums_wanted = p.sum_dy || !p.fixed;
-  each_slice(p, begin, end, [&](const Place& slice_at) {
-    const Slice slice = saved(p, slice_at.q);
-    const index_t affine = slice_at.inner * p.affine_inner;
-    double m1 = 0, m2 = 0;
-    for (index_t row = 0; sums_wanted && row < p.rows; ++row) {
-      Sums sums;
-      for (index_t b = 0; b < row_blocks; ++b) {
-        const RowBlock<T> at = row_block(p, slice_at, row, b);
-        const Sums part = reduce_run(p, slice, at.x, p.dy + at.y, at.count);
-        sums.dy += part.dy;
-        sums.dy_xhat += part.dy_xhat;
-      }
-      const double gamma = value_or(p.gamma, affine + row * p.affine_row, 1);
-      m1 += gamma * sums.dy;
-      m2 += gamma * sums.dy_xhat;
-      if (p.sum_dy) {
-        p.sum_dy[slice_at.q * p.rows + row] = sums.dy;
-        p.sum_dy_xhat[slice_at.q * p.rows + row] = sums.dy_xhat;
-      }
+  const Slice slice = saved(p, slice_at.q);
+  double m1 = 0, m2 = 0;
+  for (index_t row = 0; (p.sum_dy || !p.fixed) && row < p.rows; ++row) {
+    Sums sums;
+    for (index_t b = 0; b < row_blocks; ++b) {
+      const RowBlock<T> at = row_block(p, slice_at, row, b);
+      const Sums part = reduce_run(p, slice, at.x, p.dy + at.y, at.count);
+      sums.dy += part.dy;
+      sums.dy_xhat += part.dy_xhat;
     }
-    if (!p.dx) return;
-    m1 = p.center ? m1 / size : 0;
-    m2 /= size;
-    for (index_t row = 0; row < p.rows; ++row) {
-      const RowBlock<T> at = row_block(p, slice_at, row, 0);
-      dx_run(p, slice, at.x, p.dy + at.y, p.dx + at.y, p.len, value_or(p.gamma, affine + row * p.affine_row, 1), m1,
-             m2);
+    const double gamma = value_or(p.gamma, affine + row * p.affine_row, 1);
+    m1 += gamma * sums.dy;
+    m2 += gamma * sums.dy_xhat;
+    if (p.sum_dy) {
+      p.sum_dy[slice_at.q * p.rows + row] = sums.dy;
+      p.sum_dy_xhat[slice_at.q * p.rows + row] = sums.dy_xhat;
     }
-  });
+  }
+  if (!p.dx) return;
+  m1 = p.center ? m1 / size : 0;
+  m2 /= size;
+  for (index_t row = 0; row < p.rows; ++row) {
+    const RowBlock<T> at = row_block(p, slice_at, row, 0);
+    dx_run(p, slice, at.x, p.dy + at.y, p.dx + at.y, p.len, value_or(p.gamma, affine + row * p.affine_row, 1), m1, m2);
+  }
+}
+
+template <class T>
+void backward(const NormRows<T>& p, index_t begin, index_t end) noexcept {
+  const auto slice = [&](const Place& at) { backward_slice(p, at); };
+  bool done = false;
+  if constexpr (sizeof(T) == 4) {
+    done = kFused && !p.fixed && p.rows == 1 && p.len <= kShortSlice && p.x_stride.element == 1;
+    if (done) short_backward(p, begin, end, slice);
+  }
+  if (!done) each_slice(p, begin, end, slice);
   if (p.stream) end_stream();
 }
 

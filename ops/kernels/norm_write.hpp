@@ -41,6 +41,26 @@ inline Singles load_singles(const float* p, int n) {
   return load_singles(padded);
 #endif
 }
+/// The same numbers in doubles.
+inline Lanes<16> widen(const Singles& a) {
+#if defined(__AVX512F__)
+  Lanes<16> out;
+  out.v[0] = _mm512_cvtps_pd(_mm512_castps512_ps256(a.v[0]));
+  out.v[1] = _mm512_cvtps_pd(_mm512_extractf32x8_ps(a.v[0], 1));
+  return out;
+#elif defined(__AVX2__)
+  Lanes<16> out;
+  for (int i = 0; i < 2; ++i) {
+    out.v[2 * i] = _mm256_cvtps_pd(_mm256_castps256_ps128(a.v[i]));
+    out.v[2 * i + 1] = _mm256_cvtps_pd(_mm256_extractf128_ps(a.v[i], 1));
+  }
+  return out;
+#else
+  alignas(64) float narrow[16];
+  for (int i = 0; i < Singles::count; ++i) a.v[i].store_aligned(narrow + i * Singles::width);
+  return load(narrow);
+#endif
+}
 inline void store(float* p, const Singles& a) {
   for (int i = 0; i < Singles::count; ++i) a.v[i].store_unaligned(p + i * Singles::width);
 }
@@ -149,7 +169,7 @@ constexpr bool kFused = false;
 inline bool suits_singles(double mean, double a) {
   const double size = __builtin_fabs(a), offset = __builtin_fabs(mean);
   // Spelled so that a NaN suits: it gives NaN, and stays in its slice.
-  return kFused && !(offset > 0x1p100) && !(size > 0x1p100) && (!(size < 0x1p-90) || size == 0);
+  return kFused && !(offset > 0x1p100) & !(size > 0x1p100) & (!(size < 0x1p-90) | (size == 0));
 }
 
 inline SingleAffine single_affine(double mean, double mean_lo, double a, double beta) {
@@ -171,13 +191,18 @@ inline bool single_affines(const double* mean, const double* mean_lo, const doub
   store(to + 2 * pitch, slope - load(to + pitch));
   store(to + 3 * pitch, load_wide<16>(beta));
   store(to + 4 * pitch, Lanes<16>(0.0) - ((m - load(to)) + lo) * slope);
-  bool suit = true;
-  for (int i = 0; i < 16; ++i) suit = suit && suits_singles(mean[i], a[i]);
+  const Vec most(0x1p100), least(0x1p-90), zero(0.0);
+  bool suit = kFused;
+  for (int i = 0; i < Lanes<16>::count; ++i) {  // suits_singles of each
+    const Vec size = xsimd::abs(slope.v[i]);
+    suit = suit && !xsimd::any(xsimd::abs(m.v[i]) > most || size > most || (size < least && size > zero));
+  }
   return suit;
 }
 
 struct SingleLanes {
   Singles mean, a, a_lo, beta, c;
+  SingleLanes() = default;
   explicit SingleLanes(const SingleAffine& s) : mean(s.mean), a(s.a), a_lo(s.a_lo), beta(s.beta), c(s.c) {}
   /// A step of affines that single_affines() wrote.
   SingleLanes(const float* at, index_t pitch)

@@ -402,7 +402,7 @@ TEST_CASE("the tape can be looked at") {
   CHECK(std::string(node->name()) == "mul");
   CHECK(node->inputs().size() == 2);
   CHECK(node->inputs()[0].node.get() == grad_node(x));
-  CHECK(node->outputs()[0].shape == Shape{1});
+  CHECK(node->outputs()[0].shape() == Shape{1});
   int saved = 0;
   node->for_each_saved([&](const Saved& s) { saved += s.peek().defined(); });
   CHECK(saved == 2);

@@ -3,6 +3,8 @@
 #include <limpid/ops/detail/norm_double_driver.hpp>
 #include <limpid/tests/kernels/norm_reference.hpp>
 
+#include <algorithm>
+
 using namespace limpid;
 using namespace limpid::test;
 
@@ -130,7 +132,7 @@ Real double_error(const DoubleRun<T>& run) {
   Real worst = 0;
   const auto see = [&](T got, Real want, Real size) {
     const Real error = std::fabs(static_cast<Real>(got) - want) / (2 * ulp<T>(want) + 0x1p-44L * size);
-    worst = error <= worst ? worst : error;
+    worst = worse(error, worst);
   };
   std::vector<Real> dgamma(static_cast<std::size_t>(d.channels())), dgamma_size(dgamma);
   each([&](const Element& e) {

@@ -1,4 +1,5 @@
 #include <optional>
+#include <sstream>
 
 #include "../catch.hpp"
 #include "vectors.hpp"
@@ -114,4 +115,21 @@ TEST_CASE("norm modules refuse what their class or options exclude") {
                     "GroupNorm: expected channels divisible by num_groups, got channels = 6, num_groups = 4");
   CHECK_THROWS_WITH(nn::GroupNorm(2, 4)(x2), "GroupNorm: expected 4 channels, got x of shape (2, 3)");
   CHECK_THROWS_WITH(nn::InstanceNorm2d(0), "InstanceNorm2d: expected at least 1 feature, got 0");
+}
+
+TEST_CASE("normalisation modules with relu give relu of what they give without") {
+  manual_seed(8);
+  const Tensor x = randn({3, 4, 5, 6});
+  const auto check = [&](auto with, auto without) {
+    CHECK(equal(with(x).detach(), relu(without(x)).detach()));
+    with.eval(), without.eval();
+    CHECK(equal(with(x).detach(), relu(without(x)).detach()));
+  };
+  check(nn::InstanceNorm2d(4, {.affine = true, .track_running_stats = true, .relu = true}),
+        nn::InstanceNorm2d(4, {.affine = true, .track_running_stats = true}));
+  check(nn::BatchNorm2d(4, {.relu = true}), nn::BatchNorm2d(4));
+  check(nn::GroupNorm(2, 4, {.relu = true}), nn::GroupNorm(2, 4));
+  std::ostringstream text;
+  text << nn::GroupNorm(2, 4, {.relu = true});
+  CHECK(text.str() == "GroupNorm(2, 4, affine, relu)");
 }

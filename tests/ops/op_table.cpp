@@ -32,6 +32,7 @@ namespace {
 
 Tensors results(Tensor y) { return {std::move(y)}; }
 Tensors results(Tensors ys) { return ys; }
+Tensors results(Moments m) { return {m.mean, m.variance}; }
 
 // A row's function, in terms of x[0], x[1], ...
 #define OP(...) [](const Tensors& x) { return results(__VA_ARGS__); }
@@ -178,6 +179,19 @@ Rows reductions() {
   };
 }
 
+Rows statistics() {
+  const Shape s{2, 3, 4};
+  Rows rows{
+      {"moments", "", OP(moments(x[0], {0, 2})), {real(s)}, {3}},
+      {"moments", "all", OP(moments(x[0])), {real(s)}, {}},
+      {"moments", "keepdims", OP(moments(x[0], 1, true)), {real(s)}, {2, 1, 4}},
+      {"merge", "", OP(merge(moments(x[0], 1), moments(x[1], 1))), {real(s), real({2, 5, 4})}, {2, 4}},
+      {"merge", "larger second", OP(merge(moments(x[1]), moments(x[0]))), {real(s), real({5})}, {}},
+  };
+  for (OpRow& r : rows) r.wide = true;
+  return rows;
+}
+
 Rows shaping() {
   const Shape s{2, 3, 4};
   const std::vector<Sample> one{real(s)};
@@ -249,7 +263,35 @@ Rows normalisations() {
        OP(instance_norm(x[0], full({4}, 0.3, x[0].dtype()), full({4}, 1.7, x[0].dtype()), x[1], x[2], false)),
        {image, c, c},
        s},
+      {"instance_norm",
+       "per sample",
+       OP(instance_norm(x[0], {.weight = x[1], .bias = x[2]})),
+       {image, within({2, 4}, 0.5, 2), c},
+       s},
+      {"instance_norm",
+       "running statistics, per sample",
+       OP(instance_norm(x[0], full({4}, 0.3, x[0].dtype()), full({4}, 1.7, x[0].dtype()), x[1], x[2], false)),
+       {image, within({2, 4}, 0.5, 2), real({2, 4})},
+       s},
       {"group_norm", "", OP(group_norm(x[0], 2, x[1], x[2])), {image, c, c}, s},
+      {"instance_norm",
+       "lengths",
+       OP(instance_norm(x[0], {.weight = x[1], .bias = x[2], .lengths = reshape(arange(4) + 2, {2, 2})})),
+       {{{2, 4, 5, 6}}, c, c},
+       {2, 4, 5, 6}},
+      {"group_norm",
+       "mask",
+       OP(group_norm(x[0], 2, {.weight = x[1], .bias = x[2], .mask = ne(remainder(arange(5), 3), 1)})),
+       {image, c, c},
+       s},
+      {"instance_norm",
+       "relu",
+       OP(instance_norm(x[0], {.weight = x[1], .bias = x[2], .relu = true})),
+       {image, c, c},
+       s},
+      {"group_norm", "relu", OP(group_norm(x[0], 2, {.weight = x[1], .bias = x[2], .relu = true})), {image, c, c}, s},
+      {"batch_norm", "relu", OP(batch_norm(x[0], {}, {}, x[1], x[2], true, 1e-5, true)), {image, c, c}, s},
+      {"group_norm", "per sample", OP(group_norm(x[0], 2, x[1], x[2])), {image, c, real({2, 4})}, s},
       {"layer_norm", "", OP(layer_norm(x[0], {3, 5}, x[1], x[2])), {image, within({3, 5}, 0.5, 2), real({3, 5})}, s},
       {"rms_norm", "", OP(rms_norm(x[0], {5}, x[1])), {image, within({5}, 0.5, 2)}, s},
       {"batch_norm",
@@ -299,8 +341,8 @@ Rows conversions() {
 const std::vector<OpRow>& op_table() {
   static const Rows table = [] {
     Rows all_rows;
-    for (Rows (*family)() :
-         {arithmetic, functions, choices, reductions, shaping, products, normalisations, losses, conversions})
+    for (Rows (*family)() : {arithmetic, functions, choices, reductions, statistics, shaping, products, normalisations,
+                             losses, conversions})
       for (OpRow& row : family()) all_rows.push_back(std::move(row));
     return all_rows;
   }();

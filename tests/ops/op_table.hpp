@@ -29,6 +29,7 @@ struct OpRow {
   bool vacuous = false;       ///< the gradient is zero by nature
   bool keeps_format = false;  ///< channels-last in gives channels-last out
   unsigned optional = 0;      ///< bit i: input i may be undefined
+  bool wide = false;          ///< the result is float64 whatever x is
 
   std::string name() const { return variant.empty() ? op : op + " (" + variant + ")"; }
   /// The same values for the same seed.

@@ -2,6 +2,7 @@
 #include <limpid/core/detail/isa.hpp>
 #include <limpid/limpid.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>

@@ -5,6 +5,8 @@
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 
+#include <algorithm>
+
 #include "plain.hpp"
 
 using namespace limpid;

@@ -4,6 +4,8 @@
 #include <limpid/ops/matmul.hpp>
 #include <limpid/ops/shaping.hpp>
 
+#include <algorithm>
+
 #include "plain.hpp"
 
 using namespace limpid;

@@ -1,6 +1,7 @@
 // Gradients of the normalisation family against two oracles: finite differences, and the op composed of primitive ops.
 #include <limpid/limpid.hpp>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -128,6 +129,39 @@ TEST_CASE("ops have the second derivatives that differences give") {
   });
 }
 
+TEST_CASE("ops push forward what they pull back") {
+  const auto inner = [](const Tensors& a, const Tensors& b) {
+    double total = 0;
+    for (std::size_t k = 0; k < a.size(); ++k) total += sum(a[k] * b[k]).item<double>();
+    return total;
+  };
+  for_each_op([&](const OpRow& row) {
+    if (!row.differentiable) return;
+    Generator generator(5);
+    const Tensors all = row.draw();
+    Tensors xs, dxs, dys;
+    for (const Tensor& x : all)
+      if (is_floating_point(x.dtype())) {
+        xs.push_back(x);
+        dxs.push_back(randn(x.shape(), float64, generator));
+      }
+    const auto f = [&](const Tensors& at) {
+      Tensors whole = all, floating;
+      for (std::size_t i = 0, j = 0; i < all.size(); ++i)
+        if (is_floating_point(all[i].dtype())) whole[i] = at[j++];
+      for (const Tensor& y : row.f(whole))
+        if (is_floating_point(y.dtype())) floating.push_back(y);
+      return floating;
+    };
+    const Jvp forward = jvp(f, xs, dxs);
+    for (const Tensor& y : forward.ys) dys.push_back(randn(y.shape(), float64, generator).to(y.dtype()));
+    const double pushed = inner(dys, forward.dys), pulled = inner(vjp(f, xs, dys).dxs, dxs);
+    INFO(pushed << " forward, " << pulled << " reverse");
+    CHECK(std::abs(pushed - pulled) <= (row.op == "to" ? 1e-6 : 1e-11) * (1 + std::abs(pushed)));
+    if (!row.vacuous) CHECK(pushed != 0);
+  });
+}
+
 TEST_CASE("ops give the same in every layout") {
   for_each_op([](const OpRow& row) {
     const Tensors xs = row.draw(), expected = row.f(xs);
@@ -169,7 +203,7 @@ TEST_CASE("ops in float32 agree with float64") {
       }
     const Tensors ys = row.f(narrow), expected = row.f(xs);
     for (std::size_t k = 0; k < ys.size(); ++k) {
-      if (row.op != "to" && is_floating_point(ys[k].dtype())) CHECK(ys[k].dtype() == float32);
+      if (row.op != "to" && is_floating_point(ys[k].dtype())) CHECK(ys[k].dtype() == (row.wide ? float64 : float32));
       CHECK(allclose(ys[k], expected[k], 1e-4, 1e-5));
     }
   });

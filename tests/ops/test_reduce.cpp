@@ -3,6 +3,7 @@
 #include <limpid/core/parallel.hpp>
 #include <limpid/limpid.hpp>
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
 #include <numeric>

@@ -1,0 +1,53 @@
+// Finding the op that first made a NaN or an infinity, and the line of the program that it came from.
+#pragma once
+#include <cstdint>
+#include <source_location>
+
+namespace limpid {
+
+/// While it lives, what this thread records and replays is searched for NaN and infinities, and the first is an
+/// AutogradError that names the op, the element, and where the program recorded the op: file and line where the program
+/// has debug information (-g or -g1), else function and offset. Results of ops that are not recorded are not searched.
+/// Slow: for debugging. For a graph in which infinities belong (masks of -infinity), pass false: NaN alone.
+class DetectAnomaly {
+ public:
+  explicit DetectAnomaly(bool infinities = true) noexcept;
+  ~DetectAnomaly();
+  DetectAnomaly(const DetectAnomaly&) = delete;
+  DetectAnomaly& operator=(const DetectAnomaly&) = delete;
+
+ private:
+  uint8_t before_;
+};
+
+/// While it lives, this thread notes where each op is recorded, for to_dot().
+class RecordSources {
+ public:
+  RecordSources() noexcept;
+  ~RecordSources();
+  RecordSources(const RecordSources&) = delete;
+  RecordSources& operator=(const RecordSources&) = delete;
+
+ private:
+  uint8_t before_;
+};
+
+/// Names a part of the program in what the two above tell; needs no debug information. name must outlive the scope.
+class TraceScope {
+ public:
+  explicit TraceScope(const char* name, std::source_location where = std::source_location::current()) noexcept;
+  ~TraceScope();
+  TraceScope(const TraceScope&) = delete;
+  TraceScope& operator=(const TraceScope&) = delete;
+
+  const char* name() const noexcept { return name_; }
+  const std::source_location& where() const noexcept { return where_; }
+  const TraceScope* outer() const noexcept { return outer_; }
+
+ private:
+  const char* name_;
+  std::source_location where_;
+  const TraceScope* outer_;
+};
+
+}  // namespace limpid

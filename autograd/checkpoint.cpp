@@ -1,0 +1,151 @@
+#include <limpid/autograd/checkpoint.hpp>
+#include <limpid/autograd/detail/grad_between.hpp>
+#include <limpid/autograd/detail/stand_in.hpp>
+#include <limpid/autograd/grad_mode.hpp>
+#include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/message.hpp>
+#include <limpid/core/random.hpp>
+
+#include <deque>
+#include <vector>
+
+namespace limpid::detail {
+namespace {
+
+bool is_floating(const Tensor& x) { return x.defined() && is_floating_point(x.dtype()); }
+
+// A tensor without values, to stand at the end of an edge where gradients are asked for.
+Tensor end_of(const Edge& edge) {
+  const Node::Output& output = edge.node->outputs()[edge.index];
+  const Tensor x = make_view(empty({}, output.dtype), output.shape(), Strides(output.shape().size(), 0), 0);
+  x.impl().is_view = false;
+  x.impl().grad = Ref<GradHandle>(edge.node.get());
+  x.impl().grad_index = edge.index;
+  return x;
+}
+
+/// While it lives, default_generator() goes on from another state.
+class Rewind {
+ public:
+  explicit Rewind(const Generator& state) noexcept : before_(default_generator()) { default_generator() = state; }
+  ~Rewind() { default_generator() = before_; }
+  Rewind(const Rewind&) = delete;
+  Rewind& operator=(const Rewind&) = delete;
+
+ private:
+  Generator before_;
+};
+
+// Its inputs are xs, then the edges along which f reached what it captures.
+struct CheckpointNode final : Node {
+  Ref<KeptFunction> f;
+  Generator generator;
+  std::deque<Saved> xs;
+  const char* name() const noexcept override { return "checkpoint"; }
+
+  // y = f(xs):  dx = J^T dy, by recording f anew.
+  Tensors backward(const Tensors& dy) override {
+    const bool create_graph = is_grad_enabled();
+    Tensors again, ends;
+    for (const Saved& x : xs) again.push_back(x.get());
+    for (std::size_t i = 0; i < inputs().size(); ++i) {
+      if (i < again.size() && is_floating(again[i])) again[i] = needs(i) ? stand_in(again[i]) : again[i].detach();
+      ends.push_back(!needs(i) ? Tensor() : i < again.size() ? again[i] : end_of(inputs()[i]));
+    }
+    return pull(repeat(again), dy, ends, create_graph);
+  }
+
+  Tensors repeat(const Tensors& again) const {
+    const EnableGradGuard recording;
+    const Rewind rewind(generator);
+    return (*f)(again);
+  }
+
+  Tensors pull(const Tensors& ys, const Tensors& dy, const Tensors& ends, bool create_graph) const {
+    if (ys.size() != outputs().size())
+      throw_error<AutogradError>("checkpoint: expected ", outputs().size(), " outputs from f again, got ", ys.size());
+    Tensors roots, seeds, wanted;
+    for (std::size_t k = 0; k < ys.size(); ++k) {
+      if (!dy[k].defined()) continue;
+      if (!ys[k].defined() || ys[k].shape() != dy[k].shape() || ys[k].dtype() != dy[k].dtype())
+        throw_error<AutogradError>("checkpoint: expected output ", k, " of shape ", dy[k].shape(), " and ",
+                                   dy[k].dtype(), " from f again, got ",
+                                   ys[k].defined() ? message(ys[k].shape(), " and ", ys[k].dtype()) : "none");
+      if (!ys[k].requires_grad()) continue;
+      roots.push_back(ys[k]);
+      seeds.push_back(dy[k]);
+    }
+    for (const Tensor& end : ends)
+      if (end.defined()) wanted.push_back(end);
+    Tensors dx(ends.size());
+    if (roots.empty() || wanted.empty()) return dx;
+    const Tensors found = grad_between(roots, wanted, seeds, create_graph);
+    for (std::size_t i = 0, j = 0; i < ends.size(); ++i)
+      if (ends[i].defined()) dx[i] = found[j++];
+    return dx;
+  }
+};
+
+// The tensors that f captured, as edges from what it recorded to what was there before: to nodes of a sequence up to
+// `before`, but for the stand-ins of its arguments.
+std::vector<Edge> captured_edges(const Tensors& ys, const Tensors& stand_ins, uint64_t before) {
+  std::vector<Edge> edges;
+  const auto is_argument = [&](const Node* node) {
+    for (const Tensor& x : stand_ins)
+      if (x.requires_grad() && grad_node(x) == node) return true;
+    return false;
+  };
+  const auto is_inside = [&](const Node& node) { return !node.is_leaf() && node.sequence() > before; };
+  const auto capture = [&](const Edge& edge) {
+    if (!edge.node || is_inside(*edge.node) || is_argument(edge.node.get())) return;
+    for (const Edge& known : edges)
+      if (known.node == edge.node && known.index == edge.index) return;
+    edges.push_back(edge);
+  };
+  for (const Tensor& y : ys)
+    if (y.requires_grad()) capture({Ref<Node>(grad_node(y)), y.impl().grad_index});
+  walk(ys, [&](const Node* node) {
+    if (!is_inside(*node) || is_argument(node)) return false;
+    for (const Edge& edge : node->inputs()) capture(edge);
+    return true;
+  });
+  return edges;
+}
+
+// y of a graph that is let go of, for a node of its own. What f was given, or captured, is seen through a view.
+Tensor cut_off(const Tensor& y, bool is_own) {
+  const Tensor z = y.detach();
+  z.impl().is_view = y.impl().is_view || !is_own;
+  z.impl().epoch = z.impl().storage->epoch();
+  return z;
+}
+
+}  // namespace
+
+Tensors checkpoint(const Ref<KeptFunction>& f, const Tensors& xs) {
+  if (!is_grad_enabled()) return (*f)(xs);
+  const Generator generator = default_generator();
+  Tensors stand_ins = xs;
+  for (Tensor& x : stand_ins)
+    if (x.requires_grad()) x = x.detach().set_requires_grad();
+  const uint64_t before = Node::clock();
+  Tensors ys = (*f)(stand_ins);
+  if (!any_requires_grad(ys)) return ys;
+
+  auto* node = new CheckpointNode;
+  const Ref<Node> hold(node);
+  node->f = f;
+  node->generator = generator;
+  for (const Tensor& x : xs) node->connect(x);
+  for (const Edge& edge : captured_edges(ys, stand_ins, before)) node->connect(edge);
+  node->start();
+  for (const Tensor& x : xs) node->xs.emplace_back(*node, "x") = x;
+  for (Tensor& y : ys) {
+    Tensor mine;
+    if (y.requires_grad()) mine = y = cut_off(y, grad_node(y)->sequence() > before);
+    node->attach(mine);
+  }
+  return ys;
+}
+
+}  // namespace limpid::detail

@@ -1,0 +1,114 @@
+#include <limpid/autograd/detail/source.hpp>
+
+#include <cxxabi.h>
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <sstream>
+#include <string_view>
+
+#ifdef LIMPID_HAS_LIBBACKTRACE
+#include <backtrace.h>
+#endif
+
+namespace limpid::detail {
+namespace {
+
+// Mangled names of limpid and std, their nested and their local entities.
+bool is_library_function(std::string_view name) {
+  for (const std::string_view prefix : {"_ZN6limpid", "_ZNK6limpid", "_ZZN6limpid", "_ZZNK6limpid", "_ZNSt", "_ZNKSt",
+                                        "_ZSt", "_ZZNSt", "_ZGVN6limpid"})
+    if (name.substr(0, prefix.size()) == prefix) return true;
+  return false;
+}
+
+std::string readable(const char* name) {
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(name, nullptr, nullptr, &status), std::free);
+  return status == 0 ? text.get() : name;
+}
+
+struct Place {
+  std::string text;
+  bool is_library = false;  // all of what is inlined there
+};
+
+#ifdef LIMPID_HAS_LIBBACKTRACE
+
+void ignore_error(void*, const char*, int) {}
+
+backtrace_state* state() {
+  static backtrace_state* const state = backtrace_create_state(nullptr, 1, ignore_error, nullptr);
+  return state;
+}
+
+// Called for each function inlined at an address, from the inside out: the first that is the program's own counts.
+int take_line(void* data, uintptr_t, const char* file, int line, const char* function) {
+  Place& place = *static_cast<Place*>(data);
+  if (!file) return 0;
+  place.is_library = function && is_library_function(function);
+  if (place.is_library) return 0;
+  std::ostringstream text;
+  text << file << ':' << line;
+  if (function) text << " (" << readable(function) << ')';
+  place.text = text.str();
+  return 1;
+}
+
+void find_line(uintptr_t call, Place& place) {
+  static std::mutex mutex;  // the library may run on several threads, but the thread sanitizer cannot see how
+  const std::lock_guard lock(mutex);
+  if (state()) backtrace_pcinfo(state(), call, take_line, ignore_error, &place);
+}
+
+#else
+
+void find_line(uintptr_t, Place&) {}
+
+#endif
+
+void find_symbol(uintptr_t call, Place& place) {
+  Dl_info info{};
+  if (!dladdr(reinterpret_cast<void*>(call), &info)) return;
+  std::string_view file = info.dli_fname ? info.dli_fname : "?";
+  file.remove_prefix(file.rfind('/') + 1);
+  place.is_library = info.dli_sname && is_library_function(info.dli_sname);
+  std::ostringstream text;
+  text << std::hex;
+  if (info.dli_sname)
+    text << readable(info.dli_sname) << " + 0x" << call - reinterpret_cast<uintptr_t>(info.dli_saddr) << " in " << file;
+  else
+    text << file << " + 0x" << call - reinterpret_cast<uintptr_t>(info.dli_fbase);
+  place.text = text.str();
+}
+
+// Where the shared library of limpid begins; null where it is linked statically, and told from the program by names.
+const void* own_image() {
+  Dl_info info{};
+  if (!dladdr(reinterpret_cast<void*>(&describe_calls), &info) || !info.dli_fname) return nullptr;
+  return std::string_view(info.dli_fname).find("liblimpid") != std::string_view::npos ? info.dli_fbase : nullptr;
+}
+
+bool is_in(const void* image, uintptr_t code) {
+  Dl_info info{};
+  return image && dladdr(reinterpret_cast<void*>(code), &info) && info.dli_fbase == image;
+}
+
+}  // namespace
+
+std::string describe_calls(const Source& source) {
+  static const void* const own = own_image();
+  for (std::size_t i = 0; i < source.count; ++i) {
+    const uintptr_t call = reinterpret_cast<uintptr_t>(source.calls[i]) - 1;  // the call, not what follows it
+    if (is_in(own, call)) continue;
+    Place place;
+    find_line(call, place);
+    if (place.text.empty() && !place.is_library) find_symbol(call, place);
+    if (!place.is_library && !place.text.empty()) return place.text;
+  }
+  return {};
+}
+
+}  // namespace limpid::detail

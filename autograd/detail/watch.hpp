@@ -1,0 +1,55 @@
+// What may watch ops being recorded and replayed. One byte per thread says whether anything does.
+#pragma once
+#include <limpid/autograd/node.hpp>
+#include <limpid/core/detail/pool.hpp>
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+
+namespace limpid::detail {
+
+inline constexpr uint8_t watch_anomalies = 1, watch_infinities = 2, watch_sources = 4, watch_times = 8;
+LIMPID_FAST_TLS extern thread_local constinit uint8_t watching;
+
+/// Keeps the calls that led here, and the open TraceScopes, for source_of(node).
+void note_source(const Node& node);
+/// Where the program recorded node: "file:line (function)", or what is known of that; empty where nothing was noted.
+std::string source_of(const Node& node);
+
+/// Throws AutogradError where y, node's newly recorded result, holds a NaN or an infinity. xs: its operands, or none.
+void check_forward(const Node& node, const Tensor& y, std::initializer_list<const Tensor*> xs);
+/// The same for the gradients that node's backward made of dys.
+void check_backward(const Node& node, const Tensors& dxs, const Tensors& dys);
+
+/// Times one op while it lives, where a Profiler runs.
+class OpScope {
+ public:
+  explicit OpScope(const char* op) noexcept : is_open_(watching & watch_times) {
+    if (is_open_) [[unlikely]]
+      open(op, false);
+  }
+  ~OpScope() {
+    if (is_open_) [[unlikely]]
+      close();
+  }
+  OpScope(const OpScope&) = delete;
+  OpScope& operator=(const OpScope&) = delete;
+
+ protected:
+  OpScope(const char* op, bool backward) noexcept : is_open_(watching & watch_times) {
+    if (is_open_) open(op, backward);
+  }
+
+ private:
+  static void open(const char* op, bool backward) noexcept;
+  static void close() noexcept;
+  bool is_open_;
+};
+
+/// The same for the backward of a node.
+struct BackwardScope : OpScope {
+  explicit BackwardScope(const Node& node) noexcept : OpScope(node.name(), true) {}
+};
+
+}  // namespace limpid::detail

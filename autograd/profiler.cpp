@@ -1,0 +1,186 @@
+#include <limpid/autograd/detail/watch.hpp>
+#include <limpid/autograd/profiler.hpp>
+#include <limpid/core/detail/message.hpp>
+#include <limpid/core/error.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <iomanip>
+#include <map>
+#include <sstream>
+#include <utility>
+
+namespace limpid {
+namespace {
+
+int64_t nanoseconds() noexcept {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace
+
+struct Profiler::Recorder {
+  struct Event {
+    const char* op;
+    bool backward;
+    bool in_backward;  ///< part of another op's backward
+    int64_t start, end, bytes;
+    int64_t own_time, own_bytes;  ///< without those of the events within that are counted by themselves
+  };
+  std::vector<Event> events;
+  std::vector<std::size_t> open;  ///< events that have not ended, from the outside in
+  int64_t bytes = 0;              ///< of all tensors made so far
+  int64_t start = nanoseconds();
+  Recorder* outer = nullptr;
+  bool running = true;
+};
+
+namespace {
+
+LIMPID_FAST_TLS thread_local constinit Profiler::Recorder* recorder = nullptr;
+
+using Event = Profiler::Recorder::Event;
+
+// Whether an event has a row's time for itself.
+bool counts(const Event& event) { return event.backward || !event.in_backward; }
+
+}  // namespace
+
+void detail::OpScope::open(const char* op, bool backward) noexcept {
+  Profiler::Recorder& r = *recorder;
+  const bool within = !r.open.empty() && (r.events[r.open.back()].backward || r.events[r.open.back()].in_backward);
+  r.open.push_back(r.events.size());
+  r.events.push_back({op, backward, within, 0, 0, r.bytes, 0, 0});
+  r.events.back().start = nanoseconds();
+}
+
+void detail::OpScope::close() noexcept {
+  const int64_t end = nanoseconds();
+  if (!recorder || recorder->open.empty()) return;  // stopped in between
+  Profiler::Recorder& r = *recorder;
+  Event& event = r.events[r.open.back()];
+  r.open.pop_back();
+  event.end = end;
+  event.bytes = r.bytes - event.bytes;
+  event.own_time += event.end - event.start;
+  event.own_bytes += event.bytes;
+  if (!counts(event)) return;
+  for (std::size_t i = r.open.size(); i-- > 0;) {
+    Event& around = r.events[r.open[i]];
+    if (!counts(around)) continue;
+    around.own_time -= event.end - event.start;
+    around.own_bytes -= event.bytes;
+    break;
+  }
+}
+
+Profiler::Profiler() : recorder_(new Recorder) {
+  recorder_->outer = recorder;
+  recorder = recorder_;
+  detail::storage_meter = &recorder_->bytes;
+  detail::watching |= detail::watch_times;
+}
+
+void Profiler::stop() noexcept {
+  if (!std::exchange(recorder_->running, false)) return;
+  // Events that are open, as where an op is under way, never end.
+  auto& events = recorder_->events;
+  std::erase_if(events, [](const Event& event) { return event.end == 0; });
+  recorder_->open.clear();
+  if (recorder != recorder_) return;
+  recorder = recorder_->outer;
+  detail::storage_meter = recorder ? &recorder->bytes : nullptr;
+  if (!recorder) detail::watching &= static_cast<uint8_t>(~detail::watch_times);
+}
+
+Profiler::~Profiler() {
+  stop();
+  delete recorder_;
+}
+
+std::vector<Profiler::Row> Profiler::table() const {
+  std::map<std::string, Row> rows;
+  for (const Event& event : recorder_->events) {
+    if (event.end == 0 || !counts(event)) continue;
+    Row& row = rows[event.op];
+    row.op = event.op;
+    (event.backward ? row.backward_calls : row.calls) += 1;
+    (event.backward ? row.backward : row.forward) += 1e-9 * static_cast<double>(event.own_time);
+    row.bytes += event.own_bytes;
+  }
+  std::vector<Row> result;
+  for (auto& [op, row] : rows) result.push_back(std::move(row));
+  std::stable_sort(result.begin(), result.end(),
+                   [](const Row& a, const Row& b) { return a.forward + a.backward > b.forward + b.backward; });
+  return result;
+}
+
+std::ostream& operator<<(std::ostream& out, const Profiler& profiler) {
+  const auto line = [&](const std::string& op, const auto& calls, const auto& forward, const auto& backward_calls,
+                        const auto& backward, const auto& mib) {
+    out << std::left << std::setw(24) << op << std::right << std::setw(9) << calls << std::setw(13) << forward
+        << std::setw(12) << backward_calls << std::setw(13) << backward << std::setw(11) << mib << '\n';
+  };
+  const auto mebibytes = [](int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
+  const auto flags = out.flags();
+  const auto precision = out.precision(3);
+  out << std::fixed;
+  line("op", "calls", "forward ms", "backwards", "backward ms", "MiB");
+  Profiler::Row all;
+  for (const Profiler::Row& row : profiler.table()) {
+    line(row.op, row.calls, 1e3 * row.forward, row.backward_calls, 1e3 * row.backward, mebibytes(row.bytes));
+    all.calls += row.calls, all.backward_calls += row.backward_calls;
+    all.forward += row.forward, all.backward += row.backward;
+    all.bytes += row.bytes;
+  }
+  line("all", all.calls, 1e3 * all.forward, all.backward_calls, 1e3 * all.backward, mebibytes(all.bytes));
+  out.precision(precision);
+  out.flags(flags);
+  return out;
+}
+
+namespace {
+
+void write_string(std::ostream& out, const char* text) {
+  out << '"';
+  for (; *text; ++text) {
+    const auto c = static_cast<unsigned char>(*text);
+    if (c == '"' || c == '\\')
+      out << '\\' << *text;
+    else if (c < 0x20)
+      out << "\\u00" << std::hex << std::setw(2) << std::setfill('0') << int{c} << std::dec << std::setfill(' ');
+    else
+      out << *text;
+  }
+  out << '"';
+}
+
+}  // namespace
+
+std::string Profiler::chrome_trace() const {
+  std::ostringstream out;
+  out << std::fixed << std::setprecision(3) << "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[";
+  const char* separator = "\n";
+  for (const Event& event : recorder_->events) {
+    if (event.end == 0) continue;
+    out << std::exchange(separator, ",\n") << "{\"name\":";
+    write_string(out, event.op);
+    out << ",\"cat\":\"" << (event.backward || event.in_backward ? "backward" : "forward")
+        << "\",\"ph\":\"X\",\"pid\":1,\"tid\":1,\"ts\":" << 1e-3 * static_cast<double>(event.start - recorder_->start)
+        << ",\"dur\":" << 1e-3 * static_cast<double>(event.end - event.start) << ",\"args\":{\"bytes\":" << event.bytes
+        << "}}";
+  }
+  out << "\n]}\n";
+  return out.str();
+}
+
+void Profiler::write_chrome_trace(const std::string& path) const {
+  std::ofstream file(path);
+  file << chrome_trace();
+  file.close();
+  if (!file) detail::throw_error<IOError>("write_chrome_trace: expected a path that can be written, got ", path);
+}
+
+}  // namespace limpid

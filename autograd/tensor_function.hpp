@@ -1,0 +1,81 @@
+// What gradcheck and the transforms take: a callable from tensors to tensors.
+#pragma once
+#include <limpid/core/tensor.hpp>
+
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+namespace limpid::detail {
+
+/// Refers to a callable for the length of one call: from Tensors to Tensors.
+class TensorFunction {
+ public:
+  /// F takes 1 to 8 tensors, or one Tensors; gives a Tensor or Tensors.
+  template <class F>
+  requires(!std::is_same_v<std::remove_cv_t<F>, TensorFunction>) explicit TensorFunction(
+      F& f, const char* op = "gradcheck") noexcept
+      : object_(const_cast<void*>(static_cast<const void*>(__builtin_addressof(f)))),
+        call_(&call<F>),
+        op_(op) {}
+  Tensors operator()(const Tensors& xs) const { return call_(object_, xs, op_); }
+
+  /// Whether F is of a kind to be referred to.
+  template <class F>
+  static constexpr bool accepts() {
+    return takes_some<F>(std::make_index_sequence<8>()) || std::is_invocable_v<F&, const Tensors&>;
+  }
+
+ private:
+  template <std::size_t>
+  using Argument = const Tensor&;
+
+  template <class F, std::size_t... I>
+  static constexpr bool takes(std::index_sequence<I...>) {
+    return std::is_invocable_v<F&, Argument<I>...>;
+  }
+  template <class F, std::size_t... I>
+  static constexpr bool takes_some(std::index_sequence<I...>) {
+    return (takes<F>(std::make_index_sequence<I + 1>()) || ...);
+  }
+  static Tensors wrap(Tensor y) { return {std::move(y)}; }
+  static Tensors wrap(Tensors ys) { return ys; }
+
+  template <class F, std::size_t... I>
+  static bool call_with(F& f, const Tensors& xs, Tensors& ys, std::index_sequence<I...> count) {
+    if constexpr (takes<F>(count)) {
+      if (xs.size() != sizeof...(I)) return false;
+      ys = wrap(f(xs[I]...));
+      return true;
+    }
+    return false;
+  }
+  template <class F, std::size_t... I>
+  static Tensors call_by_count(F& f, const Tensors& xs, const char* op, std::index_sequence<I...>) {
+    Tensors ys;
+    if (!(call_with(f, xs, ys, std::make_index_sequence<I + 1>()) || ...)) wrong_count(op, xs.size());
+    return ys;
+  }
+  template <class F>
+  static Tensors call(void* object, const Tensors& xs, const char* op) {
+    F& f = *static_cast<F*>(object);
+    constexpr std::make_index_sequence<8> counts;
+    if constexpr (takes_some<F>(counts)) {
+      return call_by_count(f, xs, op, counts);
+    } else {
+      static_assert(std::is_invocable_v<F&, const Tensors&>,
+                    "a function of tensors takes 1 to 8 tensors, by value or const&, or one const Tensors&");
+      return wrap(f(xs));
+    }
+  }
+  [[noreturn]] static void wrong_count(const char* op, std::size_t count);
+
+  void* object_;
+  Tensors (*call_)(void*, const Tensors&, const char*);
+  const char* op_;
+};
+
+template <class F>
+concept TensorCallable = TensorFunction::accepts<std::remove_reference_t<F>>();
+
+}  // namespace limpid::detail

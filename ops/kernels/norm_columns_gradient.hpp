@@ -1,0 +1,377 @@
+// Backward of columns: sums of dy and dy * xhat, and dx. Included by norm_columns.cpp only.
+//
+// Per channel, sum dy and sum dy * xhat over S; with gamma inside, their sums over a group's D channels give
+//   dx = rstd * (gamma * dy - m1 - xhat * m2),  m1 = sum(gamma * dy) / M,  m2 = sum(gamma * dy * xhat) / M,  M = D * S.
+#pragma once
+#include <limpid/ops/kernels/norm_gradient.hpp>
+#include <limpid/ops/kernels/norm_tiles.hpp>
+
+namespace limpid::kernels {
+namespace {
+
+/// What reduce and dx need of a sample: dx = dy * a + xhat * q + k.
+///
+/// float32 is done in its own arithmetic, with deviations normalised but for a factor in [1, 2):
+///
+///   d = fma(x, scale, shift) = (x - m) * scale,   m the float nearest to the mean, scale the power of two below rstd.
+///
+/// One rounding, since scale * m is exact; |d| is at most |xhat| or so, and products with dy stay in range where dy
+/// does. What d lacks, (m - mean) * scale, enters sums and coefficients in double.
+struct GradientArrays {
+  double *mean, *lo, *rstd;
+  double *a, *k, *q;
+  double* rest;      ///< (m - mean) * scale
+  double* unscaled;  ///< rstd / scale; NaN where rstd or mean * rstd leave float32's range, and doubles do the work.
+  float *scale, *shift;
+  float *single_a, *single_k, *single_q;  ///< The same three for d instead of xhat; a is NaN where doubles do the work.
+  float* hard;                            ///< Per step, whether it has such a column.
+};
+template <class T>
+GradientArrays gradient_arrays(const NormColumns<T>& p, double* at) {
+  const auto array = [&](int i) { return coefficient_array(p, at, i); };
+  const auto floats = [&](int i) { return reinterpret_cast<float*>(array(8)) + i * p.pitch; };
+  return {array(0), array(1),  array(2),  array(3),  array(4),  array(5),  array(6),
+          array(7), floats(0), floats(1), floats(2), floats(3), floats(4), floats(5)};
+}
+
+template <class T>
+void prepare(const NormColumns<T>& p, index_t n, double* coefficients) noexcept {
+  load_statistics(p, n, coefficients);
+  if constexpr (!kSingles<T>) return;
+  const GradientArrays at = gradient_arrays(p, coefficients);
+  const Vec exponent(__builtin_bit_cast(double, 0x7FF0'0000'0000'0000)), zero(0.0), one(1.0);
+  const Vec most(0x1p120), least(0x1p-120), nan(__builtin_nan(""));
+  for (index_t c = 0; c < p.pitch; c += 16) {
+    const Lanes<16> mean = load_wide<16>(at.mean + c), lo = load_wide<16>(at.lo + c), r = load_wide<16>(at.rstd + c);
+    store(at.shift + c, mean);
+    const Lanes<16> m = load(at.shift + c);
+    Lanes<16> scale, unscaled;
+    for (int i = 0; i < Lanes<16>::count; ++i) {
+      const Vec below = xsimd::select(r.v[i] == zero, one, r.v[i] & exponent);
+      const auto suits = below <= most && below >= least && xsimd::abs(m.v[i]) * below <= most;
+      scale.v[i] = xsimd::select(suits, below, one);
+      unscaled.v[i] = xsimd::select(suits, r.v[i] / below, nan);
+    }
+    store(at.scale + c, scale);
+    store(at.shift + c, Lanes<16>(0.0) - m * scale);
+    store_wide<16>(at.rest + c, ((m - mean) - lo) * scale);
+    store_wide<16>(at.unscaled + c, unscaled);
+  }
+}
+
+// ---- sums ----------------------------------------------------------------------------------------------------------
+
+template <class T>
+struct GradientMemory {
+  const T* LIMPID_RESTRICT x;
+  const T* LIMPID_RESTRICT dy;
+  double* LIMPID_RESTRICT totals;
+  double* LIMPID_RESTRICT products;
+};
+
+template <class T>
+void reduce_wide(const NormColumns<T>& p, const BlockRows& rows, const GradientArrays& at,
+                 const GradientMemory<T>& memory) {
+  constexpr int W = kLanes<T>;
+  tiles(p, rows, [&](index_t column, auto abreast, auto k, index_t row, index_t count) {
+    for (index_t c = column; c < column + abreast * W; c += W) {
+      const Lanes<W> mean = load_wide<W>(at.mean + c), lo = load_wide<W>(at.lo + c), r = load_wide<W>(at.rstd + c);
+      const T* x = memory.x + row * p.x_row + c;
+      const T* dy = memory.dy + row * p.width + c;
+      Lanes<W> total = load_wide<W>(memory.totals + c), product = load_wide<W>(memory.products + c);
+      for (index_t i = 0; i < count; ++i, x += p.x_row, dy += p.width) {
+        const Lanes<W> g = load_step(dy, k);
+        Lanes<W> d = load_step(x, k) - mean;
+        if constexpr (!kLate<T>) d = (d - lo) * r;
+        total = total + g;
+        product = fma(g, d, product);
+      }
+      store_wide<W>(memory.totals + c, total);
+      store_wide<W>(memory.products + c, product);
+    }
+  });
+  if (kLate<T>)
+    for (index_t c = 0; c < p.width; ++c)
+      memory.products[c] = (memory.products[c] - at.lo[c] * memory.totals[c]) * at.rstd[c];
+}
+
+/// The sums of one column in doubles.
+inline void reduce_column(const NormColumns<float>& p, const BlockRows& rows, const GradientArrays& at,
+                          const GradientMemory<float>& memory, index_t c) {
+  double total = 0, product = 0;
+  each_row(p, rows, c, [&](index_t row) {
+    const auto g = static_cast<double>(memory.dy[row * p.width + c]);
+    total += g;
+    product = __builtin_fma(g, static_cast<double>(memory.x[row * p.x_row + c]) - at.mean[c], product);
+  });
+  memory.totals[c] = total;
+  memory.products[c] = (product - at.lo[c] * total) * at.rstd[c];
+}
+
+/// Chains of rows are added in float32 and then in double, so that with u = 2^-24 and sizes that are sums of magnitudes
+/// the first sum is off by 3 u of its size and the second by 8 u: u for d, 4 u for the products' sum and 3 u, of sum
+/// |dy| |m - mean|, for the rest of d; since no float is nearer to the mean than m, that size is none above the other.
+inline void reduce_single(const NormColumns<float>& p, const BlockRows& rows, const GradientArrays& at,
+                          const GradientMemory<float>& memory) {
+  constexpr int W = kLanes<float>;
+  tiles(p, rows, [&](index_t c, auto abreast, auto k, index_t row, index_t count) {
+    constexpr int K = abreast;
+    Lanes<W> total[K], product[K];
+    Singles scale[K], shift[K];
+    for (int j = 0; j < K; ++j) {
+      total[j] = load_wide<W>(memory.totals + c + j * W);
+      product[j] = load_wide<W>(memory.products + c + j * W);
+      scale[j] = load_singles(at.scale + c + j * W);
+      shift[j] = load_singles(at.shift + c + j * W);
+    }
+    const float* x = memory.x + row * p.x_row + c;
+    const float* dy = memory.dy + row * p.width + c;
+    const index_t x_row = p.x_row, dy_row = p.width;
+    const auto chain = [&](auto length) {
+      const float *x_at[length], *dy_at[length];
+      for (int i = 0; i < length; ++i, x += x_row, dy += dy_row) {
+        x_at[i] = x;
+        dy_at[i] = dy;
+      }
+      unrolled<K>([&](auto j) {
+        Singles sum, dot;
+        unrolled<length>([&](auto i) {
+          fetch_ahead(x_at[i] + j * W);
+          fetch_ahead(dy_at[i] + j * W);
+          const Singles g = load_singles_step(dy_at[i] + j * W, k);
+          const Singles d = fma(load_singles_step(x_at[i] + j * W, k), scale[j], shift[j]);
+          sum = i == 0 ? g : add(sum, g);
+          dot = i == 0 ? multiply(g, d) : fma(g, d, dot);
+        });
+        total[j] = total[j] + widen(sum);
+        product[j] = product[j] + widen(dot);
+      });
+    };
+    for (; count >= kRowChain; count -= kRowChain) chain(Steps<kRowChain>{});
+    for (; count > 0; --count) chain(Steps<1>{});
+    for (int j = 0; j < K; ++j) {
+      store_wide<W>(memory.totals + c + j * W, total[j]);
+      store_wide<W>(memory.products + c + j * W, product[j]);
+    }
+  });
+  // What leaves float32's range, if it is not the data, may be in that of double.
+  const Vec zero(0.0);
+  bool finite = true;
+  for (index_t c = 0; c < p.pitch; c += kVec) {
+    const Vec total = Vec::load_unaligned(memory.totals + c), rest = Vec::load_unaligned(at.rest + c);
+    Vec product = fmadd(rest, total, Vec::load_unaligned(memory.products + c));
+    product = product * Vec::load_unaligned(at.unscaled + c);
+    product.store_unaligned(memory.products + c);
+    finite = finite && xsimd::all(total - total == zero && product - product == zero);
+  }
+  for (index_t c = 0; !finite && c < p.width; ++c)
+    if (!__builtin_isfinite(memory.totals[c]) || !__builtin_isfinite(memory.products[c]))
+      reduce_column(p, rows, at, memory, c);
+}
+
+template <class T>
+void reduce(const NormColumns<T>& p, index_t n, index_t block, const double* coefficients, double* partials) noexcept {
+  for (index_t c = 0; c < 2 * p.pitch; ++c) partials[c] = 0;
+  const GradientMemory<T> memory = {p.x + n * p.x_sample, p.dy + n * p.y_sample, partials, partials + p.pitch};
+  const GradientArrays at = gradient_arrays(p, const_cast<double*>(coefficients));
+  if constexpr (kSingles<T>)
+    reduce_single(p, block_rows(p, block), at, memory);
+  else
+    reduce_wide(p, block_rows(p, block), at, memory);
+}
+
+// ---- dx ------------------------------------------------------------------------------------------------------------
+
+/// Sums the blocks of a sample, then its folded copies, into the first C of the first block's arrays.
+template <class T>
+void sum_all(const NormColumns<T>& p, double* partials) {
+  double* LIMPID_RESTRICT sums = partials;
+  for (index_t b = 1; b < p.blocks; ++b) {
+    const double* LIMPID_RESTRICT more = partials + b * kNormSumArrays * p.pitch;
+    for (index_t c = 0; c < kNormSumArrays * p.pitch; ++c) sums[c] += more[c];
+  }
+  const index_t channels = p.g * p.d;
+  for (index_t from = channels; from < p.width; from += channels)
+    for (index_t c = 0; c < channels; ++c) {
+      sums[c] += sums[from + c];
+      sums[p.pitch + c] += sums[p.pitch + from + c];
+    }
+}
+
+/// a, k and q of each channel.
+template <class T>
+void gradient_terms(const NormColumns<T>& p, const double* partials, const GradientArrays& at) {
+  const double each = 1 / static_cast<double>(p.d * p.s), keep = p.center ? each : 0;
+  const double* LIMPID_RESTRICT totals = partials;
+  const double* LIMPID_RESTRICT products = partials + p.pitch;
+  const double* LIMPID_RESTRICT rstd = at.rstd;
+  double* LIMPID_RESTRICT a = at.a;
+  double* LIMPID_RESTRICT k = at.k;
+  double* LIMPID_RESTRICT q = at.q;
+  each_value(p.gamma, 1, p.g * p.d, [&](index_t c, double gamma) { a[c] = rstd[c] * gamma; });
+  if (p.fixed) return;
+  if (p.d == 1)
+    return each_value(p.gamma, 1, p.g, [&](index_t c, double gamma) {
+      k[c] = -rstd[c] * (gamma * totals[c] * keep);
+      q[c] = -rstd[c] * (gamma * products[c] * each);
+    });
+  for (index_t g = 0; g < p.g; ++g) {
+    const index_t begin = g * p.d, end = begin + p.d;
+    double m1 = 0, m2 = 0;
+    for (index_t c = begin; c < end; ++c) {
+      const double gamma = value_or(p.gamma, c, 1);
+      m1 += gamma * totals[c];
+      m2 += gamma * products[c];
+    }
+    for (index_t c = begin; c < end; ++c) {
+      k[c] = -rstd[c] * (m1 * keep);
+      q[c] = -rstd[c] * (m2 * each);
+    }
+  }
+}
+
+/// The terms in float32, and which columns they do not suit: factors lose no digits to denormals and no product
+/// overflows where the result does not.
+template <class T>
+void single_terms(const NormColumns<T>& p, const GradientArrays& at) {
+  const Vec zero(0.0), most(0x1p100), least(0x1p-100), top(0x1p120), nan(__builtin_nan(""));
+  const auto fits = [&](const Vec& factor) {
+    const Vec size = xsimd::abs(factor);
+    return size <= most && (size >= least || size == zero);
+  };
+  for (index_t c = 0; c < p.pitch; c += 16) {
+    Lanes<16> a = load_wide<16>(at.a + c), q(0.0), k(0.0);
+    if (!p.fixed) {
+      q = load_wide<16>(at.q + c) * load_wide<16>(at.unscaled + c);
+      k = fma(q, load_wide<16>(at.rest + c), load_wide<16>(at.k + c));
+    }
+    bool all = true;
+    for (int i = 0; i < Lanes<16>::count; ++i) {
+      const auto suits = fits(a.v[i]) && fits(q.v[i]) && xsimd::abs(k.v[i]) <= top;
+      all = all && xsimd::all(suits);
+      a.v[i] = xsimd::select(suits, a.v[i], nan);
+    }
+    store(at.single_a + c, a);
+    store(at.single_q + c, q);
+    store(at.single_k + c, k);
+    at.hard[c / 16] = all ? 0 : 1;
+  }
+}
+
+template <class T>
+void finish_sums(const NormColumns<T>& p, index_t, double* partials, double* coefficients) noexcept {
+  if (partials) sum_all(p, partials);
+  if (!p.dx) return;
+  const GradientArrays at = gradient_arrays(p, coefficients);
+  gradient_terms(p, partials, at);
+  unfold(at.a, p.g * p.d, p.pitch, p.fixed ? 1 : 3);
+  if constexpr (kSingles<T>) single_terms(p, at);
+}
+
+template <bool Streamed, class T>
+void dx_wide(const NormColumns<T>& p, const BlockRows& rows, const GradientArrays& at, const T* LIMPID_RESTRICT x,
+             const T* LIMPID_RESTRICT dy, T* LIMPID_RESTRICT out) {
+  constexpr int W = kLanes<T>;
+  tiles(p, rows, [&](index_t column, auto abreast, auto k, index_t row, index_t count) {
+    for (index_t c = column; c < column + abreast * W; c += W) {
+      const Lanes<W> a = load_wide<W>(at.a + c);
+      const T* x_at = x + row * p.x_row + c;
+      const T* dy_at = dy + row * p.width + c;
+      T* to = out + row * p.width + c;
+      if (p.fixed) {
+        for (index_t i = 0; i < count; ++i, dy_at += p.width, to += p.width)
+          write_step<Streamed>(to, load_step(dy_at, k) * a, k);
+        continue;
+      }
+      const Lanes<W> mean = load_wide<W>(at.mean + c), lo = load_wide<W>(at.lo + c), r = load_wide<W>(at.rstd + c);
+      Lanes<W> q = load_wide<W>(at.q + c), constant = load_wide<W>(at.k + c);
+      if constexpr (kLate<T>) {  // q for x - mean instead of xhat
+        q = q * r;
+        constant = constant - lo * q;
+      }
+      for (index_t i = 0; i < count; ++i, x_at += p.x_row, dy_at += p.width, to += p.width) {
+        Lanes<W> d = load_step(x_at, k) - mean;
+        if constexpr (!kLate<T>) d = (d - lo) * r;
+        write_step<Streamed>(to, fma(load_step(dy_at, k), a, fma(d, q, constant)), k);
+      }
+    }
+  });
+}
+
+/// dx of one column in doubles.
+inline void dx_column(const NormColumns<float>& p, const BlockRows& rows, const GradientArrays& at, const float* x,
+                      const float* dy, float* out, index_t c) {
+  const double mean = at.mean[c], a = at.a[c];
+  const double q = p.fixed ? 0 : at.q[c] * at.rstd[c], k = p.fixed ? 0 : at.k[c] - at.lo[c] * q;
+  each_row(p, rows, c, [&](index_t row) {
+    const auto g = static_cast<double>(dy[row * p.width + c]);
+    const double d = p.fixed ? 0 : static_cast<double>(x[row * p.x_row + c]) - mean;
+    out[row * p.width + c] = static_cast<float>(__builtin_fma(g, a, __builtin_fma(d, q, k)));
+  });
+}
+
+/// With u = 2^-24: d, the three terms and the two sums are rounded once each, so dx is off by less than 4 u of the sum
+/// of the magnitudes of its terms.
+template <bool Streamed>
+void dx_single(const NormColumns<float>& p, const BlockRows& rows, const GradientArrays& at,
+               const float* LIMPID_RESTRICT x, const float* LIMPID_RESTRICT dy, float* LIMPID_RESTRICT out) {
+  constexpr int W = kLanes<float>;
+  tiles(p, rows, [&](index_t c, auto abreast, auto k, index_t row, index_t count) {
+    constexpr int K = abreast;
+    Singles a[K];
+    for (int j = 0; j < K; ++j) a[j] = load_singles(at.single_a + c + j * W);
+    const float* x_at = x + row * p.x_row + c;
+    const float* dy_at = dy + row * p.width + c;
+    float* to = out + row * p.width + c;
+    if (p.fixed) {
+      for (index_t i = 0; i < count; ++i, dy_at += p.width, to += p.width)
+        for (int j = 0; j < K; ++j)
+          write_step<Streamed>(to + j * W, multiply(load_singles_step(dy_at + j * W, k), a[j]), k);
+      return;
+    }
+    Singles scale[K], shift[K], q[K], constant[K];
+    for (int j = 0; j < K; ++j) {
+      scale[j] = load_singles(at.scale + c + j * W);
+      shift[j] = load_singles(at.shift + c + j * W);
+      q[j] = load_singles(at.single_q + c + j * W);
+      constant[j] = load_singles(at.single_k + c + j * W);
+    }
+    for (index_t i = 0; i < count; ++i, x_at += p.x_row, dy_at += p.width, to += p.width) {
+      unrolled<K>([&](auto j) {
+        fetch_ahead(x_at + j * W);
+        fetch_ahead(dy_at + j * W);
+        const Singles d = fma(load_singles_step(x_at + j * W, k), scale[j], shift[j]);
+        const Singles along = fma(d, q[j], constant[j]);
+        write_step<Streamed>(to + j * W, fma(load_singles_step(dy_at + j * W, k), a[j], along), k);
+      });
+    }
+  });
+  each_hard_column(p, at.hard, [&](index_t c) {
+    if (at.single_a[c] != at.single_a[c]) dx_column(p, rows, at, x, dy, out, c);
+  });
+}
+
+template <bool Streamed, class T>
+void dx_block(const NormColumns<T>& p, const BlockRows& rows, const GradientArrays& at, const T* x, const T* dy,
+              T* out) {
+  if constexpr (kSingles<T>)
+    dx_single<Streamed>(p, rows, at, x, dy, out);
+  else
+    dx_wide<Streamed>(p, rows, at, x, dy, out);
+}
+
+template <class T>
+void dx(const NormColumns<T>& p, index_t n, index_t begin, index_t end, const double* coefficients) noexcept {
+  const GradientArrays at = gradient_arrays(p, const_cast<double*>(coefficients));
+  const T* x = p.x + n * p.x_sample;
+  const T* dy = p.dy + n * p.y_sample;
+  T* out = p.dx + n * p.y_sample;
+  for (index_t block = end; block-- > begin;) {
+    const BlockRows rows = block_rows(p, block);
+    p.stream ? dx_block<true>(p, rows, at, x, dy, out) : dx_block<false>(p, rows, at, x, dy, out);
+  }
+  if (p.stream) end_stream();
+}
+
+}  // namespace
+}  // namespace limpid::kernels

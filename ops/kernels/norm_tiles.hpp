@@ -1,0 +1,176 @@
+// Tiles of columns for the channels-last kernels. Included by kernel sources only: all of it has internal linkage.
+//
+// A tile is a few steps of columns over a strip of rows: their accumulators and coefficients stay in registers for the
+// whole strip. A strip is short enough that its next tile finds the lines' neighbours still on their way, and long
+// enough that loading accumulators hardly counts. Each column sees its rows in order whatever the tiles, so their shape
+// is in no bit of a result.
+#pragma once
+#include <limpid/ops/kernels/norm.hpp>
+#include <limpid/ops/kernels/norm_write.hpp>
+#include <utility>
+
+namespace limpid::kernels {
+namespace {
+
+/// Steps of columns whose accumulators fit in the registers.
+#if defined(__AVX512F__)
+constexpr int kAbreast = 4;
+#else
+constexpr int kAbreast = 1;
+#endif
+
+/// Rows summed in float32 before they are added in double; strips are whole chains.
+constexpr index_t kRowChain = 4;
+
+/// Rows of a strip that is several tiles across: whole chains.
+inline index_t strip_rows(index_t width) {
+  constexpr index_t kElements = 4096, kLeast = 4 * kRowChain;
+  const index_t rows = kElements / width / kRowChain * kRowChain;
+  return rows < kLeast ? kLeast : rows;
+}
+
+/// Fetches what is read some rows after p: the hardware fetches within a page only.
+template <class T>
+inline void fetch_ahead(const T* p) {
+  constexpr index_t kAhead = 2048;
+  fetch_near(p + kAhead);
+}
+
+/// float32 products stay in the range of double: rstd and the mean's low part enter sums and coefficients, not
+/// elements.
+template <class T>
+constexpr bool kLate = sizeof(T) == 4;
+
+/// Elements are computed in float32 arithmetic.
+template <class T>
+constexpr bool kSingles = sizeof(T) == 4 && kFused;
+
+template <int K>
+using Steps = std::integral_constant<int, K>;
+
+/// Calls f(Steps<i>{}) for i in [0, K): a loop whose body sees constants, so that arrays of vectors stay in registers.
+template <int K, class F>
+inline void unrolled(F&& f) {
+  [&]<int... I>(std::integer_sequence<int, I...>) { (f(Steps<I>{}), ...); }
+  (std::make_integer_sequence<int, K>{});
+}
+
+/// Rows [first, last) of block b, and whether the short last row belongs to it.
+struct BlockRows {
+  index_t first, last;
+  bool tail;
+};
+template <class T>
+BlockRows block_rows(const NormColumns<T>& p, index_t b) {
+  const index_t first = b * p.block_rows, end = first + p.block_rows;
+  const bool final_block = b + 1 == p.blocks;
+  return {first, final_block ? p.rows : end, final_block && p.tail > 0};
+}
+
+/// Calls f(column, Steps<K>, k) for K steps of columns that cover [0, width): k lanes of each, all but of the last.
+template <int W, class F>
+void across(index_t width, F&& f) {
+  index_t c = 0;
+  if constexpr (kAbreast > 1) {
+    for (; c + kAbreast * W <= width; c += kAbreast * W) f(c, Steps<kAbreast>{}, Steps<W>{});
+    unrolled<kAbreast>([&](auto k) {
+      if constexpr (k > 1)
+        if ((width - c) / W == k) {
+          f(c, k, Steps<W>{});
+          c += k * W;
+        }
+    });
+  }
+  for (; c + W <= width; c += W) f(c, Steps<1>{}, Steps<W>{});
+  if (c < width) f(c, Steps<1>{}, static_cast<int>(width - c));
+}
+
+/// Calls f(column, Steps<K>, k, row, n) for the tiles of a block: n rows from `row` on.
+template <class T, class F>
+void tiles(const NormColumns<T>& p, const BlockRows& rows, F&& f) {
+  constexpr int W = kLanes<T>;
+  const bool one_across = p.width < W || (p.width <= kAbreast * W && p.width % W == 0);
+  const index_t at_once = one_across ? rows.last - rows.first : strip_rows(p.width);
+  for (index_t row = rows.first; row < rows.last; row += at_once) {
+    const index_t n = rows.last - row < at_once ? rows.last - row : at_once;
+    across<W>(p.width, [&](index_t c, auto steps, auto k) { f(c, steps, k, row, n); });
+  }
+  if (rows.tail) across<W>(p.tail, [&](index_t c, auto steps, auto k) { f(c, steps, k, p.rows, index_t{1}); });
+}
+
+/// Calls f(from, to, n) for ranges of columns that have n rows each in a block: the columns of the short row have one
+/// more.
+template <class T, class F>
+void column_counts(const NormColumns<T>& p, const BlockRows& rows, F&& f) {
+  const double n = static_cast<double>(rows.last - rows.first);
+  const index_t tail = rows.tail ? p.tail : 0;
+  if (tail > 0) f(index_t{0}, tail, n + 1);
+  f(tail, p.width, n);
+}
+
+/// Calls f(row) for the rows of a block that column c has.
+template <class T, class F>
+void each_row(const NormColumns<T>& p, const BlockRows& rows, index_t c, F&& f) {
+  const index_t last = rows.last + (rows.tail && c < p.tail);
+  for (index_t row = rows.first; row < last; ++row) f(row);
+}
+
+/// Calls f(c) for the columns of steps that are marked: hard[i] is of step i. They are rare.
+template <class T, class F>
+void each_hard_column(const NormColumns<T>& p, const float* hard, F&& f) {
+  constexpr int W = kLanes<T>;
+  for (index_t c = 0; c < p.width; c += W)
+    if (hard[c / W] != 0)
+      for (index_t i = c; i < c + W && i < p.width; ++i) f(i);
+}
+
+/// The arrays of a sample's coefficients, of pitch doubles each, over its columns.
+template <class T>
+double* coefficient_array(const NormColumns<T>& p, double* coefficients, int i) {
+  return coefficients + i * p.pitch;
+}
+
+/// Copies arrays over the channels to their folded copies, and to the padding after them.
+template <class V>
+void unfold(V* at, index_t channels, index_t pitch, int arrays) {
+  for (int i = 0; i < arrays; ++i, at += pitch)
+    for (index_t c = channels; c < pitch; ++c) at[c] = at[c - channels];
+}
+
+inline double value_or(const float* p, index_t i, double absent) { return p ? static_cast<double>(p[i]) : absent; }
+inline double value_or(const double* p, index_t i, double absent) { return p ? p[i] : absent; }
+
+/// Calls f(c, p[c]) for c in [0, count), where a null p is all `absent`.
+template <class T, class F>
+void each_value(const T* p, double absent, index_t count, F&& f) {
+  if (p)
+    for (index_t c = 0; c < count; ++c) f(c, static_cast<double>(p[c]));
+  else
+    for (index_t c = 0; c < count; ++c) f(c, absent);
+}
+
+/// Mean, its low part and rstd of each column of sample n: the first three arrays of its coefficients.
+template <class T>
+void load_statistics(const NormColumns<T>& p, index_t n, double* LIMPID_RESTRICT to) {
+  const index_t channels = p.g * p.d;
+  double* LIMPID_RESTRICT lo = to + p.pitch;
+  double* LIMPID_RESTRICT rstd = lo + p.pitch;
+  for (index_t g = 0, c = 0; g < p.g; ++g) {
+    const index_t q = n * p.g + g;
+    if (p.d == 1 && p.center) {  // a slice each: plain copies
+      __builtin_memcpy(to, p.stats.mean + q, static_cast<std::size_t>(channels) * sizeof(double));
+      __builtin_memcpy(lo, p.stats.mean_lo + q, static_cast<std::size_t>(channels) * sizeof(double));
+      __builtin_memcpy(rstd, p.stats.rstd + q, static_cast<std::size_t>(channels) * sizeof(double));
+      break;
+    }
+    for (index_t end = c + p.d; c < end; ++c) {
+      to[c] = p.center ? p.stats.mean[q] : 0;
+      lo[c] = p.center ? p.stats.mean_lo[q] : 0;
+      rstd[c] = p.stats.rstd[q];
+    }
+  }
+  unfold(to, channels, p.pitch, 3);
+}
+
+}  // namespace
+}  // namespace limpid::kernels
