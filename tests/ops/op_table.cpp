@@ -308,7 +308,7 @@ Rows normalisations() {
   };
   for (OpRow& r : rows) {
     r.keeps_format = r.op != "layer_norm" && r.op != "rms_norm";
-    r.optional = r.op == "rms_norm" ? 2 : 6;
+    r.optional = r.op == "rms_norm" ? 2 : r.inputs.size() == 5 ? 24 : 6;
   }
   return rows;
 }
