@@ -117,18 +117,20 @@ Tensor neg(const Tensor& x) {
 }
 
 // sum += dy x for tiny tensors that lie alike; in dy's memory where the sum is yet to begin and dy is `free`, in nobody
-// else's hands and no longer needed.
+// else's hands and no longer needed. Calls come last, so that no register need be saved for what follows.
+[[gnu::noinline]] static void add_new_product(const kernels::ArithmeticKernels& f, Tensor& sum, const Tensor& dy,
+                                              const Tensor& x) {
+  detail::accumulate(sum, map_tiny(f.mul_run, dy, x));
+}
 static void add_product(const kernels::ArithmeticKernels& f, Tensor& sum, Tensor& dy, const Tensor& x, bool free) {
   const TensorImpl &p = dy.impl(), &q = x.impl();
   if (sum.is_unique() && sum.impl().layout == p.layout) {
     std::byte* s = sum.impl().data;
-    f.add_scaled_run[p.dtype](p.numel(), s, s, p.data, q.data);
-  } else if (free && !sum.defined() && dy.is_unique()) {
-    f.mul_run[p.dtype](p.numel(), p.data, p.data, q.data);
-    sum = std::move(dy);
-  } else {
-    detail::accumulate(sum, map_tiny(f.mul_run, dy, x));
+    return f.add_scaled_run[p.dtype](p.numel(), s, s, p.data, q.data);
   }
+  if (!free || sum.defined() || !dy.is_unique()) return add_new_product(f, sum, dy, x);
+  std::swap(sum, dy);
+  return f.mul_run[p.dtype](p.numel(), p.data, p.data, q.data);
 }
 
 struct MulNode final : Node {

@@ -1,5 +1,6 @@
 // How an elementwise op meets its operands: promotion, broadcasting, layout, and the one loop over them.
 #pragma once
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/strided.hpp>
 #include <limpid/core/scalar.hpp>
@@ -60,10 +61,10 @@ inline kernels::BinaryRun tiny_kernel(const kernels::ByDType<kernels::BinaryRun>
   return lie_alike(p, b.impl()) && is_tiny(p) ? f[p.dtype] : nullptr;
 }
 
-/// y = f(a, b) where tiny_kernel() has f; else undefined.
+/// y = f(a, b) where tiny_kernel() has f; else undefined, and so where a profiler is to see the op.
 inline Tensor map_tiny(const kernels::ByDType<kernels::BinaryRun>& f, const Tensor& a, const Tensor& b) {
   const kernels::BinaryRun kernel = tiny_kernel(f, a, b);
-  if (!kernel) return {};
+  if (!kernel || watching) return {};
   const TensorImpl &p = a.impl(), &q = b.impl();
   Ref<TensorImpl> y = TensorImpl::create(p.layout, p.dtype);
   kernel(p.layout->numel, y->data, p.data, q.data);
