@@ -25,7 +25,6 @@ struct SingleDeviations {
   double unscaled = 1;  ///< rstd / scale
   bool suits = false;   ///< Where rstd, its reciprocal or mean * rstd leave float32's range, doubles do the work.
 
-  SingleDeviations() = default;
   SingleDeviations(double mean, double mean_lo, double rstd) {
     const double below = rstd == 0 ? 1 : power_below(rstd);
     const auto m = static_cast<float>(mean);
@@ -69,7 +68,8 @@ struct SingleSums {
   Singles scale, shift;
   Lanes<W> total{0.0}, products{0.0};
 
-  explicit SingleSums(const SingleDeviations& d) : scale(d.scale), shift(d.shift) {}
+  explicit SingleSums(const SingleDeviations& d) : SingleSums(d.scale, d.shift) {}
+  SingleSums(float power, float offset) : scale(power), shift(offset) {}
 
   template <class N>
   void add(const float* LIMPID_RESTRICT x, const float* LIMPID_RESTRICT dy, N n) {
@@ -102,7 +102,6 @@ struct SingleGradient {
   float a = 0, c1 = 0, c2 = 0;
   bool suits = false;
 
-  SingleGradient() = default;
   SingleGradient(const SingleDeviations& deviations, double rstd, double gamma, double m1, double m2) {
     const double slope = rstd * gamma, along = -rstd * m2 * deviations.unscaled;
     const double constant = -rstd * m1 + deviations.rest * along;

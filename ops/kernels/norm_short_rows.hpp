@@ -124,57 +124,126 @@ void short_forward(const NormRows<float>& p, index_t begin, index_t end, F&& pla
   });
 }
 
-/// Sums and dx of short slices of one dense row each. plainly(place) does all of one slice where the lot's way does not
-/// suit.
+/// SingleDeviations and SingleGradient of a lot, side by side.
+struct LotGradient {
+  alignas(64) double mean[kLot], lo[kLot], rstd[kLot], rest[kLot], unscaled[kLot];
+  alignas(64) float scale[kLot], shift[kLot], a[kLot], c1[kLot], c2[kLot];
+
+  static Lanes<16> negative(const Lanes<16>& v) { return Lanes<16>(-0.0) - v; }
+
+  /// From mean, lo and rstd; returns whether they suit.
+  bool deviate() {
+    const Vec exponent(__builtin_bit_cast(double, 0x7FF0'0000'0000'0000)), zero(0.0), one(1.0);
+    const Vec most(0x1p120), least(0x1p-120);
+    const Lanes<16> center = load_wide<16>(mean), r = load_wide<16>(rstd);
+    Lanes<16> below, ratio;
+    bool suits = kFused;
+    for (int i = 0; i < Lanes<16>::count; ++i) {
+      below.v[i] = xsimd::select(r.v[i] == zero, one, r.v[i] & exponent);
+      ratio.v[i] = r.v[i] / below.v[i];
+      suits =
+          suits && !xsimd::any(below.v[i] > most || below.v[i] < least || xsimd::abs(center.v[i]) * below.v[i] > most);
+    }
+    store(shift, center);
+    const Lanes<16> m = load(shift);
+    store(scale, below);
+    store(shift, negative(m * below));
+    store_wide(rest, ((m - center) - load_wide<16>(lo)) * below);
+    store_wide(unscaled, ratio);
+    return suits;
+  }
+
+  /// From the sums of dy and, made into that of dy * xhat, of dy * d; returns whether they suit.
+  bool differentiate(const double* gamma, const double* sum_dy, double* sum_dots, double size, bool center) {
+    const Lanes<16> r = load_wide<16>(rstd), g = load_wide<16>(gamma), from = load_wide<16>(rest);
+    const Lanes<16> dy = load_wide<16>(sum_dy), factor = load_wide<16>(unscaled);
+    const Lanes<16> dots = (load_wide<16>(sum_dots) + from * dy) * factor;
+    store_wide(sum_dots, dots);
+    Lanes<16> m1(0.0), m2 = g * dots;
+    if (center) m1 = g * dy;
+    const Vec divisor(size), infinite(__builtin_inf()), most(0x1p100), least(0x1p-100), top(0x1p120), zero(0.0);
+    for (int i = 0; i < Lanes<16>::count; ++i) {
+      m1.v[i] = m1.v[i] / divisor;
+      m2.v[i] = m2.v[i] / divisor;
+    }
+    const Lanes<16> slope = r * g, along = negative(r) * m2 * factor, constant = negative(r) * m1 + from * along;
+    store(a, slope);
+    store(c1, constant);
+    store(c2, along);
+    const auto misfit = [&](const Vec& v) {
+      const Vec magnitude = xsimd::abs(v);
+      return magnitude > most || (magnitude < least && magnitude != zero);
+    };
+    bool suits = true;
+    for (int i = 0; i < Lanes<16>::count; ++i) {
+      const auto finite = xsimd::abs(dy.v[i]) < infinite && xsimd::abs(dots.v[i]) < infinite;
+      suits = suits && xsimd::all(finite) &&
+              !xsimd::any(misfit(slope.v[i]) || misfit(along.v[i]) || xsimd::abs(constant.v[i]) > top);
+    }
+    return suits;
+  }
+};
+
+/// Sums and dx of short slices of n elements, one dense row each. plainly(place) does all of one slice where the lot's
+/// way does not suit.
+template <class N, class F>
+struct ShortBackward {
+  const NormRows<float>& p;
+  const N n;
+  const F& plainly;
+  LotGradient lot;
+  const float *x[kLot], *dy[kLot];
+  alignas(64) double gamma[kLot], sum_dy[kLot], sum_dots[kLot];
+
+  void take(const Place* places, int filled) {
+    for (int j = 0; j < kLot; ++j) {
+      const Slice slice = saved(p, places[j].q);
+      x[j] = p.x + start(p.x_stride, places[j]);
+      dy[j] = p.dy + start(p.y_stride, places[j]);
+      lot.mean[j] = slice.mean, lot.lo[j] = slice.lo, lot.rstd[j] = slice.rstd;
+      gamma[j] = value_or(p.gamma, places[j].inner * p.affine_inner, 1);
+    }
+    bool suits = lot.deviate();
+    if (suits) {
+      for (int j = 0; j < kLot; j += 8) reduce(j);
+      suits = lot.differentiate(gamma, sum_dy, sum_dots, static_cast<double>(p.len), p.center);
+    }
+    for (int j = 0; j < filled; ++j) suits ? write(places[j], j) : plainly(places[j]);
+  }
+
+  void reduce(int first) {
+    Vec totals[8], products[8];
+    for (int i = 0; i < 8; ++i) {
+      const int j = first + i;
+      SingleSums sums(lot.scale[j], lot.shift[j]);
+      sums.add(x[j], dy[j], n);
+      totals[i] = fold(sums.total);
+      products[i] = fold(sums.products);
+    }
+    sum_eight(totals, sum_dy + first);
+    sum_eight(products, sum_dots + first);
+  }
+
+  void write(const Place& at, int j) const {
+    if (p.sum_dy) {
+      p.sum_dy[at.q] = sum_dy[j];
+      p.sum_dy_xhat[at.q] = sum_dots[j];
+    }
+    if (!p.dx) return;
+    const Singles scale(lot.scale[j]), shift(lot.shift[j]), a(lot.a[j]), c1(lot.c1[j]), c2(lot.c2[j]);
+    const float *from = x[j], *LIMPID_RESTRICT g = dy[j];
+    write_steps(p.stream, p.dx + start(p.y_stride, at), n, [&](index_t i, auto k) {
+      const Singles d = fma(load_singles_step(from + i, k), scale, shift);
+      return fma(load_singles_step(g + i, k), a, fma(d, c2, c1));
+    });
+  }
+};
+
 template <class F>
 void short_backward(const NormRows<float>& p, index_t begin, index_t end, F&& plainly) {
-  const double size = static_cast<double>(p.len);
-  with_length(p.len, [&](auto len) {
-    each_lot(p, begin, end, [&](const Place* places, int filled) {
-      const float *x[kLot], *dy[kLot];
-      Slice slices[kLot];
-      SingleDeviations deviations[kLot];
-      bool suits = true;
-      for (int j = 0; j < kLot; ++j) {
-        x[j] = p.x + start(p.x_stride, places[j]);
-        dy[j] = p.dy + start(p.y_stride, places[j]);
-        slices[j] = saved(p, places[j].q);
-        deviations[j] = SingleDeviations(slices[j].mean, slices[j].lo, slices[j].rstd);
-        suits = suits && deviations[j].suits;
-      }
-      alignas(64) double sum_dy[kLot], sum_dots[kLot];
-      for (int j = 0; suits && j < kLot; j += 8) {
-        Vec total[8], products[8];
-        for (int i = 0; i < 8; ++i) {
-          SingleSums sums(deviations[j + i]);
-          sums.add(x[j + i], dy[j + i], len);
-          total[i] = fold(sums.total);
-          products[i] = fold(sums.products);
-        }
-        sum_eight(total, sum_dy + j);
-        sum_eight(products, sum_dots + j);
-      }
-      SingleGradient gradients[kLot];
-      Sums sums[kLot];
-      for (int j = 0; suits && j < kLot; ++j) {
-        sums[j] = deviations[j].complete(sum_dy[j], sum_dots[j]);
-        const double gamma = value_or(p.gamma, places[j].inner * p.affine_inner, 1);
-        const double m1 = p.center ? gamma * sums[j].dy / size : 0, m2 = gamma * sums[j].dy_xhat / size;
-        gradients[j] = SingleGradient(deviations[j], slices[j].rstd, gamma, m1, m2);
-        suits = sums[j].suits() && gradients[j].suits;
-      }
-      for (int j = 0; j < filled; ++j) {
-        if (!suits) {
-          plainly(places[j]);
-          continue;
-        }
-        if (p.sum_dy) {
-          p.sum_dy[places[j].q] = sums[j].dy;
-          p.sum_dy_xhat[places[j].q] = sums[j].dy_xhat;
-        }
-        if (p.dx) gradients[j].write(deviations[j], x[j], dy[j], p.dx + start(p.y_stride, places[j]), len, p.stream);
-      }
-    });
+  with_length(p.len, [&](auto n) {
+    ShortBackward<decltype(n), F> backward{p, n, plainly, {}, {}, {}, {}, {}, {}};
+    each_lot(p, begin, end, [&](const Place* places, int filled) { backward.take(places, filled); });
   });
 }
 
