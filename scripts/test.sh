@@ -33,5 +33,5 @@ scripts/setup.sh
 check release
 if [ "$full" ]; then
   check asan
-  check tsan autograd
+  check tsan autograd  # on one OpenMP thread: the sanitizer does not see libgomp's barriers
 fi
