@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 namespace limpid::detail {
 namespace {
@@ -48,6 +49,7 @@ Checker::Slope Checker::slope(Motion motion, std::size_t begin, std::size_t end,
   Extrapolation table;
   double difference = 0;
   double bend = 0, bend_before = 0;  // a jump of the first derivative stays the same, curvature falls with t
+  std::vector<bool> moved(end - begin);
   const auto look = [&](double t) {
     move(motion, t);
     const Values plus = outputs();
@@ -57,7 +59,9 @@ Checker::Slope Checker::slope(Motion motion, std::size_t begin, std::size_t end,
     long double rise = 0, curve = 0, rounding = 0;
     for (std::size_t j = begin; j < end; ++j) {
       const double p = plus[j], m = minus[j];
-      if (p == m && p == y_[j]) continue;  // what does not move adds neither value nor rounding
+      // What never moves adds neither value nor rounding; what no longer does has been rounded away.
+      if (p == m && p == y_[j] && !moved[j - begin]) continue;
+      moved[j - begin] = true;
       rise += static_cast<long double>(dy_[j]) * (static_cast<long double>(p) - m);
       curve += static_cast<long double>(dy_[j]) * (static_cast<long double>(p) - y_[j] + m - y_[j]);
       const double r = dy_[j] * std::max(std::abs(p), std::abs(m));

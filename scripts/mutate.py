@@ -176,6 +176,7 @@ def run_all(mutants, commands, limits, jobs, library):
             verdict, _ = outcome(command, mutant.number, limits[name], library)
             if verdict != "passed":
                 return mutant.number, (name, verdict)
+        print(f"  survives: {mutant.name}", flush=True)
         return mutant.number, None
 
     caught = {}

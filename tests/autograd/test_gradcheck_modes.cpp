@@ -166,6 +166,9 @@ TEST_CASE("a function that refuses float64 is checked in float32") {
   CHECK_FALSE(gradcheck(of(Narrow<102>()), {x}, {.fast = true}));
   CHECK(gradgradcheck(of(Narrow<100>()), {x}));
   CHECK_THROWS_AS(gradcheck(of(Narrow<100>()), {x.to(float64)}), DTypeError);
+  SECTION("where the gradient is all but flat, and small steps round it away") {
+    CHECK(gradgradcheck(of(Narrow<100>()), {tensor({1.3e-4, 2e-3, -7e-4}, float32)}));
+  }
   SECTION("beside one that does not matter") {
     const auto f = [](const Tensor& a, const Tensor& b) { return Narrow<100>::apply(a) * b; };
     CHECK(gradcheck(f, {x, random({4})}));

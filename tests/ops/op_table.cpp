@@ -299,11 +299,16 @@ Rows normalisations() {
        OP(batch_norm(x[0], full({4}, 0.3, x[0].dtype()), full({4}, 1.7, x[0].dtype()), x[1], x[2])),
        {image, c, c},
        s},
+      {"batch_norm",
+       "statistics given",
+       OP(batch_norm(x[0], x[1], x[2], x[3], x[4])),
+       {image, within({4}, -1, 1), c, c, c},
+       s},
       {"batch_norm", "training", OP(batch_norm(x[0], {}, {}, x[1], x[2], true)), {image, c, c}, s},
   };
   for (OpRow& r : rows) {
     r.keeps_format = r.op != "layer_norm" && r.op != "rms_norm";
-    r.optional = r.op == "rms_norm" ? 2 : 6;
+    r.optional = r.op == "rms_norm" ? 2 : r.inputs.size() == 5 ? 24 : 6;
   }
   return rows;
 }
