@@ -9,6 +9,10 @@ namespace {
 using namespace kernels;
 using index_t = std::int64_t;
 
+/// Elements of a block that are taken at a time where each is looked at once: the nearest cache holds them and their
+/// results.
+constexpr index_t kRun = 2048;
+
 /// n elements, `step` apart, to dense float32.
 void widen_run(const HalfKernels& convert, const std::uint16_t* from, index_t step, float* to, index_t n) noexcept {
   if (step == 1) return convert.widen(from, to, n);
@@ -83,11 +87,11 @@ void each_tile(const Rows& p, index_t begin, index_t end, F&& f) noexcept {
   }
 }
 
-/// Calls f(i, len) for the parts of rows that make up elements [begin, end) of a slice.
+/// Calls f(i, len) for the parts of rows, of at most `most` elements, that make up elements [begin, end) of a slice.
 template <class F>
-void each_part(index_t row_len, index_t begin, index_t end, F&& f) noexcept {
+void each_part(index_t row_len, index_t most, index_t begin, index_t end, F&& f) noexcept {
   for (index_t len = 0; begin < end; begin += len) {
-    len = std::min(end - begin, row_len - begin % row_len);
+    len = std::min({end - begin, row_len - begin % row_len, most});
     f(begin, len);
   }
 }
@@ -113,7 +117,7 @@ void HalfRows::widen(index_t q, index_t begin, index_t end, float* to) const noe
   const std::uint16_t* x = at_.x + q / source_.inner * stride.outer + q % source_.inner * stride.inner;
   if (source_.rows == 1 || (stride.element == 1 && stride.row == source_.len))
     return widen_run(*at_.convert, x + begin * stride.element, stride.element, to, end - begin);
-  each_part(source_.len, begin, end, [&](index_t i, index_t len) {
+  each_part(source_.len, source_.len, begin, end, [&](index_t i, index_t len) {
     const index_t at = i / source_.len * stride.row + i % source_.len * stride.element;
     widen_run(*at_.convert, x + at, stride.element, to, len);
     to += len;
@@ -187,7 +191,7 @@ void HalfRows::apply(const Plan& p, index_t begin, index_t end) const noexcept {
   const Tile tile(*at_.tiles);
   for (index_t b = begin; b < end; ++b) {
     const index_t q = b / blocks, first = b % blocks * kNormBlock;
-    each_part(p.len, first, std::min(size, first + kNormBlock), [&](index_t i, index_t n) {
+    each_part(p.len, kRun, first, std::min(size, first + kNormBlock), [&](index_t i, index_t n) {
       widen(q, i, i + n, tile.x);
       k_.apply(piece_in(tile, p, q, i, 1, n), 0, 1);
       at_.convert->narrow(tile.out, at_.y + q * size + i, n, at_.stream);
