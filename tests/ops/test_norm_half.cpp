@@ -269,3 +269,24 @@ TEST_CASE("a norm of half precision leaves y and statistics in memory, and at no
   CHECK(memory_stats().peak_in_use - before < 3 * size);
   set_num_threads(threads);
 }
+
+// What rounding y to 16 bits would hide.
+TEST_CASE("the statistics of half precision are those of float32, bit for bit") {
+  const auto saved = [](const Tensor& y, const std::string& name) {
+    Tensor found;
+    grad_node(y)->for_each_saved([&](const Saved& s) {
+      if (s.name() == name) found = s.peek();
+    });
+    REQUIRE(found.defined());
+    return found;
+  };
+  for (const Shape& shape : {Shape{2, 3, 40, 40}, Shape{5, 2, 150, 170}, Shape{1, 2, 200, 210}})
+    for (const auto format : {MemoryFormat::contiguous, MemoryFormat::channels_last}) {
+      manual_seed(63);
+      const Tensor x = (randn(shape) * exp(randn(shape) * 9.0)).to(bfloat16).contiguous(format).detach();
+      const Tensor half = instance_norm(x.detach().set_requires_grad());
+      const Tensor single = instance_norm(x.to(float32).detach().set_requires_grad());
+      INFO(to_string(shape));
+      for (const char* name : {"mean", "rstd"}) CHECK(equal(saved(half, name), saved(single, name)));
+    }
+}
