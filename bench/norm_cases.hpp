@@ -26,6 +26,7 @@ struct NormBenchOptions {
   std::string shape;  ///< shapes whose name contains this
   std::vector<int> threads = {1, 2};
   double seconds = 0.5;  ///< per case
+  std::string dtype;     ///< of programs that know several
 
   /// False, with a message, where the arguments are none of these.
   bool parse(int argc, char** argv) {
@@ -37,11 +38,14 @@ struct NormBenchOptions {
         seconds = std::atof(argv[i + 1]);
       } else if (has_value && !std::strcmp(argv[i], "--shape")) {
         shape = argv[i + 1];
+      } else if (has_value && !std::strcmp(argv[i], "--dtype")) {
+        dtype = argv[i + 1];
       } else if (has_value && !std::strcmp(argv[i], "--threads")) {
         threads = {std::atoi(argv[i + 1])};
       } else {
-        std::fprintf(stderr, "%s: expected [--csv FILE] [--seconds PER_CASE] [--shape SUBSTRING] [--threads N]\n",
-                     argv[0]);
+        std::fprintf(
+            stderr, "%s: expected [--csv FILE] [--seconds PER_CASE] [--shape SUBSTRING] [--threads N] [--dtype NAME]\n",
+            argv[0]);
         return false;
       }
     }

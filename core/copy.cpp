@@ -2,6 +2,7 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/strided.hpp>
+#include <limpid/core/kernels/half.hpp>
 #include <limpid/core/tensor.hpp>
 
 #include <algorithm>
@@ -44,6 +45,11 @@ template <class To, class From>
 void convert_run(const void* from, int64_t from_step, void* to, int64_t to_step, int64_t n) noexcept {
   const auto* f = static_cast<const From*>(from);
   auto* t = static_cast<To*>(to);
+  if constexpr (std::is_same_v<To, float> && is_half(dtype_of<From>())) {
+    if (from_step == 1 && to_step == 1) return kernels::half_kernels(dtype_of<From>()).widen(f, t, n);
+  } else if constexpr (is_half(dtype_of<To>()) && std::is_same_v<From, float>) {
+    if (from_step == 1 && to_step == 1) return kernels::half_kernels(dtype_of<To>()).narrow(f, t, n, false);
+  }
   if (from_step == 1 && to_step == 1)
     for (int64_t i = 0; i < n; ++i) t[i] = convert<To>(f[i]);
   else

@@ -13,11 +13,6 @@
 namespace limpid::detail {
 namespace {
 
-NormStatistics empty_statistics(const NormPlan& plan) {
-  const int64_t slices = plan.dims.slices();
-  return {empty({2, slices}, float64), empty({slices}, float64)};
-}
-
 /// y in x's shape and the plan's layout, with the statistics given or, where `moments`, filled in. With relu_dy, what
 /// arrives for the plan's relu, dy where y > 0 and else 0 instead. What follows the normalisation finds y in cache.
 Tensor affine_of(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
@@ -83,16 +78,12 @@ Tensor relu_gate(const NormPlan& plan, const Tensor& x, const Tensor& gamma, con
   return z;
 }
 
-struct Wanted {
-  bool dx, dgamma, dbeta;
-};
-
 /// relu_beta: y = relu(...) of that beta, or of none, and its mask has yet to be taken of dy; not recorded then.
 struct ReluBeta {
   Tensor beta;
 };
 Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& mean,
-                      const Tensor& rstd, const Tensor& dy, Wanted wanted, const ReluBeta* relu_beta = nullptr);
+                      const Tensor& rstd, const Tensor& dy, NormWanted wanted, const ReluBeta* relu_beta = nullptr);
 
 struct NormNode : Node {
   Saved x{*this, "x"}, gamma{*this, "gamma"}, mean{*this, "mean"}, rstd{*this, "rstd"};
@@ -206,7 +197,7 @@ struct MaskedDy {
 };
 
 Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& mean,
-                      const Tensor& rstd, const Tensor& dy, Wanted wanted, const ReluBeta* relu_beta) {
+                      const Tensor& rstd, const Tensor& dy, NormWanted wanted, const ReluBeta* relu_beta) {
   const detail::OpScope scope("norm_backward");
   Tensor dx = wanted.dx ? empty(x.shape(), x.dtype(), format_of(plan)) : Tensor();
   Tensor dgamma = wanted.dgamma ? empty(plan.affine_shape(), x.dtype()) : Tensor();
@@ -265,16 +256,23 @@ namespace {
 Tensor wide(const Tensor& t) { return t.defined() ? t.to(float32) : t; }
 
 // It is of the rounded y that relu asks whether it is above 0.
-Tensor narrowed(const Tensor& y, const NormPlan& plan, const Tensor& x) {
-  const Tensor rounded = y.to(x.dtype());
-  return plan.relu ? relu(rounded) : rounded;
-}
+Tensor above_zero(const Tensor& rounded, const NormPlan& plan) { return plan.relu ? relu(rounded) : rounded; }
 
 }  // namespace
 
+Tensor norm_affine(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                   const NormStatistics& stats) {
+  return affine_of(plan, x, gamma, beta, stats, true);
+}
+
+Tensors norm_gradients(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const NormStatistics& stats,
+                       const Tensor& dy, NormWanted wanted) {
+  return norm_backward(plan, x, gamma, stats.mean, stats.rstd, dy, wanted);
+}
+
 Tensor normalize(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& gamma, const Tensor& beta) {
   const detail::OpScope scope(op);
-  if (is_half(x.dtype())) return narrowed(normalize(linear(plan), op, wide(x), wide(gamma), wide(beta)), plan, x);
+  if (is_half(x.dtype())) return above_zero(normalize_half(linear(plan), op, x, gamma, beta), plan);
   const NormStatistics stats = empty_statistics(plan);
   Tensor y = affine_of(plan, x, gamma, beta, stats, true);
   const auto fill = [&](NormNode& node) {
@@ -350,8 +348,10 @@ struct FixedNormNode final : Node {
 Tensor normalize_with(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& mean, const Tensor& var,
                       const Tensor& gamma, const Tensor& beta) {
   const detail::OpScope scope(op);
-  if (is_half(x.dtype()))
-    return narrowed(normalize_with(linear(plan), op, wide(x), wide(mean), wide(var), wide(gamma), wide(beta)), plan, x);
+  if (is_half(x.dtype())) {
+    const Tensor y = normalize_with(linear(plan), op, wide(x), wide(mean), wide(var), wide(gamma), wide(beta));
+    return above_zero(y.to(x.dtype()), plan);
+  }
   NormPlan fixed = plan;
   fixed.dims.batch = true;  // statistics per channel
   const NormStatistics stats = fixed_statistics(fixed, mean, var);

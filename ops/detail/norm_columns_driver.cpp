@@ -95,13 +95,16 @@ NormColumns<T> filled_plan(const NormCall<T>& call, const T* out) noexcept {
   return p;
 }
 
-}  // namespace
+/// Calls f with the kernels that suit the call.
+template <class T, class F>
+void with_kernels(const NormCall<T>& call, F&& f) noexcept {
+  if constexpr (sizeof(T) == 4)
+    if (call.storage) return f(HalfColumns(column_kernels<T>(), *call.storage));
+  f(column_kernels<T>());
+}
 
 template <class T>
-void norm_forward_columns(const NormCall<T>& call) noexcept {
-  const NormColumns<T> p = filled_plan(call, call.y);
-  double* scratch = call.scratch;
-  const NormColumnKernels<T>& k = column_kernels<T>();
+void forward_columns(const NormColumns<T>& p, double* scratch, const auto& k) noexcept {
   const index_t share = forward_scratch(p), all = lots(p), block_size = p.block_rows * p.width;
   const auto partials = [&](index_t lot) { return scratch + lot * share + kNormCoefficientArrays * p.pitch; };
   if (!in_phases(p.n, p.s * p.g * p.d)) {
@@ -138,10 +141,8 @@ void norm_forward_columns(const NormCall<T>& call) noexcept {
 }
 
 template <class T>
-void norm_backward_columns(const NormCall<T>& call) noexcept {
-  const NormColumns<T> p = filled_plan(call, call.dx);
+void backward_columns(const NormColumns<T>& p, const NormCall<T>& call, const auto& k) noexcept {
   double* scratch = call.scratch;
-  const NormColumnKernels<T>& k = column_kernels<T>();
   const index_t share = backward_scratch(p), all = lots(p), block_size = p.block_rows * p.width, c = p.g * p.d;
   const bool sums = call.dgamma || call.dbeta || !p.fixed;
   const auto coefficients = [&](index_t lot) { return scratch + lot * share; };
@@ -198,6 +199,20 @@ void norm_backward_columns(const NormCall<T>& call) noexcept {
   norm_total(totals(0) + p.pitch, all, share, c, 1, call.dgamma);
 }
 
+}  // namespace
+
+template <class T>
+void norm_forward_columns(const NormCall<T>& call) noexcept {
+  const NormColumns<T> p = filled_plan(call, call.y);
+  with_kernels(call, [&](const auto& k) { forward_columns(p, call.scratch, k); });
+}
+
+template <class T>
+void norm_backward_columns(const NormCall<T>& call) noexcept {
+  const NormColumns<T> p = filled_plan(call, call.dx);
+  with_kernels(call, [&](const auto& k) { backward_columns(p, call, k); });
+}
+
 index_t norm_forward_columns_scratch(const NormDims& dims) noexcept {
   const auto p = columns_plan<float>(dims, dense_strides(dims));
   return lots(p) * forward_scratch(p);
@@ -206,6 +221,11 @@ index_t norm_forward_columns_scratch(const NormDims& dims) noexcept {
 index_t norm_backward_columns_scratch(const NormDims& dims) noexcept {
   const auto p = columns_plan<float>(dims, dense_strides(dims));
   return lots(p) * backward_scratch(p);
+}
+
+index_t norm_columns_tile(const NormDims& dims) noexcept {
+  const auto p = columns_plan<float>(dims, dense_strides(dims));
+  return std::min(p.rows, p.block_rows) * p.width + p.tail;
 }
 
 template void norm_forward_columns<float>(const NormCall<float>&) noexcept;

@@ -61,6 +61,23 @@ Form form(const NormDims& dims, bool affine, bool backward) noexcept {
   return !backward && dims.d >= kLongRow ? Form::rows_along : Form::columns;
 }
 
+/// A call on half precision: in place of its tensors stand such as are dense and float32.
+NormCall<float> stored_call(const NormDims& dims, const NormStorage& storage) noexcept {
+  float* stand_in = storage.tiles->stand_in();
+  return {.dims = dims,
+          .x_strides = dense_strides(dims),
+          .x = stand_in,
+          .dy = stand_in,
+          .y = storage.y ? stand_in : nullptr,
+          .dx = storage.dx ? stand_in : nullptr,
+          .stats = {},
+          .storage = &storage};
+}
+NormStorage simplified(const NormDims& dims, NormStorage storage) noexcept {
+  storage.x_strides = simplify(dims, storage.x_strides).x;
+  return storage;
+}
+
 template <class T>
 void run_forward(NormCall<T> call) noexcept {
   if (call.dims.size() == 0) return;
@@ -70,6 +87,22 @@ void run_forward(NormCall<T> call) noexcept {
   call.x_strides = x_strides;
   const Form f = form(dims, call.affine, false);
   f == Form::columns ? norm_forward_columns(call) : norm_forward_rows(call, f == Form::rows_along);
+}
+
+template <class T>
+void run_backward(NormCall<T> call) noexcept {
+  if (call.dims.size() == 0) {
+    const index_t c = call.dims.channels();
+    if (call.dgamma) std::fill(call.dgamma, call.dgamma + c, T{});
+    if (call.dbeta) std::fill(call.dbeta, call.dbeta + c, T{});
+    return;
+  }
+  call.affine = call.dims.affine || call.gamma || call.dgamma || call.dbeta;
+  const auto [dims, x_strides] = simplify(call.dims, call.x_strides);
+  call.dims = dims;
+  call.x_strides = x_strides;
+  const Form f = form(dims, call.affine, true);
+  f == Form::columns ? norm_backward_columns(call) : norm_backward_rows(call, f == Form::rows_along);
 }
 
 }  // namespace
@@ -97,9 +130,10 @@ index_t norm_forward_scratch(const NormDims& given) noexcept {
 index_t norm_backward_scratch(const NormDims& given) noexcept {
   if (given.size() == 0) return 0;
   const NormDims dims = simplify(given, dense_strides(given)).dims;
+  const Form with = form(dims, true, true), without = form(dims, false, true);
+  if (without == Form::columns) return norm_backward_columns_scratch(dims);
   const index_t rows = norm_backward_rows_scratch(dims);
-  if (dims.layout == NormLayout::contiguous || (dims.s == 1 && !dims.batch)) return rows;
-  return std::max(rows, norm_backward_columns_scratch(dims));
+  return with == Form::columns ? std::max(rows, norm_backward_columns_scratch(dims)) : rows;
 }
 
 template <class T>
@@ -142,30 +176,53 @@ void norm_fixed_stats(index_t slices, const T* mean, const T* var, double eps, c
 }
 
 template <class T>
-void norm_backward(const NormDims& given, const T* x, const NormStrides& strides, const T* dy, const T* gamma,
+void norm_backward(const NormDims& dims, const T* x, const NormStrides& x_strides, const T* dy, const T* gamma,
                    const NormStats& stats, bool fixed_stats, T* dx, T* dgamma, T* dbeta, double* scratch,
                    const NormDyMaker& make_dy) noexcept {
-  if (given.size() == 0) {
-    if (dgamma) std::fill(dgamma, dgamma + given.channels(), T{});
-    if (dbeta) std::fill(dbeta, dbeta + given.channels(), T{});
-    return;
-  }
-  const auto [dims, x_strides] = simplify(given, strides);
-  const NormCall<T> call = {.dims = dims,
-                            .x_strides = x_strides,
-                            .affine = dims.affine || gamma || dgamma || dbeta,
-                            .fixed = fixed_stats,
-                            .x = x,
-                            .dy = dy,
-                            .gamma = gamma,
-                            .dx = dx,
-                            .dgamma = dgamma,
-                            .dbeta = dbeta,
-                            .stats = stats,
-                            .scratch = scratch,
-                            .make_dy = make_dy};
-  const Form f = form(dims, call.affine, true);
-  f == Form::columns ? norm_backward_columns(call) : norm_backward_rows(call, f == Form::rows_along);
+  run_backward<T>({.dims = dims,
+                   .x_strides = x_strides,
+                   .fixed = fixed_stats,
+                   .x = x,
+                   .dy = dy,
+                   .gamma = gamma,
+                   .dx = dx,
+                   .dgamma = dgamma,
+                   .dbeta = dbeta,
+                   .stats = stats,
+                   .scratch = scratch,
+                   .make_dy = make_dy});
+}
+
+index_t norm_tile(const NormDims& given) noexcept {
+  if (given.size() == 0) return 0;
+  const NormDims dims = simplify(given, dense_strides(given)).dims;
+  const index_t rows = norm_rows_tile(dims);
+  return form(dims, true, true) == Form::columns ? std::max(rows, norm_columns_tile(dims)) : rows;
+}
+
+void norm_forward(const NormDims& dims, const NormStorage& storage, const float* gamma, const float* beta, double eps,
+                  bool moments, const NormStats& stats, double* scratch) noexcept {
+  const NormStorage simple = simplified(dims, storage);
+  NormCall<float> call = stored_call(dims, simple);
+  call.gamma = gamma;
+  call.beta = beta;
+  call.eps = eps;
+  call.moments = moments;
+  call.stats = stats;
+  call.scratch = scratch;
+  run_forward(call);
+}
+
+void norm_backward(const NormDims& dims, const NormStorage& storage, const float* gamma, const NormStats& stats,
+                   float* dgamma, float* dbeta, double* scratch) noexcept {
+  const NormStorage simple = simplified(dims, storage);
+  NormCall<float> call = stored_call(dims, simple);
+  call.gamma = gamma;
+  call.stats = stats;
+  call.dgamma = dgamma;
+  call.dbeta = dbeta;
+  call.scratch = scratch;
+  run_backward(call);
 }
 
 #define LIMPID_INSTANTIATE(T)                                                                                          \

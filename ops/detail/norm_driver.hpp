@@ -69,4 +69,16 @@ void norm_backward(const NormDims& dims, const T* x, const NormStrides& x_stride
 
 // Instantiated for float and double.
 
+struct NormStorage;
+
+/// Floats that each third of a tile in the calls below needs.
+std::int64_t norm_tile(const NormDims& dims) noexcept;
+
+/// norm_forward (moments) or norm_apply of what is stored in half precision; not for plans with batch.
+void norm_forward(const NormDims& dims, const NormStorage& storage, const float* gamma, const float* beta, double eps,
+                  bool moments, const NormStats& stats, double* scratch) noexcept;
+/// norm_backward, likewise.
+void norm_backward(const NormDims& dims, const NormStorage& storage, const float* gamma, const NormStats& stats,
+                   float* dgamma, float* dbeta, double* scratch) noexcept;
+
 }  // namespace limpid::detail

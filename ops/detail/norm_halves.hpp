@@ -4,6 +4,7 @@
 #include <limpid/core/detail/isa.hpp>
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/ops/detail/norm_driver.hpp>
+#include <limpid/ops/detail/norm_storage.hpp>
 
 #include <algorithm>
 
@@ -30,6 +31,7 @@ struct NormCall {
   NormStats stats;
   double* scratch = nullptr;
   NormDyMaker make_dy = {};
+  const NormStorage* storage = nullptr;  ///< Of float32 alone: where x, dy, y and dx really are.
 
   /// All of dy at once, where it is not made slice by slice.
   void make_all_dy() const noexcept;
@@ -56,6 +58,7 @@ template <class T>
 void norm_backward_rows(const NormCall<T>& call, bool along) noexcept;
 std::int64_t norm_forward_rows_scratch(const NormDims& dims) noexcept;
 std::int64_t norm_backward_rows_scratch(const NormDims& dims) noexcept;
+std::int64_t norm_rows_tile(const NormDims& dims) noexcept;
 
 template <class T>
 void norm_forward_columns(const NormCall<T>& call) noexcept;
@@ -63,6 +66,7 @@ template <class T>
 void norm_backward_columns(const NormCall<T>& call) noexcept;
 std::int64_t norm_forward_columns_scratch(const NormDims& dims) noexcept;
 std::int64_t norm_backward_columns_scratch(const NormDims& dims) noexcept;
+std::int64_t norm_columns_tile(const NormDims& dims) noexcept;
 
 // What both halves share. How the work is split depends on the dims alone, never on the number of threads: that only
 // decides who does it.

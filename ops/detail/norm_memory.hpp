@@ -12,6 +12,11 @@ inline MemoryFormat format_of(const NormPlan& plan) {
   return plan.dims.layout == NormLayout::channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous;
 }
 
+inline NormStatistics empty_statistics(const NormPlan& plan) {
+  const int64_t slices = plan.dims.slices();
+  return {empty({2, slices}, float64), empty({slices}, float64)};
+}
+
 inline NormStats pointers(const NormStatistics& stats, double* var = nullptr) {
   double* m = stats.mean.data<double>();
   return {m, m + stats.rstd.numel(), stats.rstd.data<double>(), var};

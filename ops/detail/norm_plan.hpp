@@ -30,9 +30,22 @@ struct NormStatistics {
   Tensor mean, rstd;
 };
 
-/// op names the node. gamma, beta: of plan.affine_shape() in x's dtype, or undefined. x: float32 or float64, of
-/// grouped_shape().numel() elements, any layout.
+/// op names the node. gamma, beta: of plan.affine_shape() in x's dtype, or undefined. x: of grouped_shape().numel()
+/// elements, any layout. Half precision is computed in float32, which gamma and beta may be as well.
 Tensor normalize(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& gamma, const Tensor& beta);
+/// The same of half precision, without the plan's relu.
+Tensor normalize_half(const NormPlan& plan, const char* op, const Tensor& x, const Tensor& gamma, const Tensor& beta);
+
+/// y, not recorded, of float32 or float64, and its statistics, which are filled in.
+Tensor norm_affine(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                   const NormStatistics& stats);
+
+struct NormWanted {
+  bool dx, dgamma, dbeta;
+};
+/// {dx, dgamma, dbeta} of float32 or float64, undefined where not wanted; differentiable in x, gamma and dy.
+Tensors norm_gradients(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const NormStatistics& stats,
+                       const Tensor& dy, NormWanted wanted);
 
 /// xhat from saved statistics, and rstd in stat_shape() and x's dtype: still as the functions of x that they are.
 Tensor normalized(const NormPlan& plan, const Tensor& x, const NormStatistics& stats);

@@ -69,12 +69,21 @@ NormRows<T> filled_plan(const NormCall<T>& call, bool along, const T* out) noexc
   return p;
 }
 
+/// Calls f with the kernels that suit the call.
+template <class T, class F>
+void with_kernels(const NormCall<T>& call, bool along, F&& f) noexcept {
+  if constexpr (sizeof(T) == 4)
+    if (call.storage)
+      return f(HalfRows(row_kernels<T>(), *call.storage,
+                        rows_plan<T>(call.dims, call.storage->x_strides, along, call.affine)));
+  f(row_kernels<T>());
+}
+
 template <class T>
-void backward_rows(NormRows<T> p, const NormCall<T>& call) noexcept {
+void backward_rows(NormRows<T> p, const NormCall<T>& call, const auto& k) noexcept {
   const NormDims& dims = call.dims;
   T *dgamma = call.dgamma, *dbeta = call.dbeta;
   double* scratch = call.scratch;
-  const NormRowKernels<T>& k = row_kernels<T>();
   const index_t rows = p.slices * p.rows;
   if (dgamma || dbeta) {
     p.sum_dy = scratch;
@@ -130,8 +139,10 @@ void backward_rows(NormRows<T> p, const NormCall<T>& call) noexcept {
 }
 
 template <class T>
-void backward_along(const NormRows<T>& p, const NormDims& dims, T* dgamma, T* dbeta, double* scratch) noexcept {
-  const NormRowKernels<T>& k = row_kernels<T>();
+void backward_along(const NormRows<T>& p, const NormCall<T>& call, const auto& k) noexcept {
+  const NormDims& dims = call.dims;
+  T *dgamma = call.dgamma, *dbeta = call.dbeta;
+  double* scratch = call.scratch;
   const index_t c = dims.channels(), all = std::min(dims.n, kNormLots);
   const bool sums = dgamma || dbeta;
   parallel_for(all, norm_grain(c * ceil_div(dims.n, all)), [&](index_t begin, index_t end) {
@@ -146,13 +157,8 @@ void backward_along(const NormRows<T>& p, const NormDims& dims, T* dgamma, T* db
   norm_total(scratch + c, all, 2 * c, c, 1, dgamma);
 }
 
-}  // namespace
-
 template <class T>
-void norm_forward_rows(const NormCall<T>& call, bool along) noexcept {
-  const NormRows<T> p = filled_plan(call, along, call.y);
-  double* scratch = call.scratch;
-  const NormRowKernels<T>& k = row_kernels<T>();
+void forward_rows(const NormRows<T>& p, double* scratch, const auto& k) noexcept {
   if (!in_phases(p.slices, p.slice_size())) {
     parallel_for(p.slices, norm_grain(p.slice_size()), [&](index_t begin, index_t end) { k.forward(p, begin, end); });
     return;
@@ -167,12 +173,22 @@ void norm_forward_rows(const NormCall<T>& call, bool along) noexcept {
   if (p.y) parallel_for(blocks, norm_grain(kNormBlock), [&](index_t begin, index_t end) { k.apply(p, begin, end); });
 }
 
+}  // namespace
+
+template <class T>
+void norm_forward_rows(const NormCall<T>& call, bool along) noexcept {
+  const NormRows<T> p = filled_plan(call, along, call.y);
+  with_kernels(call, along, [&](const auto& k) { forward_rows(p, call.scratch, k); });
+}
+
 template <class T>
 void norm_backward_rows(const NormCall<T>& call, bool along) noexcept {
   const NormRows<T> p = filled_plan(call, along, call.dx);
-  if (!p.along) return backward_rows(p, call);
-  call.make_all_dy();
-  backward_along(p, call.dims, call.dgamma, call.dbeta, call.scratch);
+  with_kernels(call, along, [&](const auto& k) {
+    if (!p.along) return backward_rows(p, call, k);
+    call.make_all_dy();
+    backward_along(p, call, k);
+  });
 }
 
 index_t norm_forward_rows_scratch(const NormDims& dims) noexcept {
@@ -185,6 +201,11 @@ index_t norm_backward_rows_scratch(const NormDims& dims) noexcept {
   const auto p = rows_plan<float>(dims, dense_strides(dims), false, true);
   const index_t all = p.slices * p.rows;
   return 2 * all + (in_phases(p.slices, p.slice_size()) ? 2 * all * (p.row_blocks() + 1) + 2 * p.slices : 0);
+}
+
+index_t norm_rows_tile(const NormDims& dims) noexcept {
+  const index_t least = std::min(kNormTile, dims.size());
+  return dims.s == 1 ? std::max(least, dims.d) : least;
 }
 
 template void norm_forward_rows<float>(const NormCall<float>&, bool) noexcept;
