@@ -36,8 +36,9 @@ else
 fi
 
 cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
-cache=$(getconf LEVEL3_CACHE_SIZE)
-echo "# ${cpu:-unknown processor}, $(nproc) cores, $((${cache:-0} / 1048576)) MiB of last-level cache" >"$csv"
+# One core's; getconf adds up those of all of the processor's.
+cache=$(cat /sys/devices/system/cpu/cpu0/cache/index3/size 2>/dev/null) || cache=unknown
+echo "# ${cpu:-unknown processor}, $(nproc) cores, last-level cache ${cache}" >"$csv"
 echo "peer,shape,layout,threads,forward_us,forward_backward_us,copy_us,add_us" >>"$csv"
 # Case by case, so that both meet the machine in the same mood.
 started=$(date +%s)
