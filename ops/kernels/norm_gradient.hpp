@@ -59,10 +59,65 @@ inline Singles fma(const Singles& a, const Singles& b, const Singles& c) {
   return out;
 }
 
-/// The sums of a slice's elements, run by run. Four steps at a time are added in float32 and then in double, so that
-/// with u = 2^-24 and sizes that are sums of magnitudes the first is off by 3 u of its size and the second by 8 u: u
-/// for d, 4 u for the products' sum and 3 u, of sum |dy| |m - mean|, for the rest of d; since no float is nearer to the
-/// mean than m, that size is none above the other. Runs but for the last are of whole chains.
+/// Sum over the lanes in one fixed tree, in float32.
+inline float sum(const Singles& a) {
+  alignas(64) float lane[16];
+  store(lane, a);
+  for (int half = 8; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
+  return lane[0];
+}
+
+/// to[j] = sum(v(j)) for j in [0, 16): the same tree over each, side by side.
+template <class F>
+LIMPID_INLINE inline void sum_sixteen(F&& v, float* to) {
+#if defined(__AVX512F__)
+  const auto eights = [](__m512 p, __m512 q) {
+    return _mm512_add_ps(_mm512_shuffle_f32x4(p, q, 0x44), _mm512_shuffle_f32x4(p, q, 0xEE));
+  };
+  const auto fours = [](__m512 p, __m512 q) {
+    return _mm512_add_ps(_mm512_shuffle_f32x4(p, q, 0x88), _mm512_shuffle_f32x4(p, q, 0xDD));
+  };
+  const auto twos = [](__m512 p, __m512 q) {
+    return _mm512_add_ps(_mm512_shuffle_ps(p, q, 0x44), _mm512_shuffle_ps(p, q, 0xEE));
+  };
+  const auto ones = [](__m512 p, __m512 q) {
+    return _mm512_add_ps(_mm512_shuffle_ps(p, q, 0x88), _mm512_shuffle_ps(p, q, 0xDD));
+  };
+  const auto from = [&](int j) LIMPID_INLINE {
+    return fours(eights(v(j).v[0], v(j + 4).v[0]), eights(v(j + 8).v[0], v(j + 12).v[0]));
+  };
+  const __m512 low = twos(from(0), from(1));
+  _mm512_storeu_ps(to, ones(low, twos(from(2), from(3))));
+#elif defined(__AVX2__)
+  const auto eight = [&](int j) LIMPID_INLINE {
+    const Singles a = v(j);
+    return _mm256_add_ps(a.v[0], a.v[1]);
+  };
+  const auto fours = [](__m256 p, __m256 q) {
+    return _mm256_add_ps(_mm256_permute2f128_ps(p, q, 0x20), _mm256_permute2f128_ps(p, q, 0x31));
+  };
+  const auto twos = [](__m256 p, __m256 q) {
+    return _mm256_add_ps(_mm256_shuffle_ps(p, q, 0x44), _mm256_shuffle_ps(p, q, 0xEE));
+  };
+  const auto ones = [](__m256 p, __m256 q) {
+    return _mm256_add_ps(_mm256_shuffle_ps(p, q, 0x88), _mm256_shuffle_ps(p, q, 0xDD));
+  };
+  const auto from = [&](int j) LIMPID_INLINE { return fours(eight(j), eight(j + 4)); };
+  for (int j = 0; j < 16; j += 8) {
+    const __m256 low = twos(from(j), from(j + 1));
+    _mm256_storeu_ps(to + j, ones(low, twos(from(j + 2), from(j + 3))));
+  }
+#else
+  for (int j = 0; j < 16; ++j) to[j] = sum(v(j));
+#endif
+}
+
+/// The sums of a slice's elements, run by run: up to four steps at a time are added in float32, then in double. With
+/// u = 2^-24 and sizes that are sums of magnitudes the first sum is off by 3 u of its size and the second by 8 u: u for
+/// d, 4 u for the products' sum and 3 u, of sum |dy| |m - mean|, for the rest of d; since no float is nearer to the
+/// mean than m, that size is none above the other. A row of one step is added in float32 throughout, in a tree of four
+/// additions: 4 u and 10 u. Runs but for the last are of whole chains.
 struct SingleSums {
   static constexpr int W = 16, kChain = 4;
   Singles scale, shift;
@@ -85,16 +140,35 @@ struct SingleSums {
       all = all + widen(sum);
       dots = dots + widen(dot);
     }
-    steps<W>(n - i, [&](index_t j, auto k) {
-      const Singles g = load_singles_step(dy + i + j, k);
-      all = all + widen(g);
-      dots = dots + widen(multiply(g, fma(load_singles_step(x + i + j, k), scale, shift)));
-    });
+    if (i < n) {
+      Singles sum(0), dot(0);
+      steps<W>(n - i, [&](index_t j, auto k) {
+        const Singles g = load_singles_step(dy + i + j, k);
+        sum = kernels::add(sum, g);
+        dot = fma(g, fma(load_singles_step(x + i + j, k), scale, shift), dot);
+      });
+      all = all + widen(sum);
+      dots = dots + widen(dot);
+    }
     total = all;
     products = dots;
   }
 
-  Sums finish(const SingleDeviations& d) const { return d.complete(sum(total), sum(products)); }
+  /// Of a row of n <= 16 elements: the terms of its two sums.
+  template <class N>
+  static Singles terms(const float* dy, N n) {
+    return load_singles_step(dy, n);
+  }
+  template <class N>
+  static Singles terms(const float* x, const float* dy, float scale, float shift, N n) {
+    return multiply(load_singles_step(dy, n), fma(load_singles_step(x, n), Singles(scale), Singles(shift)));
+  }
+  static Sums of_one_step(const SingleDeviations& d, const float* x, const float* dy, int n) {
+    return d.complete(static_cast<double>(sum(terms(dy, n))),
+                      static_cast<double>(sum(terms(x, dy, d.scale, d.shift, n))));
+  }
+
+  Sums finish(const SingleDeviations& d) const { return d.complete(kernels::sum(total), kernels::sum(products)); }
 };
 
 /// dx = dy * a + (d * c2 + c1), with a = rstd * gamma and c1, c2 that follow from m1 and m2.

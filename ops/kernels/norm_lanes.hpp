@@ -4,6 +4,7 @@
 // for every instruction set with a fused multiply-add, so AVX2 and AVX-512 agree bit for bit.
 #pragma once
 #include <cstdint>
+#include <utility>
 #include <xsimd/xsimd.hpp>
 
 #if defined(__x86_64__)
@@ -11,6 +12,8 @@
 #endif
 
 #define LIMPID_RESTRICT __restrict__
+/// Behind the parameters of a function or lambda that a loop cannot afford to call.
+#define LIMPID_INLINE __attribute__((always_inline))
 
 namespace limpid::kernels {
 namespace {
@@ -233,6 +236,14 @@ inline void sum_eight(const Vec* v, double* sums) {
 #else
   for (int j = 0; j < 8; ++j) sums[j] = sum(v[j]);
 #endif
+}
+
+/// Calls f(std::integral_constant<int, i>{}) for i in [0, K): a loop whose body sees constants, so that arrays of
+/// vectors stay in registers.
+template <int K, class F>
+inline void unrolled(F&& f) {
+  [&]<int... I>(std::integer_sequence<int, I...>) { (f(std::integral_constant<int, I>{}), ...); }
+  (std::make_integer_sequence<int, K>{});
 }
 
 /// Calls f(offset, n) for every step of [0, count): n == W except perhaps in the last one.

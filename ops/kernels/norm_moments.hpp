@@ -37,10 +37,10 @@ constexpr index_t kShortSlice = 512;
 template <class T>
 struct Deviations {
   static constexpr int W = kLanes<T>;
-  Lanes<W> guess, rest{0.0}, squares{0.0}, lost{0.0};
-  double from;
+  Lanes<W> rest{0.0}, squares{0.0}, lost{0.0};
+  double guess;
 
-  explicit Deviations(double mean) : guess(mean), from(mean) {}
+  explicit Deviations(double mean) : guess(mean) {}
 
   /// The deviations of a step, 0 beyond its n elements.
   template <class N>
@@ -52,9 +52,7 @@ struct Deviations {
       return d;
   }
 
-  template <class N>
-  void add(const Lanes<W>& x, N n) {
-    const Lanes<W> d = of(x, guess, n);
+  void add(const Lanes<W>& d) {
     rest = rest + d;
     if constexpr (sizeof(T) == 4) {
       squares = fma(d, d, squares);
@@ -66,7 +64,7 @@ struct Deviations {
   }
 
   Moments finish(index_t count, bool center) const {
-    Moments out{static_cast<double>(count), from, 0, sum(squares)};
+    Moments out{static_cast<double>(count), guess, 0, sum(squares)};
     if constexpr (sizeof(T) == 8)
       if (const double correction = sum(lost); correction == correction) out.m2 += correction;
     if (center) {
@@ -95,6 +93,10 @@ inline void slice_steps(const SliceView<T>& slice, index_t begin, index_t end, d
   });
 }
 
+/// Whether moments taken about zero do: with a mean of at most two standard deviations they lose log2(5) bits. NaN
+/// does.
+inline bool near_zero(const Moments& m) { return !(m.mean * m.mean * m.count > 4 * m.m2); }
+
 /// A guess of the mean of elements [begin, end). One that is off by k standard deviations costs log2(k^2 + 1) bits of
 /// the squared deviations: for float32 the mean of the first step does (k^2 < 8192 / 16 whatever the data, of 29 bits
 /// to spare), in short blocks the first element (k^2 < 512), for float64 a first pass takes the block's own mean,
@@ -113,13 +115,41 @@ double guess_mean(const SliceView<T>& slice, index_t begin, index_t end, double 
   return (sizeof(T) == 8 ? shift : 0.0) + sum(total) / static_cast<double>(last - begin);
 }
 
-/// Count, mean and squared deviations of elements [begin, end).
+/// About a guess of the mean.
+template <bool Scaled, class T>
+Moments moments_about_mean(const SliceView<T>& slice, index_t begin, index_t end, double shift, double scale) {
+  const double guess = guess_mean<Scaled>(slice, begin, end, shift, scale);
+  const Lanes<kLanes<T>> from(guess);
+  Deviations<T> deviations(guess);
+  slice_steps<Scaled>(slice, begin, end, scale,
+                      [&](const auto& x, auto k) { deviations.add(Deviations<T>::of(x, from, k)); });
+  return deviations.finish(end - begin, true);
+}
+
+template <bool Scaled, class T>
+Moments moments_about_zero(const SliceView<T>& slice, index_t begin, index_t end, bool center, double scale) {
+  Deviations<T> deviations(0);
+  slice_steps<Scaled>(slice, begin, end, scale, [&](const auto& x, auto) { deviations.add(x); });
+  return deviations.finish(end - begin, center);
+}
+
+/// Of float32 data: whether a block's moments are to be tried about zero. The first step of a long one tells in most
+/// cases.
+inline bool starts_near_zero(const SliceView<float>& slice, index_t begin, index_t end) {
+  return end - begin <= kShortSlice ||
+         near_zero(moments_about_zero<false>(slice, begin, begin + kLanes<float>, true, 1));
+}
+
+/// Count, mean and squared deviations of elements [begin, end). Those of float32 data are taken about zero where that
+/// does: it saves a subtraction for each.
 template <class T, bool Scaled = false>
 Moments block_moments(const SliceView<T>& slice, index_t begin, index_t end, double shift, bool center,
                       double scale = 1) {
-  Deviations<T> deviations(center ? guess_mean<Scaled>(slice, begin, end, shift, scale) : 0);
-  slice_steps<Scaled>(slice, begin, end, scale, [&](const auto& x, auto k) { deviations.add(x, k); });
-  return deviations.finish(end - begin, center);
+  if (!center) return moments_about_zero<Scaled>(slice, begin, end, center, scale);
+  if constexpr (sizeof(T) == 4)
+    if (starts_near_zero(slice, begin, end))
+      if (const Moments all = moments_about_zero<Scaled>(slice, begin, end, center, scale); near_zero(all)) return all;
+  return moments_about_mean<Scaled>(slice, begin, end, shift, scale);
 }
 
 template <class T, bool Scaled = false>
@@ -158,55 +188,6 @@ void write_stats(const NormStats& stats, index_t q, Moments all, const SliceView
   stats.mean_lo[q] = all.lo;
   stats.rstd[q] = rstd;
   if (stats.var) stats.var[q] = var;
-}
-
-/// Statistics of eight short slices of n elements each: on each of them the arithmetic of block_moments and
-/// write_stats, whose last steps are done side by side. mean, mean_lo, rstd and var are of eight. beside(j) is called
-/// after the sums of slice j.
-template <class N, class F>
-inline void eight_stats(const float* const* x, N n, bool center, double eps, double* mean, double* mean_lo,
-                        double* rstd, double* var, F&& beside) {
-  constexpr int W = kLanes<float>, kEight = 8;
-  Vec sums[kEight], products[kEight];
-  alignas(64) double guess[kEight], rest[kEight], squares[kEight];
-  for (int j = 0; j < kEight; ++j) {
-    guess[j] = center ? static_cast<double>(x[j][0]) : 0;
-    const Lanes<W> from(guess[j]);
-    Lanes<W> all(0.0), square(0.0);
-    steps<W>(n, [&](index_t i, auto k) {
-      Lanes<W> d = load_step(x[j] + i, k) - from;
-      if constexpr (std::is_same_v<decltype(k), int>) d = keep_first(d, k);
-      all = all + d;
-      square = fma(d, d, square);
-    });
-    sums[j] = fold(all);
-    products[j] = fold(square);
-    beside(j);
-  }
-  sum_eight(sums, rest);
-  sum_eight(products, squares);
-  // Division by a power of two is a multiplication, to the bit.
-  const auto over = [](const Vec& a, index_t by) {
-    const double d = static_cast<double>(by);
-    return (by & (by - 1)) == 0 ? a * Vec(1 / d) : a / Vec(d);
-  };
-  const Vec zero(0.0), one(1.0);
-  for (int j = 0; j < kEight; j += kVec) {
-    Vec m = Vec::load_aligned(guess + j), lo = zero, m2 = Vec::load_aligned(squares + j);
-    if (center) {
-      const Vec left = Vec::load_aligned(rest + j), delta = over(left, n), at = m;
-      m2 = m2 - left * delta;
-      m2 = xsimd::select(m2 < zero, zero, m2);
-      m = at + delta;
-      const Vec t = m - at;
-      lo = (at - (m - t)) + (delta - t);
-    }
-    const Vec v = over(m2, n), spread = v + Vec(eps);
-    m.store_unaligned(mean + j);
-    lo.store_unaligned(mean_lo + j);
-    v.store_unaligned(var + j);
-    xsimd::select(spread == zero, zero, one / xsimd::sqrt(spread)).store_unaligned(rstd + j);
-  }
 }
 
 }  // namespace

@@ -14,12 +14,21 @@ inline Moments apply_beside_moments(const SingleLanes& affine, const float* LIMP
   Moments all;
   for (index_t block = 0; block < n; block += kNormBlock) {
     const index_t end = block + kNormBlock < n ? block + kNormBlock : n;
-    Deviations<float> deviations(center ? guess_mean(view, block, end, 0, 1) : 0);
-    steps<16>(end - block, [&](index_t i, auto k) {
-      store_step(y + block + i, affine(load_singles_step(x + block + i, k)), k);
-      deviations.add(load_step(next + block + i, k), k);
-    });
-    merge(all, deviations.finish(end - block, center));
+    const bool plain = !center || starts_near_zero(view, block, end);
+    const double guess = plain ? 0 : guess_mean(view, block, end, 0, 1);
+    const Lanes<16> from(guess);
+    Deviations<float> deviations(guess);
+    const auto both = [&](auto deviation) {
+      steps<16>(end - block, [&](index_t i, auto k) {
+        store_step(y + block + i, affine(load_singles_step(x + block + i, k)), k);
+        deviations.add(deviation(load_step(next + block + i, k), k));
+      });
+    };
+    plain ? both([&](const auto& element, auto) { return element; })
+          : both([&](const auto& element, auto k) { return Deviations<float>::of(element, from, k); });
+    Moments moments = deviations.finish(end - block, center);
+    if (plain && center && !near_zero(moments)) moments = moments_about_mean<false>(view, block, end, 0, 1);
+    merge(all, moments);
   }
   return all;
 }

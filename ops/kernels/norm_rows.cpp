@@ -142,9 +142,15 @@ Sums reduce_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* L
   if constexpr (sizeof(T) == 4)
     if (const SingleDeviations deviations(slice.mean, slice.lo, slice.rstd); deviations.suits) {
       SingleSums sums(deviations);
-      runs(x, p.x_stride.element, count,
-           [&](const T* run, index_t offset, index_t n) { sums.add(run, dy + offset, n); });
-      if (const Sums all = sums.finish(deviations); all.suits()) return all;
+      Sums all;
+      runs(x, p.x_stride.element, count, [&](const T* run, index_t offset, index_t n) {
+        if (count <= SingleSums::W)
+          all = SingleSums::of_one_step(deviations, run, dy, static_cast<int>(count));
+        else
+          sums.add(run, dy + offset, n);
+      });
+      if (count > SingleSums::W) all = sums.finish(deviations);
+      if (all.suits()) return all;
     }
   const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd);
   Lanes<W> total(0.0), products(0.0);

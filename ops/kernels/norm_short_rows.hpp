@@ -10,107 +10,246 @@ namespace {
 
 constexpr int kLot = 16;
 
-/// Calls f(n), with n == 16 at compile time: rows of one step are nearly all overhead.
+/// Calls f(n) with the n of a step where a row is not longer, whole at compile time: such rows are nearly all overhead.
 template <class F>
 void with_length(index_t n, F&& f) {
-  n == 16 ? f(std::integral_constant<index_t, 16>{}) : f(n);
+  if (n > 16) return f(n);
+  n == 16 ? f(std::integral_constant<int, 16>{}) : f(static_cast<int>(n));
 }
+template <class N>
+constexpr bool kOneStep = !std::is_same_v<N, index_t>;
 
-/// Calls f(places, filled) for lots of slices [begin, end). The last lot is filled up with its first slice.
+/// Up to kLot slices that follow one another at one distance. Where it is not full, the first stands for the rest.
+struct Lot {
+  Place first;
+  int count = 0;
+};
+
+/// Calls f(lot) for the slices [begin, end).
 template <class F>
 void each_lot(const NormRows<float>& p, index_t begin, index_t end, F&& f) {
-  Place places[kLot];
-  int filled = 0;
-  const auto flush = [&] {
-    const int all = filled;
-    while (filled < kLot) places[filled++] = places[0];
-    f(static_cast<const Place*>(places), all);
-    filled = 0;
-  };
-  each_slice(p, begin, end, [&](const Place& at) {
-    places[filled++] = at;
-    if (filled == kLot) flush();
-  });
-  if (filled > 0) flush();
+  // What has one distance throughout need not be cut where an outer stride comes in.
+  const auto even = [&](const auto& stride) { return stride.outer == p.inner * stride.inner; };
+  const bool uncut = even(p.x_stride) && even(p.y_stride);
+  for (Place at = place(p, begin); at.q < end;) {
+    index_t count = end - at.q < kLot ? end - at.q : kLot;
+    if (!uncut && count > p.inner - at.inner) count = p.inner - at.inner;
+    f(Lot{at, static_cast<int>(count)});
+    at.q += count;
+    at.inner += count;
+    if (at.inner >= p.inner) at = place(p, at.q);
+  }
 }
 
-/// Statistics and y of dense short slices of n elements; y of one lot is written beside the moments of the next where
-/// there is enough of both.
+/// The lot's values of gamma or beta; those beyond its last slice are any.
+inline Lanes<16> values_or(const float* values, const NormRows<float>& p, const Lot& lot, double absent) {
+  if (!values) return Lanes<16>(absent);
+  const index_t first = lot.first.inner;
+  if (p.affine_inner == 1 && first + kLot <= p.inner) return load(values + first);
+  alignas(64) float each[kLot];
+  for (index_t j = 0, inner = first; j < kLot; ++j, inner = inner + 1 < p.inner ? inner + 1 : 0)
+    each[j] = values[inner * p.affine_inner];
+  return load(each);
+}
+
+/// One double of each slice, in arrays over all of them.
+inline void save(double* all, const Lot& lot, const Lanes<16>& values) {
+  double* at = all + lot.first.q;
+  if (lot.count == kLot) return store_wide(at, values);
+  alignas(64) double each[kLot];
+  store_wide(each, values);
+  for (int j = 0; j < lot.count; ++j) at[j] = each[j];
+}
+inline Lanes<16> saved(const double* all, const Lot& lot) {
+  const double* at = all + lot.first.q;
+  if (lot.count == kLot) return load_wide<16>(at);
+  alignas(64) double each[kLot];
+  for (int j = 0; j < kLot; ++j) each[j] = at[j < lot.count ? j : 0];
+  return load_wide<16>(each);
+}
+
+/// Moments of a lot, from a guess of each mean and the sums of the deviations from it and of their squares, over n
+/// elements each: the arithmetic of Deviations::finish.
+struct LotMoments {
+  Lanes<16> mean, lo{0.0}, m2;
+  bool near_zero = true;  ///< As near_zero() of each.
+
+  LotMoments(const Lanes<16>& guess, const Lanes<16>& rest, const Lanes<16>& squares, index_t n, bool center)
+      : mean(guess),
+        m2(squares) {
+    if (!center) return;
+    const Vec zero(0.0), count(static_cast<double>(n)), four(4.0);
+    for (int i = 0; i < Lanes<16>::count; ++i) {
+      const Vec total = rest.v[i] + zero, delta = over(total, n), left = m2.v[i] - total * delta;
+      m2.v[i] = xsimd::select(left < zero, zero, left);
+      const Vec at = guess.v[i], m = at + delta, t = m - at;
+      mean.v[i] = m;
+      lo.v[i] = (at - (m - t)) + (delta - t);
+      near_zero = near_zero && !xsimd::any(m * m * count > four * m2.v[i]);
+    }
+  }
+
+  /// Takes what is another's where that is not near zero here.
+  void replace(const LotMoments& other, index_t n) {
+    const Vec count(static_cast<double>(n)), four(4.0);
+    for (int i = 0; i < Lanes<16>::count; ++i) {
+      const auto far = mean.v[i] * mean.v[i] * count > four * m2.v[i];
+      mean.v[i] = xsimd::select(far, other.mean.v[i], mean.v[i]);
+      lo.v[i] = xsimd::select(far, other.lo.v[i], lo.v[i]);
+      m2.v[i] = xsimd::select(far, other.m2.v[i], m2.v[i]);
+    }
+  }
+
+  // Division by a power of two is a multiplication, to the bit.
+  static Vec over(const Vec& a, index_t n) {
+    const double size = static_cast<double>(n);
+    return (n & (n - 1)) == 0 ? a * Vec(1 / size) : a / Vec(size);
+  }
+};
+
+/// Statistics of a lot: the arithmetic of write_stats.
+struct LotStats {
+  Lanes<16> mean, lo, rstd, var;
+
+  LotStats(const LotMoments& moments, index_t n, double eps) : mean(moments.mean), lo(moments.lo) {
+    const Vec zero(0.0), one(1.0), more(eps);
+    for (int i = 0; i < Lanes<16>::count; ++i) {
+      var.v[i] = LotMoments::over(moments.m2.v[i], n);
+      const Vec spread = var.v[i] + more;
+      rstd.v[i] = xsimd::select(spread == zero, zero, one / xsimd::sqrt(spread));
+    }
+  }
+
+  void save(const NormStats& to, const Lot& lot) const {
+    kernels::save(to.mean, lot, mean);
+    kernels::save(to.mean_lo, lot, lo);
+    kernels::save(to.rstd, lot, rstd);
+    if (to.var) kernels::save(to.var, lot, var);
+  }
+};
+
+/// Statistics and y of dense short slices of n elements. y of a lot is written beside the sums of the one after the
+/// next: its divisions and roots are done by then.
 /// plainly(place) writes y of one slice where the lot's way does not suit.
 template <class N, class F>
 struct ShortForward {
   const NormRows<float>& p;
   const N n;
   const F& plainly;
-  static constexpr index_t kBeside = 256;
+  static constexpr int W = kLanes<float>, kDues = 3;
 
-  struct Lot {
-    Place places[kLot];
-    const float* x[kLot];
-    alignas(64) float affine[5 * kLot];
-    int filled = 0;  ///< Slices whose y is due.
+  /// A lot whose y is due.
+  struct Due {
+    Lot lot;
+    const float* x;
+    float* y;
     bool suits = false;
+    alignas(64) float affine[5 * kLot];
   };
-  Lot lots[2] = {};
-  bool odd = false;
+  Due dues[kDues] = {};
+  int next = 0;  ///< the one that waits longest, and is free once it is written
 
-  void take(const Place* places, int filled) {
-    Lot& lot = lots[odd];
-    const Lot& before = lots[!odd];
-    alignas(64) double mean[kLot], lo[kLot], rstd[kLot], var[kLot];
-    for (int j = 0; j < kLot; ++j) {
-      lot.places[j] = places[j];
-      lot.x[j] = p.x + start(p.x_stride, places[j]);
-    }
-    for (int j = 0; j < kLot; j += 8)
-      eight_stats(lot.x + j, n, p.center, p.eps, mean + j, lo + j, rstd + j, var + j,
-                  [&](int i) { write(before, j + i); });
-    const index_t q = places[0].q;
-    for (int j = 0; j < filled; ++j) {
-      p.stats.mean[q + j] = mean[j];
-      p.stats.mean_lo[q + j] = lo[j];
-      p.stats.rstd[q + j] = rstd[j];
-      if (p.stats.var) p.stats.var[q + j] = var[j];
-    }
-    lot.filled = p.y ? filled : 0;
-    lot.suits = p.y && p.rows == 1 && !p.along && affines(lot, mean, lo, rstd);
-    if (n < kBeside) return write(lot);
-    odd = !odd;
-  }
-
-  bool affines(Lot& lot, const double* mean, const double* lo, const double* rstd) const {
-    alignas(64) double a[kLot], beta[kLot];
-    const index_t first = lot.places[0].inner;
-    if (p.affine_inner == 1 && lot.places[kLot - 1].inner == first + kLot - 1) {
-      const Lanes<16> r = load_wide<16>(rstd);
-      store_wide(a, p.gamma ? r * load(p.gamma + first) : r);
-      store_wide(beta, p.beta ? load(p.beta + first) : Lanes<16>(0.0));
+  void take(const Lot& lot) {
+    Due& due = dues[next];
+    const float* x = p.x + start(p.x_stride, lot.first);
+    alignas(64) double rest[kLot], squares[kLot];
+    const auto plain = [](const Lanes<W>& element, auto, auto) { return element; };
+    if (due.suits && !p.stream && due.lot.count == kLot && lot.count == kLot) {
+      const index_t step = p.x_stride.inner, y_step = p.y_stride.inner;
+      add_up<true>(lot, x, rest, squares, plain,
+                   [&, from = due.x, to = due.y, affine = static_cast<const float*>(due.affine)](int j)
+                       LIMPID_INLINE { write<false>(from + j * step, to + j * y_step, affine + j); });
     } else {
-      for (int j = 0; j < kLot; ++j) {
-        const index_t c = lot.places[j].inner * p.affine_inner;
-        a[j] = rstd[j] * value_or(p.gamma, c, 1);
-        beta[j] = value_or(p.beta, c, 0);
-      }
+      write(due);
+      add_up<false>(lot, x, rest, squares, plain, [](int) {});
     }
-    return single_affines(mean, lo, a, beta, lot.affine, kLot);
+    const LotStats stats(moments(lot, x, load_wide<16>(rest), load_wide<16>(squares)), n, p.eps);
+    stats.save(p.stats, lot);
+    due.lot.count = 0;
+    if (!p.y) return;
+    due.lot = lot;
+    due.x = x;
+    due.y = p.y + start(p.y_stride, lot.first);
+    due.suits = p.rows == 1 && !p.along &&
+                single_affines(stats.mean, stats.lo, p.gamma ? stats.rstd * values_or(p.gamma, p, lot, 1) : stats.rstd,
+                               values_or(p.beta, p, lot, 0), due.affine, kLot);
+    next = next + 1 < kDues ? next + 1 : 0;
   }
 
-  void write(const Lot& lot, int j) const {
-    if (j >= lot.filled) return;
-    if (!lot.suits) return plainly(lot.places[j]);
-    const float *at = lot.affine + j, *x = lot.x[j];
+  LotMoments moments(const Lot& lot, const float* x, const Lanes<16>& rest, const Lanes<16>& squares) const {
+    LotMoments about_zero(Lanes<16>(0.0), rest, squares, n, p.center);
+    if (!about_zero.near_zero) [[unlikely]]
+      from_first(lot, x, about_zero);
+    return about_zero;
+  }
+
+  /// In place of moments that are not near zero, those about the slices' first elements.
+  [[gnu::noinline]] void from_first(const Lot& lot, const float* x, LotMoments& moments) const {
+    alignas(64) double guess[kLot], rest[kLot], squares[kLot];
+    for (int j = 0; j < kLot; ++j) {
+      guess[j] = static_cast<double>(x[(j < lot.count ? j : 0) * p.x_stride.inner]);
+    }
+    add_up<false>(
+        lot, x, rest, squares,
+        [&](const Lanes<W>& element, int j, auto k) { return Deviations<float>::of(element, Lanes<W>(guess[j]), k); },
+        [](int) {});
+    moments.replace({load_wide<16>(guess), load_wide<16>(rest), load_wide<16>(squares), n, true}, n);
+  }
+
+  /// Sums of each slice's deviations, and of their squares. beside(j) is called after slice j.
+  template <bool Full, class Deviation, class Beside>
+  void add_up(const Lot& lot, const float* first, double* rest, double* squares, Deviation&& deviation,
+              Beside&& beside) const {
+    constexpr int kEight = 8;
+    const index_t step = p.x_stride.inner;
+    for (int half = 0; half < kLot; half += kEight) {
+      Vec sums[kEight], products[kEight];
+      unrolled<kEight>([&](auto i) {
+        const int j = half + i;
+        const float* x = first + (Full || j < lot.count ? j : 0) * step;
+        Lanes<W> all(0.0), square(0.0);
+        if constexpr (kOneStep<N>) {
+          all = deviation(load_step(x, n), j, n);
+          square = all * all;
+        } else {
+          steps<W>(n, [&](index_t at, auto k) {
+            const Lanes<W> d = deviation(load_step(x + at, k), j, k);
+            all = all + d;
+            square = fma(d, d, square);
+          });
+        }
+        sums[i] = fold(all);
+        products[i] = fold(square);
+        beside(j);
+      });
+      sum_eight(sums, rest + half);
+      sum_eight(products, squares + half);
+    }
+  }
+
+  template <bool Streamed>
+  void write(const float* x, float* y, const float* at) const {
     const SingleLanes affine({at[0], at[kLot], at[2 * kLot], at[3 * kLot], at[4 * kLot]});
-    write_steps(p.stream, p.y + start(p.y_stride, lot.places[j]), n,
-                [&](index_t i, auto k) { return affine(load_singles_step(x + i, k)); });
+    write_steps<Streamed>(y, n, [&](index_t i, auto k) { return affine(load_singles_step(x + i, k)); });
   }
 
-  void write(Lot& lot) const {
-    for (int j = 0; j < lot.filled; ++j) write(lot, j);
-    lot.filled = 0;
+  void write(Due& due) const {
+    for (int j = 0; j < due.lot.count; ++j) {
+      const float *x = due.x + j * p.x_stride.inner, *at = due.affine + j;
+      float* y = due.y + j * p.y_stride.inner;
+      if (!due.suits)
+        plainly(place(p, due.lot.first.q + j));
+      else
+        p.stream ? write<true>(x, y, at) : write<false>(x, y, at);
+    }
+    due.lot.count = 0;
   }
 
   void finish() {
-    write(lots[!odd]);
+    for (int i = 0; i < kDues; ++i) {
+      write(dues[next]);
+      next = next + 1 < kDues ? next + 1 : 0;
+    }
     if (p.stream) end_stream();
   }
 };
@@ -119,54 +258,51 @@ template <class F>
 void short_forward(const NormRows<float>& p, index_t begin, index_t end, F&& plainly) {
   with_length(p.slice_size(), [&](auto n) {
     ShortForward<decltype(n), F> forward{p, n, plainly};
-    each_lot(p, begin, end, [&](const Place* places, int filled) { forward.take(places, filled); });
+    each_lot(p, begin, end, [&](const Lot& lot) { forward.take(lot); });
     forward.finish();
   });
 }
 
+inline Lanes<16> negative(const Lanes<16>& v) { return Lanes<16>(-0.0) - v; }
+
 /// SingleDeviations and SingleGradient of a lot, side by side.
 struct LotGradient {
-  alignas(64) double mean[kLot], lo[kLot], rstd[kLot], rest[kLot], unscaled[kLot];
-  alignas(64) float scale[kLot], shift[kLot], a[kLot], c1[kLot], c2[kLot];
+  Lanes<16> rstd, rest, unscaled;
+  bool suits = kFused;
 
-  static Lanes<16> negative(const Lanes<16>& v) { return Lanes<16>(-0.0) - v; }
-
-  /// From mean, lo and rstd; returns whether they suit.
-  bool deviate() {
+  /// From the statistics: writes scale and shift.
+  LotGradient(const Lanes<16>& mean, const Lanes<16>& lo, const Lanes<16>& r, float* scale, float* shift) : rstd(r) {
     const Vec exponent(__builtin_bit_cast(double, 0x7FF0'0000'0000'0000)), zero(0.0), one(1.0);
+    const Vec fraction(__builtin_bit_cast(double, 0x000F'FFFF'FFFF'FFFF));
     const Vec most(0x1p120), least(0x1p-120);
-    const Lanes<16> center = load_wide<16>(mean), r = load_wide<16>(rstd);
-    Lanes<16> below, ratio;
-    bool suits = kFused;
+    Lanes<16> below;
     for (int i = 0; i < Lanes<16>::count; ++i) {
       below.v[i] = xsimd::select(r.v[i] == zero, one, r.v[i] & exponent);
-      ratio.v[i] = r.v[i] / below.v[i];
-      suits =
-          suits && !xsimd::any(below.v[i] > most || below.v[i] < least || xsimd::abs(center.v[i]) * below.v[i] > most);
+      // r / below, for below is a power of two.
+      unscaled.v[i] = xsimd::select(r.v[i] == zero, zero, (r.v[i] & fraction) | one);
+      const Vec& power = below.v[i];
+      suits = suits && !xsimd::any(power > most || power < least || xsimd::abs(mean.v[i]) * power > most);
     }
-    store(shift, center);
+    store(shift, mean);
     const Lanes<16> m = load(shift);
     store(scale, below);
     store(shift, negative(m * below));
-    store_wide(rest, ((m - center) - load_wide<16>(lo)) * below);
-    store_wide(unscaled, ratio);
-    return suits;
+    rest = ((m - mean) - lo) * below;
   }
 
-  /// From the sums of dy and, made into that of dy * xhat, of dy * d; returns whether they suit.
-  bool differentiate(const double* gamma, const double* sum_dy, double* sum_dots, double size, bool center) {
-    const Lanes<16> r = load_wide<16>(rstd), g = load_wide<16>(gamma), from = load_wide<16>(rest);
-    const Lanes<16> dy = load_wide<16>(sum_dy), factor = load_wide<16>(unscaled);
-    const Lanes<16> dots = (load_wide<16>(sum_dots) + from * dy) * factor;
-    store_wide(sum_dots, dots);
-    Lanes<16> m1(0.0), m2 = g * dots;
-    if (center) m1 = g * dy;
-    const Vec divisor(size), infinite(__builtin_inf()), most(0x1p100), least(0x1p-100), top(0x1p120), zero(0.0);
+  /// From the sums of dy and, made into that of dy * xhat, of dy * d; writes a, c1 and c2.
+  void differentiate(const Lanes<16>& gamma, const Lanes<16>& dy, Lanes<16>& dots, index_t n, bool center, float* a,
+                     float* c1, float* c2) {
+    dots = (dots + rest * dy) * unscaled;
+    Lanes<16> m1(0.0), m2 = gamma * dots;
+    if (center) m1 = gamma * dy;
+    const Vec infinite(__builtin_inf()), most(0x1p100), least(0x1p-100), top(0x1p120), zero(0.0);
     for (int i = 0; i < Lanes<16>::count; ++i) {
-      m1.v[i] = m1.v[i] / divisor;
-      m2.v[i] = m2.v[i] / divisor;
+      m1.v[i] = LotMoments::over(m1.v[i], n);
+      m2.v[i] = LotMoments::over(m2.v[i], n);
     }
-    const Lanes<16> slope = r * g, along = negative(r) * m2 * factor, constant = negative(r) * m1 + from * along;
+    const Lanes<16> slope = rstd * gamma, along = negative(rstd) * m2 * unscaled;
+    const Lanes<16> constant = negative(rstd) * m1 + rest * along;
     store(a, slope);
     store(c1, constant);
     store(c2, along);
@@ -174,76 +310,138 @@ struct LotGradient {
       const Vec magnitude = xsimd::abs(v);
       return magnitude > most || (magnitude < least && magnitude != zero);
     };
-    bool suits = true;
     for (int i = 0; i < Lanes<16>::count; ++i) {
       const auto finite = xsimd::abs(dy.v[i]) < infinite && xsimd::abs(dots.v[i]) < infinite;
       suits = suits && xsimd::all(finite) &&
               !xsimd::any(misfit(slope.v[i]) || misfit(along.v[i]) || xsimd::abs(constant.v[i]) > top);
     }
-    return suits;
   }
 };
 
-/// Sums and dx of short slices of n elements, one dense row each. plainly(place) does all of one slice where the lot's
-/// way does not suit.
+/// Sums and dx of short slices of n elements, one dense row each. dx of a lot is written beside the sums of the one
+/// after the next. plainly(place) does all of one slice where the lot's way does not suit.
 template <class N, class F>
 struct ShortBackward {
   const NormRows<float>& p;
   const N n;
   const F& plainly;
-  LotGradient lot;
-  const float *x[kLot], *dy[kLot];
-  alignas(64) double gamma[kLot], sum_dy[kLot], sum_dots[kLot];
+  static constexpr int kDues = 3;
 
-  void take(const Place* places, int filled) {
-    for (int j = 0; j < kLot; ++j) {
-      const Slice slice = saved(p, places[j].q);
-      x[j] = p.x + start(p.x_stride, places[j]);
-      dy[j] = p.dy + start(p.y_stride, places[j]);
-      lot.mean[j] = slice.mean, lot.lo[j] = slice.lo, lot.rstd[j] = slice.rstd;
-      gamma[j] = value_or(p.gamma, places[j].inner * p.affine_inner, 1);
-    }
-    bool suits = lot.deviate();
-    if (suits) {
-      for (int j = 0; j < kLot; j += 8) reduce(j);
-      suits = lot.differentiate(gamma, sum_dy, sum_dots, static_cast<double>(p.len), p.center);
-    }
-    for (int j = 0; j < filled; ++j) suits ? write(places[j], j) : plainly(places[j]);
-  }
+  /// A lot whose dx is due.
+  struct Due {
+    int count = 0;
+    const float *x, *dy;
+    float* dx;
+    alignas(64) float scale[kLot], shift[kLot], a[kLot], c1[kLot], c2[kLot];
+  };
+  Due dues[kDues] = {};
+  int next = 0;
 
-  void reduce(int first) {
-    Vec totals[8], products[8];
-    for (int i = 0; i < 8; ++i) {
-      const int j = first + i;
-      SingleSums sums(lot.scale[j], lot.shift[j]);
-      sums.add(x[j], dy[j], n);
-      totals[i] = fold(sums.total);
-      products[i] = fold(sums.products);
+  void take(const Lot& lot) {
+    Due& due = dues[next];
+    const Lanes<16> none(0.0);
+    alignas(64) float scale[kLot], shift[kLot];
+    LotGradient gradient(p.center ? saved(p.stats.mean, lot) : none, p.center ? saved(p.stats.mean_lo, lot) : none,
+                         saved(p.stats.rstd, lot), scale, shift);
+    const index_t y_at = start(p.y_stride, lot.first);
+    const float *x = p.x + start(p.x_stride, lot.first), *dy = p.dy + y_at;
+    Lanes<16> sums, dots;
+    if (due.count == kLot && lot.count == kLot && !p.stream) {
+      const index_t x_step = p.x_stride.inner, y_step = p.y_stride.inner;
+      add_up<true>(lot, x, dy, scale, shift, sums, dots,
+                   [&](int j) LIMPID_INLINE { write<false>(due, x_step, y_step, j); });
+    } else {
+      write(due);
+      add_up<false>(lot, x, dy, scale, shift, sums, dots, [](int) {});
     }
-    sum_eight(totals, sum_dy + first);
-    sum_eight(products, sum_dots + first);
-  }
-
-  void write(const Place& at, int j) const {
+    store(due.scale, load_singles(scale));
+    store(due.shift, load_singles(shift));
+    gradient.differentiate(values_or(p.gamma, p, lot, 1), sums, dots, n, p.center, due.a, due.c1, due.c2);
+    due.count = 0;
+    if (!gradient.suits) [[unlikely]] {
+      for (int j = 0; j < lot.count; ++j) plainly(place(p, lot.first.q + j));
+      return;
+    }
     if (p.sum_dy) {
-      p.sum_dy[at.q] = sum_dy[j];
-      p.sum_dy_xhat[at.q] = sum_dots[j];
+      save(p.sum_dy, lot, sums);
+      save(p.sum_dy_xhat, lot, dots);
     }
     if (!p.dx) return;
-    const Singles scale(lot.scale[j]), shift(lot.shift[j]), a(lot.a[j]), c1(lot.c1[j]), c2(lot.c2[j]);
-    const float *from = x[j], *LIMPID_RESTRICT g = dy[j];
-    write_steps(p.stream, p.dx + start(p.y_stride, at), n, [&](index_t i, auto k) {
-      const Singles d = fma(load_singles_step(from + i, k), scale, shift);
-      return fma(load_singles_step(g + i, k), a, fma(d, c2, c1));
+    due.count = lot.count;
+    due.x = x;
+    due.dy = dy;
+    due.dx = p.dx + y_at;
+    next = next + 1 < kDues ? next + 1 : 0;
+  }
+
+  /// Sums of dy, and of dy * d. beside(j) is called for each slice.
+  template <bool Full, class Beside>
+  void add_up(const Lot& lot, const float* x, const float* dy, const float* scale, const float* shift, Lanes<16>& sums,
+              Lanes<16>& dots, Beside&& beside) const {
+    const index_t step = p.x_stride.inner, y_step = p.y_stride.inner;
+    const auto at = [&](int j) { return Full || j < lot.count ? j : 0; };
+    if constexpr (kOneStep<N>) {
+      alignas(64) float all[kLot], products[kLot];
+      sum_sixteen(
+          [&](int j) LIMPID_INLINE {
+            beside(j);
+            return SingleSums::terms(x + at(j) * step, dy + at(j) * y_step, scale[j], shift[j], n);
+          },
+          products);
+      sum_sixteen([&](int j) LIMPID_INLINE { return SingleSums::terms(dy + at(j) * y_step, n); }, all);
+      sums = load(all);
+      dots = load(products);
+    } else {
+      alignas(64) double all[kLot], products[kLot];
+      for (int half = 0; half < kLot; half += 8) {
+        Vec totals[8], dot[8];
+        unrolled<8>([&](auto i) {
+          const int j = half + i;
+          SingleSums sum(scale[j], shift[j]);
+          sum.add(x + at(j) * step, dy + at(j) * y_step, n);
+          totals[i] = fold(sum.total);
+          dot[i] = fold(sum.products);
+          beside(j);
+        });
+        sum_eight(totals, all + half);
+        sum_eight(dot, products + half);
+      }
+      sums = load_wide<16>(all);
+      dots = load_wide<16>(products);
+    }
+  }
+
+  template <bool Streamed>
+  LIMPID_INLINE void write(const Due& due, index_t x_step, index_t y_step, int j) const {
+    const Singles scale(due.scale[j]), shift(due.shift[j]), a(due.a[j]), c1(due.c1[j]), c2(due.c2[j]);
+    const float *x = due.x + j * x_step, *dy = due.dy + j * y_step;
+    write_steps<Streamed>(due.dx + j * y_step, n, [&](index_t i, auto k) {
+      const Singles d = fma(load_singles_step(x + i, k), scale, shift);
+      return fma(load_singles_step(dy + i, k), a, fma(d, c2, c1));
     });
+  }
+
+  void write(Due& due) const {
+    const index_t x_step = p.x_stride.inner, y_step = p.y_stride.inner;
+    for (int j = 0; j < due.count; ++j)
+      p.stream ? write<true>(due, x_step, y_step, j) : write<false>(due, x_step, y_step, j);
+    due.count = 0;
+  }
+
+  void finish() {
+    for (int i = 0; i < kDues; ++i) {
+      write(dues[next]);
+      next = next + 1 < kDues ? next + 1 : 0;
+    }
   }
 };
 
 template <class F>
 void short_backward(const NormRows<float>& p, index_t begin, index_t end, F&& plainly) {
   with_length(p.len, [&](auto n) {
-    ShortBackward<decltype(n), F> backward{p, n, plainly, {}, {}, {}, {}, {}, {}};
-    each_lot(p, begin, end, [&](const Place* places, int filled) { backward.take(places, filled); });
+    ShortBackward<decltype(n), F> backward{p, n, plainly};
+    each_lot(p, begin, end, [&](const Lot& lot) { backward.take(lot); });
+    backward.finish();
   });
 }
 

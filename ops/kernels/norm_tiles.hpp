@@ -7,7 +7,6 @@
 #pragma once
 #include <limpid/ops/kernels/norm.hpp>
 #include <limpid/ops/kernels/norm_write.hpp>
-#include <utility>
 
 namespace limpid::kernels {
 namespace {
@@ -47,13 +46,6 @@ constexpr bool kSingles = sizeof(T) == 4 && kFused;
 
 template <int K>
 using Steps = std::integral_constant<int, K>;
-
-/// Calls f(Steps<i>{}) for i in [0, K): a loop whose body sees constants, so that arrays of vectors stay in registers.
-template <int K, class F>
-inline void unrolled(F&& f) {
-  [&]<int... I>(std::integer_sequence<int, I...>) { (f(Steps<I>{}), ...); }
-  (std::make_integer_sequence<int, K>{});
-}
 
 /// Rows [first, last) of block b, and whether the short last row belongs to it.
 struct BlockRows {

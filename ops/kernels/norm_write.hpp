@@ -183,21 +183,24 @@ inline SingleAffine single_affine(double mean, double mean_lo, double a, double 
 }
 
 /// The same sixteen at a time, member by member in arrays of `pitch` floats; returns whether all of them suit.
-inline bool single_affines(const double* mean, const double* mean_lo, const double* a, const double* beta, float* to,
-                           index_t pitch) {
-  const Lanes<16> m = load_wide<16>(mean), lo = load_wide<16>(mean_lo), slope = load_wide<16>(a);
-  store(to, m);
-  store(to + pitch, slope);
-  store(to + 2 * pitch, slope - load(to + pitch));
-  store(to + 3 * pitch, load_wide<16>(beta));
-  store(to + 4 * pitch, Lanes<16>(0.0) - ((m - load(to)) + lo) * slope);
+inline bool single_affines(const Lanes<16>& mean, const Lanes<16>& mean_lo, const Lanes<16>& a, const Lanes<16>& beta,
+                           float* to, index_t pitch) {
+  store(to, mean);
+  store(to + pitch, a);
+  store(to + 2 * pitch, a - load(to + pitch));
+  store(to + 3 * pitch, beta);
+  store(to + 4 * pitch, Lanes<16>(0.0) - ((mean - load(to)) + mean_lo) * a);
   const Vec most(0x1p100), least(0x1p-90), zero(0.0);
   bool suit = kFused;
   for (int i = 0; i < Lanes<16>::count; ++i) {  // suits_singles of each
-    const Vec size = xsimd::abs(slope.v[i]);
-    suit = suit && !xsimd::any(xsimd::abs(m.v[i]) > most || size > most || (size < least && size > zero));
+    const Vec size = xsimd::abs(a.v[i]);
+    suit = suit && !xsimd::any(xsimd::abs(mean.v[i]) > most || size > most || (size < least && size > zero));
   }
   return suit;
+}
+inline bool single_affines(const double* mean, const double* mean_lo, const double* a, const double* beta, float* to,
+                           index_t pitch) {
+  return single_affines(load_wide<16>(mean), load_wide<16>(mean_lo), load_wide<16>(a), load_wide<16>(beta), to, pitch);
 }
 
 struct SingleLanes {
