@@ -110,6 +110,10 @@ template <class T>
 void norm_total(const double* from, std::int64_t count, std::int64_t step, std::int64_t channels, std::int64_t stride,
                 T* to) noexcept {
   if (!to) return;
+  if (count == 1) {
+    for (std::int64_t c = 0; c < channels; ++c) to[c] = static_cast<T>(0.0 + from[c * stride]);
+    return;
+  }
   parallel_for(channels, norm_grain(count), [&](std::int64_t begin, std::int64_t end) {
     constexpr std::int64_t kAbreast = 64;  // memory is met in order where channels are neighbours
     for (std::int64_t first = begin; first < end; first += kAbreast) {

@@ -59,6 +59,14 @@ inline Singles fma(const Singles& a, const Singles& b, const Singles& c) {
   return out;
 }
 
+/// a, in registers: GCC would load it again for each use, which costs twice where rows do not begin cache lines.
+inline Singles once(Singles a) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(a.v[0].data));
+#endif
+  return a;
+}
+
 /// Sum over the lanes in one fixed tree, in float32.
 inline float sum(const Singles& a) {
   alignas(64) float lane[16];
@@ -131,9 +139,9 @@ struct SingleSums {
     Lanes<W> all = total, dots = products;
     index_t i = 0;
     for (; i + kChain * W <= n; i += kChain * W) {
-      Singles sum = load_singles(dy + i), dot = multiply(sum, fma(load_singles(x + i), scale, shift));
+      Singles sum = once(load_singles(dy + i)), dot = multiply(sum, fma(load_singles(x + i), scale, shift));
       for (int k = 1; k < kChain; ++k) {
-        const Singles g = load_singles(dy + i + k * W);
+        const Singles g = once(load_singles(dy + i + k * W));
         sum = kernels::add(sum, g);
         dot = fma(g, fma(load_singles(x + i + k * W), scale, shift), dot);
       }

@@ -9,6 +9,8 @@ namespace limpid::kernels {
 namespace {
 
 constexpr int kLot = 16;
+/// Length from which x and dy of half a lot fill the nearest cache.
+constexpr index_t kFewAbreast = 128;
 
 /// Calls f(n) with the n of a step where a row is not longer, whole at compile time: such rows are nearly all overhead.
 template <class F>
@@ -19,20 +21,39 @@ void with_length(index_t n, F&& f) {
 template <class N>
 constexpr bool kOneStep = !std::is_same_v<N, index_t>;
 
-/// Up to kLot slices that follow one another at one distance. Where it is not full, the first stands for the rest.
+/// Calls f(i) for i in [0, 8): unrolled where a row is one step. Longer ones have loops of their own, of which eight
+/// copies would only fill the instruction cache.
+template <class N, class F>
+LIMPID_INLINE inline void each_of_eight(F&& f) {
+  if constexpr (kOneStep<N>)
+    unrolled<8>(f);
+  else
+    for (int i = 0; i < 8; ++i) f(i);
+}
+
+/// y[i] = f(i, k) for the n elements of a row.
+template <bool Streamed, class N, class F>
+LIMPID_INLINE inline void write_row(float* y, N n, F&& f) {
+  if constexpr (kOneStep<N> && !Streamed)
+    store_step(y, f(0, n), n);
+  else
+    write_steps<Streamed>(y, n, f);
+}
+
+/// Up to kLot slices that follow one another at one distance. Of those that lack, sums and statistics are 0.
 struct Lot {
   Place first;
   int count = 0;
 };
 
-/// Calls f(lot) for the slices [begin, end).
+/// Calls f(lot) for the slices [begin, end), at most so many in each.
 template <class F>
-void each_lot(const NormRows<float>& p, index_t begin, index_t end, F&& f) {
+void each_lot(const NormRows<float>& p, index_t begin, index_t end, index_t most, F&& f) {
   // What has one distance throughout need not be cut where an outer stride comes in.
   const auto even = [&](const auto& stride) { return stride.outer == p.inner * stride.inner; };
   const bool uncut = even(p.x_stride) && even(p.y_stride);
   for (Place at = place(p, begin); at.q < end;) {
-    index_t count = end - at.q < kLot ? end - at.q : kLot;
+    index_t count = end - at.q < most ? end - at.q : most;
     if (!uncut && count > p.inner - at.inner) count = p.inner - at.inner;
     f(Lot{at, static_cast<int>(count)});
     at.q += count;
@@ -41,13 +62,14 @@ void each_lot(const NormRows<float>& p, index_t begin, index_t end, F&& f) {
   }
 }
 
-/// The lot's values of gamma or beta; those beyond its last slice are any.
+/// The lot's values of gamma or beta.
 inline Lanes<16> values_or(const float* values, const NormRows<float>& p, const Lot& lot, double absent) {
   if (!values) return Lanes<16>(absent);
   const index_t first = lot.first.inner;
-  if (p.affine_inner == 1 && first + kLot <= p.inner) return load(values + first);
-  alignas(64) float each[kLot];
-  for (index_t j = 0, inner = first; j < kLot; ++j, inner = inner + 1 < p.inner ? inner + 1 : 0)
+  if (p.affine_inner == 1 && first + lot.count <= p.inner)
+    return lot.count == kLot ? load(values + first) : load_first(values + first, lot.count);
+  alignas(64) float each[kLot] = {};
+  for (index_t j = 0, inner = first; j < lot.count; ++j, inner = inner + 1 < p.inner ? inner + 1 : 0)
     each[j] = values[inner * p.affine_inner];
   return load(each);
 }
@@ -63,8 +85,8 @@ inline void save(double* all, const Lot& lot, const Lanes<16>& values) {
 inline Lanes<16> saved(const double* all, const Lot& lot) {
   const double* at = all + lot.first.q;
   if (lot.count == kLot) return load_wide<16>(at);
-  alignas(64) double each[kLot];
-  for (int j = 0; j < kLot; ++j) each[j] = at[j < lot.count ? j : 0];
+  alignas(64) double each[kLot] = {};
+  for (int j = 0; j < lot.count; ++j) each[j] = at[j];
   return load_wide<16>(each);
 }
 
@@ -185,10 +207,8 @@ struct ShortForward {
 
   /// In place of moments that are not near zero, those about the slices' first elements.
   [[gnu::noinline]] void from_first(const Lot& lot, const float* x, LotMoments& moments) const {
-    alignas(64) double guess[kLot], rest[kLot], squares[kLot];
-    for (int j = 0; j < kLot; ++j) {
-      guess[j] = static_cast<double>(x[(j < lot.count ? j : 0) * p.x_stride.inner]);
-    }
+    alignas(64) double guess[kLot] = {}, rest[kLot], squares[kLot];
+    for (int j = 0; j < lot.count; ++j) guess[j] = static_cast<double>(x[j * p.x_stride.inner]);
     add_up<false>(
         lot, x, rest, squares,
         [&](const Lanes<W>& element, int j, auto k) { return Deviations<float>::of(element, Lanes<W>(guess[j]), k); },
@@ -204,9 +224,13 @@ struct ShortForward {
     const index_t step = p.x_stride.inner;
     for (int half = 0; half < kLot; half += kEight) {
       Vec sums[kEight], products[kEight];
-      unrolled<kEight>([&](auto i) {
+      each_of_eight<N>([&](auto i) {
         const int j = half + i;
-        const float* x = first + (Full || j < lot.count ? j : 0) * step;
+        if (!Full && j >= lot.count) {
+          sums[i] = products[i] = Vec(0.0);
+          return;
+        }
+        const float* x = first + j * step;
         Lanes<W> all(0.0), square(0.0);
         if constexpr (kOneStep<N>) {
           all = deviation(load_step(x, n), j, n);
@@ -228,9 +252,9 @@ struct ShortForward {
   }
 
   template <bool Streamed>
-  void write(const float* x, float* y, const float* at) const {
+  LIMPID_INLINE void write(const float* x, float* y, const float* at) const {
     const SingleLanes affine({at[0], at[kLot], at[2 * kLot], at[3 * kLot], at[4 * kLot]});
-    write_steps<Streamed>(y, n, [&](index_t i, auto k) { return affine(load_singles_step(x + i, k)); });
+    write_row<Streamed>(y, n, [&](index_t i, auto k) LIMPID_INLINE { return affine(load_singles_step(x + i, k)); });
   }
 
   void write(Due& due) const {
@@ -258,7 +282,7 @@ template <class F>
 void short_forward(const NormRows<float>& p, index_t begin, index_t end, F&& plainly) {
   with_length(p.slice_size(), [&](auto n) {
     ShortForward<decltype(n), F> forward{p, n, plainly};
-    each_lot(p, begin, end, [&](const Lot& lot) { forward.take(lot); });
+    each_lot(p, begin, end, kLot, [&](const Lot& lot) { forward.take(lot); });
     forward.finish();
   });
 }
@@ -318,8 +342,9 @@ struct LotGradient {
   }
 };
 
-/// Sums and dx of short slices of n elements, one dense row each. dx of a lot is written beside the sums of the one
-/// after the next. plainly(place) does all of one slice where the lot's way does not suit.
+/// Sums and dx of short slices of n elements, one dense row each. dx of a lot of single steps is written beside the
+/// sums of the one after the next; longer rows are few enough at a time to be in the nearest cache still.
+/// plainly(place) does all of one slice where the lot's way does not suit.
 template <class N, class F>
 struct ShortBackward {
   const NormRows<float>& p;
@@ -371,6 +396,7 @@ struct ShortBackward {
     due.x = x;
     due.dy = dy;
     due.dx = p.dx + y_at;
+    if (!kOneStep<N>) return write(due);
     next = next + 1 < kDues ? next + 1 : 0;
   }
 
@@ -379,26 +405,31 @@ struct ShortBackward {
   void add_up(const Lot& lot, const float* x, const float* dy, const float* scale, const float* shift, Lanes<16>& sums,
               Lanes<16>& dots, Beside&& beside) const {
     const index_t step = p.x_stride.inner, y_step = p.y_stride.inner;
-    const auto at = [&](int j) { return Full || j < lot.count ? j : 0; };
+    const auto lacks = [&](int j) { return !Full && j >= lot.count; };
     if constexpr (kOneStep<N>) {
       alignas(64) float all[kLot], products[kLot];
       sum_sixteen(
           [&](int j) LIMPID_INLINE {
             beside(j);
-            return SingleSums::terms(x + at(j) * step, dy + at(j) * y_step, scale[j], shift[j], n);
+            return lacks(j) ? Singles(0) : SingleSums::terms(x + j * step, dy + j * y_step, scale[j], shift[j], n);
           },
           products);
-      sum_sixteen([&](int j) LIMPID_INLINE { return SingleSums::terms(dy + at(j) * y_step, n); }, all);
+      sum_sixteen([&](int j) LIMPID_INLINE { return lacks(j) ? Singles(0) : SingleSums::terms(dy + j * y_step, n); },
+                  all);
       sums = load(all);
       dots = load(products);
     } else {
       alignas(64) double all[kLot], products[kLot];
       for (int half = 0; half < kLot; half += 8) {
         Vec totals[8], dot[8];
-        unrolled<8>([&](auto i) {
+        each_of_eight<N>([&](auto i) {
           const int j = half + i;
+          if (lacks(j)) {
+            totals[i] = dot[i] = Vec(0.0);
+            return;
+          }
           SingleSums sum(scale[j], shift[j]);
-          sum.add(x + at(j) * step, dy + at(j) * y_step, n);
+          sum.add(x + j * step, dy + j * y_step, n);
           totals[i] = fold(sum.total);
           dot[i] = fold(sum.products);
           beside(j);
@@ -415,7 +446,7 @@ struct ShortBackward {
   LIMPID_INLINE void write(const Due& due, index_t x_step, index_t y_step, int j) const {
     const Singles scale(due.scale[j]), shift(due.shift[j]), a(due.a[j]), c1(due.c1[j]), c2(due.c2[j]);
     const float *x = due.x + j * x_step, *dy = due.dy + j * y_step;
-    write_steps<Streamed>(due.dx + j * y_step, n, [&](index_t i, auto k) {
+    write_row<Streamed>(due.dx + j * y_step, n, [&](index_t i, auto k) LIMPID_INLINE {
       const Singles d = fma(load_singles_step(x + i, k), scale, shift);
       return fma(load_singles_step(dy + i, k), a, fma(d, c2, c1));
     });
@@ -440,7 +471,7 @@ template <class F>
 void short_backward(const NormRows<float>& p, index_t begin, index_t end, F&& plainly) {
   with_length(p.len, [&](auto n) {
     ShortBackward<decltype(n), F> backward{p, n, plainly};
-    each_lot(p, begin, end, [&](const Lot& lot) { backward.take(lot); });
+    each_lot(p, begin, end, n > kFewAbreast ? kLot / 2 : kLot, [&](const Lot& lot) { backward.take(lot); });
     backward.finish();
   });
 }

@@ -130,12 +130,14 @@ inline index_t to_line(const T* p, index_t n) {
   return head < n ? head : n;
 }
 
-/// y[i] = f(i, k) for every step of [0, n).
+/// y[i] = f(i, k) for every step of [0, n), from the first on that begins a cache line where they are streamed or many:
+/// a store across two lines costs as much as two.
 template <bool Streamed, class T, class F>
 inline void write_steps(T* LIMPID_RESTRICT y, index_t n, F&& f) {
   constexpr int W = kLanes<T>;
+  constexpr index_t kMany = 8 * W;
   index_t head = 0;
-  if constexpr (Streamed) {
+  if (Streamed || n >= kMany) {
     head = to_line(y, n);
     if (head > 0) store_step(y, f(index_t{0}, static_cast<int>(head)), static_cast<int>(head));
   }
