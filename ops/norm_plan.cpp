@@ -13,10 +13,13 @@
 namespace limpid::detail {
 namespace {
 
-/// y in x's shape and the plan's layout, with the statistics given or, where `moments`, filled in. With relu_dy, what
-/// arrives for the plan's relu, dy where y > 0 and else 0 instead. What follows the normalisation finds y in cache.
+/// Of the statistics, whether they are given, or to be computed: for this y alone, or to be left in their place.
+enum class Statistics { given, passing, wanted };
+
+/// y in x's shape and the plan's layout. With relu_dy, what arrives for the plan's relu, dy where y > 0 and else 0
+/// instead. What follows the normalisation finds y in cache.
 Tensor affine_of(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                 const NormStatistics& stats, bool moments, const Tensor& relu_dy = {}) {
+                 const NormStatistics& stats, Statistics kind, const Tensor& relu_dy = {}) {
   Tensor y = empty(x.shape(), x.dtype(), format_of(plan));
   if (y.numel() == 0) return y;
   const Readable in = readable(plan, x);
@@ -34,8 +37,9 @@ Tensor affine_of(const NormPlan& plan, const Tensor& x, const Tensor& gamma, con
       const T *x_at = parts.in_x(x_data, part), *gamma_at = parts.in_affine(g_data, part, plan.per_sample),
               *beta_at = parts.in_affine(b_data, part, plan.per_sample), *dy_at = parts.in_dense(dy_data, part);
       T* y_at = parts.in_dense(y_data, part);
-      const NormStats stats_at = parts.in_stats(all_stats, part);
-      if (moments)
+      NormStats stats_at = parts.in_stats(all_stats, part);
+      stats_at.wanted = kind == Statistics::wanted;
+      if (kind != Statistics::given)
         norm_forward<T>(dims, x_at, in.strides, gamma_at, beta_at, plan.eps, y_at, stats_at, work[part]);
       else
         norm_apply<T>(dims, x_at, in.strides, gamma_at, beta_at, stats_at, y_at, work[part]);
@@ -70,7 +74,7 @@ struct NormGateNode final : Node {
 
 Tensor relu_gate(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
                  const NormStatistics& stats, const Tensor& dy) {
-  Tensor z = affine_of(plan, x, gamma, beta, stats, false, dy);
+  Tensor z = affine_of(plan, x, gamma, beta, stats, Statistics::given, dy);
   if (auto* node = record<NormGateNode>(z, dy)) {
     node->x = x, node->gamma = gamma, node->beta = beta, node->mean = stats.mean, node->rstd = stats.rstd;
     node->plan = plan;
@@ -145,7 +149,7 @@ Tensors RstdNode::backward(const Tensors& dy) {
 
 Tensor normalized(const NormPlan& plan, const Tensor& x, const NormStatistics& stats) {
   const auto& [mean, rstd] = stats;
-  Tensor y = affine_of(plan, x, {}, {}, stats, false);
+  Tensor y = affine_of(plan, x, {}, {}, stats, Statistics::given);
   if (auto* node = record<NormNode>(y, x, Tensor(), Tensor())) {
     node->x = x, node->mean = mean, node->rstd = rstd;
     node->plan = plan;
@@ -262,7 +266,7 @@ Tensor above_zero(const Tensor& rounded, const NormPlan& plan) { return plan.rel
 
 Tensor norm_affine(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
                    const NormStatistics& stats) {
-  return affine_of(plan, x, gamma, beta, stats, true);
+  return affine_of(plan, x, gamma, beta, stats, Statistics::wanted);
 }
 
 Tensors norm_gradients(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const NormStatistics& stats,
@@ -274,7 +278,8 @@ Tensor normalize(const NormPlan& plan, const char* op, const Tensor& x, const Te
   const detail::OpScope scope(op);
   if (is_half(x.dtype())) return above_zero(normalize_half(linear(plan), op, x, gamma, beta), plan);
   const NormStatistics stats = empty_statistics(plan);
-  Tensor y = affine_of(plan, x, gamma, beta, stats, true);
+  const bool records = is_grad_enabled() && (x.requires_grad() || gamma.requires_grad() || beta.requires_grad());
+  Tensor y = affine_of(plan, x, gamma, beta, stats, records ? Statistics::wanted : Statistics::passing);
   const auto fill = [&](NormNode& node) {
     node.x = x, node.gamma = gamma, node.mean = stats.mean, node.rstd = stats.rstd;
     node.plan = plan;
@@ -355,7 +360,7 @@ Tensor normalize_with(const NormPlan& plan, const char* op, const Tensor& x, con
   NormPlan fixed = plan;
   fixed.dims.batch = true;  // statistics per channel
   const NormStatistics stats = fixed_statistics(fixed, mean, var);
-  Tensor y = affine_of(fixed, x, gamma, beta, stats, false);
+  Tensor y = affine_of(fixed, x, gamma, beta, stats, Statistics::given);
   if (auto* node = record_as<FixedNormNode>(op, y, x, mean, var, gamma, beta)) {
     node->x = x, node->mean = mean, node->var = var, node->gamma = gamma;
     if (plan.relu) node->beta = beta;

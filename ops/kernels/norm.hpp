@@ -40,6 +40,7 @@ struct NormStats {
   double* mean_lo = nullptr;
   double* rstd = nullptr;
   double* var = nullptr;  ///< Biased; may be null. Infinite where it exceeds the range of double.
+  bool wanted = true;     ///< Otherwise they need not be left there: nobody reads them once y is written.
 };
 
 /// Elements of a block: small enough that the second look at it is served by a near cache.

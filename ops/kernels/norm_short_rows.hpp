@@ -186,15 +186,16 @@ struct ShortForward {
       add_up<false>(lot, x, rest, squares, plain, [](int) {});
     }
     const LotStats stats(moments(lot, x, load_wide<16>(rest), load_wide<16>(squares)), n, p.eps);
-    stats.save(p.stats, lot);
     due.lot.count = 0;
-    if (!p.y) return;
-    due.lot = lot;
-    due.x = x;
-    due.y = p.y + start(p.y_stride, lot.first);
-    due.suits = p.rows == 1 && !p.along &&
-                single_affines(stats.mean, stats.lo, p.gamma ? stats.rstd * values_or(p.gamma, p, lot, 1) : stats.rstd,
-                               values_or(p.beta, p, lot, 0), due.affine, kLot);
+    if (p.y) {
+      due.lot = lot;
+      due.x = x;
+      due.y = p.y + start(p.y_stride, lot.first);
+      const Lanes<16> a = p.gamma ? stats.rstd * values_or(p.gamma, p, lot, 1) : stats.rstd;
+      due.suits = p.rows == 1 && !p.along &&
+                  single_affines(stats.mean, stats.lo, a, values_or(p.beta, p, lot, 0), due.affine, kLot);
+    }
+    if (p.stats.wanted || !due.suits) stats.save(p.stats, lot);
     next = next + 1 < kDues ? next + 1 : 0;
   }
 
