@@ -64,9 +64,10 @@ void moments(const NormColumns<T>& p, index_t n, index_t block, double* partials
       if constexpr (sizeof(T) == 8) missing[j] = load_wide<W>(lost + c + j * W);
     }
     const T* at = x + row * p.x_row + c;
+    const T* next = next_strip(x + (row + count) * p.x_row, p.width, c, count);
     for (index_t i = 0; i < count; ++i, at += p.x_row) {
+      fetch_lines<K>(next);
       unrolled<K>([&](auto j) {
-        fetch_ahead(at + j * W);
         // x - center, away from the ports that convert and add.
         Lanes<W> d = fma(load_step(at + j * W, k), one, minus_center[j]);
         if constexpr (std::is_same_v<decltype(k), int>) d = keep_first(d, k);
@@ -237,11 +238,10 @@ void apply_single(const NormColumns<float>& p, const BlockRows& rows, const Affi
     for (int j = 0; j < K; ++j) affine[j] = SingleLanes(at.singles + c + j * W, p.pitch);
     const float* from = x + row * p.x_row + c;
     float* to = y + row * p.width + c;
+    const float* next = next_strip(x + (row + count) * p.x_row, p.width, c, count);
     for (index_t i = 0; i < count; ++i, from += p.x_row, to += p.width) {
-      unrolled<K>([&](auto j) {
-        fetch_ahead(from + j * W);
-        write_step<Streamed>(to + j * W, affine[j](load_singles_step(from + j * W, k)), k);
-      });
+      fetch_lines<K>(next);
+      unrolled<K>([&](auto j) { write_step<Streamed>(to + j * W, affine[j](load_singles_step(from + j * W, k)), k); });
     }
   });
   each_hard_column(p, at.hard, [&](index_t c) {

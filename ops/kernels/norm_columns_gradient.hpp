@@ -127,24 +127,25 @@ inline void reduce_single(const NormColumns<float>& p, const BlockRows& rows, co
     const float* x = memory.x + row * p.x_row + c;
     const float* dy = memory.dy + row * p.width + c;
     const index_t x_row = p.x_row, dy_row = p.width;
+    const float* next_x = next_strip(memory.x + (row + count) * x_row, p.width, c, count);
+    const float* next_dy = next_strip(memory.dy + (row + count) * dy_row, p.width, c, count);
     const auto chain = [&](auto length) {
-      const float *x_at[length], *dy_at[length];
-      for (int i = 0; i < length; ++i, x += x_row, dy += dy_row) {
-        x_at[i] = x;
-        dy_at[i] = dy;
-      }
-      unrolled<K>([&](auto j) {
-        Singles sum, dot;
-        unrolled<length>([&](auto i) {
-          fetch_ahead(x_at[i] + j * W);
-          fetch_ahead(dy_at[i] + j * W);
-          const Singles g = load_singles_step(dy_at[i] + j * W, k);
-          const Singles d = fma(load_singles_step(x_at[i] + j * W, k), scale[j], shift[j]);
-          sum = i == 0 ? g : add(sum, g);
-          dot = i == 0 ? multiply(g, d) : fma(g, d, dot);
+      Singles sum[K], dot[K];
+      unrolled<length>([&](auto i) {
+        fetch_lines<K>(next_x);
+        fetch_lines<K>(next_dy);
+        unrolled<K>([&](auto j) {
+          const Singles g = load_singles_step(dy + j * W, k);
+          const Singles d = fma(load_singles_step(x + j * W, k), scale[j], shift[j]);
+          sum[j] = i == 0 ? g : add(sum[j], g);
+          dot[j] = i == 0 ? multiply(g, d) : fma(g, d, dot[j]);
         });
-        total[j] = total[j] + widen(sum);
-        product[j] = product[j] + widen(dot);
+        x += x_row;
+        dy += dy_row;
+      });
+      unrolled<K>([&](auto j) {
+        total[j] = total[j] + widen(sum[j]);
+        product[j] = product[j] + widen(dot[j]);
       });
     };
     for (; count >= kRowChain; count -= kRowChain) chain(Steps<kRowChain>{});
@@ -336,10 +337,12 @@ void dx_single(const NormColumns<float>& p, const BlockRows& rows, const Gradien
       q[j] = load_singles(at.single_q + c + j * W);
       constant[j] = load_singles(at.single_k + c + j * W);
     }
+    const float* next_x = next_strip(x + (row + count) * p.x_row, p.width, c, count);
+    const float* next_dy = next_strip(dy + (row + count) * p.width, p.width, c, count);
     for (index_t i = 0; i < count; ++i, x_at += p.x_row, dy_at += p.width, to += p.width) {
+      fetch_lines<K>(next_x);
+      fetch_lines<K>(next_dy);
       unrolled<K>([&](auto j) {
-        fetch_ahead(x_at + j * W);
-        fetch_ahead(dy_at + j * W);
         const Singles d = fma(load_singles_step(x_at + j * W, k), scale[j], shift[j]);
         const Singles along = fma(d, q[j], constant[j]);
         write_step<Streamed>(to + j * W, fma(load_singles_step(dy_at + j * W, k), a[j], along), k);

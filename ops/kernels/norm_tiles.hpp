@@ -1,8 +1,9 @@
 // Tiles of columns for the channels-last kernels. Included by kernel sources only: all of it has internal linkage.
 //
-// A tile is a few steps of columns over a strip of rows: their accumulators and coefficients stay in registers for the
-// whole strip. A strip is short enough that its next tile finds the lines' neighbours still on their way, and long
-// enough that loading accumulators hardly counts. Each column sees its rows in order whatever the tiles, so their shape
+// A tile is a few steps of columns over some rows: their accumulators and coefficients stay in registers, or in the
+// nearest cache, for all of them. Where one tile spans a row, memory is met in order, which the hardware's prefetching
+// serves better than any hint does. Wider rows are taken in strips, long enough that loading accumulators hardly
+// counts; a strip fetches the next one, in order. Each column sees its rows in order whatever the tiles, so their shape
 // is in no bit of a result.
 #pragma once
 #include <limpid/ops/kernels/norm.hpp>
@@ -12,9 +13,10 @@
 namespace limpid::kernels {
 namespace {
 
-/// Steps of columns whose accumulators fit in the registers.
+/// Steps of columns of a tile. Registers hold the accumulators of about half of them; memory met in order is worth more
+/// than the loads that the others cost.
 #if defined(__AVX512F__)
-constexpr int kAbreast = 4;
+constexpr int kAbreast = 8;
 #else
 constexpr int kAbreast = 1;
 #endif
@@ -27,13 +29,6 @@ inline index_t strip_rows(index_t width) {
   constexpr index_t kElements = 4096, kLeast = 4 * kRowChain;
   const index_t rows = kElements / width / kRowChain * kRowChain;
   return rows < kLeast ? kLeast : rows;
-}
-
-/// Fetches what is read some rows after p: the hardware fetches within a page only.
-template <class T>
-inline void fetch_ahead(const T* p) {
-  constexpr index_t kAhead = 2048;
-  fetch_near(p + kAhead);
 }
 
 /// float32 products stay in the range of double: rstd and the mean's low part enter sums and coefficients, not
@@ -85,17 +80,36 @@ void across(index_t width, F&& f) {
   if (c < width) f(c, Steps<1>{}, static_cast<int>(width - c));
 }
 
+/// Whether tiles span whole rows.
+template <class T>
+constexpr bool one_across(index_t width) {
+  constexpr int W = kLanes<T>;
+  return width < W || (width <= kAbreast * W && width % W == 0);
+}
+
 /// Calls f(column, Steps<K>, k, row, n) for the tiles of a block: n rows from `row` on.
 template <class T, class F>
 void tiles(const NormColumns<T>& p, const BlockRows& rows, F&& f) {
   constexpr int W = kLanes<T>;
-  const bool one_across = p.width < W || (p.width <= kAbreast * W && p.width % W == 0);
-  const index_t at_once = one_across ? rows.last - rows.first : strip_rows(p.width);
+  const index_t at_once = one_across<T>(p.width) ? rows.last - rows.first : strip_rows(p.width);
   for (index_t row = rows.first; row < rows.last; row += at_once) {
     const index_t n = rows.last - row < at_once ? rows.last - row : at_once;
     across<W>(p.width, [&](index_t c, auto steps, auto k) { f(c, steps, k, row, n); });
   }
   if (rows.tail) across<W>(p.tail, [&](index_t c, auto steps, auto k) { f(c, steps, k, p.rows, index_t{1}); });
+}
+
+/// What a tile fetches, line for line of its own: its share of the strip after its own, whose rows begin at `from`.
+/// Null where memory is met in order anyway.
+template <class T>
+inline const T* next_strip(const T* from, index_t width, index_t column, index_t rows) {
+  return one_across<T>(width) ? nullptr : from + column * rows;
+}
+template <int K, class T>
+inline void fetch_lines(const T*& next) {
+  if (!next) return;
+  unrolled<K>([&](auto j) { fetch_near(next + j * kLanes<T>); });
+  next += K * kLanes<T>;
 }
 
 /// Calls f(from, to, n) for ranges of columns that have n rows each in a block: the columns of the short row have one
