@@ -1,18 +1,10 @@
 // Normalisation where channels lie side by side (channels-last). Each column is a channel, or one of its folded copies;
 // moments, sums and coefficients are arrays of doubles, one entry per column.
-#include <limpid/ops/kernels/norm_columns_gradient.hpp>
 #include <limpid/ops/kernels/norm_moments.hpp>
+#include <limpid/ops/kernels/norm_short_columns.hpp>
 
 namespace limpid::kernels {
 namespace {
-
-/// sum += term; what rounding takes from it is added to lost (Knuth's two-sum).
-template <int W>
-inline void add_exactly(Lanes<W>& sum, Lanes<W>& lost, const Lanes<W>& term) {
-  const Lanes<W> next = sum + term, t = next - sum;
-  lost = lost + ((sum - (next - t)) + (term - t));
-  sum = next;
-}
 
 /// A guess of each column's mean in a block: its first element, off by less than the root of the block's rows in
 /// standard deviations; in float64, where that costs too many digits, a pass of its own improves it.
@@ -55,29 +47,15 @@ void moments(const NormColumns<T>& p, index_t n, index_t block, double* partials
   tiles(p, rows, [&](index_t c, auto abreast, auto k, index_t row, index_t count) {
     constexpr int K = abreast;
     Lanes<W> minus_center[K], rest[K], squares[K];
-    [[maybe_unused]] Lanes<W> missing[K];
-    const Lanes<W> one(1.0);
+    Lanes<W> missing[K];
     for (int j = 0; j < K; ++j) {
       minus_center[j] = Lanes<W>(0.0) - load_wide<W>(mean + c + j * W);
       rest[j] = load_wide<W>(lo + c + j * W);
       squares[j] = load_wide<W>(m2 + c + j * W);
       if constexpr (sizeof(T) == 8) missing[j] = load_wide<W>(lost + c + j * W);
     }
-    const T* at = x + row * p.x_row + c;
     const T* next = next_strip(x + (row + count) * p.x_row, p.width, c, count);
-    for (index_t i = 0; i < count; ++i, at += p.x_row) {
-      fetch_lines<K>(next);
-      unrolled<K>([&](auto j) {
-        // x - center, away from the ports that convert and add.
-        Lanes<W> d = fma(load_step(at + j * W, k), one, minus_center[j]);
-        if constexpr (std::is_same_v<decltype(k), int>) d = keep_first(d, k);
-        rest[j] = rest[j] + d;
-        if constexpr (sizeof(T) == 4)
-          squares[j] = fma(d, d, squares[j]);
-        else
-          add_exactly(squares[j], missing[j], d * d);
-      });
-    }
+    add_deviations<T, K>(p, x + row * p.x_row + c, next, count, k, minus_center, rest, squares, missing);
     for (int j = 0; j < K; ++j) {
       store_wide<W>(lo + c + j * W, rest[j]);
       store_wide<W>(m2 + c + j * W, squares[j]);
@@ -236,21 +214,11 @@ void apply_single(const NormColumns<float>& p, const BlockRows& rows, const Affi
     constexpr int K = abreast;
     SingleLanes affine[K];
     for (int j = 0; j < K; ++j) affine[j] = SingleLanes(at.singles + c + j * W, p.pitch);
-    const float* from = x + row * p.x_row + c;
-    float* to = y + row * p.width + c;
     const float* next = next_strip(x + (row + count) * p.x_row, p.width, c, count);
-    for (index_t i = 0; i < count; ++i, from += p.x_row, to += p.width) {
-      fetch_lines<K>(next);
-      unrolled<K>([&](auto j) { write_step<Streamed>(to + j * W, affine[j](load_singles_step(from + j * W, k)), k); });
-    }
+    apply_rows<Streamed, K>(p, affine, x + row * p.x_row + c, next, count, k, y + row * p.width + c);
   });
   each_hard_column(p, at.hard, [&](index_t c) {
-    if (suits_singles(at.mean[c], at.a[c])) return;
-    const double mean = at.mean[c], a = at.a[c], b = at.beta[c] - at.lo[c] * a;
-    each_row(p, rows, c, [&](index_t row) {
-      const double d = static_cast<double>(x[row * p.x_row + c]) - mean;
-      y[row * p.width + c] = static_cast<float>(__builtin_fma(d, a, b));
-    });
+    if (!suits_singles(at.mean[c], at.a[c])) apply_column(p, rows, x, y, c, at.mean[c], at.lo[c], at.a[c], at.beta[c]);
   });
 }
 
@@ -275,14 +243,20 @@ void apply(const NormColumns<T>& p, index_t n, index_t begin, index_t end, const
 }
 
 template <class T>
-constexpr NormColumnKernels<T> kColumns = {moments<T>, finish<T>,      apply<T>, prepare<T>,
-                                           reduce<T>,  finish_sums<T>, dx<T>};
+constexpr NormColumnKernels<T> columns() {
+  NormColumnKernels<T> k = {moments<T>, finish<T>, apply<T>, prepare<T>, reduce<T>, finish_sums<T>, dx<T>, {}, {}};
+  if constexpr (kSingles<T>) {
+    k.forward = forward_short;
+    k.backward = backward_short;
+  }
+  return k;
+}
 
 }  // namespace
 
 namespace LIMPID_KERNEL_ISA {
-const NormColumnKernels<float> norm_columns_float = kColumns<float>;
-const NormColumnKernels<double> norm_columns_double = kColumns<double>;
+const NormColumnKernels<float> norm_columns_float = columns<float>();
+const NormColumnKernels<double> norm_columns_double = columns<double>();
 }  // namespace LIMPID_KERNEL_ISA
 
 }  // namespace limpid::kernels

@@ -62,13 +62,14 @@ BlockRows block_rows(const NormColumns<T>& p, index_t b) {
   return {first, final_block ? p.rows : end, final_block && p.tail > 0};
 }
 
-/// Calls f(column, Steps<K>, k) for K steps of columns that cover [0, width): k lanes of each, all but of the last.
-template <int W, class F>
+/// Calls f(column, Steps<K>, k) for K steps of columns, at most `Most`, that cover [0, width): k lanes of each, all but
+/// of the last.
+template <int W, int Most = kAbreast, class F>
 void across(index_t width, F&& f) {
   index_t c = 0;
-  if constexpr (kAbreast > 1) {
-    for (; c + kAbreast * W <= width; c += kAbreast * W) f(c, Steps<kAbreast>{}, Steps<W>{});
-    unrolled<kAbreast>([&](auto k) {
+  if constexpr (Most > 1) {
+    for (; c + Most * W <= width; c += Most * W) f(c, Steps<Most>{}, Steps<W>{});
+    unrolled<Most>([&](auto k) {
       if constexpr (k > 1)
         if ((width - c) / W == k) {
           f(c, k, Steps<W>{});
@@ -136,6 +137,61 @@ void each_hard_column(const NormColumns<T>& p, const float* hard, F&& f) {
   for (index_t c = 0; c < p.width; c += W)
     if (hard[c / W] != 0)
       for (index_t i = c; i < c + W && i < p.width; ++i) f(i);
+}
+
+/// sum += term; what rounding takes from it is added to lost (Knuth's two-sum).
+template <int W>
+inline void add_exactly(Lanes<W>& sum, Lanes<W>& lost, const Lanes<W>& term) {
+  const Lanes<W> next = sum + term, t = next - sum;
+  lost = lost + ((sum - (next - t)) + (term - t));
+  sum = next;
+}
+
+/// Adds the rows of a tile, from `at` on, to the sums of its columns' deviations from a center and of their squares
+/// (for float64, what rounding took from these beside it).
+template <class T, int K, class N>
+[[gnu::always_inline]] inline void add_deviations(const NormColumns<T>& p, const T* at, const T* next, index_t count,
+                                                  N k, const Lanes<kLanes<T>>* minus_center, Lanes<kLanes<T>>* rest,
+                                                  Lanes<kLanes<T>>* squares,
+                                                  [[maybe_unused]] Lanes<kLanes<T>>* missing) {
+  constexpr int W = kLanes<T>;
+  const Lanes<W> one(1.0);
+  const index_t x_row = p.x_row;
+  for (index_t i = 0; i < count; ++i, at += x_row) {
+    fetch_lines<K>(next);
+    unrolled<K>([&](auto j) {
+      // x - center, away from the ports that convert and add.
+      Lanes<W> d = fma(load_step(at + j * W, k), one, minus_center[j]);
+      if constexpr (std::is_same_v<N, int>) d = keep_first(d, k);
+      rest[j] = rest[j] + d;
+      if constexpr (sizeof(T) == 4)
+        squares[j] = fma(d, d, squares[j]);
+      else
+        add_exactly(squares[j], missing[j], d * d);
+    });
+  }
+}
+
+/// y of the rows of a tile, from `to` on.
+template <bool Streamed, int K, class N>
+[[gnu::always_inline]] inline void apply_rows(const NormColumns<float>& p, const SingleLanes* affine, const float* from,
+                                              const float* next, index_t count, N k, float* LIMPID_RESTRICT to) {
+  constexpr int W = kLanes<float>;
+  const index_t x_row = p.x_row, row = p.width;
+  for (index_t i = 0; i < count; ++i, from += x_row, to += row) {
+    fetch_lines<K>(next);
+    unrolled<K>([&](auto j) { write_step<Streamed>(to + j * W, affine[j](load_singles_step(from + j * W, k)), k); });
+  }
+}
+
+/// y of one column in doubles; a = rstd * gamma.
+inline void apply_column(const NormColumns<float>& p, const BlockRows& rows, const float* x, float* y, index_t c,
+                         double mean, double lo, double a, double beta) {
+  const double b = beta - lo * a;
+  each_row(p, rows, c, [&](index_t row) {
+    const double d = static_cast<double>(x[row * p.x_row + c]) - mean;
+    y[row * p.width + c] = static_cast<float>(__builtin_fma(d, a, b));
+  });
 }
 
 /// The arrays of a sample's coefficients, of pitch doubles each, over its columns.
