@@ -100,12 +100,11 @@ void merge_all(const NormColumns<T>& p, double* partials) {
   double counts[kNormColumnStep];
   for (index_t copy = 0; copy < p.fold; ++copy) counts[copy] = static_cast<double>(p.rows + (copy * channels < p.tail));
   for (index_t left = p.fold; left > 1; left = (left + 1) / 2) {
-    const index_t half = (left + 1) / 2;
-    for (index_t copy = 0; copy + half < left; ++copy) {
-      const index_t from = copy * channels;
-      merge_columns(partials, partials + half * channels, p.pitch, from, from + channels, counts[copy],
-                    counts[copy + half]);
-      counts[copy] += counts[copy + half];
+    const index_t half = (left + 1) / 2, pairs = left - half;
+    for (index_t copy = 0, end = 0; copy < pairs; copy = end) {  // neighbours of the same counts at once
+      const double one = counts[copy], other = counts[copy + half];
+      for (; end < pairs && counts[end] == one && counts[end + half] == other; ++end) counts[end] += other;
+      merge_columns(partials, partials + half * channels, p.pitch, copy * channels, end * channels, one, other);
     }
   }
 }

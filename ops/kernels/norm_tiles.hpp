@@ -203,8 +203,15 @@ double* coefficient_array(const NormColumns<T>& p, double* coefficients, int i) 
 /// Copies arrays over the channels to their folded copies, and to the padding after them.
 template <class V>
 void unfold(V* at, index_t channels, index_t pitch, int arrays) {
-  for (int i = 0; i < arrays; ++i, at += pitch)
-    for (index_t c = channels; c < pitch; ++c) at[c] = at[c - channels];
+  constexpr index_t kRun = 8;
+  index_t period = channels;  // copies far enough apart that runs of them do not wait for each other
+  while (period < 2 * kRun) period += channels;
+  for (int i = 0; i < arrays; ++i, at += pitch) {
+    index_t c = channels;
+    for (; c < pitch && c < period; ++c) at[c] = at[c - channels];
+    for (; c + kRun <= pitch; c += kRun) __builtin_memcpy(at + c, at + c - period, kRun * sizeof(V));
+    for (; c < pitch; ++c) at[c] = at[c - channels];
+  }
 }
 
 inline double value_or(const float* p, index_t i, double absent) { return p ? static_cast<double>(p[i]) : absent; }
