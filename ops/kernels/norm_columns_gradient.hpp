@@ -134,27 +134,25 @@ template <int K, class N>
                                                Lanes<16>* product) {
   constexpr int W = kLanes<float>;
   const index_t x_row = p.x_row, dy_row = p.width;
-  const auto chain = [&](auto length) {
+  const auto chain = [&](index_t length) {
     Singles sum[K], dot[K];
-    unrolled<length>([&](auto i) {
+    unrolled<K>([&](auto j) { sum[j] = dot[j] = Singles(0.0F); });
+    for (; length > 0; --length, x += x_row, dy += dy_row) {  // not unrolled: rows met in turns are not met in order
       fetch_lines<K>(next_x);
       fetch_lines<K>(next_dy);
       unrolled<K>([&](auto j) {
         const Singles g = load_singles_step(dy + j * W, k);
-        const Singles d = columns[j].deviation(load_singles_step(x + j * W, k));
-        sum[j] = i == 0 ? g : add(sum[j], g);
-        dot[j] = i == 0 ? multiply(g, d) : fma(g, d, dot[j]);
+        sum[j] = add(sum[j], g);
+        dot[j] = fma(g, columns[j].deviation(load_singles_step(x + j * W, k)), dot[j]);
       });
-      x += x_row;
-      dy += dy_row;
-    });
+    }
     unrolled<K>([&](auto j) {
       total[j] = total[j] + widen(sum[j]);
       product[j] = product[j] + widen(dot[j]);
     });
   };
-  for (; count >= kRowChain; count -= kRowChain) chain(Steps<kRowChain>{});
-  for (; count > 0; --count) chain(Steps<1>{});
+  for (; count >= kRowChain; count -= kRowChain) chain(kRowChain);
+  for (; count > 0; --count) chain(1);
 }
 
 inline void reduce_single(const NormColumns<float>& p, const BlockRows& rows, const GradientArrays& at,
