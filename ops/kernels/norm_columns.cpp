@@ -54,8 +54,8 @@ void moments(const NormColumns<T>& p, index_t n, index_t block, double* partials
       squares[j] = load_wide<W>(m2 + c + j * W);
       if constexpr (sizeof(T) == 8) missing[j] = load_wide<W>(lost + c + j * W);
     }
-    const T* next = next_strip(x + (row + count) * p.x_row, p.width, c, count);
-    add_deviations<T, K>(p, x + row * p.x_row + c, next, count, k, minus_center, rest, squares, missing);
+    const T* at = x + row * p.x_row + c;
+    add_deviations<T, K>(p, at, rows_ahead(at, p.width, p.x_row), count, k, minus_center, rest, squares, missing);
     for (int j = 0; j < K; ++j) {
       store_wide<W>(lo + c + j * W, rest[j]);
       store_wide<W>(m2 + c + j * W, squares[j]);
@@ -213,8 +213,8 @@ void apply_single(const NormColumns<float>& p, const BlockRows& rows, const Affi
     constexpr int K = abreast;
     SingleLanes affine[K];
     for (int j = 0; j < K; ++j) affine[j] = SingleLanes(at.singles + c + j * W, p.pitch);
-    const float* next = next_strip(x + (row + count) * p.x_row, p.width, c, count);
-    apply_rows<Streamed, K>(p, affine, x + row * p.x_row + c, next, count, k, y + row * p.width + c);
+    const float* from = x + row * p.x_row + c;
+    apply_rows<Streamed, K>(p, affine, from, rows_ahead(from, p.width, p.x_row), count, k, y + row * p.width + c);
   });
   each_hard_column(p, at.hard, [&](index_t c) {
     if (!suits_singles(at.mean[c], at.a[c])) apply_column(p, rows, x, y, c, at.mean[c], at.lo[c], at.a[c], at.beta[c]);
@@ -244,7 +244,7 @@ void apply(const NormColumns<T>& p, index_t n, index_t begin, index_t end, const
 template <class T>
 constexpr NormColumnKernels<T> columns() {
   NormColumnKernels<T> k = {moments<T>, finish<T>, apply<T>, prepare<T>, reduce<T>, finish_sums<T>, dx<T>, {}, {}};
-  if constexpr (kSingles<T>) {
+  if constexpr (kSingles<T> && kAbreast > 1) {  // one step at a time would leave the order of memory for nothing
     k.forward = forward_short;
     k.backward = backward_short;
   }

@@ -129,8 +129,8 @@ struct SingleColumns {
 /// |dy| |m - mean|, for the rest of d; since no float is nearer to the mean than m, that size is none above the other.
 template <int K, class N>
 [[gnu::always_inline]] inline void reduce_rows(const NormColumns<float>& p, const SingleColumns* columns,
-                                               const float* x, const float* dy, const float* next_x,
-                                               const float* next_dy, index_t count, N k, Lanes<16>* total,
+                                               const float* x, const float* dy, Ahead<float> ahead_x,
+                                               Ahead<float> ahead_dy, index_t count, N k, Lanes<16>* total,
                                                Lanes<16>* product) {
   constexpr int W = kLanes<float>;
   const index_t x_row = p.x_row, dy_row = p.width;
@@ -138,8 +138,8 @@ template <int K, class N>
     Singles sum[K], dot[K];
     unrolled<K>([&](auto j) { sum[j] = dot[j] = Singles(0.0F); });
     for (; length > 0; --length, x += x_row, dy += dy_row) {  // not unrolled: rows met in turns are not met in order
-      fetch_lines<K>(next_x);
-      fetch_lines<K>(next_dy);
+      fetch_lines<K>(ahead_x);
+      fetch_lines<K>(ahead_dy);
       unrolled<K>([&](auto j) {
         const Singles g = load_singles_step(dy + j * W, k);
         sum[j] = add(sum[j], g);
@@ -168,10 +168,10 @@ inline void reduce_single(const NormColumns<float>& p, const BlockRows& rows, co
       columns[j].scale = load_singles(at.scale + c + j * W);
       columns[j].shift = load_singles(at.shift + c + j * W);
     }
-    const float* x = memory.x + row * p.x_row;
-    const float* dy = memory.dy + row * p.width;
-    reduce_rows<K>(p, columns, x + c, dy + c, next_strip(x + count * p.x_row, p.width, c, count),
-                   next_strip(dy + count * p.width, p.width, c, count), count, k, total, product);
+    const float* x = memory.x + row * p.x_row + c;
+    const float* dy = memory.dy + row * p.width + c;
+    reduce_rows<K>(p, columns, x, dy, rows_ahead(x, p.width, p.x_row), rows_ahead(dy, p.width, p.width), count, k,
+                   total, product);
     for (int j = 0; j < K; ++j) {
       store_wide<W>(memory.totals + c + j * W, total[j]);
       store_wide<W>(memory.products + c + j * W, product[j]);
@@ -350,13 +350,13 @@ inline void dx_column(const NormColumns<float>& p, const BlockRows& rows, const 
 /// less than 4 u of the sum of the magnitudes of its terms.
 template <bool Streamed, int K, class N>
 [[gnu::always_inline]] inline void dx_rows(const NormColumns<float>& p, const SingleColumns* columns, const float* x,
-                                           const float* dy, const float* next_x, const float* next_dy, index_t count,
+                                           const float* dy, Ahead<float> ahead_x, Ahead<float> ahead_dy, index_t count,
                                            N k, float* LIMPID_RESTRICT to) {
   constexpr int W = kLanes<float>;
   const index_t x_row = p.x_row, row = p.width;
   for (index_t i = 0; i < count; ++i, x += x_row, dy += row, to += row) {
-    fetch_lines<K>(next_x);
-    fetch_lines<K>(next_dy);
+    fetch_lines<K>(ahead_x);
+    fetch_lines<K>(ahead_dy);
     unrolled<K>([&](auto j) {
       const SingleColumns& column = columns[j];
       const Singles along = fma(column.deviation(load_singles_step(x + j * W, k)), column.q, column.k);
@@ -373,11 +373,10 @@ void dx_single(const NormColumns<float>& p, const BlockRows& rows, const Gradien
     constexpr int K = abreast;
     SingleColumns columns[K];
     for (int j = 0; j < K; ++j) columns[j].a = load_singles(at.single_a + c + j * W);
-    const float* x_at = x + row * p.x_row;
-    const float* dy_at = dy + row * p.width;
+    const float* x_at = x + row * p.x_row + c;
+    const float* dy_at = dy + row * p.width + c;
     float* to = out + row * p.width + c;
     if (p.fixed) {
-      dy_at += c;
       for (index_t i = 0; i < count; ++i, dy_at += p.width, to += p.width)
         for (int j = 0; j < K; ++j)
           write_step<Streamed>(to + j * W, multiply(load_singles_step(dy_at + j * W, k), columns[j].a), k);
@@ -389,8 +388,8 @@ void dx_single(const NormColumns<float>& p, const BlockRows& rows, const Gradien
       columns[j].q = load_singles(at.single_q + c + j * W);
       columns[j].k = load_singles(at.single_k + c + j * W);
     }
-    dx_rows<Streamed, K>(p, columns, x_at + c, dy_at + c, next_strip(x_at + count * p.x_row, p.width, c, count),
-                         next_strip(dy_at + count * p.width, p.width, c, count), count, k, to);
+    dx_rows<Streamed, K>(p, columns, x_at, dy_at, rows_ahead(x_at, p.width, p.x_row),
+                         rows_ahead(dy_at, p.width, p.width), count, k, to);
   });
   each_hard_column(p, at.hard, [&](index_t c) {
     if (at.single_a[c] == at.single_a[c]) return;

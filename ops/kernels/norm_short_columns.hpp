@@ -8,7 +8,7 @@ namespace limpid::kernels {
 namespace {
 
 /// Steps of a tile: here registers are to hold all that belongs to them.
-constexpr int kShortAbreast = kAbreast > 1 ? kAbreast / 2 : 1;
+constexpr int kShortAbreast = 4;
 
 /// Doubles of a step, the first n of them in memory: statistics are not padded.
 template <class N>
@@ -30,9 +30,10 @@ inline Lanes<16> load_or(const float* p, index_t c, N n, double absent) {
   return p ? load_step(p + c, n) : Lanes<16>(absent);
 }
 
-/// What a tile fetches, line for line of its own: its share of the sample at `from`, in order.
-inline const float* next_sample(const NormColumns<float>& p, const float* from, index_t column) {
-  return from + column * p.rows;
+/// Line for line of a tile, its share of the sample at `from`, in order.
+template <int K>
+inline Ahead<float> next_sample(const NormColumns<float>& p, const float* from, index_t column) {
+  return {from + column * p.rows, K * 16};
 }
 
 /// Calls f(i, values...) for the lanes of a step; by value, so that what the caller has stays in registers.
@@ -113,8 +114,8 @@ template <bool Streamed>
       minus_center[j] = Lanes<W>(0.0) - (p.center ? load_step(x + c + j * W, k) : Lanes<W>(0.0));
       rest[j] = squares[j] = Lanes<W>(0.0);
     });
-    const float* next = next_sample(p, x + p.x_sample, c);
-    add_deviations<float, K>(p, x + c, next, p.rows, k, minus_center, rest, squares, nullptr);
+    add_deviations<float, K>(p, x + c, next_sample<K>(p, x + p.x_sample, c), p.rows, k, minus_center, rest, squares,
+                             nullptr);
     SingleLanes affine[K];
     bool suit[K];
     unrolled<K>([&](auto j) {
@@ -124,7 +125,7 @@ template <bool Streamed>
       suit[j] = !y || step_affines(s, s.rstd * load_or(p.gamma, at, k, 1), load_or(p.beta, at, k, 0), affine[j]);
     });
     if (!y) return;
-    apply_rows<Streamed, K>(p, affine, x + c, static_cast<const float*>(nullptr), p.rows, k, y + c);
+    apply_rows<Streamed, K>(p, affine, x + c, {}, p.rows, k, y + c);
     unrolled<K>([&](auto j) {
       if (suit[j]) return;
       const index_t at = c + j * W, q = n * p.g + at;
@@ -161,8 +162,8 @@ template <bool Streamed>
       columns[j].shift = narrow(d.shift);
       total[j] = product[j] = Lanes<W>(0.0);
     });
-    reduce_rows<K>(p, columns, x + c, dy + c, next_sample(p, x + p.x_sample, c), next_sample(p, dy + p.y_sample, c),
-                   p.rows, k, total, product);
+    reduce_rows<K>(p, columns, x + c, dy + c, next_sample<K>(p, x + p.x_sample, c),
+                   next_sample<K>(p, dy + p.y_sample, c), p.rows, k, total, product);
     bool suit[K];
     Lanes<W> a[K], q[K], constant[K];
     unrolled<K>([&](auto j) {
@@ -198,8 +199,7 @@ template <bool Streamed>
       suit[j] = terms.suit;
     });
     if (!dx) return;
-    const float* none = nullptr;
-    dx_rows<Streamed, K>(p, columns, x + c, dy + c, none, none, p.rows, k, dx + c);
+    dx_rows<Streamed, K>(p, columns, x + c, dy + c, {}, {}, p.rows, k, dx + c);
     unrolled<K>([&](auto j) {
       if (!suit[j])
         each_lane(

@@ -3,7 +3,7 @@
 // A tile is a few steps of columns over some rows: their accumulators and coefficients stay in registers, or in the
 // nearest cache, for all of them. Where one tile spans a row, memory is met in order, which the hardware's prefetching
 // serves better than any hint does. Wider rows are taken in strips, long enough that loading accumulators hardly
-// counts; a strip fetches the next one, in order. Each column sees its rows in order whatever the tiles, so their shape
+// counts, and fetch what comes some rows later. Each column sees its rows in order whatever the tiles, so their shape
 // is in no bit of a result.
 #pragma once
 #include <limpid/ops/kernels/norm.hpp>
@@ -13,12 +13,12 @@
 namespace limpid::kernels {
 namespace {
 
-/// Steps of columns of a tile. Registers hold the accumulators of about half of them; memory met in order is worth more
-/// than the loads that the others cost.
+/// Steps of columns of a tile that spans the row, and of one in a strip. Registers hold the accumulators of the latter
+/// alone; memory met in order is worth more than the loads that the others cost.
 #if defined(__AVX512F__)
-constexpr int kAbreast = 8;
+constexpr int kAbreast = 8, kStripAbreast = 4;
 #else
-constexpr int kAbreast = 1;
+constexpr int kAbreast = 1, kStripAbreast = 1;
 #endif
 
 /// Rows summed in float32 before they are added in double; strips are whole chains.
@@ -92,25 +92,33 @@ constexpr bool one_across(index_t width) {
 template <class T, class F>
 void tiles(const NormColumns<T>& p, const BlockRows& rows, F&& f) {
   constexpr int W = kLanes<T>;
-  const index_t at_once = one_across<T>(p.width) ? rows.last - rows.first : strip_rows(p.width);
+  const bool whole = one_across<T>(p.width);
+  const index_t at_once = whole ? rows.last - rows.first : strip_rows(p.width);
   for (index_t row = rows.first; row < rows.last; row += at_once) {
     const index_t n = rows.last - row < at_once ? rows.last - row : at_once;
-    across<W>(p.width, [&](index_t c, auto steps, auto k) { f(c, steps, k, row, n); });
+    const auto tile = [&](index_t c, auto steps, auto k) { f(c, steps, k, row, n); };
+    whole ? across<W>(p.width, tile) : across<W, kStripAbreast>(p.width, tile);
   }
   if (rows.tail) across<W>(p.tail, [&](index_t c, auto steps, auto k) { f(c, steps, k, p.rows, index_t{1}); });
 }
 
-/// What a tile fetches, line for line of its own: its share of the strip after its own, whose rows begin at `from`.
-/// Null where memory is met in order anyway.
+/// What the rows of a tile fetch: as many lines as they have, `step` elements further on for each row.
 template <class T>
-inline const T* next_strip(const T* from, index_t width, index_t column, index_t rows) {
-  return one_across<T>(width) ? nullptr : from + column * rows;
-}
+struct Ahead {
+  const T* at = nullptr;
+  index_t step = 0;
+};
 template <int K, class T>
-inline void fetch_lines(const T*& next) {
-  if (!next) return;
-  unrolled<K>([&](auto j) { fetch_near(next + j * kLanes<T>); });
-  next += K * kLanes<T>;
+inline void fetch_lines(Ahead<T>& ahead) {
+  if (!ahead.at) return;
+  unrolled<K>([&](auto j) { fetch_near(ahead.at + j * kLanes<T>); });
+  ahead.at += ahead.step;
+}
+/// For a tile whose first element is at p: some rows on, but nothing where memory is met in order anyway.
+template <class T>
+inline Ahead<T> rows_ahead(const T* p, index_t width, index_t row) {
+  constexpr index_t kAhead = 2048;
+  return one_across<T>(width) ? Ahead<T>{} : Ahead<T>{p + kAhead, row};
 }
 
 /// Calls f(from, to, n) for ranges of columns that have n rows each in a block: the columns of the short row have one
@@ -150,7 +158,7 @@ inline void add_exactly(Lanes<W>& sum, Lanes<W>& lost, const Lanes<W>& term) {
 /// Adds the rows of a tile, from `at` on, to the sums of its columns' deviations from a center and of their squares
 /// (for float64, what rounding took from these beside it).
 template <class T, int K, class N>
-[[gnu::always_inline]] inline void add_deviations(const NormColumns<T>& p, const T* at, const T* next, index_t count,
+[[gnu::always_inline]] inline void add_deviations(const NormColumns<T>& p, const T* at, Ahead<T> ahead, index_t count,
                                                   N k, const Lanes<kLanes<T>>* minus_center, Lanes<kLanes<T>>* rest,
                                                   Lanes<kLanes<T>>* squares,
                                                   [[maybe_unused]] Lanes<kLanes<T>>* missing) {
@@ -158,7 +166,7 @@ template <class T, int K, class N>
   const Lanes<W> one(1.0);
   const index_t x_row = p.x_row;
   for (index_t i = 0; i < count; ++i, at += x_row) {
-    fetch_lines<K>(next);
+    fetch_lines<K>(ahead);
     unrolled<K>([&](auto j) {
       // x - center, away from the ports that convert and add.
       Lanes<W> d = fma(load_step(at + j * W, k), one, minus_center[j]);
@@ -175,11 +183,11 @@ template <class T, int K, class N>
 /// y of the rows of a tile, from `to` on.
 template <bool Streamed, int K, class N>
 [[gnu::always_inline]] inline void apply_rows(const NormColumns<float>& p, const SingleLanes* affine, const float* from,
-                                              const float* next, index_t count, N k, float* LIMPID_RESTRICT to) {
+                                              Ahead<float> ahead, index_t count, N k, float* LIMPID_RESTRICT to) {
   constexpr int W = kLanes<float>;
   const index_t x_row = p.x_row, row = p.width;
   for (index_t i = 0; i < count; ++i, from += x_row, to += row) {
-    fetch_lines<K>(next);
+    fetch_lines<K>(ahead);
     unrolled<K>([&](auto j) { write_step<Streamed>(to + j * W, affine[j](load_singles_step(from + j * W, k)), k); });
   }
 }
