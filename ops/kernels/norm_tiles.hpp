@@ -81,11 +81,11 @@ void across(index_t width, F&& f) {
   if (c < width) f(c, Steps<1>{}, static_cast<int>(width - c));
 }
 
-/// Whether tiles span whole rows.
+/// Whether tiles span whole rows. float64's take their steps one after the other: fewer of them.
 template <class T>
 constexpr bool one_across(index_t width) {
-  constexpr int W = kLanes<T>;
-  return width < W || (width <= kAbreast * W && width % W == 0);
+  constexpr int W = kLanes<T>, most = sizeof(T) == 4 ? kAbreast : kStripAbreast;
+  return width < W || (width <= most * W && width % W == 0);
 }
 
 /// Calls f(column, Steps<K>, k, row, n) for the tiles of a block: n rows from `row` on.
