@@ -3,6 +3,10 @@
 #include <limpid/core/detail/pool.hpp>
 #include <limpid/core/error.hpp>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -21,6 +25,21 @@ namespace {
 detail::ThreadCache& cache() noexcept { return detail::thread_cache; }
 
 constexpr std::size_t alignment = 64;
+
+/// Large blocks ask for huge pages, where the system leaves that to programs: with 4 KiB pages a sixth of the time of
+/// streaming through memory goes into finding them.
+constexpr std::size_t huge_page = std::size_t{1} << 21, huge_block = 2 * huge_page;
+
+constexpr std::align_val_t alignment_of(std::size_t bytes) noexcept {
+  return std::align_val_t{bytes >= huge_block ? huge_page : alignment};
+}
+void* aligned_new(std::size_t bytes) noexcept {
+  void* p = ::operator new(bytes, alignment_of(bytes), std::nothrow);
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  if (p && bytes >= huge_block) ::madvise(p, bytes / huge_page * huge_page, MADV_HUGEPAGE);  // a hint: may fail
+#endif
+  return p;
+}
 
 constexpr std::size_t class_bytes(std::size_t index) noexcept {
   if (index < 8) return (index + 1) * 64;
@@ -76,10 +95,10 @@ void* from_system(std::size_t bytes) {
     if (!counters.hold(size)) throw_beyond_limit(size);
   }
   counters.system.fetch_add(1, std::memory_order_relaxed);
-  void* p = ::operator new (bytes, std::align_val_t{alignment}, std::nothrow);
+  void* p = aligned_new(bytes);
   if (!p) {
     empty_cache();
-    p = ::operator new (bytes, std::align_val_t{alignment}, std::nothrow);
+    p = aligned_new(bytes);
   }
   if (!p) {
     counters.held.fetch_sub(size, std::memory_order_relaxed);
@@ -89,7 +108,7 @@ void* from_system(std::size_t bytes) {
 }
 void to_system(void* p, int64_t bytes) noexcept {
   central().counters.held.fetch_sub(bytes, std::memory_order_relaxed);
-  ::operator delete (p, std::align_val_t{alignment});
+  ::operator delete(p, alignment_of(static_cast<std::size_t>(bytes)));
 }
 
 void flush_thread_cache() noexcept {

@@ -107,10 +107,15 @@ template <class T>
 void forward_columns(const NormColumns<T>& p, double* scratch, const auto& k) noexcept {
   const index_t share = forward_scratch(p), all = lots(p), block_size = p.block_rows * p.width;
   const auto partials = [&](index_t lot) { return scratch + lot * share + kNormCoefficientArrays * p.pitch; };
+  const bool whole = k.whole(p);
   if (!in_phases(p.n, p.s * p.g * p.d)) {
     parallel_for(all, norm_grain(p.y_sample * ceil_div(p.n, all)), [&](index_t begin, index_t end) {
       for (index_t lot = begin; lot < end; ++lot)
         for (index_t n = lot_begin(lot, all, p.n); n < lot_begin(lot + 1, all, p.n); ++n) {
+          if (whole) {
+            k.forward(p, n);
+            continue;
+          }
           for (index_t b = 0; p.moments && b < p.blocks; ++b)
             k.moments(p, n, b, partials(lot) + b * kNormMomentArrays * p.pitch);
           k.finish(p, n, partials(lot), scratch + lot * share);
@@ -144,7 +149,7 @@ template <class T>
 void backward_columns(const NormColumns<T>& p, const NormCall<T>& call, const auto& k) noexcept {
   double* scratch = call.scratch;
   const index_t share = backward_scratch(p), all = lots(p), block_size = p.block_rows * p.width, c = p.g * p.d;
-  const bool sums = call.dgamma || call.dbeta || !p.fixed;
+  const bool sums = call.dgamma || call.dbeta || !p.fixed, whole = k.whole(p);
   const auto coefficients = [&](index_t lot) { return scratch + lot * share; };
   const auto totals = [&](index_t lot) { return coefficients(lot) + kNormCoefficientArrays * p.pitch; };
   const auto partials = [&](index_t lot) { return totals(lot) + kNormSumArrays * p.pitch; };
@@ -164,6 +169,10 @@ void backward_columns(const NormColumns<T>& p, const NormCall<T>& call, const au
         clear(lot);
         for (index_t n = lot_begin(lot, all, p.n); n < lot_begin(lot + 1, all, p.n); ++n) {
           call.make_dy(n * p.g, (n + 1) * p.g);
+          if (whole) {
+            k.backward(p, n, totals(lot));
+            continue;
+          }
           k.prepare(p, n, coefficients(lot));
           for (index_t b = 0; sums && b < p.blocks; ++b) reduce(lot, n, b);
           finish(lot, n);

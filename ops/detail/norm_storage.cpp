@@ -373,4 +373,23 @@ void HalfColumns::dx(const Plan& p, index_t n, index_t begin, index_t end, const
   }
 }
 
+void HalfColumns::forward(const Plan& p, index_t n) const noexcept {
+  const Tile tile(*at_.tiles);
+  Block block(tile, p, 0);
+  widen(p, n, block, tile.x);
+  shift(block.plan.stats, n * p.g);
+  k_.forward(block.plan, 0);
+  if (p.y) at_.convert->narrow(tile.out, at_.y + n * p.y_sample, block.count, at_.stream);
+}
+
+void HalfColumns::backward(const Plan& p, index_t n, double* totals) const noexcept {
+  const Tile tile(*at_.tiles);
+  Block block(tile, p, 0);
+  widen(p, n, block, tile.x);
+  at_.convert->widen(at_.dy + n * p.y_sample, tile.dy, block.count);
+  shift(block.plan.stats, n * p.g);
+  k_.backward(block.plan, 0, totals);
+  if (p.dx) at_.convert->narrow(tile.out, at_.dx + n * p.y_sample, block.count, at_.stream);
+}
+
 }  // namespace limpid::detail

@@ -128,6 +128,9 @@ class HalfColumns {
   void reduce(const Plan& p, index_t n, index_t block, const double* coefficients, double* partials) const noexcept;
   void finish_sums(const Plan& p, index_t n, double* partials, double* coefficients) const noexcept;
   void dx(const Plan& p, index_t n, index_t begin, index_t end, const double* coefficients) const noexcept;
+  void forward(const Plan& p, index_t n) const noexcept;
+  void backward(const Plan& p, index_t n, double* totals) const noexcept;
+  bool whole(const Plan& p) const noexcept { return k_.whole(p); }
 
  private:
   struct Block;

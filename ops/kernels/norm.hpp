@@ -150,6 +150,14 @@ struct NormColumnKernels {
   /// dx of blocks [begin, end) of sample n.
   void (*dx)(const NormColumns<T>&, std::int64_t n, std::int64_t begin, std::int64_t end,
              const double* coefficients) noexcept;
+  /// All of forward, or of backward, of a sample that whole() says these take: null where it never does. backward adds
+  /// to sums of dy and, pitch doubles further on, of dy * xhat. Same bits.
+  void (*forward)(const NormColumns<T>&, std::int64_t n) noexcept;
+  void (*backward)(const NormColumns<T>&, std::int64_t n, double* totals) noexcept;
+
+  constexpr bool whole(const NormColumns<T>& p) const noexcept {
+    return forward && p.d == 1 && p.fold == 1 && p.blocks == 1 && p.moments && !p.fixed;
+  }
 };
 
 // clang-format off

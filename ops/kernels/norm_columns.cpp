@@ -1,18 +1,10 @@
 // Normalisation where channels lie side by side (channels-last). Each column is a channel, or one of its folded copies;
 // moments, sums and coefficients are arrays of doubles, one entry per column.
-#include <limpid/ops/kernels/norm_columns_gradient.hpp>
 #include <limpid/ops/kernels/norm_moments.hpp>
+#include <limpid/ops/kernels/norm_short_columns.hpp>
 
 namespace limpid::kernels {
 namespace {
-
-/// sum += term; what rounding takes from it is added to lost (Knuth's two-sum).
-template <int W>
-inline void add_exactly(Lanes<W>& sum, Lanes<W>& lost, const Lanes<W>& term) {
-  const Lanes<W> next = sum + term, t = next - sum;
-  lost = lost + ((sum - (next - t)) + (term - t));
-  sum = next;
-}
 
 /// A guess of each column's mean in a block: its first element, off by less than the root of the block's rows in
 /// standard deviations; in float64, where that costs too many digits, a pass of its own improves it.
@@ -55,8 +47,7 @@ void moments(const NormColumns<T>& p, index_t n, index_t block, double* partials
   tiles(p, rows, [&](index_t c, auto abreast, auto k, index_t row, index_t count) {
     constexpr int K = abreast;
     Lanes<W> minus_center[K], rest[K], squares[K];
-    [[maybe_unused]] Lanes<W> missing[K];
-    const Lanes<W> one(1.0);
+    Lanes<W> missing[K];
     for (int j = 0; j < K; ++j) {
       minus_center[j] = Lanes<W>(0.0) - load_wide<W>(mean + c + j * W);
       rest[j] = load_wide<W>(lo + c + j * W);
@@ -64,19 +55,7 @@ void moments(const NormColumns<T>& p, index_t n, index_t block, double* partials
       if constexpr (sizeof(T) == 8) missing[j] = load_wide<W>(lost + c + j * W);
     }
     const T* at = x + row * p.x_row + c;
-    for (index_t i = 0; i < count; ++i, at += p.x_row) {
-      unrolled<K>([&](auto j) {
-        fetch_ahead(at + j * W);
-        // x - center, away from the ports that convert and add.
-        Lanes<W> d = fma(load_step(at + j * W, k), one, minus_center[j]);
-        if constexpr (std::is_same_v<decltype(k), int>) d = keep_first(d, k);
-        rest[j] = rest[j] + d;
-        if constexpr (sizeof(T) == 4)
-          squares[j] = fma(d, d, squares[j]);
-        else
-          add_exactly(squares[j], missing[j], d * d);
-      });
-    }
+    add_deviations<T, K>(p, at, rows_ahead(at, p.width, p.x_row), count, k, minus_center, rest, squares, missing);
     for (int j = 0; j < K; ++j) {
       store_wide<W>(lo + c + j * W, rest[j]);
       store_wide<W>(m2 + c + j * W, squares[j]);
@@ -121,12 +100,11 @@ void merge_all(const NormColumns<T>& p, double* partials) {
   double counts[kNormColumnStep];
   for (index_t copy = 0; copy < p.fold; ++copy) counts[copy] = static_cast<double>(p.rows + (copy * channels < p.tail));
   for (index_t left = p.fold; left > 1; left = (left + 1) / 2) {
-    const index_t half = (left + 1) / 2;
-    for (index_t copy = 0; copy + half < left; ++copy) {
-      const index_t from = copy * channels;
-      merge_columns(partials, partials + half * channels, p.pitch, from, from + channels, counts[copy],
-                    counts[copy + half]);
-      counts[copy] += counts[copy + half];
+    const index_t half = (left + 1) / 2, pairs = left - half;
+    for (index_t copy = 0, end = 0; copy < pairs; copy = end) {  // neighbours of the same counts at once
+      const double one = counts[copy], other = counts[copy + half];
+      for (; end < pairs && counts[end] == one && counts[end + half] == other; ++end) counts[end] += other;
+      merge_columns(partials, partials + half * channels, p.pitch, copy * channels, end * channels, one, other);
     }
   }
 }
@@ -236,21 +214,10 @@ void apply_single(const NormColumns<float>& p, const BlockRows& rows, const Affi
     SingleLanes affine[K];
     for (int j = 0; j < K; ++j) affine[j] = SingleLanes(at.singles + c + j * W, p.pitch);
     const float* from = x + row * p.x_row + c;
-    float* to = y + row * p.width + c;
-    for (index_t i = 0; i < count; ++i, from += p.x_row, to += p.width) {
-      unrolled<K>([&](auto j) {
-        fetch_ahead(from + j * W);
-        write_step<Streamed>(to + j * W, affine[j](load_singles_step(from + j * W, k)), k);
-      });
-    }
+    apply_rows<Streamed, K>(p, affine, from, rows_ahead(from, p.width, p.x_row), count, k, y + row * p.width + c);
   });
   each_hard_column(p, at.hard, [&](index_t c) {
-    if (suits_singles(at.mean[c], at.a[c])) return;
-    const double mean = at.mean[c], a = at.a[c], b = at.beta[c] - at.lo[c] * a;
-    each_row(p, rows, c, [&](index_t row) {
-      const double d = static_cast<double>(x[row * p.x_row + c]) - mean;
-      y[row * p.width + c] = static_cast<float>(__builtin_fma(d, a, b));
-    });
+    if (!suits_singles(at.mean[c], at.a[c])) apply_column(p, rows, x, y, c, at.mean[c], at.lo[c], at.a[c], at.beta[c]);
   });
 }
 
@@ -275,14 +242,20 @@ void apply(const NormColumns<T>& p, index_t n, index_t begin, index_t end, const
 }
 
 template <class T>
-constexpr NormColumnKernels<T> kColumns = {moments<T>, finish<T>,      apply<T>, prepare<T>,
-                                           reduce<T>,  finish_sums<T>, dx<T>};
+constexpr NormColumnKernels<T> columns() {
+  NormColumnKernels<T> k = {moments<T>, finish<T>, apply<T>, prepare<T>, reduce<T>, finish_sums<T>, dx<T>, {}, {}};
+  if constexpr (kSingles<T> && kAbreast > 1) {  // one step at a time would leave the order of memory for nothing
+    k.forward = forward_short;
+    k.backward = backward_short;
+  }
+  return k;
+}
 
 }  // namespace
 
 namespace LIMPID_KERNEL_ISA {
-const NormColumnKernels<float> norm_columns_float = kColumns<float>;
-const NormColumnKernels<double> norm_columns_double = kColumns<double>;
+const NormColumnKernels<float> norm_columns_float = columns<float>();
+const NormColumnKernels<double> norm_columns_double = columns<double>();
 }  // namespace LIMPID_KERNEL_ISA
 
 }  // namespace limpid::kernels

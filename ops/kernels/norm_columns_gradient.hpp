@@ -34,28 +34,36 @@ GradientArrays gradient_arrays(const NormColumns<T>& p, double* at) {
           array(7), floats(0), floats(1), floats(2), floats(3), floats(4), floats(5)};
 }
 
+/// Of a step of columns: d, and what belongs to it in double.
+struct StepDeviations {
+  Lanes<16> scale, shift, rest, unscaled;
+
+  StepDeviations(const Lanes<16>& mean, const Lanes<16>& lo, const Lanes<16>& rstd) {
+    const Vec exponent(__builtin_bit_cast(double, 0x7FF0'0000'0000'0000)), zero(0.0), one(1.0);
+    const Vec most(0x1p120), least(0x1p-120), nan(__builtin_nan(""));
+    const Lanes<16> m = widen(narrow(mean));
+    for (int i = 0; i < Lanes<16>::count; ++i) {
+      const Vec below = xsimd::select(rstd.v[i] == zero, one, rstd.v[i] & exponent);
+      const auto suits = below <= most && below >= least && xsimd::abs(m.v[i]) * below <= most;
+      scale.v[i] = xsimd::select(suits, below, one);
+      unscaled.v[i] = xsimd::select(suits, rstd.v[i] / below, nan);
+    }
+    shift = Lanes<16>(0.0) - m * scale;
+    rest = ((m - mean) - lo) * scale;
+  }
+};
+
 template <class T>
 void prepare(const NormColumns<T>& p, index_t n, double* coefficients) noexcept {
   load_statistics(p, n, coefficients);
   if constexpr (!kSingles<T>) return;
   const GradientArrays at = gradient_arrays(p, coefficients);
-  const Vec exponent(__builtin_bit_cast(double, 0x7FF0'0000'0000'0000)), zero(0.0), one(1.0);
-  const Vec most(0x1p120), least(0x1p-120), nan(__builtin_nan(""));
   for (index_t c = 0; c < p.pitch; c += 16) {
-    const Lanes<16> mean = load_wide<16>(at.mean + c), lo = load_wide<16>(at.lo + c), r = load_wide<16>(at.rstd + c);
-    store(at.shift + c, mean);
-    const Lanes<16> m = load(at.shift + c);
-    Lanes<16> scale, unscaled;
-    for (int i = 0; i < Lanes<16>::count; ++i) {
-      const Vec below = xsimd::select(r.v[i] == zero, one, r.v[i] & exponent);
-      const auto suits = below <= most && below >= least && xsimd::abs(m.v[i]) * below <= most;
-      scale.v[i] = xsimd::select(suits, below, one);
-      unscaled.v[i] = xsimd::select(suits, r.v[i] / below, nan);
-    }
-    store(at.scale + c, scale);
-    store(at.shift + c, Lanes<16>(0.0) - m * scale);
-    store_wide<16>(at.rest + c, ((m - mean) - lo) * scale);
-    store_wide<16>(at.unscaled + c, unscaled);
+    const StepDeviations d(load_wide<16>(at.mean + c), load_wide<16>(at.lo + c), load_wide<16>(at.rstd + c));
+    store(at.scale + c, d.scale);
+    store(at.shift + c, d.shift);
+    store_wide<16>(at.rest + c, d.rest);
+    store_wide<16>(at.unscaled + c, d.unscaled);
   }
 }
 
@@ -95,60 +103,75 @@ void reduce_wide(const NormColumns<T>& p, const BlockRows& rows, const GradientA
       memory.products[c] = (memory.products[c] - at.lo[c] * memory.totals[c]) * at.rstd[c];
 }
 
-/// The sums of one column in doubles.
-inline void reduce_column(const NormColumns<float>& p, const BlockRows& rows, const GradientArrays& at,
-                          const GradientMemory<float>& memory, index_t c) {
+/// Sums of one column in doubles: of dy, and of dy * xhat.
+inline Sums reduce_column(const NormColumns<float>& p, const BlockRows& rows, const float* x, const float* dy,
+                          index_t c, double mean, double lo, double rstd) {
   double total = 0, product = 0;
   each_row(p, rows, c, [&](index_t row) {
-    const auto g = static_cast<double>(memory.dy[row * p.width + c]);
+    const auto g = static_cast<double>(dy[row * p.width + c]);
     total += g;
-    product = __builtin_fma(g, static_cast<double>(memory.x[row * p.x_row + c]) - at.mean[c], product);
+    product = __builtin_fma(g, static_cast<double>(x[row * p.x_row + c]) - mean, product);
   });
-  memory.totals[c] = total;
-  memory.products[c] = (product - at.lo[c] * total) * at.rstd[c];
+  return {total, (product - lo * total) * rstd};
 }
 
+/// Of float32 columns: (x - m) * scale = fma(x, scale, shift), and dx = dy * a + that * q + k.
+struct SingleColumns {
+  Singles scale, shift, a, q, k;
+
+  Singles deviation(const Singles& x) const { return fma(x, scale, shift); }
+};
+
+/// Adds the rows of a tile to the sums of dy and dy * d.
+///
 /// Chains of rows are added in float32 and then in double, so that with u = 2^-24 and sizes that are sums of magnitudes
 /// the first sum is off by 3 u of its size and the second by 8 u: u for d, 4 u for the products' sum and 3 u, of sum
 /// |dy| |m - mean|, for the rest of d; since no float is nearer to the mean than m, that size is none above the other.
+template <int K, class N>
+[[gnu::always_inline]] inline void reduce_rows(const NormColumns<float>& p, const SingleColumns* columns,
+                                               const float* x, const float* dy, Ahead<float> ahead_x,
+                                               Ahead<float> ahead_dy, index_t count, N k, Lanes<16>* total,
+                                               Lanes<16>* product) {
+  constexpr int W = kLanes<float>;
+  const index_t x_row = p.x_row, dy_row = p.width;
+  const auto chain = [&](index_t length) {
+    Singles sum[K], dot[K];
+    unrolled<K>([&](auto j) { sum[j] = dot[j] = Singles(0.0F); });
+    for (; length > 0; --length, x += x_row, dy += dy_row) {  // not unrolled: rows met in turns are not met in order
+      fetch_lines<K>(ahead_x);
+      fetch_lines<K>(ahead_dy);
+      unrolled<K>([&](auto j) {
+        const Singles g = load_singles_step(dy + j * W, k);
+        sum[j] = add(sum[j], g);
+        dot[j] = fma(g, columns[j].deviation(load_singles_step(x + j * W, k)), dot[j]);
+      });
+    }
+    unrolled<K>([&](auto j) {
+      total[j] = total[j] + widen(sum[j]);
+      product[j] = product[j] + widen(dot[j]);
+    });
+  };
+  for (; count >= kRowChain; count -= kRowChain) chain(kRowChain);
+  for (; count > 0; --count) chain(1);
+}
+
 inline void reduce_single(const NormColumns<float>& p, const BlockRows& rows, const GradientArrays& at,
                           const GradientMemory<float>& memory) {
   constexpr int W = kLanes<float>;
   tiles(p, rows, [&](index_t c, auto abreast, auto k, index_t row, index_t count) {
     constexpr int K = abreast;
     Lanes<W> total[K], product[K];
-    Singles scale[K], shift[K];
+    SingleColumns columns[K];
     for (int j = 0; j < K; ++j) {
       total[j] = load_wide<W>(memory.totals + c + j * W);
       product[j] = load_wide<W>(memory.products + c + j * W);
-      scale[j] = load_singles(at.scale + c + j * W);
-      shift[j] = load_singles(at.shift + c + j * W);
+      columns[j].scale = load_singles(at.scale + c + j * W);
+      columns[j].shift = load_singles(at.shift + c + j * W);
     }
     const float* x = memory.x + row * p.x_row + c;
     const float* dy = memory.dy + row * p.width + c;
-    const index_t x_row = p.x_row, dy_row = p.width;
-    const auto chain = [&](auto length) {
-      const float *x_at[length], *dy_at[length];
-      for (int i = 0; i < length; ++i, x += x_row, dy += dy_row) {
-        x_at[i] = x;
-        dy_at[i] = dy;
-      }
-      unrolled<K>([&](auto j) {
-        Singles sum, dot;
-        unrolled<length>([&](auto i) {
-          fetch_ahead(x_at[i] + j * W);
-          fetch_ahead(dy_at[i] + j * W);
-          const Singles g = load_singles_step(dy_at[i] + j * W, k);
-          const Singles d = fma(load_singles_step(x_at[i] + j * W, k), scale[j], shift[j]);
-          sum = i == 0 ? g : add(sum, g);
-          dot = i == 0 ? multiply(g, d) : fma(g, d, dot);
-        });
-        total[j] = total[j] + widen(sum);
-        product[j] = product[j] + widen(dot);
-      });
-    };
-    for (; count >= kRowChain; count -= kRowChain) chain(Steps<kRowChain>{});
-    for (; count > 0; --count) chain(Steps<1>{});
+    reduce_rows<K>(p, columns, x, dy, rows_ahead(x, p.width, p.x_row), rows_ahead(dy, p.width, p.width), count, k,
+                   total, product);
     for (int j = 0; j < K; ++j) {
       store_wide<W>(memory.totals + c + j * W, total[j]);
       store_wide<W>(memory.products + c + j * W, product[j]);
@@ -164,9 +187,12 @@ inline void reduce_single(const NormColumns<float>& p, const BlockRows& rows, co
     product.store_unaligned(memory.products + c);
     finite = finite && xsimd::all(total - total == zero && product - product == zero);
   }
-  for (index_t c = 0; !finite && c < p.width; ++c)
-    if (!__builtin_isfinite(memory.totals[c]) || !__builtin_isfinite(memory.products[c]))
-      reduce_column(p, rows, at, memory, c);
+  for (index_t c = 0; !finite && c < p.width; ++c) {
+    if (Sums{memory.totals[c], memory.products[c]}.suits()) continue;
+    const Sums sums = reduce_column(p, rows, memory.x, memory.dy, c, at.mean[c], at.lo[c], at.rstd[c]);
+    memory.totals[c] = sums.dy;
+    memory.products[c] = sums.dy_xhat;
+  }
 }
 
 template <class T>
@@ -230,31 +256,42 @@ void gradient_terms(const NormColumns<T>& p, const double* partials, const Gradi
   }
 }
 
-/// The terms in float32, and which columns they do not suit: factors lose no digits to denormals and no product
-/// overflows where the result does not.
+/// The terms of a step for float32, and which columns they do not suit: factors lose no digits to denormals and no
+/// product overflows where the result does not.
+struct StepTerms {
+  Lanes<16> a, q, k;
+  bool suit = true;  ///< All of them; a is NaN of one that does not.
+
+  StepTerms(const Lanes<16>& slope, const Lanes<16>& along, const Lanes<16>& constant)
+      : a(slope),
+        q(along),
+        k(constant) {
+    const Vec zero(0.0), most(0x1p100), least(0x1p-100), top(0x1p120), nan(__builtin_nan(""));
+    const auto fits = [&](const Vec& factor) {
+      const Vec size = xsimd::abs(factor);
+      return size <= most && (size >= least || size == zero);
+    };
+    for (int i = 0; i < Lanes<16>::count; ++i) {
+      const auto suits = fits(a.v[i]) && fits(q.v[i]) && xsimd::abs(k.v[i]) <= top;
+      suit = suit && xsimd::all(suits);
+      a.v[i] = xsimd::select(suits, a.v[i], nan);
+    }
+  }
+};
+
 template <class T>
 void single_terms(const NormColumns<T>& p, const GradientArrays& at) {
-  const Vec zero(0.0), most(0x1p100), least(0x1p-100), top(0x1p120), nan(__builtin_nan(""));
-  const auto fits = [&](const Vec& factor) {
-    const Vec size = xsimd::abs(factor);
-    return size <= most && (size >= least || size == zero);
-  };
   for (index_t c = 0; c < p.pitch; c += 16) {
-    Lanes<16> a = load_wide<16>(at.a + c), q(0.0), k(0.0);
+    Lanes<16> q(0.0), k(0.0);
     if (!p.fixed) {
       q = load_wide<16>(at.q + c) * load_wide<16>(at.unscaled + c);
       k = fma(q, load_wide<16>(at.rest + c), load_wide<16>(at.k + c));
     }
-    bool all = true;
-    for (int i = 0; i < Lanes<16>::count; ++i) {
-      const auto suits = fits(a.v[i]) && fits(q.v[i]) && xsimd::abs(k.v[i]) <= top;
-      all = all && xsimd::all(suits);
-      a.v[i] = xsimd::select(suits, a.v[i], nan);
-    }
-    store(at.single_a + c, a);
-    store(at.single_q + c, q);
-    store(at.single_k + c, k);
-    at.hard[c / 16] = all ? 0 : 1;
+    const StepTerms terms(load_wide<16>(at.a + c), q, k);
+    store(at.single_a + c, terms.a);
+    store(at.single_q + c, terms.q);
+    store(at.single_k + c, terms.k);
+    at.hard[c / 16] = terms.suit ? 0 : 1;
   }
 }
 
@@ -299,55 +336,66 @@ void dx_wide(const NormColumns<T>& p, const BlockRows& rows, const GradientArray
 }
 
 /// dx of one column in doubles.
-inline void dx_column(const NormColumns<float>& p, const BlockRows& rows, const GradientArrays& at, const float* x,
-                      const float* dy, float* out, index_t c) {
-  const double mean = at.mean[c], a = at.a[c];
-  const double q = p.fixed ? 0 : at.q[c] * at.rstd[c], k = p.fixed ? 0 : at.k[c] - at.lo[c] * q;
+inline void dx_column(const NormColumns<float>& p, const BlockRows& rows, const float* x, const float* dy, float* out,
+                      index_t c, double mean, double lo, double rstd, double a, double q, double k) {
+  const double along = q * rstd, constant = k - lo * along;
   each_row(p, rows, c, [&](index_t row) {
     const auto g = static_cast<double>(dy[row * p.width + c]);
     const double d = p.fixed ? 0 : static_cast<double>(x[row * p.x_row + c]) - mean;
-    out[row * p.width + c] = static_cast<float>(__builtin_fma(g, a, __builtin_fma(d, q, k)));
+    out[row * p.width + c] = static_cast<float>(__builtin_fma(g, a, __builtin_fma(d, along, constant)));
   });
 }
 
-/// With u = 2^-24: d, the three terms and the two sums are rounded once each, so dx is off by less than 4 u of the sum
-/// of the magnitudes of its terms.
+/// dx of the rows of a tile. With u = 2^-24: d, the three terms and the two sums are rounded once each, so dx is off by
+/// less than 4 u of the sum of the magnitudes of its terms.
+template <bool Streamed, int K, class N>
+[[gnu::always_inline]] inline void dx_rows(const NormColumns<float>& p, const SingleColumns* columns, const float* x,
+                                           const float* dy, Ahead<float> ahead_x, Ahead<float> ahead_dy, index_t count,
+                                           N k, float* LIMPID_RESTRICT to) {
+  constexpr int W = kLanes<float>;
+  const index_t x_row = p.x_row, row = p.width;
+  for (index_t i = 0; i < count; ++i, x += x_row, dy += row, to += row) {
+    fetch_lines<K>(ahead_x);
+    fetch_lines<K>(ahead_dy);
+    unrolled<K>([&](auto j) {
+      const SingleColumns& column = columns[j];
+      const Singles along = fma(column.deviation(load_singles_step(x + j * W, k)), column.q, column.k);
+      write_step<Streamed>(to + j * W, fma(load_singles_step(dy + j * W, k), column.a, along), k);
+    });
+  }
+}
+
 template <bool Streamed>
 void dx_single(const NormColumns<float>& p, const BlockRows& rows, const GradientArrays& at,
                const float* LIMPID_RESTRICT x, const float* LIMPID_RESTRICT dy, float* LIMPID_RESTRICT out) {
   constexpr int W = kLanes<float>;
   tiles(p, rows, [&](index_t c, auto abreast, auto k, index_t row, index_t count) {
     constexpr int K = abreast;
-    Singles a[K];
-    for (int j = 0; j < K; ++j) a[j] = load_singles(at.single_a + c + j * W);
+    SingleColumns columns[K];
+    for (int j = 0; j < K; ++j) columns[j].a = load_singles(at.single_a + c + j * W);
     const float* x_at = x + row * p.x_row + c;
     const float* dy_at = dy + row * p.width + c;
     float* to = out + row * p.width + c;
     if (p.fixed) {
       for (index_t i = 0; i < count; ++i, dy_at += p.width, to += p.width)
         for (int j = 0; j < K; ++j)
-          write_step<Streamed>(to + j * W, multiply(load_singles_step(dy_at + j * W, k), a[j]), k);
+          write_step<Streamed>(to + j * W, multiply(load_singles_step(dy_at + j * W, k), columns[j].a), k);
       return;
     }
-    Singles scale[K], shift[K], q[K], constant[K];
     for (int j = 0; j < K; ++j) {
-      scale[j] = load_singles(at.scale + c + j * W);
-      shift[j] = load_singles(at.shift + c + j * W);
-      q[j] = load_singles(at.single_q + c + j * W);
-      constant[j] = load_singles(at.single_k + c + j * W);
+      columns[j].scale = load_singles(at.scale + c + j * W);
+      columns[j].shift = load_singles(at.shift + c + j * W);
+      columns[j].q = load_singles(at.single_q + c + j * W);
+      columns[j].k = load_singles(at.single_k + c + j * W);
     }
-    for (index_t i = 0; i < count; ++i, x_at += p.x_row, dy_at += p.width, to += p.width) {
-      unrolled<K>([&](auto j) {
-        fetch_ahead(x_at + j * W);
-        fetch_ahead(dy_at + j * W);
-        const Singles d = fma(load_singles_step(x_at + j * W, k), scale[j], shift[j]);
-        const Singles along = fma(d, q[j], constant[j]);
-        write_step<Streamed>(to + j * W, fma(load_singles_step(dy_at + j * W, k), a[j], along), k);
-      });
-    }
+    dx_rows<Streamed, K>(p, columns, x_at, dy_at, rows_ahead(x_at, p.width, p.x_row),
+                         rows_ahead(dy_at, p.width, p.width), count, k, to);
   });
   each_hard_column(p, at.hard, [&](index_t c) {
-    if (at.single_a[c] != at.single_a[c]) dx_column(p, rows, at, x, dy, out, c);
+    if (at.single_a[c] == at.single_a[c]) return;
+    const bool fixed = p.fixed;
+    dx_column(p, rows, x, dy, out, c, at.mean[c], at.lo[c], at.rstd[c], at.a[c], fixed ? 0 : at.q[c],
+              fixed ? 0 : at.k[c]);
   });
 }
 

@@ -61,6 +61,19 @@ inline Lanes<16> widen(const Singles& a) {
   return load(narrow);
 #endif
 }
+/// Rounded once.
+inline Singles narrow(const Lanes<16>& a) {
+#if defined(__AVX512F__)
+  Singles out;
+  const __m512 low = _mm512_castps256_ps512(_mm512_cvtpd_ps(a.v[0]));
+  out.v[0] = _mm512_insertf32x8(low, _mm512_cvtpd_ps(a.v[1]), 1);
+  return out;
+#else
+  alignas(64) float all[16];
+  store(all, a);
+  return load_singles(all);
+#endif
+}
 inline void store(float* p, const Singles& a) {
   for (int i = 0; i < Singles::count; ++i) a.v[i].store_unaligned(p + i * Singles::width);
 }

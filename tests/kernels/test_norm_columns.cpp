@@ -88,6 +88,38 @@ TEMPLATE_TEST_CASE("columns written past the caches have the bits of their parts
   }
 }
 
+TEST_CASE("short float32 samples have the same bits at once as in phases") {
+  const Isa level = GENERATE(from_range(levels()));
+  const WithIsa with(level);
+  for (NormDims part : std::vector<NormDims>{{1, 1024, 1, 16}, {1, 272, 1, 64}, {1, 130, 1, 128}, {1, 64, 1, 257}}) {
+    part.layout = kLast;
+    part.center = part.g != 130;
+    NormDims dims = part;
+    dims.n = 5;  // one sample alone is large enough for phases
+    Run<float> whole({dims, true, true, 3, 1, 0}), one({part, true, true, 3, 1, 0});
+    for (index_t s = 0; s < dims.n * dims.s; ++s) {  // columns that doubles do, zeros and a NaN
+      for (const index_t c : {7, 8, 40}) whole.x[s * part.g + c] *= c == 7 ? 1e-37F : c == 8 ? 1e36F : 0;
+      whole.dy[s * part.g + 20] *= 1e37F;
+    }
+    whole.x[3 * part.size() + 5] = std::numeric_limits<float>::quiet_NaN();
+    whole.forward();
+    whole.backward();
+    for (index_t n = 0; n < dims.n; ++n) {
+      std::copy_n(whole.x.begin() + n * part.size(), part.size(), one.x.begin());
+      std::copy_n(whole.dy.begin() + n * part.size(), part.size(), one.dy.begin());
+      one.gamma = whole.gamma;
+      one.beta = whole.beta;
+      one.forward();
+      one.backward();
+      INFO(to_string(level) << " " << name(whole.c) << " sample " << n);
+      const auto size = static_cast<std::size_t>(part.size()) * sizeof(float);
+      CHECK(std::memcmp(&one.y[0], &whole.y[n * part.size()], size) == 0);
+      CHECK(std::memcmp(&one.dx[0], &whole.dx[n * part.size()], size) == 0);
+    }
+    CHECK(whole.intact());
+  }
+}
+
 TEST_CASE("float32 columns keep their bounds at every magnitude of x and dy") {
   const Isa level = GENERATE(from_range(levels()));
   const WithIsa with(level);
