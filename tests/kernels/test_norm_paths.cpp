@@ -134,6 +134,32 @@ TEMPLATE_TEST_CASE("rows have the same bits in any company and for AVX2 and AVX-
     }
 }
 
+TEMPLATE_TEST_CASE("slices near and far from zero have the bits they have alone, and are exact", "", float, double) {
+  constexpr index_t kChannels = 21;
+  for (const index_t s : {index_t{3}, index_t{16}, index_t{50}, index_t{600}, index_t{9000}}) {
+    // Means of 0 to 10 spreads: moments about zero do up to 2.
+    Run<TestType> run(Case{{1, kChannels, 1, s}, true, true, 0});
+    for (index_t c = 0; c < kChannels; ++c)
+      for (index_t i = 0; i < s; ++i)
+        run.x[c * s + i] += static_cast<TestType>((c % 2 ? -0.5 : 0.5) * static_cast<double>(c));
+    run.forward();
+    run.backward();
+    const Reference want = reference(run);
+    INFO(name(run.c));
+    CHECK(forward_error(run, want) <= 1);
+    CHECK(backward_error(run, want) <= 1);
+    for (index_t c = 0; c < kChannels; ++c) {
+      Run<TestType> alone(Case{{1, 1, 1, s}});
+      std::copy_n(run.x.begin() + c * s, s, alone.x.begin());
+      alone.gamma[0] = run.gamma[c];
+      alone.beta[0] = run.beta[c];
+      alone.forward();
+      INFO("channel " << c);
+      CHECK(std::equal(alone.y.begin(), alone.y.end(), run.y.begin() + c * s));
+    }
+  }
+}
+
 TEMPLATE_TEST_CASE("rows of any length read strided x with the bits of a dense copy", "", float, double) {
   for (const index_t s : lengths(66)) {
     const NormDims dims = {3, 7, 1, s};
