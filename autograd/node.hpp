@@ -12,7 +12,10 @@ namespace limpid {
 class Node;
 namespace detail {
 class ExtrasOfNodes;
+class NeedsGuard;
 class Sums;
+template <class Slot>
+class Slots;
 }  // namespace detail
 
 /// Where a gradient flows on to: one output of the node that made a tensor. Without a node: nowhere.
@@ -125,8 +128,11 @@ class Node : public GradHandle {
  private:
   friend class Saved;
   friend class detail::ExtrasOfNodes;
+  friend class detail::NeedsGuard;
   friend class detail::Sums;
   friend class Engine;
+  template <class Slot>
+  friend class detail::Slots;
 
   /// Lets go of the saved tensors; another backward through this node is an error.
   void use_up() noexcept;
@@ -137,7 +143,7 @@ class Node : public GradHandle {
   Saved* saved_ = nullptr;
   Node* next_disposed_ = nullptr;
   static constexpr uint32_t no_slot = ~uint32_t{0};
-  std::atomic<uint32_t> slot_{no_slot};  ///< this node's place in a run over the graph, see engine.cpp
+  std::atomic<uint32_t> slot_{no_slot};  ///< this node's place in a run over the graph, see detail/slots.hpp
   bool released_ = false;
   mutable bool has_extras_ = false;
   SmallVector<Edge, 3> inputs_;

@@ -8,7 +8,7 @@ import re
 
 # (files, names of functions that are backward rules or what these are made of)
 RULES = [
-    ("autograd/engine.cpp", r"propagate|deliver|only_towards"),
+    ("autograd/engine.cpp", r"propagate|only_towards|need_what_leads_to_targets"),
     ("ops/*.cpp", r"backward|norm_backward|gate|product_of_others|shares|unsliced|unbordered|scattered|scatter_windows|"
                   r"spread_over_windows|input_grad|weight_grad|sum_to|accumulate|rstd_of|normalized|normalize|plus"),
     ("ops/detail/im2col.cpp", r"conv_input_grad|conv_weight_grad|scatter_add"),
