@@ -70,7 +70,7 @@ Tensor logical_or(const Tensor& a, const Tensor& b) {
   return map("logical_or", arithmetic().add, bool_, bool_, a.to(bool_), b.to(bool_));
 }
 
-struct WhereNode final : Node {
+struct WhereNode final : SymmetricNode {
   Saved condition{*this, "condition"};
   const char* name() const noexcept override { return "where"; }
   // y_i = a_i where c_i, else b_i:  da_i = dy_i [c_i],  db_i = dy_i [not c_i].
@@ -100,7 +100,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   return y;
 }
 
-struct WhereNumberNode final : Node {
+struct WhereNumberNode final : SymmetricNode {
   Saved condition{*this, "condition"};
   bool where_true = true;
   const char* name() const noexcept override { return "where"; }

@@ -18,7 +18,7 @@ namespace {
 // dy where y > 0, else 0: relu's derivative in one pass, and linear in dy.
 Tensor gate(const Tensor& dy, const Tensor& y);
 
-struct GateNode final : Node {
+struct GateNode final : SymmetricNode {
   Saved y{*this, "y"};
   const char* name() const noexcept override { return "relu_backward"; }
   // z_i = dy_i [y_i > 0]:  d(dy)_i = dz_i [y_i > 0];  y alone decides, and gets none.
@@ -34,7 +34,7 @@ Tensor gate(const Tensor& dy, const Tensor& y) {
 // dy (1 - y^2): tanh's derivative in one pass, and linear in dy.
 Tensor tanh_backward(const Tensor& dy, const Tensor& y);
 
-struct TanhBackwardNode final : Node {
+struct TanhBackwardNode final : SymmetricNode {
   Saved dy{*this, "dy"}, y{*this, "y"};
   const char* name() const noexcept override { return "tanh_backward"; }
   // z_i = dy_i (1 - y_i^2):  d(dy)_i = dz_i (1 - y_i^2),  d(y)_i = -2 dz_i dy_i y_i.
@@ -72,7 +72,7 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 // keeps, and dx for a given dy, in differentiable functions, so that this line serves derivatives of any order.
 #define UNARY(OP, KERNEL, KEPT, ...)                                                                                \
   namespace {                                                                                                       \
-  struct OP##_node final : Node {                                                                                   \
+  struct OP##_node final : SymmetricNode {                                                                          \
     static constexpr const char* op = #OP;                                                                          \
     Saved saved{*this, #KEPT};                                                                                      \
     const char* name() const noexcept override { return op; }                                                       \
@@ -114,7 +114,7 @@ UNARY(gelu,       functions().gelu,       x,     dy * (0.5 + 0.5 * erf(std::sqrt
 
 // Activations with a parameter.
 
-struct LeakyReluNode final : Node {
+struct LeakyReluNode final : SymmetricNode {
   Saved x{*this, "x"};
   double slope = 0;
   const char* name() const noexcept override { return "leaky_relu"; }
@@ -136,7 +136,7 @@ Tensor leaky_relu(const Tensor& x, double slope) {
   return y;
 }
 
-struct EluNode final : Node {
+struct EluNode final : SymmetricNode {
   Saved x{*this, "x"};
   double alpha = 1;
   const char* name() const noexcept override { return "elu"; }
@@ -159,7 +159,7 @@ Tensor elu(const Tensor& x, double alpha) {
   return y;
 }
 
-struct SoftplusNode final : Node {
+struct SoftplusNode final : SymmetricNode {
   Saved x{*this, "x"};
   double beta = 1;
   const char* name() const noexcept override { return "softplus"; }
@@ -180,7 +180,7 @@ Tensor softplus(const Tensor& x, double beta) {
   return y;
 }
 
-struct ClampNode final : Node {
+struct ClampNode final : SymmetricNode {
   Saved x{*this, "x"};
   double low = 0, high = 0;
   const char* name() const noexcept override { return "clamp"; }

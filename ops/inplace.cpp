@@ -42,6 +42,7 @@ struct CopyNode final : Node {
   const char* name() const noexcept override { return "copy_"; }
   // y = x, broadcast and converted, whatever y was:  dx = dy.
   Tensors backward(const Tensors& dy) override { return {dy[0].to(from)}; }
+  Tensors jvp(const Tensors& dx) override { return {dx[0].to(outputs()[0].dtype)}; }
 };
 
 // x's memory takes y's values, and x stands for y from now on.

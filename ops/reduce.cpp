@@ -27,6 +27,11 @@ struct ReductionNode : Node {
   Axes axes;
   Shape shape;  // x's
   Tensor kept(const Tensor& y) const { return reshape(y, reduced_shape(shape, axes, true)); }
+  // dy_k = sum_r w_kr dx_kr over reduced r, for the w that backward multiplies dy_k by.
+  Tensors jvp(const Tensors& dx) override {
+    const Tensor w = backward({ones(outputs()[0].shape(), outputs()[0].dtype)})[0];
+    return {reshape(sum(mul(w, dx[0]), axes), outputs()[0].shape())};
+  }
 };
 
 template <class N>

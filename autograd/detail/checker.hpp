@@ -92,8 +92,8 @@ class Checker {
   // gradcheck_forward.cpp
 
   void check_forward();
-  /// J v for one v per checked input, of all floating outputs one after the other, by differentiating <J' w, v> with
-  /// respect to w. Nothing, and why_not set, where the gradient is not recorded.
+  /// J v for one v per checked input, of all floating outputs one after the other. Nothing, and why_not set, where a
+  /// node has neither a rule nor a recorded backward.
   std::optional<Values> forward_mode(const std::vector<Values>& v);
   /// The derivatives along a motion of every output element; stops once all are surer than rtol.
   std::vector<Slope> slopes(Motion motion, double rtol, double least_scale);
