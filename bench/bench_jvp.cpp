@@ -111,14 +111,14 @@ std::vector<Case> cases() {
   all.push_back(moving("instance_norm, affine, all", {image(), randn({16}), randn({16})}, [](const Tensors& x) { return Tensors{instance_norm(x[0], {.weight = x[1], .bias = x[2]})}; }));
   all.push_back(moving("instance_norm, affine, relu, all", {image(), randn({16}), randn({16})}, [](const Tensors& x) { return Tensors{instance_norm(x[0], {.weight = x[1], .bias = x[2], .relu = true})}; }));
   all.push_back(moving("group_norm (4), affine, all", {image(), randn({16}), randn({16})}, [](const Tensors& x) { return Tensors{group_norm(x[0], 4, {.weight = x[1], .bias = x[2]})}; }));
-  all.push_back(moving("batch_norm, affine, all", {image(), randn({16}), randn({16})}, [](const Tensors& x) { return Tensors{batch_norm(x[0], {}, {}, x[1], x[2])}; }));
+  all.push_back(moving("batch_norm, affine, all", {image(), randn({16}), randn({16})}, [](const Tensors& x) { return Tensors{batch_norm(x[0], {}, {}, x[1], x[2], true)}; }));
   // clang-format on
   Tensors cnn = cnn_inputs();
   cnn.pop_back();
   const auto run_cnn = [t = zeros({16}, int64)](const Tensors& x) {
     Tensors inputs = x;
     inputs.push_back(t);
-    return Tensors{sminputs_cnn(inputs)};
+    return Tensors{small_cnn(inputs)};
   };
   all.push_back(first_moving("small CNN, x", cnn, run_cnn));
   all.push_back(moving("small CNN, all", cnn, run_cnn));

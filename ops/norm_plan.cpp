@@ -150,14 +150,23 @@ Tensors RstdNode::backward(const Tensors& dy) {
   return {reshape(xhat * (dy[0] * square(r) * (-1.0 / m)), x.get().shape())};
 }
 
-Tensor normalized(const NormPlan& plan, const Tensor& x, const NormStatistics& stats) {
-  const auto& [mean, rstd] = stats;
-  Tensor y = affine_of(plan, x, {}, {}, stats, false);
-  if (auto* node = record<NormNode>(y, x, Tensor(), Tensor())) {
-    node->x = x, node->mean = mean, node->rstd = rstd;
+namespace {
+
+/// gamma xhat + beta from saved statistics, as the function of x that it is.
+Tensor scaled(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
+              const NormStatistics& stats) {
+  Tensor y = affine_of(plan, x, gamma, beta, stats, false);
+  if (auto* node = record<NormNode>(y, x, gamma, beta)) {
+    node->x = x, node->gamma = gamma, node->mean = stats.mean, node->rstd = stats.rstd;
     node->plan = plan;
   }
   return y;
+}
+
+}  // namespace
+
+Tensor normalized(const NormPlan& plan, const Tensor& x, const NormStatistics& stats) {
+  return scaled(plan, x, {}, {}, stats);
 }
 
 namespace {
@@ -267,13 +276,26 @@ Tensor above_zero(const Tensor& rounded, const NormPlan& plan) { return plan.rel
 
 }  // namespace
 
-// dy_i = gamma_c(i) r P(dx)_i + dgamma_c(i) xhat_i + dbeta_c(i) with the symmetric P of norm_double.cpp: what the
-// derivative of backward with respect to dy makes of u = dx, v = dgamma, w = dbeta.
+// dy_i = gamma_c(i) r P(dx)_i + dgamma_c(i) xhat_i + dbeta_c(i),  P(t)_i = t_i - [<t>] - xhat_i <t xhat>: P is
+// symmetric, so that r P is what backward does; and a gamma that is one for the slice goes through it.
 Tensor norm_tangent(const NormPlan& plan, const NormTangents& d, const Tensor& x, const Tensor& gamma,
                     const NormStatistics& stats) {
-  if (x.numel() == 0) return d.dx;
-  return norm_double_backward(plan, {d.dx, d.dgamma, d.dbeta, d.dx.defined() ? d.dx : x, x, gamma}, stats,
-                              {true, false, false})[0];
+  const Shape grouped = plan.grouped_shape();
+  const auto per_channel = [&](const Tensor& t) { return reshape(t, plan.channel_shape()); };
+  Tensor dy;
+  if (d.dx.defined()) {
+    const bool inside = plan.dims.d == 1;
+    NormPlan slices = plan;
+    slices.dims.affine = inside && plan.dims.affine;
+    dy = norm_backward(slices, x, inside ? gamma : Tensor(), stats.mean, stats.rstd, d.dx, {true, false, false})[0];
+    if (gamma.defined() && !inside) dy = reshape(reshape(dy, grouped) * per_channel(gamma), x.shape());
+  }
+  if (d.dgamma.defined())
+    accumulate(dy, scaled(plan, x, d.dgamma, d.dbeta, stats));
+  else if (d.dbeta.defined())
+    dy = reshape(dy.defined() ? reshape(dy, grouped) + per_channel(d.dbeta) : expand(per_channel(d.dbeta), grouped),
+                 x.shape());
+  return dy;
 }
 
 Tensor norm_affine(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
