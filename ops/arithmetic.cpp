@@ -133,15 +133,7 @@ static void add_product(const kernels::ArithmeticKernels& f, Tensor& sum, Tensor
   return f.mul_run[p.dtype](p.numel(), p.data, p.data, q.data);
 }
 
-// sum += dx x, in the memory of sum where nothing is recorded.
-static void accumulate_product(Tensor& sum, const Tensor& dx, const Tensor& x) {
-  if (is_grad_enabled() || sum.shape() != broadcast_shapes(dx.shape(), x.shape(), "mul") || !sum.is_unique())
-    sum = add(sum, mul(dx, x));
-  else
-    detail::map_into(sum, "mul", arithmetic().add_scaled, sum.dtype(), sum, dx, x);
-}
-
-struct MulNode final : Node {
+struct MulNode final : SymmetricNode {
   Saved a{*this, "a"}, b{*this, "b"};
   const char* name() const noexcept override { return "mul"; }
   // y_i = a_i b_i:  da = dy b,  db = dy a.
@@ -150,10 +142,8 @@ struct MulNode final : Node {
   }
   // dy = da b + a db.
   Tensors jvp(const Tensors& dx) override {
-    if (!dx[0].defined()) return {mul(dx[1], a)};
-    Tensor dy = mul(dx[0], b);
-    if (dx[1].defined()) accumulate_product(dy, dx[1], a);
-    return {dy};
+    if (is_grad_enabled() || !dx[0].defined() || !dx[1].defined()) return SymmetricNode::jvp(dx);
+    return {map("mul", arithmetic().mul_tangent, dx[0].dtype(), dx[0].dtype(), dx[0], b.get(), dx[1], a.get())};
   }
   bool add_to(detail::Sums& dx, Tensor& dy) override {
     const kernels::ArithmeticKernels& f = arithmetic();
@@ -203,6 +193,11 @@ struct DivNode final : SymmetricNode {
   Tensors backward(const Tensors& dy) override {
     const Tensor da = div(dy[0], b);
     return {da, needs(1) ? neg(mul(da, y)) : Tensor()};
+  }
+  // dy = (da - y db) / b.
+  Tensors jvp(const Tensors& dx) override {
+    if (is_grad_enabled() || !dx[0].defined() || !dx[1].defined()) return SymmetricNode::jvp(dx);
+    return {map("div", arithmetic().div_tangent, dx[0].dtype(), dx[0].dtype(), dx[0], dx[1], y.get(), b.get())};
   }
 };
 
@@ -377,6 +372,13 @@ struct ExtremumNode final : SymmetricNode {
     const Tensor half = where(eq(a, b), 0.5 * dy[0], 0), a_larger = gt(a, b), b_larger = gt(b, a);
     return {needs(0) ? where(largest ? a_larger : b_larger, dy[0], half) : Tensor(),
             needs(1) ? where(largest ? b_larger : a_larger, dy[0], half) : Tensor()};
+  }
+  // dy_i = that of the larger (smaller) of the two, or half of both.
+  Tensors jvp(const Tensors& dx) override {
+    if (is_grad_enabled() || !dx[0].defined() || !dx[1].defined()) return SymmetricNode::jvp(dx);
+    const DType dtype = dx[0].dtype();
+    return {largest ? map(op, arithmetic().maximum_tangent, dtype, dtype, dx[0], dx[1], a.get(), b.get())
+                    : map(op, arithmetic().maximum_tangent, dtype, dtype, dx[0], dx[1], b.get(), a.get())};
   }
 };
 

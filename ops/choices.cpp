@@ -77,6 +77,10 @@ struct WhereNode final : SymmetricNode {
   Tensors backward(const Tensors& dy) override {
     return {needs(0) ? where(condition, dy[0], 0) : Tensor(), needs(1) ? where(condition, 0, dy[0]) : Tensor()};
   }
+  // dy_i = da_i where c_i, else db_i.
+  Tensors jvp(const Tensors& dx) override {
+    return dx[0].defined() && dx[1].defined() ? Tensors{where(condition, dx[0], dx[1])} : SymmetricNode::jvp(dx);
+  }
 };
 
 namespace {

@@ -5,6 +5,7 @@
 #include <limpid/autograd/detail/arithmetic.hpp>
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
+#include <limpid/ops/detail/elementwise.hpp>
 #include <limpid/ops/detail/norm_memory.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/kernels/elementwise.hpp>
@@ -280,22 +281,25 @@ Tensor above_zero(const Tensor& rounded, const NormPlan& plan) { return plan.rel
 // symmetric, so that r P is what backward does; and a gamma that is one for the slice goes through it.
 Tensor norm_tangent(const NormPlan& plan, const NormTangents& d, const Tensor& x, const Tensor& gamma,
                     const NormStatistics& stats) {
-  const Shape grouped = plan.grouped_shape();
+  const auto in_groups = [&](const Tensor& t) { return reshape(t, plan.grouped_shape()); };
   const auto per_channel = [&](const Tensor& t) { return reshape(t, plan.channel_shape()); };
   Tensor dy;
+  if (d.dgamma.defined())
+    dy = in_groups(scaled(plan, x, d.dgamma, d.dbeta, stats));
+  else if (d.dbeta.defined())
+    dy = per_channel(d.dbeta);
   if (d.dx.defined()) {
     const bool inside = plan.dims.d == 1;
     NormPlan slices = plan;
     slices.dims.affine = inside && plan.dims.affine;
-    dy = norm_backward(slices, x, inside ? gamma : Tensor(), stats.mean, stats.rstd, d.dx, {true, false, false})[0];
-    if (gamma.defined() && !inside) dy = reshape(reshape(dy, grouped) * per_channel(gamma), x.shape());
+    const Tensor through_x = in_groups(
+        norm_backward(slices, x, inside ? gamma : Tensor(), stats.mean, stats.rstd, d.dx, {true, false, false})[0]);
+    if (gamma.defined() && !inside)
+      accumulate_product(dy, through_x, per_channel(gamma));
+    else
+      accumulate(dy, through_x);
   }
-  if (d.dgamma.defined())
-    accumulate(dy, scaled(plan, x, d.dgamma, d.dbeta, stats));
-  else if (d.dbeta.defined())
-    dy = reshape(dy.defined() ? reshape(dy, grouped) + per_channel(d.dbeta) : expand(per_channel(d.dbeta), grouped),
-                 x.shape());
-  return dy;
+  return dy.defined() ? reshape(expand(dy, plan.grouped_shape()), x.shape()) : dy;
 }
 
 Tensor norm_affine(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,

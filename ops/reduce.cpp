@@ -63,6 +63,11 @@ struct VarNode final : ReductionNode {
     const Tensor a = x;
     return {mul(mul(kept(dy[0]), 2 / freedom), sub(a, mean(a, axes, true)))};
   }
+  // dy_k = (2/F) sum_r (x_kr - mean_k) dx_kr
+  Tensors jvp(const Tensors& dx) override {
+    const Tensor a = x;
+    return {mul(reshape(sum(mul(sub(a, mean(a, axes, true)), dx[0]), axes), outputs()[0].shape()), 2 / freedom)};
+  }
 };
 
 }  // namespace
@@ -152,6 +157,14 @@ struct ExtremeNode final : ReductionNode {
   const char* name() const noexcept override { return op; }
   // y_k = x_kr at each of the T_k reduced r that attain it:  dx_kr = dy_k / T_k there, 0 elsewhere
   Tensors backward(const Tensors& dy) override { return {mul(kept(dy[0]), shares())}; }
+  // dy_k = the mean of dx_kr over those r; where all is attained once, what is found there.
+  Tensors jvp(const Tensors& dx) override {
+    const Tensor extreme = y.get().detach(), attains = eq(x.get().detach(), kept(extreme));
+    const bool* first = attains.contiguous().data<bool>();
+    const bool once = std::count(first, first + attains.numel(), true) == extreme.numel();
+    if (!once || any(isnan(extreme)).item<bool>()) return ReductionNode::jvp(dx);
+    return {reshape(sum(where(attains, dx[0], 0), axes), outputs()[0].shape())};
+  }
 
   // 1 / T_k where x attains y, 0 elsewhere: constant wherever it has a derivative.
   Tensor shares() const {
@@ -273,6 +286,13 @@ struct NormNode final : ReductionNode {
     if (p == 2) return {mul(a, div(g, safe))};
     const Tensor size = where(eq(a, 0), 1, abs(a));
     return {mul(mul(sign(a), g), pow(div(size, safe), p - 1))};
+  }
+  // For p = 2 dy_k = (sum_r x_kr dx_kr) / y_k, 0 where y_k is.
+  Tensors jvp(const Tensors& dx) override {
+    if (p != 2) return ReductionNode::jvp(dx);
+    const Tensor length = y, none = eq(length, 0);
+    const Tensor along = reshape(sum(mul(x, dx[0]), axes), length.shape());
+    return {div(where(none, 0, along), where(none, 1, length))};
   }
 };
 

@@ -267,7 +267,7 @@ struct SampleNode final : Node {
   }
 };
 Tensor forward(const Tensor& x) { return neg(x) - 1; }
-UNARY(twice, kernel, x, dy * (2 - x))
+UNARY(twice, kernel, gradient, x, dy * (2 - x))
 """
 EXPECTED = {("SampleNode::backward", kind) for kind in (
     "sign", "factor", "dropped term", "index set", "mean for sum", "mask", "stale value", "swapped inputs")} | {

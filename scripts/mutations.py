@@ -120,7 +120,7 @@ def regions_of(text, names):
         close = partner[i + 1]
         if token.text == "UNARY":
             pieces = split(tokens, partner, i + 2, close)
-            a, b = pieces[3][0], pieces[-1][1]
+            a, b = pieces[4][0], pieces[-1][1]
             found.append(Region(f"UNARY {tokens[i + 2].text}", tokens[a].start, tokens[b - 1].end, False, True,
                                 tokens[a:b], []))
             continue

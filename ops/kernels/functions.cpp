@@ -152,6 +152,21 @@ struct Silu : TrustedAsExp {
   }
 };
 
+// dy s (1 + x t) for s = sigmoid(x) and t = sigmoid(-x).
+struct SiluGradient {
+  template <class B>
+  static auto trusted(B, B x) noexcept {
+    return xsimd::abs(x) <= exp_limit<B>();
+  }
+  template <class B>
+  static B f(B dy, B x) noexcept {
+    return dy * (Sigmoid::f(x) * (B(1) + x * Sigmoid::f(-x)));
+  }
+  static double reference(double dy, double x) noexcept {
+    return dy * (Sigmoid::reference(x) * (1 + x * Sigmoid::reference(-x)));
+  }
+};
+
 // max(z, 0) + log(1 + e^-|z|) over beta, for z = beta x.
 struct Softplus {
   template <class B>
@@ -175,6 +190,18 @@ struct Elu : TrustedAsExp {
     return xsimd::select(x > B(0), x, alpha * xsimd::expm1(xsimd::min(x, B(0))));
   }
   static double reference(double x, double alpha) noexcept { return x > 0 ? x : alpha * ::expm1(x); }
+};
+
+struct EluGradient {
+  template <class B>
+  static auto trusted(B, B x, B) noexcept {
+    return xsimd::abs(x) <= exp_limit<B>();
+  }
+  template <class B>
+  static B f(B dy, B x, B alpha) noexcept {
+    return xsimd::select(x > B(0), dy, dy * (alpha * xsimd::exp(xsimd::min(x, B(0)))));
+  }
+  static double reference(double dy, double x, double alpha) noexcept { return x > 0 ? dy : dy * (alpha * ::exp(x)); }
 };
 
 // x Phi(x) for Phi(x) = erfc(-x / sqrt 2) / 2: no cancellation in the lower tail. In double, for a float result alone.
@@ -228,6 +255,9 @@ template <class Float, class Double = Float>
 constexpr KernelRow unary{
     {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, strip<Float, float, float>, strip<Double, double, double>}};
 template <class F>
+constexpr KernelRow ternary{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, strip<F, float, float, float, float>,
+                             strip<F, double, double, double, double>}};
+template <class F>
 constexpr KernelRow binary{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, strip<F, float, float, float>,
                             strip<F, double, double, double>}};
 
@@ -251,6 +281,8 @@ const FunctionKernels function_kernels{
     .leaky_relu = binary<Loop<LeakyRelu>>,
     .elu = binary<Batches<Elu>>,
     .softplus = binary<Batches<Softplus>>,
+    .silu_gradient = binary<Batches<SiluGradient>>,
+    .elu_gradient = ternary<Batches<EluGradient>>,
 };
 
 }  // namespace LIMPID_KERNEL_ISA
