@@ -97,9 +97,9 @@ std::vector<Case> cases() {
   all.push_back(moving("softmax (1024, 512)", {rows()}, [](const Tensors& x) { return Tensors{softmax(x[0], 1)}; }));
   all.push_back(moving("log_softmax (1024, 512)", {rows()}, [](const Tensors& x) { return Tensors{log_softmax(x[0], 1)}; }));
   all.push_back(moving("logsumexp (1024, 512)", {rows()}, [](const Tensors& x) { return Tensors{logsumexp(x[0], 1)}; }));
-  all.push_back(moving("max (1024, 512)", {rows()}, [](const Tensors& x) { return Tensors{max(x[0], 1)}; }));
-  all.push_back(moving("var (1024, 512)", {rows()}, [](const Tensors& x) { return Tensors{var(x[0], 1)}; }));
-  all.push_back(moving("norm (1024, 512)", {rows()}, [](const Tensors& x) { return Tensors{norm(x[0], 1)}; }));
+  all.push_back(moving("max, rows of 512", {rows()}, [](const Tensors& x) { return Tensors{max(x[0], 1)}; }));
+  all.push_back(moving("var, rows of 512", {rows()}, [](const Tensors& x) { return Tensors{var(x[0], 1)}; }));
+  all.push_back(moving("norm, rows of 512", {rows()}, [](const Tensors& x) { return Tensors{norm(x[0], 1)}; }));
   all.push_back(moving("cross_entropy (1024, 512)", {rows()}, [t = zeros({1024}, int64)](const Tensors& x) { return Tensors{cross_entropy(x[0], t)}; }));
   all.push_back(moving("mse_loss, 1M", pair(m), [](const Tensors& x) { return Tensors{mse_loss(x[0], x[1])}; }));
   all.push_back(moving("transpose, cat", {rows(), rows()}, [](const Tensors& x) { return Tensors{cat({transpose(x[0], 0, 1), transpose(x[1], 0, 1)}, 0)}; }));

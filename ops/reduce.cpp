@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace limpid {
 
@@ -151,19 +152,56 @@ namespace {
 
 using Reduction = void (*)(const Tensor&, const Tensor&, const Axes&);
 
+template <class T>
+bool attains(T x, T extreme) {
+  return x == extreme || (x != x && extreme != extreme);
+}
+
+// The mean of dx where x attains y, to whose shape it is reduced. That is at few places: blocks without one are passed
+// over at the speed of a read.
+template <class T>
+Tensor mean_where_attained_of(const Tensor& x, const Tensor& y, const Tensor& dx) {
+  const Tensor extreme = detail::as_contiguous(y), total = zeros(y.shape(), float64), hits = zeros(y.shape(), float64);
+  const Strides to = detail::broadcast_strides(y.shape(), extreme.strides(), x.shape());
+  const auto run = [&, a = x.data<T>(), e = extreme.data<T>(), d = dx.data<T>(), sum = total.data<double>(),
+                    count = hits.data<double>()](int64_t length, const auto& offset, const auto& step) {
+    constexpr int64_t block = 64;
+    for (int64_t begin = 0; begin < length; begin += block) {
+      const T *p = a + offset[0] + begin * step[0], *q = e + offset[1] + begin * step[1];
+      if (begin + block <= length && step[0] == 1 && step[1] <= 1) {
+        int found = 0;
+        if (step[1] == 0)
+          for (int64_t i = 0; i < block; ++i) found |= (p[i] == *q) | (p[i] != p[i]);
+        else
+          for (int64_t i = 0; i < block; ++i) found |= (p[i] == q[i]) | (p[i] != p[i]);
+        if (!found) continue;
+      }
+      for (int64_t i = 0; i < std::min(block, length - begin); ++i) {
+        if (!attains(p[i * step[0]], q[i * step[1]])) continue;
+        const int64_t at = offset[1] + (begin + i) * step[1];
+        sum[at] += static_cast<double>(d[offset[2] + (begin + i) * step[2]]);
+        ++count[at];
+      }
+    }
+  };
+  // On one thread, for many elements go to one sum.
+  detail::StridedLoop<3>(x.shape(), {x.strides(), to, dx.strides()}).run(run, std::numeric_limits<int64_t>::max());
+  return div(total, hits).to(dx.dtype());
+}
+Tensor mean_where_attained(const Tensor& x, const Tensor& y, const Tensor& dx) {
+  return x.dtype() == float32 ? mean_where_attained_of<float>(x, y, dx) : mean_where_attained_of<double>(x, y, dx);
+}
+
 struct ExtremeNode final : ReductionNode {
   Saved x{*this, "x"}, y{*this, "y"};
   const char* op = nullptr;
   const char* name() const noexcept override { return op; }
   // y_k = x_kr at each of the T_k reduced r that attain it:  dx_kr = dy_k / T_k there, 0 elsewhere
   Tensors backward(const Tensors& dy) override { return {mul(kept(dy[0]), shares())}; }
-  // dy_k = the mean of dx_kr over those r; where all is attained once, what is found there.
+  // dy_k = the mean of dx_kr over those r
   Tensors jvp(const Tensors& dx) override {
-    const Tensor extreme = y.get().detach(), attains = eq(x.get().detach(), kept(extreme));
-    const bool* first = attains.contiguous().data<bool>();
-    const bool once = std::count(first, first + attains.numel(), true) == extreme.numel();
-    if (!once || any(isnan(extreme)).item<bool>()) return ReductionNode::jvp(dx);
-    return {reshape(sum(where(attains, dx[0], 0), axes), outputs()[0].shape())};
+    if (is_grad_enabled()) return ReductionNode::jvp(dx);
+    return {reshape(mean_where_attained(x, kept(y), dx[0]), outputs()[0].shape())};
   }
 
   // 1 / T_k where x attains y, 0 elsewhere: constant wherever it has a derivative.
@@ -205,10 +243,6 @@ Tensor first_at(const char* op, Reduction reduction, const Tensor& x, int64_t ax
   starts[static_cast<std::size_t>(along)] = 0;
   const detail::StridedLoop<3> loop(y.shape(), {y.strides(), best.strides(), starts});
   visit_dtype(x.dtype(), [&]<class T>(T) {
-    const auto found = [](T value, T wanted) {
-      if constexpr (std::is_floating_point_v<T>) return value == wanted || (value != value && wanted != wanted);
-      return value == wanted;
-    };
     int64_t* to = y.data<int64_t>();
     const T *wanted = best.data<T>(), *from = x.data<T>();
     const auto run = [&](int64_t n, const auto& offset, const auto& steps) {
@@ -216,7 +250,7 @@ Tensor first_at(const char* op, Reduction reduction, const Tensor& x, int64_t ax
         const T value = wanted[offset[1] + i * steps[1]];
         const T* row = from + offset[2] + i * steps[2];
         int64_t at = 0;
-        while (at + 1 < count && !found(row[at * step], value)) ++at;
+        while (at + 1 < count && !attains(row[at * step], value)) ++at;
         to[offset[0] + i * steps[0]] = at;
       }
     };

@@ -61,8 +61,8 @@ struct IsFinite { template <class T> static bool f(T x) noexcept {
 struct Clamp { template <class T> static T f(T x, T low, T high) noexcept {
   const T above = x < low ? low : x;
   return above > high ? high : above; } };
-// Of integers alone, by a mask: a choice by turns would be mispredicted as often as not.
-struct Where { template <class T> static T f(bool c, T a, T b) noexcept {
+// Of integers alone, by a mask: a jump would be mispredicted as often as not, and a bool not be vectorised.
+struct Where { template <class T> static T f(uint8_t c, T a, T b) noexcept {
   const T mask = static_cast<T>(-static_cast<T>(c));
   return static_cast<T>((a & mask) | (b & static_cast<T>(~mask))); } };
 struct Gate { template <class T> static T f(T dy, T y) noexcept { return y > T{} ? dy : T{}; } };
@@ -140,18 +140,19 @@ constexpr KernelRow with_bool(KernelRow row) {
   row.by_dtype[0] = strip<Loop<F>, bool, bool, bool>;
   return row;
 }
+// Flags are written as bytes, which the compiler vectorises.
 template <class F>
-constexpr KernelRow comparisons{{strip<Loop<F>, bool, bool, bool>, strip<Loop<F>, bool, uint8_t, uint8_t>,
-                                 strip<Loop<F>, bool, int32_t, int32_t>, strip<Loop<F>, bool, int64_t, int64_t>,
-                                 nullptr, nullptr, strip<Loop<F>, bool, float, float>,
-                                 strip<Loop<F>, bool, double, double>}};
+constexpr KernelRow comparisons{{strip<Loop<F>, bool, bool, bool>, strip<Loop<F>, uint8_t, uint8_t, uint8_t>,
+                                 strip<Loop<F>, uint8_t, int32_t, int32_t>, strip<Loop<F>, uint8_t, int64_t, int64_t>,
+                                 nullptr, nullptr, strip<Loop<F>, uint8_t, float, float>,
+                                 strip<Loop<F>, uint8_t, double, double>}};
 template <class F>
 constexpr KernelRow unary_numbers{{nullptr, strip<Loop<F>, uint8_t, uint8_t>, strip<Loop<F>, int32_t, int32_t>,
                                    strip<Loop<F>, int64_t, int64_t>, nullptr, nullptr, strip<Loop<F>, float, float>,
                                    strip<Loop<F>, double, double>}};
 template <class F>
-constexpr KernelRow predicates{
-    {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, strip<Loop<F>, bool, float>, strip<Loop<F>, bool, double>}};
+constexpr KernelRow predicates{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, strip<Loop<F>, uint8_t, float>,
+                                strip<Loop<F>, uint8_t, double>}};
 template <class F>
 constexpr KernelRow ternary_numbers{
     {nullptr, strip<Loop<F>, uint8_t, uint8_t, uint8_t, uint8_t>, strip<Loop<F>, int32_t, int32_t, int32_t, int32_t>,
@@ -169,10 +170,10 @@ constexpr KernelRow quaternary_floats{{nullptr, nullptr, nullptr, nullptr, nullp
                                        strip<Loop<F>, float, float, float, float, float>,
                                        strip<Loop<F>, double, double, double, double, double>}};
 // Choosing moves bits: floats go by as integers of their size.
-constexpr StripKernel where1 = strip<Loop<Where>, uint8_t, bool, uint8_t, uint8_t>;
-constexpr StripKernel where2 = strip<Loop<Where>, uint16_t, bool, uint16_t, uint16_t>;
-constexpr StripKernel where4 = strip<Loop<Where>, uint32_t, bool, uint32_t, uint32_t>;
-constexpr StripKernel where8 = strip<Loop<Where>, uint64_t, bool, uint64_t, uint64_t>;
+constexpr StripKernel where1 = strip<Loop<Where>, uint8_t, uint8_t, uint8_t, uint8_t>;
+constexpr StripKernel where2 = strip<Loop<Where>, uint16_t, uint8_t, uint16_t, uint16_t>;
+constexpr StripKernel where4 = strip<Loop<Where>, uint32_t, uint8_t, uint32_t, uint32_t>;
+constexpr StripKernel where8 = strip<Loop<Where>, uint64_t, uint8_t, uint64_t, uint64_t>;
 
 }  // namespace
 
