@@ -18,11 +18,12 @@ Tensor tensor_of(const Values& values, const Tensor& like) {
 
 }  // namespace
 
-std::optional<Values> Checker::forward_mode(const std::vector<Values>& v) {
+std::optional<Values> Checker::forward_mode(const std::vector<Values>& v, uint64_t moving) {
   const Recording recording = record(called());
   Tensors directions, jv;
   for (std::size_t p = 0; p < recording.leaves.size(); ++p)
-    directions.push_back(tensor_of(v[recording.positions[p]], recording.leaves[p]));
+    directions.push_back(
+        moving >> recording.positions[p] & 1 ? tensor_of(v[recording.positions[p]], recording.leaves[p]) : Tensor());
   try {
     jv = push_forward("gradcheck", recording.root_tensors(), recording.leaves, directions, false);
   } catch (const NoForwardRule&) {
@@ -113,6 +114,24 @@ void Checker::judge_forward(Motion motion, const Values& jv, double typical) {
                     ", numeric ", numeric[worst].value, " (", forward.wrong, " of ", forward.count, " wrong)"));
 }
 
+void Checker::check_single_directions(const std::vector<Values>& v, const Values& jv) {
+  if (v.size() < 2) return;
+  Values total(jv.size(), 0.0), size(jv.size(), 0.0);
+  for (std::size_t c = 0; c < v.size(); ++c) {
+    const Values part = *forward_mode(v, uint64_t{1} << c);
+    for (std::size_t j = 0; j < part.size(); ++j) {
+      total[j] += part[j];
+      size[j] += std::abs(part[j]);
+    }
+  }
+  for (std::size_t j = 0; j < jv.size(); ++j) {
+    if (std::abs(total[j] - jv[j]) <= rtol_ * std::max(size[j], 1e-3 * largest(size))) continue;
+    report_.forward.passed = false;
+    return problem(message("forward mode: J v of ", output_place(j), ": expected the sum over one moving input at a ",
+                           "time, ", total[j], ", got ", jv[j]));
+  }
+}
+
 void Checker::check_forward() {
   GradcheckReport::Forward& forward = report_.forward;
   bool kinks = false, wrong = false;
@@ -156,6 +175,7 @@ void Checker::check_forward() {
   else if (!kinks)
     judge_forward(direction, *jv, static_cast<double>(std::sqrt(squares / std::max(weights, 1e-300L))));
   forward.passed = forward.against_reverse <= rtol_ && forward.wrong == 0;
+  if (forward.passed) check_single_directions(v, *jv);
 }
 
 }  // namespace limpid::detail

@@ -37,6 +37,8 @@ class Application {
  public:
   Application(const char* op, const TensorFunction& f, const Tensors& xs, const Tensors& directions = {}) : op_(op) {
     require_floating(op, "input", xs);
+    if (is_inference_mode())
+      throw_error<AutogradError>(op, ": expected a place where ops are recorded, got inference mode");
     for (const Tensor& x : xs) inputs_.push_back(stand_in(x));
     {
       const EnableGradGuard recording;
