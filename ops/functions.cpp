@@ -52,6 +52,33 @@ Tensor tanh_backward(const Tensor& dy, const Tensor& y) {
   return z;
 }
 
+// dy s (1 + x t) for s = sigmoid(x) and t = 1 - s: silu's derivative in one pass, and linear in dy.
+Tensor silu_backward(const Tensor& dy, const Tensor& x);
+
+struct SiluBackwardNode final : SymmetricNode {
+  Saved dy{*this, "dy"}, x{*this, "x"};
+  const char* name() const noexcept override { return "silu_backward"; }
+  // z_i = dy_i s_i (1 + x_i t_i), and d s_i / d x_i = s_i t_i = -d t_i / d x_i:
+  //   d(dy)_i = dz_i s_i (1 + x_i t_i),  d(x)_i = dz_i dy_i s_i t_i (2 + x_i (t_i - s_i)).
+  Tensors backward(const Tensors& dz) override {
+    Tensor through_x;
+    if (needs(1)) {
+      const Tensor s = sigmoid(x), t = sigmoid(-x.get());
+      through_x = mul(dz[0], mul(dy, s * t * (2 + x * (t - s))));
+    }
+    return {needs(0) ? silu_backward(dz[0], x) : Tensor(), through_x};
+  }
+};
+
+Tensor silu_backward(const Tensor& dy, const Tensor& x) {
+  Tensor z = detail::map("silu_backward", functions().silu_gradient, x.dtype(), x.dtype(), dy, x);
+  if (auto* node = record<SiluBackwardNode>(z, dy, x)) {
+    node->x = x;
+    if (node->needs(1)) node->dy = dy;
+  }
+  return z;
+}
+
 // y_i = f(x_i), in x's dtype; in float32 for integers where f is of floats alone. keep(node, x, y) saves one of them.
 template <class N, class Keep>
 Tensor unary(const kernels::KernelRow& f, const Tensor& x, Tensor (*self)(const Tensor&), Keep keep) {
@@ -109,7 +136,7 @@ UNARY(tanh,       functions().tanh,       none,                             y,  
 UNARY(sigmoid,    functions().sigmoid,    arithmetic().sigmoid_gradient,    y,     dy * (y * (1 - y)))
 UNARY(erf,        functions().erf,        none,                             x,     dy * (2 / std::sqrt(pi) * exp(-square(x))))
 UNARY(relu,       arithmetic().relu,      none,                             y,     gate(dy, y))
-UNARY(silu,       functions().silu,       functions().silu_gradient,        x,     dy * (sigmoid(x) * (1 + x * sigmoid(-x))))
+UNARY(silu,       functions().silu,       none,                             x,     silu_backward(dy, x))
 // Phi(x) + x phi(x), for the normal distribution Phi and its density phi.
 UNARY(gelu,       functions().gelu,       none,                             x,     dy * (0.5 + 0.5 * erf(std::sqrt(0.5) * x) +
                                                        x * (std::sqrt(0.5 / pi) * exp(-0.5 * square(x)))))

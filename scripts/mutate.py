@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Plants faults in the backward rules of limpid's own sources and counts how many its gradient tests catch.
+"""Plants faults in the rules of backward and forward mode, in limpid's own sources, and counts how many its gradient
+tests catch.
 
 mutate.py [--work DIR] [--jobs N] [--tests DIR] [PATTERN...]
                                    builds all faults, runs those whose name contains a PATTERN, or all. --tests: take
@@ -45,7 +46,7 @@ TESTS = [
     ("op table", ["limpid_gradients", "--stop"], ""),
     ("autograd", ["limpid_test_autograd", "--abort"], ""),
     ("ops", ["limpid_test_ops", "--abort", "--warn", "NoTests",
-             cases("gradient", "derivative", "backward", "adjoint", "prod has")], ""),
+             cases("gradient", "derivative", "backward", "tangent", "adjoint", "prod has")], ""),
     ("kernels", ["limpid_test_kernels", "--abort", "--warn", "NoTests",
                  cases("norm agrees", "norm gradients", "given statistics")],
      "norm"),
@@ -299,7 +300,8 @@ def self_test():
     expect(len({m.name for m, _ in found}) == len(found), "names that tell the faults apart")
 
     # Of a real file: each copy is the body with its one edit, and without the copies the file is what it was.
-    for file, names in (("ops/arithmetic.cpp", RULES[1][1]), ("ops/functions.cpp", RULES[1][1])):
+    names = dict(RULES)["ops/*.cpp"]
+    for file in ("ops/arithmetic.cpp", "ops/functions.cpp"):
         text = (ROOT / file).read_text()
         pairs = mutants_of(file, text, names)
         expect(len(pairs) > 50, f"more than 50 faults in {file}, got {len(pairs)}")

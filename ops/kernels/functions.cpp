@@ -152,7 +152,7 @@ struct Silu : TrustedAsExp {
   }
 };
 
-// dy s (1 + x t) for s = sigmoid(x) and t = sigmoid(-x).
+// dy s (1 + x t) for s = sigmoid(x) and t = e^-x s.
 struct SiluGradient {
   template <class B>
   static auto trusted(B, B x) noexcept {
@@ -160,7 +160,8 @@ struct SiluGradient {
   }
   template <class B>
   static B f(B dy, B x) noexcept {
-    return dy * (Sigmoid::f(x) * (B(1) + x * Sigmoid::f(-x)));
+    const B e = xsimd::exp(-x), s = B(1) / (B(1) + e);
+    return dy * (s * (B(1) + x * (e * s)));
   }
   static double reference(double dy, double x) noexcept {
     return dy * (Sigmoid::reference(x) * (1 + x * Sigmoid::reference(-x)));
