@@ -26,7 +26,7 @@ class ForwardSweep {
     Slot& slot = slots_[slots_.find_or_add(node)];
     slot.is_end = true;
     slot.dy[x.impl().grad_index] = dx;
-    if (dx.defined()) oldest_ = std::min(oldest_, node.sequence());
+    oldest_ = std::min(oldest_, node.sequence());
   }
   void add_root(const Tensor& y) { reach(*grad_node(y)); }
 
@@ -61,7 +61,7 @@ class ForwardSweep {
     void begin(const Node& n) { dy = Tensors(n.outputs().size()); }
   };
 
-  // What was recorded before each x that moves depends on none.
+  // What was recorded before each x depends on none.
   void reach(Node& node) {
     if (node.sequence() >= oldest_) ++slots_[slots_.find_or_add(node)].readers;
   }

@@ -143,7 +143,8 @@ struct MulNode final : SymmetricNode {
   // dy = da b + a db.
   Tensors jvp(const Tensors& dx) override {
     if (is_grad_enabled() || !dx[0].defined() || !dx[1].defined()) return SymmetricNode::jvp(dx);
-    return {map("mul", arithmetic().mul_tangent, dx[0].dtype(), dx[0].dtype(), dx[0], b.get(), dx[1], a.get())};
+    const DType dtype = outputs()[0].dtype;
+    return {map("mul", arithmetic().mul_tangent, dtype, dtype, dx[0], b.get(), dx[1], a.get())};
   }
   bool add_to(detail::Sums& dx, Tensor& dy) override {
     const kernels::ArithmeticKernels& f = arithmetic();
@@ -197,7 +198,8 @@ struct DivNode final : SymmetricNode {
   // dy = (da - y db) / b.
   Tensors jvp(const Tensors& dx) override {
     if (is_grad_enabled() || !dx[0].defined() || !dx[1].defined()) return SymmetricNode::jvp(dx);
-    return {map("div", arithmetic().div_tangent, dx[0].dtype(), dx[0].dtype(), dx[0], dx[1], y.get(), b.get())};
+    const DType dtype = outputs()[0].dtype;
+    return {map("div", arithmetic().div_tangent, dtype, dtype, dx[0], dx[1], y.get(), b.get())};
   }
 };
 
@@ -376,7 +378,7 @@ struct ExtremumNode final : SymmetricNode {
   // dy_i = that of the larger (smaller) of the two, or half of both.
   Tensors jvp(const Tensors& dx) override {
     if (is_grad_enabled() || !dx[0].defined() || !dx[1].defined()) return SymmetricNode::jvp(dx);
-    const DType dtype = dx[0].dtype();
+    const DType dtype = outputs()[0].dtype;
     return {largest ? map(op, arithmetic().maximum_tangent, dtype, dtype, dx[0], dx[1], a.get(), b.get())
                     : map(op, arithmetic().maximum_tangent, dtype, dtype, dx[0], dx[1], b.get(), a.get())};
   }

@@ -168,15 +168,15 @@ Tensor mean_where_attained_of(const Tensor& x, const Tensor& y, const Tensor& dx
     constexpr int64_t block = 64;
     for (int64_t begin = 0; begin < length; begin += block) {
       const T *p = a + offset[0] + begin * step[0], *q = e + offset[1] + begin * step[1];
-      if (begin + block <= length && step[0] == 1 && step[1] <= 1) {
-        int found = 0;
-        if (step[1] == 0)
-          for (int64_t i = 0; i < block; ++i) found |= (p[i] == *q) | (p[i] != p[i]);
-        else
-          for (int64_t i = 0; i < block; ++i) found |= (p[i] == q[i]) | (p[i] != p[i]);
-        if (!found) continue;
-      }
-      for (int64_t i = 0; i < std::min(block, length - begin); ++i) {
+      const int64_t size = std::min(block, length - begin);
+      int found = 0;
+      if (step[0] == 1 && step[1] == 0)
+        for (int64_t i = 0; i < size; ++i) found |= (p[i] == *q) | (p[i] != p[i]);
+      else if (step[0] == 1 && step[1] == 1)
+        for (int64_t i = 0; i < size; ++i) found |= (p[i] == q[i]) | (p[i] != p[i]);
+      else
+        found = 1;
+      for (int64_t i = 0; found && i < size; ++i) {
         if (!attains(p[i * step[0]], q[i * step[1]])) continue;
         const int64_t at = offset[1] + (begin + i) * step[1];
         sum[at] += static_cast<double>(d[offset[2] + (begin + i) * step[2]]);
@@ -321,12 +321,11 @@ struct NormNode final : ReductionNode {
     const Tensor size = where(eq(a, 0), 1, abs(a));
     return {mul(mul(sign(a), g), pow(div(size, safe), p - 1))};
   }
-  // For p = 2 dy_k = (sum_r x_kr dx_kr) / y_k, 0 where y_k is.
+  // For p = 2 dy_k = sum_r (x_kr / y_k) dx_kr, divided first, lest a product leave the range; 0 where y_k is.
   Tensors jvp(const Tensors& dx) override {
     if (p != 2) return ReductionNode::jvp(dx);
-    const Tensor length = y, none = eq(length, 0);
-    const Tensor along = reshape(sum(mul(x, dx[0]), axes), length.shape());
-    return {div(where(none, 0, along), where(none, 1, length))};
+    const Tensor length = kept(y), safe = where(eq(length, 0), 1, length);
+    return {reshape(sum(mul(div(x, safe), dx[0]), axes), outputs()[0].shape())};
   }
 };
 

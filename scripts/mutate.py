@@ -276,8 +276,15 @@ EXPECTED = {("SampleNode::backward", kind) for kind in (
 PROGRAM = """
 #include <cstdio>
 extern const int limpid_mutant;
+struct Sum {
+  void add_to(int b);
+  int a;
+};
+void Sum::add_to(int b) { a += 2.0 * b; }
 int gate(int a, int b) {
-  return a + 2.0 * b;
+  Sum sum{a};
+  sum.add_to(b);
+  return sum.a;
 }
 int main() { std::printf("%d", gate(1, 10)); }
 """
@@ -326,7 +333,7 @@ def self_test():
     expect(reasons == {"a: b  ->  c": "why so"}, f"names and reasons to be read, got {reasons}")
 
     # The choice is made at run time: 1 + 2 * 10, and each fault's own value.
-    pairs = [(m, r) for m, r in mutants_of("ops/p.cpp", PROGRAM, "gate")]
+    pairs = mutants_of("ops/p.cpp", PROGRAM, "add_to")
     for number, (mutant, _) in enumerate(pairs, 1):
         mutant.number = number
     with tempfile.TemporaryDirectory() as folder:

@@ -147,8 +147,11 @@ def regions_of(text, names):
         if any(t.text == "constexpr" for t in tokens[head:i]):
             continue
         struct = next(((a, b) for a, b, name in structs if name == owner.split("::")[0]), (0, 0))
+        name = i  # of a qualified one, where it begins
+        while tokens[name - 1].text == "::":
+            name -= 2
         saved = re.findall(r'(\w+)\{\*this, "', text[slice(*struct)])
-        found.append(Region(owner, tokens[j].end, tokens[partner[j]].start, before.text == "void", False,
+        found.append(Region(owner, tokens[j].end, tokens[partner[j]].start, tokens[name - 1].text == "void", False,
                             tokens[j + 1:partner[j]], saved))
     return found
 

@@ -3,8 +3,10 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/limpid.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "../catch.hpp"
 #include "op_table.hpp"
@@ -98,6 +100,27 @@ TEST_CASE("tangents are the same in every layout, of inputs and of tangents") {
   });
 }
 
+TEST_CASE("tangents of any subset of moving inputs add up") {
+  for_each_smooth_op([](const Smooth& f) {
+    const std::size_t inputs = std::min<std::size_t>(f.xs.size(), 5);
+    const auto moving = [&](std::size_t subset) {
+      Tensors dxs(f.xs.size());
+      for (std::size_t i = 0; i < inputs; ++i)
+        if (subset >> i & 1) dxs[i] = f.dxs[i];
+      return f.push(f.xs, dxs);
+    };
+    std::vector<Tensors> alone;
+    for (std::size_t i = 0; i < inputs; ++i) alone.push_back(moving(std::size_t{1} << i));
+    for (std::size_t subset = 3; subset < std::size_t{1} << inputs; ++subset) {
+      INFO("subset " << subset);
+      Tensors expected = each(alone[0], [](const Tensor& dy) { return zeros_like(dy); });
+      for (std::size_t i = 0; i < inputs; ++i)
+        for (std::size_t k = 0; subset >> i & 1 && k < expected.size(); ++k) expected[k] = expected[k] + alone[i][k];
+      check_close(moving(subset), expected, 1e-11);
+    }
+  });
+}
+
 TEST_CASE("tangents in float32 agree with float64") {
   for_each_smooth_op([](const Smooth& f) {
     const auto narrow = [](const Tensor& x) { return x.to(float32); };
@@ -154,22 +177,29 @@ TEST_CASE("tangents of empty inputs have the shape of what they are tangents of"
 
 TEST_CASE("tangents of an extreme are shared by those that attain it, by whichever way it is found") {
   const auto largest = [](const Tensor& t) { return max(t, 1); };
-  const auto smallest = [](const Tensor& t) { return min(t, {0, 2}, true); };
-  // Rows longer than a block, ties within one and across two, a NaN that wins.
-  Tensor x = rand({3, 200}, float64), dx = randn({3, 200}, float64);
+  // Rows of whole blocks and one element, ties within a block and across two, a NaN that wins.
+  Tensor x = rand({3, 193}, float64), dx = randn({3, 193}, float64);
   double *p = x.data<double>(), *d = dx.data<double>();
   p[7] = p[8] = p[150] = 2;
-  p[200 + 3] = NAN;
-  p[400 + 199] = 2;
-  const Tensor expected = vec({(d[7] + d[8] + d[150]) / 3, d[203], d[599]});
+  p[193 + 3] = NAN;
+  p[3 * 193 - 1] = 2;
+  const Tensor expected = vec({(d[7] + d[8] + d[150]) / 3, d[193 + 3], d[3 * 193 - 1]});
   CHECK(allclose(along(largest, x, dx), expected, 1e-15));
-  const auto columns = [&](const Tensor& t) { return max(transpose(t, 0, 1).contiguous(), 0); };
-  CHECK(allclose(along(columns, x, dx), expected, 1e-15));
-  Tensor v = dx.clone().set_requires_grad();
-  CHECK(allclose(along(largest, x, v).detach(), expected, 1e-15));
-  const Tensor cube = rand({4, 5, 70}, float64), along_cube = randn({4, 5, 70}, float64);
-  Tensor recorded = along_cube.clone().set_requires_grad();
-  CHECK(allclose(along(smallest, cube, along_cube), along(smallest, cube, recorded).detach(), 1e-15));
+  // However x lies in memory, what is found in one read is what recorded ops find.
+  const Tensor values = rand({130, 386}, float64).to(float16).to(float64), along_values = randn({130, 386}, float64);
+  const auto wide = [](const Tensor& t) { return t; };
+  const auto transposed = [](const Tensor& t) { return transpose(t, 0, 1); };
+  const auto every_second = [](const Tensor& t) { return slice(t, 1, 0, to_end, 2); };
+  for (Tensor (*view)(const Tensor&) : {+wide, +transposed, +every_second})
+    for (const bool alike : {true, false})
+      for (const int64_t axis : {0, 1}) {
+        const Tensor at = view(values), direction = alike ? view(along_values) : view(along_values).contiguous();
+        for (const bool highest : {true, false}) {
+          const auto f = [&](const Tensor& t) { return highest ? max(t, axis) : min(t, axis); };
+          Tensor recorded = direction.detach().clone().set_requires_grad();
+          CHECK(allclose(along(f, at, direction), along(f, at, recorded).detach(), 1e-14, 1e-15));
+        }
+      }
 }
 
 TEST_CASE("tangents at kinks, zeros and poles are those that backward implies") {
@@ -182,6 +212,8 @@ TEST_CASE("tangents at kinks, zeros and poles are those that backward implies") 
   CHECK(equal(at([](const Tensor& x) { return leaky_relu(x, 0.5); }, {0, 2}), vec({0.5, 1})));
   CHECK(equal(at([](const Tensor& x) { return elu(x, 0.5); }, {0, 2}), vec({0.5, 1})));
   CHECK(at([](const Tensor& x) { return norm(x); }, {0, 0}).item<double>() == 0);
+  CHECK(along([](const Tensor& x) { return norm(x); }, tensor({3e30, 4e30}), tensor({1e30, 1e30})).item<float>() ==
+        Approx(1.4e30));
   CHECK(at([](const Tensor& x) { return logsumexp(x); }, {-infinity, -infinity}).item<double>() == 0);
   CHECK(equal(at([](const Tensor& x) { return softmax(x, 0); }, {-infinity, 0}), vec({0, 0})));
 
@@ -226,12 +258,41 @@ TEST_CASE("tangents of normalisations in half precision are those of float32, ro
       const auto f = [](const Tensor& x, const Tensor& w, const Tensor& b) {
         return Tensors{group_norm(x, 2, {.weight = w, .bias = b}), instance_norm(x, {.weight = w, .bias = b})};
       };
-      const Tensors half = jvp(f, xs, dxs).dys, full = jvp(f, each(xs, wide), each(dxs, wide)).dys;
-      for (std::size_t k = 0; k < half.size(); ++k) {
-        CHECK(half[k].dtype() == dtype);
-        CHECK(equal(half[k], full[k].to(dtype)));
+      const Tensors full = jvp(f, each(xs, wide), each(dxs, wide)).dys;
+      for (const bool mixed : {false, true}) {  // a weight in float32, beside x in half precision
+        Tensors at = xs, directions = dxs;
+        for (std::size_t i = 1; mixed && i < 3; ++i) at[i] = wide(at[i]), directions[i] = wide(directions[i]);
+        const Tensors half = jvp(f, at, directions).dys;
+        for (std::size_t k = 0; k < half.size(); ++k) {
+          CHECK(half[k].dtype() == dtype);
+          CHECK(equal(half[k], full[k].to(dtype)));
+        }
       }
     }
+}
+
+TEST_CASE("tangents through a normalisation's own relu are those of a relu after it") {
+  Generator generator(3);
+  const auto draw = [&](const Shape& shape) { return randn(shape, float64, generator); };
+  for (const bool given : {false, true})  // statistics
+    for (const bool per_sample : {false, true})
+      for (const bool last : {false, true}) {
+        const Shape affine = per_sample ? Shape{2, 4} : Shape{4};
+        Tensors xs{draw({2, 4, 3, 5}), draw(affine), draw(affine), draw({4}), square(draw({4})) + 0.5}, dxs;
+        for (const Tensor& x : xs) dxs.push_back(draw(x.shape()));
+        if (last) xs[0] = channels_last(xs[0]), dxs[0] = channels_last(dxs[0]);
+        const auto norm_of = [&](const Tensors& x, bool with_relu) {
+          InstanceNormOptions o{.weight = x[1], .bias = x[2], .use_input_stats = !given};
+          if (given) o.running_mean = x[3], o.running_var = x[4];
+          o.relu = with_relu;
+          return instance_norm(x[0], o);
+        };
+        const auto fused = [&](const Tensors& x) { return Tensors{norm_of(x, true)}; };
+        const auto apart = [&](const Tensors& x) { return Tensors{relu(norm_of(x, false))}; };
+        check_close(jvp(fused, xs, dxs).dys, jvp(apart, xs, dxs).dys, 1e-13);
+        for (Tensor& dx : dxs) dx.set_requires_grad();
+        check_close(jvp(fused, xs, dxs).dys, jvp(apart, xs, dxs).dys, 1e-13);
+      }
 }
 
 TEST_CASE("tangents of large tensors, which threads share out, are those of small ones") {
