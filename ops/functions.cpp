@@ -134,7 +134,7 @@ UNARY(sin,        functions().sin,        none,                             x,  
 UNARY(cos,        functions().cos,        none,                             x,     -(dy * sin(x)))
 UNARY(tanh,       functions().tanh,       none,                             y,     tanh_backward(dy, y))
 UNARY(sigmoid,    functions().sigmoid,    arithmetic().sigmoid_gradient,    y,     dy * (y * (1 - y)))
-UNARY(erf,        functions().erf,        none,                             x,     dy * (2 / std::sqrt(pi) * exp(-square(x))))
+UNARY(erf,        functions().erf,        functions().erf_gradient,         x,     dy * (2 / std::sqrt(pi) * exp(-square(x))))
 UNARY(relu,       arithmetic().relu,      none,                             y,     gate(dy, y))
 UNARY(silu,       functions().silu,       none,                             x,     silu_backward(dy, x))
 // Phi(x) + x phi(x), for the normal distribution Phi and its density phi.
@@ -205,7 +205,13 @@ struct SoftplusNode final : SymmetricNode {
   double beta = 1;
   const char* name() const noexcept override { return "softplus"; }
   // y_i = log(1 + e^(b x_i)) / b:  dx_i = dy_i sigmoid(b x_i).
-  Tensors backward(const Tensors& dy) override { return {dy[0] * sigmoid(beta * x.get())}; }
+  Tensors backward(const Tensors& dy) override {
+    const DType dtype = x.peek().dtype();
+    if (!is_grad_enabled())
+      return {detail::map(name(), functions().softplus_gradient, dtype, dtype, dy[0], x.get(),
+                          detail::Operand(name(), beta, dtype))};
+    return {dy[0] * sigmoid(beta * x.get())};
+  }
 };
 
 Tensor softplus(const Tensor& x, double beta) {

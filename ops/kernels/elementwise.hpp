@@ -63,8 +63,9 @@ struct FunctionKernels {
   KernelRow softplus;    ///< x, beta
 
   // Derivatives in one pass.
-  KernelRow silu_gradient;  ///< dy, x
-  KernelRow elu_gradient;   ///< dy, x, alpha
+  KernelRow erf_gradient, silu_gradient;  ///< dy, x
+  KernelRow softplus_gradient;            ///< dy, x, beta
+  KernelRow elu_gradient;                 ///< dy, x, alpha
 };
 
 /// The tables of the instruction set in use.

@@ -152,6 +152,20 @@ struct Silu : TrustedAsExp {
   }
 };
 
+// dy (2 / sqrt pi) e^-(x^2).
+struct ErfGradient {
+  static constexpr double scale = 1.12837916709551257390;
+  template <class B>
+  static auto trusted(B, B x) noexcept {
+    return x * x <= exp_limit<B>();
+  }
+  template <class B>
+  static B f(B dy, B x) noexcept {
+    return dy * (B(static_cast<typename B::value_type>(scale)) * xsimd::exp(-(x * x)));
+  }
+  static double reference(double dy, double x) noexcept { return dy * (scale * ::exp(-(x * x))); }
+};
+
 // dy s (1 + x t) for s = sigmoid(x) and t = e^-x s.
 struct SiluGradient {
   template <class B>
@@ -183,6 +197,18 @@ struct Softplus {
     const double z = beta * x;
     return ((z < 0 ? 0 : z) + ::log1p(::exp(z < 0 ? z : -z))) / beta;
   }
+};
+
+struct SoftplusGradient {
+  template <class B>
+  static auto trusted(B, B x, B beta) noexcept {
+    return xsimd::abs(beta * x) <= exp_limit<B>();
+  }
+  template <class B>
+  static B f(B dy, B x, B beta) noexcept {
+    return dy * Sigmoid::f(beta * x);
+  }
+  static double reference(double dy, double x, double beta) noexcept { return dy * Sigmoid::reference(beta * x); }
 };
 
 struct Elu : TrustedAsExp {
@@ -282,7 +308,9 @@ const FunctionKernels function_kernels{
     .leaky_relu = binary<Loop<LeakyRelu>>,
     .elu = binary<Batches<Elu>>,
     .softplus = binary<Batches<Softplus>>,
+    .erf_gradient = binary<Batches<ErfGradient>>,
     .silu_gradient = binary<Batches<SiluGradient>>,
+    .softplus_gradient = ternary<Batches<SoftplusGradient>>,
     .elu_gradient = ternary<Batches<EluGradient>>,
 };
 
