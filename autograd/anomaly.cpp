@@ -117,5 +117,12 @@ void check_backward(const Node& node, const Tensors& dxs, const Tensors& dys) {
   }
 }
 
+void check_tangents(const Node& node, const Tensors& dys) {
+  for (const Tensor& dy : dys)
+    if (const std::optional<Bad> bad = first_bad(dy))
+      throw_error<AutogradError>("jvp of ", node.name(), ": expected finite tangents, got ", bad->value, " at ",
+                                 bad->index, " of that of its result of shape ", dy.shape(), recorded_at(node));
+}
+
 }  // namespace detail
 }  // namespace limpid

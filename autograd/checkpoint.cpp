@@ -1,4 +1,5 @@
 #include <limpid/autograd/checkpoint.hpp>
+#include <limpid/autograd/detail/forward.hpp>
 #include <limpid/autograd/detail/grad_between.hpp>
 #include <limpid/autograd/detail/stand_in.hpp>
 #include <limpid/autograd/grad_mode.hpp>
@@ -47,12 +48,30 @@ struct CheckpointNode final : Node {
   Tensors backward(const Tensors& dy) override {
     const bool create_graph = is_grad_enabled();
     Tensors again, ends;
+    restart(again, ends);
+    return pull(repeat(again), dy, ends, create_graph);
+  }
+  // dy = J dx, likewise.
+  Tensors jvp(const Tensors& dx) override {
+    const bool create_graph = is_grad_enabled();
+    Tensors again, ends, moving, dxs;
+    restart(again, ends);
+    const Tensors ys = repeat(again);
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      if (!ends[i].defined()) continue;
+      moving.push_back(ends[i]);
+      dxs.push_back(dx[i]);
+    }
+    return push_forward("checkpoint", ys, moving, dxs, create_graph);
+  }
+
+  // What f is to see again, and where its graph is to end: at the inputs whose gradients are needed.
+  void restart(Tensors& again, Tensors& ends) const {
     for (const Saved& x : xs) again.push_back(x.get());
     for (std::size_t i = 0; i < inputs().size(); ++i) {
       if (i < again.size() && is_floating(again[i])) again[i] = needs(i) ? stand_in(again[i]) : again[i].detach();
       ends.push_back(!needs(i) ? Tensor() : i < again.size() ? again[i] : end_of(inputs()[i]));
     }
-    return pull(repeat(again), dy, ends, create_graph);
   }
 
   Tensors repeat(const Tensors& again) const {

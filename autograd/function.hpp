@@ -61,7 +61,10 @@ class FunctionNode : public Node {
 /// forward takes a Context and any arguments, and returns a Tensor or Tensors; what it computes is not recorded.
 /// backward takes the Context and the gradient of the result (Tensors where forward gives Tensors; undefined stands for
 /// zero), and returns one gradient per Tensor argument, in order; Tensor{} stands for zero. Where it is written with
-/// differentiable ops it can be differentiated again.
+/// differentiable ops it can be differentiated again, and serves forward mode too; but Derived may have a rule for
+/// that,
+///     static Tensor jvp(Context& ctx, const Tensors& dxs);   // the tangent(s) of forward's result
+/// with one dx per Tensor argument, undefined for zero.
 template <class Derived>
 class Function {
  public:
@@ -78,6 +81,14 @@ class Function {
           return Derived::backward(context, dy[0]);
         else
           return Derived::backward(context, dy);
+      }
+      Tensors jvp(const Tensors& dx) override {
+        if constexpr (!requires { Derived::jvp(context, dx); })
+          return FunctionNode::jvp(dx);
+        else if constexpr (single)
+          return {Derived::jvp(context, dx)};
+        else
+          return Derived::jvp(context, dx);
       }
     };
 

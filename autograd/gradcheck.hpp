@@ -25,7 +25,7 @@ struct GradcheckOptions {
   bool allow_vacuous = false;
   /// Run channels-last and strided copies of the inputs too, and expect the same gradients.
   bool layouts = true;
-  /// Check forward mode as well: J v, along a random direction v, by differentiating backward with respect to dy.
+  /// Check forward mode as well: J v, along a random direction v, by the rules of the nodes that f records.
   bool forward = true;
   /// Of the random cotangents and directions.
   uint64_t seed = 1;
@@ -54,8 +54,8 @@ struct GradcheckReport {
     double resolution = 0;
   };
 
-  /// J v of one random direction v through all inputs at once, each element of each output: by forward mode, that is
-  /// by differentiating <J' w, v> with respect to w, against differences; and <dy, J v> against <J' dy, v>.
+  /// J v of one random direction v through all inputs at once, each element of each output, by forward mode: against
+  /// differences, against the sum over one moving input at a time; and <dy, J v> against <J' dy, v>.
   struct Forward {
     bool checked = false;
     bool passed = true;

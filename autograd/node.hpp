@@ -12,7 +12,10 @@ namespace limpid {
 class Node;
 namespace detail {
 class ExtrasOfNodes;
+class NeedsGuard;
 class Sums;
+template <class Slot>
+class Slots;
 }  // namespace detail
 
 /// Where a gradient flows on to: one output of the node that made a tensor. Without a node: nowhere.
@@ -74,9 +77,14 @@ class Node : public GradHandle {
   /// broadcast to is summed down by the engine. Written with differentiable ops, so that it can be recorded itself.
   virtual Tensors backward(const Tensors& dy) = 0;
 
-  /// The same, bit for bit, for the smallest ops, of one output: adds the gradients of the inputs to what others have
-  /// brought there, without a tensor for each in between. Asked only where nothing is recorded and nothing watches;
-  /// false, with nothing done, sends the run to backward(). dy is the node's own: its memory may be reused.
+  /// Forward mode: the tangent of each output, given those of the inputs. Undefined stands for zero, and some dx[i] is
+  /// defined. A dy[k] of a shape that broadcasts to output k's is expanded by the caller. Written with differentiable
+  /// ops as well. Where a node has no rule of its own: the derivative of its backward, which is linear in dy.
+  virtual Tensors jvp(const Tensors& dx);
+
+  /// The same as backward, bit for bit, for the smallest ops, of one output: adds the gradients of the inputs to what
+  /// others have brought there, without a tensor for each in between. Asked only where nothing is recorded and nothing
+  /// watches; false, with nothing done, sends the run to backward(). dy is the node's own: its memory may be reused.
   virtual bool add_to(detail::Sums&, Tensor& /*dy*/) { return false; }
 
   /// Whether the gradient of input i is wanted: while recording, by anyone; in backward, by this run.
@@ -125,8 +133,12 @@ class Node : public GradHandle {
  private:
   friend class Saved;
   friend class detail::ExtrasOfNodes;
+  friend class detail::NeedsGuard;
   friend class detail::Sums;
   friend class Engine;
+  friend class ForwardSweep;
+  template <class Slot>
+  friend class detail::Slots;
 
   /// Lets go of the saved tensors; another backward through this node is an error.
   void use_up() noexcept;
@@ -137,11 +149,18 @@ class Node : public GradHandle {
   Saved* saved_ = nullptr;
   Node* next_disposed_ = nullptr;
   static constexpr uint32_t no_slot = ~uint32_t{0};
-  std::atomic<uint32_t> slot_{no_slot};  ///< this node's place in a run over the graph, see engine.cpp
+  std::atomic<uint32_t> slot_{no_slot};  ///< this node's place in a run over the graph, see detail/slots.hpp
   bool released_ = false;
   mutable bool has_extras_ = false;
   SmallVector<Edge, 3> inputs_;
   SmallVector<Output, 1> outputs_;
+};
+
+/// A node of one output whose Jacobian by each input is symmetric, but for broadcasting: element-wise ops, softmax.
+/// What its backward makes of a dy it makes of a dx.
+class SymmetricNode : public Node {
+ public:
+  Tensors jvp(const Tensors& dx) override;
 };
 
 inline Saved::Saved(Node& owner, const char* name) noexcept : owner_(owner), name_(name), next_(owner.saved_) {

@@ -1,4 +1,5 @@
 #include <limpid/autograd/detail/arithmetic.hpp>
+#include <limpid/autograd/detail/forward.hpp>
 #include <limpid/autograd/detail/stand_in.hpp>
 #include <limpid/autograd/engine.hpp>
 #include <limpid/autograd/grad_mode.hpp>
@@ -36,6 +37,8 @@ class Application {
  public:
   Application(const char* op, const TensorFunction& f, const Tensors& xs, const Tensors& directions = {}) : op_(op) {
     require_floating(op, "input", xs);
+    if (is_inference_mode())
+      throw_error<AutogradError>(op, ": expected a place where ops are recorded, got inference mode");
     for (const Tensor& x : xs) inputs_.push_back(stand_in(x));
     {
       const EnableGradGuard recording;
@@ -72,28 +75,7 @@ class Application {
   Tensors pull(const Tensors& dys, bool retain_graph = false) const { return pull(dys, retain_graph, differentiable_); }
 
   /// J dxs: one per output, undefined for zero.
-  Tensors push(const Tensors& dxs) const {
-    const EnableGradGuard recording;
-    Tensors us(ys_.size()), pulled, directions;
-    for (std::size_t k = 0; k < ys_.size(); ++k)
-      if (ys_[k].requires_grad()) us[k] = zeros_like(ys_[k].detach()).set_requires_grad();
-    const Tensors dx = pull(us, true, true);
-    for (std::size_t i = 0; i < dx.size(); ++i) {
-      if (!dx[i].defined() || !dx[i].requires_grad() || !dxs[i].defined()) continue;
-      pulled.push_back(dx[i]);
-      directions.push_back(dxs[i]);
-    }
-    Tensors dys(ys_.size());
-    if (pulled.empty()) return dys;
-    Tensors wanted;
-    for (const Tensor& u : us)
-      if (u.defined()) wanted.push_back(u);
-    const Tensors found =
-        limpid::grad(pulled, wanted, directions, {.create_graph = differentiable_, .allow_unused = true});
-    for (std::size_t k = 0, j = 0; k < us.size(); ++k)
-      if (us[k].defined()) dys[k] = found[j++];
-    return dys;
-  }
+  Tensors push(const Tensors& dxs) const { return push_forward(op_, ys_, inputs_, dxs, differentiable_); }
 
   static Tensors detached(Tensors xs) {
     for (Tensor& x : xs) x = x.detach();

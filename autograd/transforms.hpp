@@ -44,8 +44,8 @@ Vjp vjp(F f, const Tensors& xs, const Tensors& dys) {
 }
 
 /// Forward mode: f(xs), and dys_k = sum_i J_ki dxs_i. dxs: of the shapes of xs, or undefined for zero; zeros come back
-/// for a y that does not depend on xs. Computed as the derivative of u -> J^T u, which is linear in u, in direction dxs
-/// (the double-backward trick: Townsend, "A new trick for calculating Jacobian vector products", 2017).
+/// for a y that does not depend on xs. Costs f, recorded, and about that again for the tangents of one input (see
+/// docs/autograd.md); what f recorded is used up.
 template <detail::TensorCallable F>
 Jvp jvp(F f, const Tensors& xs, const Tensors& dxs) {
   return detail::jvp(detail::TensorFunction(f, "jvp"), xs, dxs);

@@ -32,7 +32,7 @@ using kernels::arithmetic;
   return false;
 }
 
-struct AddNode final : Node {
+struct AddNode final : SymmetricNode {
   const char* name() const noexcept override { return "add"; }
   // y_i = a_i + b_i:  da = dy,  db = dy  (summed down to the operands' shapes by the engine, here and below).
   Tensors backward(const Tensors& dy) override { return {dy[0], dy[0]}; }
@@ -53,7 +53,7 @@ Tensor add(const Tensor& a, const Tensor& b) {
   return y;
 }
 
-struct ShiftNode final : Node {
+struct ShiftNode final : SymmetricNode {
   const char* name() const noexcept override { return "add"; }
   // y_i = x_i + s for a number s:  dx = dy.
   Tensors backward(const Tensors& dy) override { return {dy[0]}; }
@@ -68,7 +68,7 @@ Tensor add(const Tensor& a, Scalar b) {
   return y;
 }
 
-struct SubNode final : Node {
+struct SubNode final : SymmetricNode {
   const char* name() const noexcept override { return "sub"; }
   // y_i = a_i - b_i:  da = dy,  db = -dy.
   Tensors backward(const Tensors& dy) override {
@@ -92,7 +92,7 @@ Tensor sub(const Tensor& a, Scalar b) {
   return y;
 }
 
-struct NegNode final : Node {
+struct NegNode final : SymmetricNode {
   const char* name() const noexcept override { return "neg"; }
   // y_i = a - x_i for a number a:  dx = -dy.
   Tensors backward(const Tensors& dy) override { return {neg(dy[0])}; }
@@ -133,12 +133,18 @@ static void add_product(const kernels::ArithmeticKernels& f, Tensor& sum, Tensor
   return f.mul_run[p.dtype](p.numel(), p.data, p.data, q.data);
 }
 
-struct MulNode final : Node {
+struct MulNode final : SymmetricNode {
   Saved a{*this, "a"}, b{*this, "b"};
   const char* name() const noexcept override { return "mul"; }
   // y_i = a_i b_i:  da = dy b,  db = dy a.
   Tensors backward(const Tensors& dy) override {
     return {needs(0) ? mul(dy[0], b) : Tensor(), needs(1) ? mul(dy[0], a) : Tensor()};
+  }
+  // dy = da b + a db.
+  Tensors jvp(const Tensors& dx) override {
+    if (is_grad_enabled() || !dx[0].defined() || !dx[1].defined()) return SymmetricNode::jvp(dx);
+    const DType dtype = outputs()[0].dtype;
+    return {map("mul", arithmetic().mul_tangent, dtype, dtype, dx[0], b.get(), dx[1], a.get())};
   }
   bool add_to(detail::Sums& dx, Tensor& dy) override {
     const kernels::ArithmeticKernels& f = arithmetic();
@@ -165,7 +171,7 @@ Tensor mul(const Tensor& a, const Tensor& b) {
   return y;
 }
 
-struct ScaleNode final : Node {
+struct ScaleNode final : SymmetricNode {
   double factor = 0;
   const char* name() const noexcept override { return "mul"; }
   // y_i = s x_i for a number s:  dx = s dy.
@@ -181,13 +187,19 @@ Tensor mul(const Tensor& a, Scalar b) {
   return y;
 }
 
-struct DivNode final : Node {
+struct DivNode final : SymmetricNode {
   Saved b{*this, "b"}, y{*this, "y"};
   const char* name() const noexcept override { return "div"; }
   // y_i = a_i / b_i:  da = dy / b,  db = -dy a / b^2 = -(dy / b) y.
   Tensors backward(const Tensors& dy) override {
     const Tensor da = div(dy[0], b);
     return {da, needs(1) ? neg(mul(da, y)) : Tensor()};
+  }
+  // dy = (da - y db) / b.
+  Tensors jvp(const Tensors& dx) override {
+    if (is_grad_enabled() || !dx[0].defined() || !dx[1].defined()) return SymmetricNode::jvp(dx);
+    const DType dtype = outputs()[0].dtype;
+    return {map("div", arithmetic().div_tangent, dtype, dtype, dx[0], dx[1], y.get(), b.get())};
   }
 };
 
@@ -201,7 +213,7 @@ Tensor div(const Tensor& a, const Tensor& b) {
   return y;
 }
 
-struct DivByNumberNode final : Node {
+struct DivByNumberNode final : SymmetricNode {
   double divisor = 1;
   const char* name() const noexcept override { return "div"; }
   // y_i = x_i / s for a number s:  dx = dy / s.
@@ -217,7 +229,7 @@ Tensor div(const Tensor& a, Scalar b) {
   return y;
 }
 
-struct DivNumberNode final : Node {
+struct DivNumberNode final : SymmetricNode {
   Saved x{*this, "x"}, y{*this, "y"};
   const char* name() const noexcept override { return "div"; }
   // y_i = s / x_i for a number s:  dx = -dy s / x^2 = -(dy / x) y.
@@ -236,7 +248,7 @@ Tensor div(Scalar a, const Tensor& b) {
   return y;
 }
 
-struct RemainderNode final : Node {
+struct RemainderNode final : SymmetricNode {
   Saved a{*this, "a"}, b{*this, "b"}, y{*this, "y"};
   const char* name() const noexcept override { return "remainder"; }
   // y_i = a_i - b_i q_i for a whole q_i = floor(a_i / b_i), constant but for jumps:  da = dy,  db = -dy q.
@@ -278,7 +290,7 @@ Tensor remainder(const Tensor& a, Scalar b) {
   return y;
 }
 
-struct PowNode final : Node {
+struct PowNode final : SymmetricNode {
   Saved a{*this, "a"}, b{*this, "b"}, y{*this, "y"};
   const char* name() const noexcept override { return "pow"; }
   // y_i = a_i^b_i:  da = dy b a^(b-1), but 0 at a = b = 0;  db = dy y log a, but 0 at a = 0, b >= 0. There a 1 stands
@@ -307,7 +319,7 @@ Tensor pow(const Tensor& a, const Tensor& b) {
   return y;
 }
 
-struct PowNumberNode final : Node {
+struct PowNumberNode final : SymmetricNode {
   Saved x{*this, "x"};
   double exponent = 0;
   const char* name() const noexcept override { return "pow"; }
@@ -330,7 +342,7 @@ Tensor pow(const Tensor& a, Scalar b) {
   return y;
 }
 
-struct ExponentialNode final : Node {
+struct ExponentialNode final : SymmetricNode {
   Saved y{*this, "y"};
   double base = 1;
   const char* name() const noexcept override { return "pow"; }
@@ -352,7 +364,7 @@ Tensor pow(Scalar a, const Tensor& b) {
   return y;
 }
 
-struct ExtremumNode final : Node {
+struct ExtremumNode final : SymmetricNode {
   Saved a{*this, "a"}, b{*this, "b"};
   bool largest = true;
   const char* op = nullptr;
@@ -362,6 +374,13 @@ struct ExtremumNode final : Node {
     const Tensor half = where(eq(a, b), 0.5 * dy[0], 0), a_larger = gt(a, b), b_larger = gt(b, a);
     return {needs(0) ? where(largest ? a_larger : b_larger, dy[0], half) : Tensor(),
             needs(1) ? where(largest ? b_larger : a_larger, dy[0], half) : Tensor()};
+  }
+  // dy_i = that of the larger (smaller) of the two, or half of both.
+  Tensors jvp(const Tensors& dx) override {
+    if (is_grad_enabled() || !dx[0].defined() || !dx[1].defined()) return SymmetricNode::jvp(dx);
+    const DType dtype = outputs()[0].dtype;
+    return {largest ? map(op, arithmetic().maximum_tangent, dtype, dtype, dx[0], dx[1], a.get(), b.get())
+                    : map(op, arithmetic().maximum_tangent, dtype, dtype, dx[0], dx[1], b.get(), a.get())};
   }
 };
 

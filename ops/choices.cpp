@@ -70,12 +70,16 @@ Tensor logical_or(const Tensor& a, const Tensor& b) {
   return map("logical_or", arithmetic().add, bool_, bool_, a.to(bool_), b.to(bool_));
 }
 
-struct WhereNode final : Node {
+struct WhereNode final : SymmetricNode {
   Saved condition{*this, "condition"};
   const char* name() const noexcept override { return "where"; }
   // y_i = a_i where c_i, else b_i:  da_i = dy_i [c_i],  db_i = dy_i [not c_i].
   Tensors backward(const Tensors& dy) override {
     return {needs(0) ? where(condition, dy[0], 0) : Tensor(), needs(1) ? where(condition, 0, dy[0]) : Tensor()};
+  }
+  // dy_i = da_i where c_i, else db_i.
+  Tensors jvp(const Tensors& dx) override {
+    return dx[0].defined() && dx[1].defined() ? Tensors{where(condition, dx[0], dx[1])} : SymmetricNode::jvp(dx);
   }
 };
 
@@ -100,7 +104,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   return y;
 }
 
-struct WhereNumberNode final : Node {
+struct WhereNumberNode final : SymmetricNode {
   Saved condition{*this, "condition"};
   bool where_true = true;
   const char* name() const noexcept override { return "where"; }

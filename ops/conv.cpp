@@ -1,5 +1,6 @@
 #include <limpid/ops/conv.hpp>
 
+#include <limpid/autograd/detail/arithmetic.hpp>
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
@@ -8,6 +9,7 @@
 #include <limpid/ops/detail/onednn.hpp>
 #include <limpid/ops/detail/window.hpp>
 #include <limpid/ops/reduce.hpp>
+#include <limpid/ops/shaping.hpp>
 
 namespace limpid {
 
@@ -148,6 +150,12 @@ struct ConvNode final : Node {
             needs(1) ? conv2d_weight_grad(x, dy[0], weight_shape, options) : Tensor(),
             needs(2) ? sum(dy[0], {0, 2, 3}) : Tensor()};
   }
+  Tensors jvp(const Tensors& dx) override {
+    Tensor dy;
+    if (dx[0].defined()) detail::accumulate(dy, conv2d(dx[0], weight, dx[2], options));
+    if (dx[1].defined()) detail::accumulate(dy, conv2d(x, dx[1], dx[0].defined() ? Tensor() : dx[2], options));
+    return {dy.defined() ? dy : reshape(dx[2], {-1, 1, 1})};
+  }
 };
 
 struct ConvInputGradNode final : Node {
@@ -159,6 +167,13 @@ struct ConvInputGradNode final : Node {
     return {needs(0) ? conv2d(ddx[0], weight, {}, options) : Tensor(),
             needs(1) ? conv2d_weight_grad(ddx[0], dy, weight_shape, options) : Tensor()};
   }
+  Tensors jvp(const Tensors& d) override {
+    const Shape& x_shape = outputs()[0].shape();
+    Tensor ddx;
+    if (d[0].defined()) detail::accumulate(ddx, conv2d_input_grad(d[0], weight, x_shape, options));
+    if (d[1].defined()) detail::accumulate(ddx, conv2d_input_grad(dy, d[1], x_shape, options));
+    return {ddx};
+  }
 };
 
 struct ConvWeightGradNode final : Node {
@@ -169,6 +184,13 @@ struct ConvWeightGradNode final : Node {
   Tensors backward(const Tensors& ddweight) override {
     return {needs(0) ? conv2d_input_grad(dy, ddweight[0], x_shape, options) : Tensor(),
             needs(1) ? conv2d(x, ddweight[0], {}, options) : Tensor()};
+  }
+  Tensors jvp(const Tensors& d) override {
+    const Shape& weight_shape = outputs()[0].shape();
+    Tensor ddweight;
+    if (d[0].defined()) detail::accumulate(ddweight, conv2d_weight_grad(d[0], dy, weight_shape, options));
+    if (d[1].defined()) detail::accumulate(ddweight, conv2d_weight_grad(x, d[1], weight_shape, options));
+    return {ddweight};
   }
 };
 

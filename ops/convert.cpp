@@ -13,9 +13,10 @@ struct ToNode final : Node {
   const char* name() const noexcept override { return "to"; }
   // y_i = x_i rounded to another dtype:  dx = dy, in x's dtype.
   Tensors backward(const Tensors& dy) override { return {dy[0].to(from)}; }
+  Tensors jvp(const Tensors& dx) override { return {dx[0].to(outputs()[0].dtype)}; }
 };
 
-struct CopyNode final : Node {
+struct CopyNode final : SymmetricNode {
   const char* name() const noexcept override { return "clone"; }
   // y = x, elsewhere in memory:  dx = dy.
   Tensors backward(const Tensors& dy) override { return {dy[0]}; }

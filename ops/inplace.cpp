@@ -42,6 +42,7 @@ struct CopyNode final : Node {
   const char* name() const noexcept override { return "copy_"; }
   // y = x, broadcast and converted, whatever y was:  dx = dy.
   Tensors backward(const Tensors& dy) override { return {dy[0].to(from)}; }
+  Tensors jvp(const Tensors& dx) override { return {dx[0].to(outputs()[0].dtype)}; }
 };
 
 // x's memory takes y's values, and x stands for y from now on.
@@ -186,6 +187,15 @@ void accumulate(Tensor& sum, Tensor x) {
     map_into(sum, "add", f.add, sum.dtype(), sum, x);
   else
     sum = add(sum, x);
+}
+
+void accumulate_product(Tensor& sum, const Tensor& a, const Tensor& b) {
+  const bool in_place = sum.defined() && sum.is_unique() && !is_grad_enabled() && sum.impl().layout->is_gapless() &&
+                        !is_half(sum.dtype()) && sum.shape() == broadcast_shapes(a.shape(), b.shape(), "mul");
+  if (in_place)
+    map_into(sum, "mul", kernels::arithmetic().add_scaled, sum.dtype(), sum, a, b);
+  else
+    accumulate(sum, mul(a, b));
 }
 
 }  // namespace detail

@@ -3,6 +3,7 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/ops/detail/blas.hpp>
 #include <limpid/ops/detail/float_operands.hpp>
+#include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/matmul.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
@@ -20,9 +21,9 @@ int64_t count_rows(const Tensor& x) { return Shape(x.shape().begin(), x.shape().
 // (..., in) as (rows, in).
 Tensor as_rows(const Tensor& x) { return x.dim() == 2 ? x : reshape(x, {count_rows(x), x.size(-1)}); }
 
-// y = x weight^T + bias, y fresh and row-major.
+// y = x weight^T + bias, or y += x weight^T where accumulate, y row-major.
 template <class T>
-void multiply_add(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y) {
+void multiply_add(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y, bool accumulate = false) {
   const int64_t rows = count_rows(x), in = x.size(-1), out = weight.size(0);
   const auto steps = [](const Tensor& matrix) -> detail::MatrixSteps {
     return {matrix.strides()[0], matrix.strides()[1]};
@@ -39,7 +40,7 @@ void multiply_add(const Tensor& x, const Tensor& weight, const Tensor& bias, con
   }
   const auto [w_row, w_col] = steps(right);
   detail::gemm(rows, out, in, left.data<T>(), in_place ? steps(x) : detail::MatrixSteps{in, 1}, right.data<T>(),
-               {w_col, w_row}, py, out, bias.defined());
+               {w_col, w_row}, py, out, accumulate || bias.defined());
 }
 
 struct LinearNode final : Node {
@@ -55,6 +56,17 @@ struct LinearNode final : Node {
     if (needs(1)) dx[1] = matmul(transpose(rows, 0, 1), as_rows(x));
     if (needs(2)) dx[2] = sum(rows, 0);
     return dx;
+  }
+  // dy = dx weight^T + x dweight^T + dbias.
+  Tensors jvp(const Tensors& dx) override {
+    if (!dx[0].defined()) return {dx[1].defined() ? linear(x, dx[1], dx[2]) : dx[2]};
+    Tensor dy = linear(dx[0], weight, dx[2]);
+    if (!dx[1].defined()) return {dy};
+    if (is_grad_enabled()) return {add(dy, linear(x, dx[1]))};
+    if (dy.numel() != 0)
+      dy.dtype() == float32 ? multiply_add<float>(x, dx[1], {}, dy, true)
+                            : multiply_add<double>(x, dx[1], {}, dy, true);
+    return {dy};
   }
 };
 

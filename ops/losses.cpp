@@ -105,6 +105,11 @@ struct CrossEntropyNode final : Node {
     }
     return {dx};
   }
+  // dl_nc = dx_nc - sum_k p_nk dx_nk,  dloss_n = -dl_n(t_n)
+  Tensors jvp(const Tensors& dx) override {
+    const Tensor dl = dx[0] - sum(exp(log_p) * dx[0], 1, true);
+    return {picked(dl, index), dl};
+  }
 };
 
 }  // namespace

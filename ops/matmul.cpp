@@ -7,6 +7,7 @@
 #include <limpid/core/detail/strided.hpp>
 #include <limpid/ops/detail/blas.hpp>
 #include <limpid/ops/detail/float_operands.hpp>
+#include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/shaping.hpp>
 
 #include <algorithm>
@@ -37,9 +38,9 @@ Tensor readable(const Tensor& x) {
   return detail::blas_reads(x.size(-2), x.size(-1), matrix_steps(x)) ? x : detail::as_contiguous(x);
 }
 
-// y (..., n, m) = a b, y fresh and row-major, leading axes of a and b broadcast to y's.
+// y (..., n, m) = a b, or y += a b where accumulate, y row-major, leading axes of a and b broadcast to y's.
 template <class T>
-void multiply(const Tensor& a_any, const Tensor& b_any, const Tensor& y) {
+void multiply(const Tensor& a_any, const Tensor& b_any, const Tensor& y, bool accumulate = false) {
   // One matrix b under a batch that lies in memory as one tall matrix is one product.
   const bool tall = b_any.dim() == 2 && a_any.dim() > 2 && a_any.is_contiguous();
   const int64_t m = y.size(-1), k = a_any.size(-1), n = tall ? y.numel() / m : y.size(-2);
@@ -48,7 +49,7 @@ void multiply(const Tensor& a_any, const Tensor& b_any, const Tensor& y) {
   const detail::MatrixSteps a_steps = tall ? detail::MatrixSteps{k, 1} : matrix_steps(a), b_steps = matrix_steps(b);
   const T *pa = a.data<T>(), *pb = b.data<T>();
   T* py = y.data<T>();
-  if (batch == 1) return detail::gemm(n, m, k, pa, a_steps, pb, b_steps, py, m, false);
+  if (batch == 1) return detail::gemm(n, m, k, pa, a_steps, pb, b_steps, py, m, accumulate);
 
   const Shape lead = leading(y.shape());
   const auto lead_strides = [&](const Tensor& x) {
@@ -61,7 +62,7 @@ void multiply(const Tensor& a_any, const Tensor& b_any, const Tensor& y) {
       a_at += rest % lead[axis] * a_lead[axis];
       b_at += rest % lead[axis] * b_lead[axis];
     }
-    detail::gemm(n, m, k, pa + a_at, a_steps, pb + b_at, b_steps, py + i * n * m, m, false);
+    detail::gemm(n, m, k, pa + a_at, a_steps, pb + b_at, b_steps, py + i * n * m, m, accumulate);
   };
   // Many matrices are shared out over the threads; for few, each product is.
   constexpr int64_t grain = 65536;
@@ -89,6 +90,16 @@ struct MatmulNode final : Node {
                                                   : matmul(transpose(left, -2, -1), g);
     }
     return dx;
+  }
+  // dy = da b + a db.
+  Tensors jvp(const Tensors& dx) override {
+    if (!dx[0].defined()) return {matmul(a, dx[1])};
+    Tensor dy = matmul(dx[0], b);
+    if (!dx[1].defined()) return {dy};
+    if (is_grad_enabled()) return {add(dy, matmul(a, dx[1]))};
+    if (dy.numel() != 0)
+      dy.dtype() == float32 ? multiply<float>(a, dx[1], dy, true) : multiply<double>(a, dx[1], dy, true);
+    return {dy};
   }
 };
 

@@ -5,6 +5,7 @@
 #include <limpid/ops/detail/reduce.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/moments.hpp>
+#include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 
 #include <algorithm>
@@ -94,6 +95,12 @@ struct MomentsNode final : Node {
       dx = dx.defined() ? dx + through : through;
     }
     return {dx.defined() ? dx.to(in.dtype()) : dx};
+  }
+  // dmean_k = (1/M) sum_r dx_kr,  dv_k = (2/M) sum_r (x_kr - mean_k) dx_kr
+  Tensors jvp(const Tensors& dx) override {
+    const Tensor d = dx[0].to(float64), centred = x.get().to(float64) - reshape(mean, kept);
+    const auto average = [&](const Tensor& t) { return reshape(sum_to(t, kept) / count, outputs()[0].shape()); };
+    return {average(d), average(2 * centred * d)};
   }
 };
 

@@ -96,6 +96,10 @@ struct HalfNormNode final : Node {
                           : half_backward(plan, x, gamma, {mean, rstd}, dy[0], wanted);
     return {narrow(d[0], x.peek().dtype()), narrow(d[1], gamma_dtype), narrow(d[2], beta_dtype)};
   }
+  Tensors jvp(const Tensors& dx) override {
+    return {norm_tangent(plan, {wide(dx[0]), wide(dx[1]), wide(dx[2])}, wide(x), wide(gamma), {mean, rstd})
+                .to(x.peek().dtype())};
+  }
 };
 
 }  // namespace

@@ -2,8 +2,10 @@
 //
 // Indices: a slice is the set I of M elements that share statistics; i runs over it; c(i) is the channel of i.
 // For batch_norm I spans the samples as well; for rms_norm the mean is left out, which drops the marked [terms].
+#include <limpid/autograd/detail/arithmetic.hpp>
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
+#include <limpid/ops/detail/elementwise.hpp>
 #include <limpid/ops/detail/norm_memory.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/kernels/elementwise.hpp>
@@ -64,7 +66,7 @@ NormPlan linear(NormPlan plan) {
 Tensor relu_gate(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
                  const NormStatistics& stats, const Tensor& dy);
 
-struct NormGateNode final : Node {
+struct NormGateNode final : SymmetricNode {
   Saved x{*this, "x"}, gamma{*this, "gamma"}, beta{*this, "beta"}, mean{*this, "mean"}, rstd{*this, "rstd"};
   NormPlan plan;
   const char* name() const noexcept override { return "relu_backward"; }
@@ -105,6 +107,9 @@ struct NormNode : Node {
   Tensors backward(const Tensors& dy) override {
     return norm_backward(plan, x, gamma, mean, rstd, dy[0], {needs(0), needs(1), needs(2)});
   }
+  Tensors jvp(const Tensors& dx) override {
+    return {norm_tangent(linear(plan), {dx[0], dx[1], dx[2]}, x, gamma, {mean, rstd})};
+  }
 };
 
 /// y_i = max(0, the same).
@@ -115,6 +120,9 @@ struct NormReluNode final : NormNode {
       return NormNode::backward({relu_gate(plan, x, gamma, beta, {mean, rstd}, dy[0])});
     const ReluBeta relu_beta{beta};
     return norm_backward(plan, x, gamma, mean, rstd, dy[0], {needs(0), needs(1), needs(2)}, &relu_beta);
+  }
+  Tensors jvp(const Tensors& dx) override {
+    return {relu_gate(plan, x, gamma, beta, {mean, rstd}, NormNode::jvp(dx)[0])};
   }
 };
 
@@ -147,14 +155,23 @@ Tensors RstdNode::backward(const Tensors& dy) {
   return {reshape(xhat * (dy[0] * square(r) * (-1.0 / m)), x.get().shape())};
 }
 
-Tensor normalized(const NormPlan& plan, const Tensor& x, const NormStatistics& stats) {
-  const auto& [mean, rstd] = stats;
-  Tensor y = affine_of(plan, x, {}, {}, stats, Statistics::given);
-  if (auto* node = record<NormNode>(y, x, Tensor(), Tensor())) {
-    node->x = x, node->mean = mean, node->rstd = rstd;
+namespace {
+
+/// gamma xhat + beta from saved statistics, as the function of x that it is.
+Tensor scaled(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
+              const NormStatistics& stats) {
+  Tensor y = affine_of(plan, x, gamma, beta, stats, Statistics::given);
+  if (auto* node = record<NormNode>(y, x, gamma, beta)) {
+    node->x = x, node->gamma = gamma, node->mean = stats.mean, node->rstd = stats.rstd;
     node->plan = plan;
   }
   return y;
+}
+
+}  // namespace
+
+Tensor normalized(const NormPlan& plan, const Tensor& x, const NormStatistics& stats) {
+  return scaled(plan, x, {}, {}, stats);
 }
 
 namespace {
@@ -264,6 +281,31 @@ Tensor above_zero(const Tensor& rounded, const NormPlan& plan) { return plan.rel
 
 }  // namespace
 
+// dy_i = gamma_c(i) r P(dx)_i + dgamma_c(i) xhat_i + dbeta_c(i),  P(t)_i = t_i - [<t>] - xhat_i <t xhat>: P is
+// symmetric, so that r P is what backward does; and a gamma that is one for the slice goes through it.
+Tensor norm_tangent(const NormPlan& plan, const NormTangents& d, const Tensor& x, const Tensor& gamma,
+                    const NormStatistics& stats) {
+  const auto in_groups = [&](const Tensor& t) { return reshape(t, plan.grouped_shape()); };
+  const auto per_channel = [&](const Tensor& t) { return reshape(t, plan.channel_shape()); };
+  Tensor dy;
+  if (d.dgamma.defined())
+    dy = in_groups(scaled(plan, x, d.dgamma, d.dbeta, stats));
+  else if (d.dbeta.defined())
+    dy = per_channel(d.dbeta);
+  if (d.dx.defined()) {
+    const bool inside = plan.dims.d == 1;
+    NormPlan slices = plan;
+    slices.dims.affine = inside && plan.dims.affine;
+    const Tensor through_x = in_groups(
+        norm_backward(slices, x, inside ? gamma : Tensor(), stats.mean, stats.rstd, d.dx, {true, false, false})[0]);
+    if (gamma.defined() && !inside)
+      accumulate_product(dy, through_x, per_channel(gamma));
+    else
+      accumulate(dy, through_x);
+  }
+  return dy.defined() ? reshape(expand(dy, plan.grouped_shape()), x.shape()) : dy;
+}
+
 Tensor norm_affine(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
                    const NormStatistics& stats) {
   return affine_of(plan, x, gamma, beta, stats, Statistics::wanted);
@@ -345,6 +387,22 @@ struct FixedNormNode final : Node {
     return {needs(0) ? reshape(dx, x.get().shape()) : Tensor(), needs(1) ? neg(channel_sum(dx)) : Tensor(),
             needs(2) ? channel_sum(dx * centred) * reshape(square(r), channels) * -0.5 : Tensor(),
             needs(3) ? affine_sum(dy * centred * r) : Tensor(), needs(4) ? affine_sum(dy) : Tensor()};
+  }
+  // dy_i = gamma_c r_c (dx_i - dmean_c - 1/2 r_c^2 (x_i - mean_c) dvar_c) + dgamma_c (x_i - mean_c) r_c + dbeta_c.
+  Tensors jvp(const Tensors& d) override {
+    const auto statistic = [&](const Tensor& t) { return reshape(t, plan.stat_shape()); };
+    const auto affine = [&](const Tensor& t) { return reshape(t, plan.channel_shape()); };
+    const Tensor r = rsqrt(statistic(var) + plan.eps), scale = gamma.peek().defined() ? affine(gamma) * r : r;
+    Tensor dy;
+    if (d[0].defined()) accumulate(dy, reshape(d[0], plan.grouped_shape()) * scale);
+    if (d[1].defined()) accumulate(dy, neg(statistic(d[1]) * scale));
+    if (d[4].defined()) accumulate(dy, affine(d[4]));
+    Tensor slope;
+    if (d[2].defined()) accumulate(slope, statistic(d[2]) * scale * square(r) * -0.5);
+    if (d[3].defined()) accumulate(slope, affine(d[3]) * r);
+    if (slope.defined()) accumulate(dy, (reshape(x, plan.grouped_shape()) - statistic(mean)) * slope);
+    dy = reshape(expand(dy, plan.grouped_shape()), outputs()[0].shape());
+    return {plan.relu ? relu_gate(plan, x, gamma, beta, fixed_statistics(plan, mean, var), dy) : dy};
   }
 };
 

@@ -14,6 +14,8 @@
 namespace limpid::detail {
 namespace {
 
+Tensors samples(const Tensor& x);
+
 struct SamplesNode final : Node {
   Shape one;
   DType dtype = float32;
@@ -25,6 +27,7 @@ struct SamplesNode final : Node {
       if (!dy.defined()) dy = zeros(one, dtype);
     return {cat(pieces, 0)};
   }
+  Tensors jvp(const Tensors& dx) override { return samples(dx[0]); }
 };
 
 /// x[n] for each n, all of x's axes kept: one node for all of them, whose backward touches each element once.

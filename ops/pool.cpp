@@ -97,6 +97,7 @@ struct GatherWindowsNode final : Node {
   PoolDims dims;
   const char* name() const noexcept override { return "max_pool2d_gather"; }
   Tensors backward(const Tensors& dy) override { return {scatter_windows(dims, dy[0], index)}; }
+  Tensors jvp(const Tensors& dx) override { return {gather_windows(dims, dx[0], index)}; }
 };
 
 struct ScatterWindowsNode final : Node {
@@ -104,6 +105,7 @@ struct ScatterWindowsNode final : Node {
   PoolDims dims;
   const char* name() const noexcept override { return "max_pool2d_scatter"; }
   Tensors backward(const Tensors& ddx) override { return {gather_windows(dims, ddx[0], index)}; }
+  Tensors jvp(const Tensors& d) override { return {scatter_windows(dims, d[0], index)}; }
 };
 
 struct MaxPoolNode final : Node {
@@ -112,6 +114,7 @@ struct MaxPoolNode final : Node {
   const char* name() const noexcept override { return "max_pool2d"; }
   // With index_p the first maximum of window p, y_p = x_(index_p):  dx_q = sum_{p: index_p = q} dy_p
   Tensors backward(const Tensors& dy) override { return {scatter_windows(dims, dy[0], index)}; }
+  Tensors jvp(const Tensors& dx) override { return {gather_windows(dims, dx[0], index)}; }
 };
 
 // index is in the format of d, which x and dy are brought to.
@@ -154,6 +157,7 @@ struct AvgPoolNode final : Node {
   const char* name() const noexcept override { return "avg_pool2d"; }
   // y_p = sum_{k} x_(p+k) / K over the K elements k of a window:  dx_q = sum_{p+k=q} dy_p / K
   Tensors backward(const Tensors& dy) override { return {spread_over_windows(dims, dy[0])}; }
+  Tensors jvp(const Tensors& dx) override { return {mean_of_windows(dims, dx[0])}; }
 };
 
 struct AvgPoolGradNode final : Node {
@@ -161,6 +165,7 @@ struct AvgPoolGradNode final : Node {
   const char* name() const noexcept override { return "avg_pool2d_grad"; }
   // The adjoint of the adjoint.
   Tensors backward(const Tensors& ddx) override { return {mean_of_windows(dims, ddx[0])}; }
+  Tensors jvp(const Tensors& d) override { return {spread_over_windows(dims, d[0])}; }
 };
 
 Tensor mean_of_windows(const PoolDims& any, const Tensor& x_any) {

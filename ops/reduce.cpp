@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace limpid {
 
@@ -27,6 +28,11 @@ struct ReductionNode : Node {
   Axes axes;
   Shape shape;  // x's
   Tensor kept(const Tensor& y) const { return reshape(y, reduced_shape(shape, axes, true)); }
+  // dy_k = sum_r w_kr dx_kr over reduced r, for the w that backward multiplies dy_k by.
+  Tensors jvp(const Tensors& dx) override {
+    const Tensor w = backward({ones(outputs()[0].shape(), outputs()[0].dtype)})[0];
+    return {reshape(sum(mul(w, dx[0]), axes), outputs()[0].shape())};
+  }
 };
 
 template <class N>
@@ -57,6 +63,11 @@ struct VarNode final : ReductionNode {
   Tensors backward(const Tensors& dy) override {
     const Tensor a = x;
     return {mul(mul(kept(dy[0]), 2 / freedom), sub(a, mean(a, axes, true)))};
+  }
+  // dy_k = (2/F) sum_r (x_kr - mean_k) dx_kr
+  Tensors jvp(const Tensors& dx) override {
+    const Tensor a = x;
+    return {mul(reshape(sum(mul(sub(a, mean(a, axes, true)), dx[0]), axes), outputs()[0].shape()), 2 / freedom)};
   }
 };
 
@@ -141,12 +152,57 @@ namespace {
 
 using Reduction = void (*)(const Tensor&, const Tensor&, const Axes&);
 
+template <class T>
+bool attains(T x, T extreme) {
+  return x == extreme || (x != x && extreme != extreme);
+}
+
+// The mean of dx where x attains y, to whose shape it is reduced. That is at few places: blocks without one are passed
+// over at the speed of a read.
+template <class T>
+Tensor mean_where_attained_of(const Tensor& x, const Tensor& y, const Tensor& dx) {
+  const Tensor extreme = detail::as_contiguous(y), total = zeros(y.shape(), float64), hits = zeros(y.shape(), float64);
+  const Strides to = detail::broadcast_strides(y.shape(), extreme.strides(), x.shape());
+  const auto run = [&, a = x.data<T>(), e = extreme.data<T>(), d = dx.data<T>(), sum = total.data<double>(),
+                    count = hits.data<double>()](int64_t length, const auto& offset, const auto& step) {
+    constexpr int64_t block = 64;
+    for (int64_t begin = 0; begin < length; begin += block) {
+      const T *p = a + offset[0] + begin * step[0], *q = e + offset[1] + begin * step[1];
+      const int64_t size = std::min(block, length - begin);
+      int found = 0;
+      if (step[0] == 1 && step[1] == 0)
+        for (int64_t i = 0; i < size; ++i) found |= (p[i] == *q) | (p[i] != p[i]);
+      else if (step[0] == 1 && step[1] == 1)
+        for (int64_t i = 0; i < size; ++i) found |= (p[i] == q[i]) | (p[i] != p[i]);
+      else
+        found = 1;
+      for (int64_t i = 0; found && i < size; ++i) {
+        if (!attains(p[i * step[0]], q[i * step[1]])) continue;
+        const int64_t at = offset[1] + (begin + i) * step[1];
+        sum[at] += static_cast<double>(d[offset[2] + (begin + i) * step[2]]);
+        ++count[at];
+      }
+    }
+  };
+  // On one thread, for many elements go to one sum.
+  detail::StridedLoop<3>(x.shape(), {x.strides(), to, dx.strides()}).run(run, std::numeric_limits<int64_t>::max());
+  return div(total, hits).to(dx.dtype());
+}
+Tensor mean_where_attained(const Tensor& x, const Tensor& y, const Tensor& dx) {
+  return x.dtype() == float32 ? mean_where_attained_of<float>(x, y, dx) : mean_where_attained_of<double>(x, y, dx);
+}
+
 struct ExtremeNode final : ReductionNode {
   Saved x{*this, "x"}, y{*this, "y"};
   const char* op = nullptr;
   const char* name() const noexcept override { return op; }
   // y_k = x_kr at each of the T_k reduced r that attain it:  dx_kr = dy_k / T_k there, 0 elsewhere
   Tensors backward(const Tensors& dy) override { return {mul(kept(dy[0]), shares())}; }
+  // dy_k = the mean of dx_kr over those r
+  Tensors jvp(const Tensors& dx) override {
+    if (is_grad_enabled()) return ReductionNode::jvp(dx);
+    return {reshape(mean_where_attained(x, kept(y), dx[0]), outputs()[0].shape())};
+  }
 
   // 1 / T_k where x attains y, 0 elsewhere: constant wherever it has a derivative.
   Tensor shares() const {
@@ -187,10 +243,6 @@ Tensor first_at(const char* op, Reduction reduction, const Tensor& x, int64_t ax
   starts[static_cast<std::size_t>(along)] = 0;
   const detail::StridedLoop<3> loop(y.shape(), {y.strides(), best.strides(), starts});
   visit_dtype(x.dtype(), [&]<class T>(T) {
-    const auto found = [](T value, T wanted) {
-      if constexpr (std::is_floating_point_v<T>) return value == wanted || (value != value && wanted != wanted);
-      return value == wanted;
-    };
     int64_t* to = y.data<int64_t>();
     const T *wanted = best.data<T>(), *from = x.data<T>();
     const auto run = [&](int64_t n, const auto& offset, const auto& steps) {
@@ -198,7 +250,7 @@ Tensor first_at(const char* op, Reduction reduction, const Tensor& x, int64_t ax
         const T value = wanted[offset[1] + i * steps[1]];
         const T* row = from + offset[2] + i * steps[2];
         int64_t at = 0;
-        while (at + 1 < count && !found(row[at * step], value)) ++at;
+        while (at + 1 < count && !attains(row[at * step], value)) ++at;
         to[offset[0] + i * steps[0]] = at;
       }
     };
@@ -268,6 +320,12 @@ struct NormNode final : ReductionNode {
     if (p == 2) return {mul(a, div(g, safe))};
     const Tensor size = where(eq(a, 0), 1, abs(a));
     return {mul(mul(sign(a), g), pow(div(size, safe), p - 1))};
+  }
+  // For p = 2 dy_k = sum_r (x_kr / y_k) dx_kr, divided first, lest a product leave the range; 0 where y_k is.
+  Tensors jvp(const Tensors& dx) override {
+    if (p != 2) return ReductionNode::jvp(dx);
+    const Tensor length = kept(y), safe = where(eq(length, 0), 1, length);
+    return {reshape(sum(mul(div(x, safe), dx[0]), axes), outputs()[0].shape())};
   }
 };
 

@@ -153,7 +153,7 @@ Tensor softmax_of(const Tensor& given, int64_t axis, bool log) {
   return y;
 }
 
-struct SoftmaxNode final : Node {
+struct SoftmaxNode final : SymmetricNode {
   Saved y{*this, "y"};
   int64_t axis = 0;
   const char* name() const noexcept override { return "softmax"; }
@@ -170,6 +170,8 @@ struct LogSoftmaxNode final : Node {
   const char* name() const noexcept override { return "log_softmax"; }
   // y_i = x_i - log sum_j exp(x_j) over j along axis:  dx_i = dy_i - exp(y_i) sum_j dy_j
   Tensors backward(const Tensors& dy) override { return {sub(dy[0], mul(exp(y), sum(dy[0], axis, true)))}; }
+  // dy_i = dx_i - sum_j exp(y_j) dx_j
+  Tensors jvp(const Tensors& dx) override { return {sub(dx[0], sum(mul(exp(y), dx[0]), axis, true))}; }
 };
 
 template <class N>
@@ -199,9 +201,14 @@ struct LogSumExpNode final : Node {
   Shape kept;
   const char* name() const noexcept override { return "logsumexp"; }
   // y_k = log sum_r exp(x_kr) over reduced r:  dx_kr = dy_k exp(x_kr - y_k), 0 where y_k is -inf
-  Tensors backward(const Tensors& dy) override {
+  Tensors backward(const Tensors& dy) override { return {mul(reshape(dy[0], kept), shares())}; }
+  // dy_k = sum_r exp(x_kr - y_k) dx_kr
+  Tensors jvp(const Tensors& dx) override {
+    return {reshape(sum_to(mul(shares(), dx[0]), kept), outputs()[0].shape())};
+  }
+  Tensor shares() const {
     const Tensor level = reshape(y, kept);
-    return {mul(reshape(dy[0], kept), exp(sub(x, where(eq(level, -infinity), 0.0, level))))};
+    return exp(sub(x, where(eq(level, -infinity), 0.0, level)));
   }
 };
 

@@ -23,15 +23,17 @@ struct SumNode final : Node {
   const char* name() const noexcept override { return "sum"; }
   // y_k = sum_r x_kr over reduced r:  dx_kr = dy_k
   Tensors backward(const Tensors& dy) override { return {expand(reshape(dy[0], kept), shape)}; }
+  Tensors jvp(const Tensors& dx) override { return {reshape(sum_to(dx[0], kept), outputs()[0].shape())}; }
 };
 
 struct MeanNode final : Node {
   Shape shape, kept;
   const char* name() const noexcept override { return "mean"; }
   // y_k = (sum_r x_kr) / M over the M reduced r:  dx_kr = dy_k / M
-  Tensors backward(const Tensors& dy) override {
-    const double count = static_cast<double>(shape.numel()) / static_cast<double>(std::max<int64_t>(kept.numel(), 1));
-    return {expand(reshape(div(dy[0], count), kept), shape)};
+  Tensors backward(const Tensors& dy) override { return {expand(reshape(div(dy[0], count()), kept), shape)}; }
+  Tensors jvp(const Tensors& dx) override { return {reshape(div(sum_to(dx[0], kept), count()), outputs()[0].shape())}; }
+  double count() const {
+    return static_cast<double>(shape.numel()) / static_cast<double>(std::max<int64_t>(kept.numel(), 1));
   }
 };
 

@@ -68,11 +68,13 @@ struct IndexNode : Node {
 struct GatherNode final : IndexNode {
   // y_(i,j) = x_(i,index_ij) for positions j along axis:  dx_(i,k) = sum of dy_ij over j with index_ij = k
   Tensors backward(const Tensors& dy) override { return {scattered(op, shape, axis, index, dy[0])}; }
+  Tensors jvp(const Tensors& dx) override { return {gathered(op, dx[0], axis, index)}; }
 };
 
 struct ScatterNode final : IndexNode {
   // y_(i,k) = sum of x_ij over j with index_ij = k:  dx_ij = dy_(i,index_ij)
   Tensors backward(const Tensors& dy) override { return {gathered(op, dy[0], axis, index)}; }
+  Tensors jvp(const Tensors& dx) override { return {scattered(op, shape, axis, index, dx[0])}; }
 };
 
 template <class N>

@@ -36,6 +36,16 @@ struct CatNode final : Node {
       if (needs(k)) dxs[k] = slice(dy[0], axis, start, start + sizes[k]);
     return dxs;
   }
+  Tensors jvp(const Tensors& dxs) override {
+    const Node::Output& y = outputs()[0];
+    Tensors pieces = dxs;
+    Shape shape = y.shape();
+    for (std::size_t k = 0; k < sizes.size(); ++k) {
+      shape[static_cast<std::size_t>(axis)] = sizes[k];
+      if (!pieces[k].defined()) pieces[k] = expand(zeros({}, y.dtype), shape);
+    }
+    return {cat(pieces, axis)};
+  }
 };
 
 bool same_but_for(const Shape& a, const Shape& b, std::size_t axis) {
@@ -106,7 +116,7 @@ Tensor detail::stack_as(const Tensors& xs, const Shape& shape) { return reshape(
 
 namespace {
 
-struct FlipNode final : Node {
+struct FlipNode final : SymmetricNode {
   Axes axes;
   const char* name() const noexcept override { return "flip"; }
   // y_i = x_(n-1-i) along each axis:  dx_i = dy_(n-1-i)
@@ -139,6 +149,8 @@ Tensor flip(const Tensor& x, const Axes& axes) {
 
 namespace {
 
+Tensor pad_constant(const Tensor& x, const Shape& before, const Shape& after, double value);
+
 struct PadNode final : Node {
   Shape before, sizes;
   const char* name() const noexcept override { return "pad"; }
@@ -148,6 +160,11 @@ struct PadNode final : Node {
     for (std::size_t a = 0; a < sizes.size(); ++a)
       if (dx.shape()[a] != sizes[a]) dx = slice(dx, static_cast<int64_t>(a), before[a], before[a] + sizes[a]);
     return {dx};
+  }
+  Tensors jvp(const Tensors& dx) override {
+    Shape after = outputs()[0].shape();
+    for (std::size_t a = 0; a < sizes.size(); ++a) after[a] -= before[a] + sizes[a];
+    return {pad_constant(dx[0], before, after, 0)};
   }
 };
 
@@ -201,6 +218,7 @@ struct BorderNode final : Node {
   const char* name() const noexcept override { return "pad"; }
   // y_j = x_source(j):  dx_i = sum of dy_j over j with source(j) = i
   Tensors backward(const Tensors& dy) override { return {unbordered(dy[0], border)}; }
+  Tensors jvp(const Tensors& dx) override { return {bordered(dx[0], border)}; }
 };
 
 struct UnborderNode final : Node {
@@ -208,6 +226,7 @@ struct UnborderNode final : Node {
   const char* name() const noexcept override { return "pad_backward"; }
   // The transpose of a transpose.
   Tensors backward(const Tensors& dy) override { return {bordered(dy[0], border)}; }
+  Tensors jvp(const Tensors& dx) override { return {unbordered(dx[0], border)}; }
 };
 
 Tensor bordered(const Tensor& x, const Border& border) {

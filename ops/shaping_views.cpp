@@ -1,4 +1,5 @@
 // Shape and order: the same memory seen otherwise. Each node's backward is the transposed view.
+#include <limpid/autograd/detail/arithmetic.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
@@ -73,6 +74,7 @@ struct ReshapeNode final : Node {
   Shape shape;
   const char* name() const noexcept override { return "reshape"; }
   Tensors backward(const Tensors& dy) override { return {reshape(dy[0], shape)}; }
+  Tensors jvp(const Tensors& dx) override { return {reshape(dx[0], outputs()[0].shape())}; }
 };
 
 Tensor recorded_reshape(Tensor y, const Tensor& x) {
@@ -138,6 +140,12 @@ struct PermuteNode final : Node {
   const char* name() const noexcept override { return "permute"; }
   // y_i = x_j with j[order[k]] = i[k]:  dx is dy under the inverse order
   Tensors backward(const Tensors& dy) override { return {permute(dy[0], inverse)}; }
+  Tensors jvp(const Tensors& dx) override {
+    Axes order = inverse;
+    for (std::size_t i = 0; i < order.size(); ++i)
+      order[static_cast<std::size_t>(inverse[i])] = static_cast<int64_t>(i);
+    return {permute(dx[0], order)};
+  }
 };
 
 }  // namespace
@@ -173,7 +181,7 @@ Tensor transpose(const Tensor& x, int64_t a, int64_t b) {
 
 namespace {
 
-struct ExpandNode final : Node {
+struct ExpandNode final : SymmetricNode {
   const char* name() const noexcept override { return "expand"; }
   // The transposed op is the sum over the axes that were repeated; the engine forms it for every broadcast operand.
   Tensors backward(const Tensors& dy) override { return {dy[0]}; }
@@ -201,6 +209,8 @@ Tensor expand(const Tensor& x, const Shape& shape) {
   return y;
 }
 
+Tensor detail::broadcast(const Tensor& dx, const Shape& shape) { return dx.shape() == shape ? dx : expand(dx, shape); }
+
 namespace {
 
 // y = x[..., start : stop : step, ...] along one axis;  dx is zero but for dx[..., start : stop : step, ...] = dy.
@@ -219,6 +229,9 @@ struct SliceNode final : Node {
   Tensors backward(const Tensors& dy) override {
     return {unsliced(dy[0], range.shape, range.axis, range.start, range.step)};
   }
+  Tensors jvp(const Tensors& dx) override {
+    return {sliced(dx[0], range.axis, range.start, outputs()[0].shape()[range.axis], range.step)};
+  }
 };
 
 struct UnsliceNode final : Node {
@@ -226,6 +239,9 @@ struct UnsliceNode final : Node {
   int64_t count = 0;
   const char* name() const noexcept override { return "slice_backward"; }
   Tensors backward(const Tensors& dy) override { return {sliced(dy[0], range.axis, range.start, count, range.step)}; }
+  Tensors jvp(const Tensors& dx) override {
+    return {unsliced(dx[0], range.shape, range.axis, range.start, range.step)};
+  }
 };
 
 Tensor part_of(const Tensor& x, std::size_t axis, int64_t start, int64_t count, int64_t step) {

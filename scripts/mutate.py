@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Plants faults in the backward rules of limpid's own sources and counts how many its gradient tests catch.
+"""Plants faults in the rules of backward and forward mode, in limpid's own sources, and counts how many its gradient
+tests catch.
 
 mutate.py [--work DIR] [--jobs N] [--tests DIR] [PATTERN...]
                                    builds all faults, runs those whose name contains a PATTERN, or all. --tests: take
@@ -45,7 +46,7 @@ TESTS = [
     ("op table", ["limpid_gradients", "--stop"], ""),
     ("autograd", ["limpid_test_autograd", "--abort"], ""),
     ("ops", ["limpid_test_ops", "--abort", "--warn", "NoTests",
-             cases("gradient", "derivative", "backward", "adjoint", "prod has")], ""),
+             cases("gradient", "derivative", "backward", "tangent", "adjoint", "prod has")], ""),
     ("kernels", ["limpid_test_kernels", "--abort", "--warn", "NoTests",
                  cases("norm agrees", "norm gradients", "given statistics")],
      "norm"),
@@ -267,7 +268,7 @@ struct SampleNode final : Node {
   }
 };
 Tensor forward(const Tensor& x) { return neg(x) - 1; }
-UNARY(twice, kernel, x, dy * (2 - x))
+UNARY(twice, kernel, gradient, x, dy * (2 - x))
 """
 EXPECTED = {("SampleNode::backward", kind) for kind in (
     "sign", "factor", "dropped term", "index set", "mean for sum", "mask", "stale value", "swapped inputs")} | {
@@ -275,8 +276,15 @@ EXPECTED = {("SampleNode::backward", kind) for kind in (
 PROGRAM = """
 #include <cstdio>
 extern const int limpid_mutant;
+struct Sum {
+  void add_to(int b);
+  int a;
+};
+void Sum::add_to(int b) { a += 2.0 * b; }
 int gate(int a, int b) {
-  return a + 2.0 * b;
+  Sum sum{a};
+  sum.add_to(b);
+  return sum.a;
 }
 int main() { std::printf("%d", gate(1, 10)); }
 """
@@ -299,7 +307,8 @@ def self_test():
     expect(len({m.name for m, _ in found}) == len(found), "names that tell the faults apart")
 
     # Of a real file: each copy is the body with its one edit, and without the copies the file is what it was.
-    for file, names in (("ops/arithmetic.cpp", RULES[1][1]), ("ops/functions.cpp", RULES[1][1])):
+    names = dict(RULES)["ops/*.cpp"]
+    for file in ("ops/arithmetic.cpp", "ops/functions.cpp"):
         text = (ROOT / file).read_text()
         pairs = mutants_of(file, text, names)
         expect(len(pairs) > 50, f"more than 50 faults in {file}, got {len(pairs)}")
@@ -324,7 +333,7 @@ def self_test():
     expect(reasons == {"a: b  ->  c": "why so"}, f"names and reasons to be read, got {reasons}")
 
     # The choice is made at run time: 1 + 2 * 10, and each fault's own value.
-    pairs = [(m, r) for m, r in mutants_of("ops/p.cpp", PROGRAM, "gate")]
+    pairs = mutants_of("ops/p.cpp", PROGRAM, "add_to")
     for number, (mutant, _) in enumerate(pairs, 1):
         mutant.number = number
     with tempfile.TemporaryDirectory() as folder:

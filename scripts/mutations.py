@@ -6,15 +6,20 @@ each fault, of which the run-time number limpid_mutant chooses one, or none.
 import dataclasses
 import re
 
-# (files, names of functions that are backward rules or what these are made of)
+# (files, names of functions, or struct::name, that are rules of backward or forward mode or what these are made of)
 RULES = [
-    ("autograd/engine.cpp", r"propagate|deliver|only_towards"),
-    ("ops/*.cpp", r"backward|norm_backward|gate|product_of_others|shares|unsliced|unbordered|scattered|scatter_windows|"
-                  r"spread_over_windows|input_grad|weight_grad|sum_to|accumulate|rstd_of|normalized|normalize|plus"),
+    ("autograd/engine.cpp", r"propagate|only_towards|need_what_leads_to_targets"),
+    ("autograd/forward.cpp", r"jvp|end_at|run|take|reach|visit|push_forward|zero_cotangents|require_zeros|moving"),
+    ("autograd/checkpoint.cpp", r"jvp|restart"),
+    ("ops/*.cpp", r"backward|jvp|add_to|norm_backward|gate|product_of_others|shares|unsliced|unbordered|scattered|scatter_windows|"
+                  r"spread_over_windows|input_grad|weight_grad|sum_to|accumulate|rstd_of|normalized|normalize|plus|"
+                  r"norm_tangent|scaled|add_product|add_new_product|accumulate_product|mean_where_attained_of"),
     ("ops/detail/im2col.cpp", r"conv_input_grad|conv_weight_grad|scatter_add"),
     ("ops/detail/norm_*.cpp", r"norm_backward\w*|backward_rows|backward_along|norm_total"),
     ("ops/kernels/norm_*.cpp", r"backward|backward_along|reduce|reduce_run|dx|dx_run|dx_block|finish_sums"),
     ("ops/kernels/pool.cpp", r"scatter|spread"),
+    ("ops/kernels/arithmetic.cpp", r"\w+(Gradient|Tangent)::f"),
+    ("ops/kernels/functions.cpp", r"\w+Gradient::(f|reference)"),
 ]
 
 TOKEN = re.compile(r"""
@@ -120,7 +125,7 @@ def regions_of(text, names):
         close = partner[i + 1]
         if token.text == "UNARY":
             pieces = split(tokens, partner, i + 2, close)
-            a, b = pieces[3][0], pieces[-1][1]
+            a, b = pieces[4][0], pieces[-1][1]
             found.append(Region(f"UNARY {tokens[i + 2].text}", tokens[a].start, tokens[b - 1].end, False, True,
                                 tokens[a:b], []))
             continue
@@ -130,18 +135,23 @@ def regions_of(text, names):
         before = tokens[i - 1]
         is_definition = j in partner and tokens[j].text == "{" and (
             before.text in ("::", ">", "*", "&") or before.kind == "name" and before.text not in CONTROL | {"new"})
-        if not is_definition or not re.fullmatch(names, token.text) or "scratch" in token.text:
+        if not is_definition or "scratch" in token.text:
+            continue
+        around = [name for a, b, name in structs if a < token.start < b]
+        owner = "::".join(([tokens[i - 2].text] if before.text == "::" else around[-1:]) + [token.text])
+        if not re.fullmatch(names, token.text) and not re.fullmatch(names, owner):
             continue
         head = i
         while head > 0 and tokens[head - 1].text not in (";", "}", "{"):
             head -= 1
         if any(t.text == "constexpr" for t in tokens[head:i]):
             continue
-        around = [name for a, b, name in structs if a < token.start < b]
-        owner = "::".join(([tokens[i - 2].text] if before.text == "::" else around[-1:]) + [token.text])
         struct = next(((a, b) for a, b, name in structs if name == owner.split("::")[0]), (0, 0))
+        name = i  # of a qualified one, where it begins
+        while tokens[name - 1].text == "::":
+            name -= 2
         saved = re.findall(r'(\w+)\{\*this, "', text[slice(*struct)])
-        found.append(Region(owner, tokens[j].end, tokens[partner[j]].start, before.text == "void", False,
+        found.append(Region(owner, tokens[j].end, tokens[partner[j]].start, tokens[name - 1].text == "void", False,
                             tokens[j + 1:partner[j]], saved))
     return found
 
@@ -183,6 +193,9 @@ class Planter:
 
     def piece(self, first, last):
         return self.text[self.tokens[first].start:self.tokens[last - 1].end]
+
+    def text_of(self, first, last):
+        return "".join(token.text for token in self.tokens[max(first, 0):last])
 
     def ends_operand(self, i):
         return i >= 0 and (self.tokens[i].kind in ("name", "number") and self.tokens[i].text not in TYPES | {"return"}
@@ -278,6 +291,10 @@ class Planter:
             self.plant("factor", i, i + 1, "1.0" if float(text) == 0 else f"({text} * 1.5)")
         elif near & {"*", "/", "+", "-"} and text.isdigit() and self.ends_operand(i):
             self.plant("factor", i, i + 1, str(int(text) + 1))
+        if text in ("0", "1") and self.text_of(i - 2, i + 2) in ("dx[0]", "dx[1]", "d[0]", "d[1]"):
+            other = self.tokens[i - 2].text + ["[1]", "[0]"][int(text)]
+            if other in self.text[self.region.start:self.region.end]:
+                self.plant("swapped inputs", i, i + 1, str(1 - int(text)))
 
     def names(self, i, text):
         tokens = self.tokens

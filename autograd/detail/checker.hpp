@@ -92,9 +92,10 @@ class Checker {
   // gradcheck_forward.cpp
 
   void check_forward();
-  /// J v for one v per checked input, of all floating outputs one after the other, by differentiating <J' w, v> with
-  /// respect to w. Nothing, and why_not set, where the gradient is not recorded.
-  std::optional<Values> forward_mode(const std::vector<Values>& v);
+  /// J v for one v per checked input, of all floating outputs one after the other. Nothing, and why_not set, where a
+  /// node has neither a rule nor a recorded backward. moving: a subset of the checked inputs, the others' v undefined.
+  std::optional<Values> forward_mode(const std::vector<Values>& v, uint64_t moving = all);
+  void check_single_directions(const std::vector<Values>& v, const Values& jv);
   /// The derivatives along a motion of every output element; stops once all are surer than rtol.
   std::vector<Slope> slopes(Motion motion, double rtol, double least_scale);
   void judge_forward(Motion motion, const Values& jv, double typical);

@@ -1,6 +1,8 @@
-// Gradients of a part of a graph.
+// Derivatives of a part of a graph.
 #pragma once
 #include <limpid/core/tensor.hpp>
+
+#include <cstddef>
 
 namespace limpid::detail {
 
@@ -8,5 +10,8 @@ namespace limpid::detail {
 /// depends on gets only what reaches it without that one. Hooks of xs are left to the run around this one. Undefined
 /// for an x that no y depends on.
 Tensors grad_between(const Tensors& ys, const Tensors& xs, const Tensors& dys, bool create_graph);
+
+/// Throws AutogradError where y, output i of what op is asked about, is a view whose base was changed since.
+void require_present(const Tensor& y, std::size_t i, const char* op);
 
 }  // namespace limpid::detail

@@ -3,7 +3,7 @@
 namespace limpid::detail {
 namespace {
 
-struct StandInNode final : Node {
+struct StandInNode final : SymmetricNode {
   const char* name() const noexcept override { return "stand_in"; }
   // y = x:  dx = dy.
   Tensors backward(const Tensors& dy) override { return {dy[0]}; }

@@ -21,6 +21,8 @@ std::string source_of(const Node& node);
 void check_forward(const Node& node, const Tensor& y, std::initializer_list<const Tensor*> xs);
 /// The same for the gradients that node's backward made of dys.
 void check_backward(const Node& node, const Tensors& dxs, const Tensors& dys);
+/// The same for the tangents of its outputs.
+void check_tangents(const Node& node, const Tensors& dys);
 
 /// Times one op while it lives, where a Profiler runs.
 class OpScope {

@@ -230,6 +230,10 @@ Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType resul
            const Operand& c) {
   return map_all(op, f, dtype, result, a, b, c);
 }
+Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b,
+           const Operand& c, const Operand& d) {
+  return map_all(op, f, dtype, result, a, b, c, d);
+}
 
 void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const Operand& a) {
   map_all_into(y, op, f, dtype, a);

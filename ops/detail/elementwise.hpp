@@ -44,6 +44,8 @@ Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType resul
 Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b);
 Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b,
            const Operand& c);
+Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b,
+           const Operand& c, const Operand& d);
 
 inline bool lie_alike(const TensorImpl& a, const TensorImpl& b) noexcept {
   return a.layout == b.layout && a.dtype == b.dtype;
@@ -77,6 +79,10 @@ void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DTyp
               const Operand& b);
 void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const Operand& a,
               const Operand& b, const Operand& c);
+
+/// sum += a b, or sum = a b where it is undefined; in sum's memory where nothing is recorded and it is one with that of
+/// the result.
+void accumulate_product(Tensor& sum, const Tensor& a, const Tensor& b);
 
 /// The dtype that arithmetic on dtype is done in.
 constexpr DType compute_type(DType dtype) noexcept { return is_half(dtype) ? float32 : dtype; }

@@ -47,6 +47,13 @@ struct NormWanted {
 Tensors norm_gradients(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const NormStatistics& stats,
                        const Tensor& dy, NormWanted wanted);
 
+struct NormTangents {
+  Tensor dx, dgamma, dbeta;
+};
+/// The tangent of y below the plan's relu, of float32 or float64; differentiable in d, x and gamma.
+Tensor norm_tangent(const NormPlan& plan, const NormTangents& d, const Tensor& x, const Tensor& gamma,
+                    const NormStatistics& stats);
+
 /// xhat from saved statistics, and rstd in stat_shape() and x's dtype: still as the functions of x that they are.
 Tensor normalized(const NormPlan& plan, const Tensor& x, const NormStatistics& stats);
 Tensor rstd_of(const NormPlan& plan, const Tensor& x, const NormStatistics& stats);

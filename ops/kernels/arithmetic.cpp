@@ -61,9 +61,28 @@ struct IsFinite { template <class T> static bool f(T x) noexcept {
 struct Clamp { template <class T> static T f(T x, T low, T high) noexcept {
   const T above = x < low ? low : x;
   return above > high ? high : above; } };
-struct Where { template <class T> static T f(bool c, T a, T b) noexcept { return c ? a : b; } };
+// Of integers alone, by a mask: a jump would be mispredicted as often as not, and a bool not be vectorised.
+struct Where { template <class T> static T f(uint8_t c, T a, T b) noexcept {
+  const T mask = static_cast<T>(-static_cast<T>(c));
+  return static_cast<T>((a & mask) | (b & static_cast<T>(~mask))); } };
 struct Gate { template <class T> static T f(T dy, T y) noexcept { return y > T{} ? dy : T{}; } };
+
+struct SqrtGradient { template <class T> static T f(T dy, T y) noexcept { return dy / (T{2} * y); } };
+struct RsqrtGradient { template <class T> static T f(T dy, T y) noexcept { return dy * (T{-0.5} * y * (y * y)); } };
+struct ReciprocalGradient { template <class T> static T f(T dy, T y) noexcept { return -(dy * (y * y)); } };
 struct TanhGradient { template <class T> static T f(T dy, T y) noexcept { return dy * (T{1} - y * y); } };
+struct SigmoidGradient { template <class T> static T f(T dy, T y) noexcept { return dy * (y * (T{1} - y)); } };
+struct AbsGradient { template <class T> static T f(T dy, T x) noexcept { return dy * Sign::f(x); } };
+struct SquareGradient { template <class T> static T f(T dy, T x) noexcept { return dy * (T{2} * x); } };
+struct LeakyReluGradient { template <class T> static T f(T dy, T x, T slope) noexcept {
+  return x > T{} ? dy : slope * dy; } };
+struct ClampGradient { template <class T> static T f(T dy, T x, T low, T high) noexcept {
+  return (x >= low) & (x <= high) ? dy : T{}; } };
+struct MulTangent { template <class T> static T f(T da, T b, T db, T a) noexcept { return da * b + db * a; } };
+struct DivTangent { template <class T> static T f(T da, T db, T y, T b) noexcept { return (da - y * db) / b; } };
+struct MaximumTangent { template <class T> static T f(T da, T db, T a, T b) noexcept {
+  const T half = a == b ? T{0.5} * da + T{0.5} * db : T{};
+  return a > b ? da : b > a ? db : half; } };
 // clang-format on
 
 // The sign of b, as Python and NumPy have it. The caller has seen to it that no integer b is 0.
@@ -121,18 +140,19 @@ constexpr KernelRow with_bool(KernelRow row) {
   row.by_dtype[0] = strip<Loop<F>, bool, bool, bool>;
   return row;
 }
+// Flags are written as bytes, which the compiler vectorises.
 template <class F>
-constexpr KernelRow comparisons{{strip<Loop<F>, bool, bool, bool>, strip<Loop<F>, bool, uint8_t, uint8_t>,
-                                 strip<Loop<F>, bool, int32_t, int32_t>, strip<Loop<F>, bool, int64_t, int64_t>,
-                                 nullptr, nullptr, strip<Loop<F>, bool, float, float>,
-                                 strip<Loop<F>, bool, double, double>}};
+constexpr KernelRow comparisons{{strip<Loop<F>, bool, bool, bool>, strip<Loop<F>, uint8_t, uint8_t, uint8_t>,
+                                 strip<Loop<F>, uint8_t, int32_t, int32_t>, strip<Loop<F>, uint8_t, int64_t, int64_t>,
+                                 nullptr, nullptr, strip<Loop<F>, uint8_t, float, float>,
+                                 strip<Loop<F>, uint8_t, double, double>}};
 template <class F>
 constexpr KernelRow unary_numbers{{nullptr, strip<Loop<F>, uint8_t, uint8_t>, strip<Loop<F>, int32_t, int32_t>,
                                    strip<Loop<F>, int64_t, int64_t>, nullptr, nullptr, strip<Loop<F>, float, float>,
                                    strip<Loop<F>, double, double>}};
 template <class F>
-constexpr KernelRow predicates{
-    {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, strip<Loop<F>, bool, float>, strip<Loop<F>, bool, double>}};
+constexpr KernelRow predicates{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, strip<Loop<F>, uint8_t, float>,
+                                strip<Loop<F>, uint8_t, double>}};
 template <class F>
 constexpr KernelRow ternary_numbers{
     {nullptr, strip<Loop<F>, uint8_t, uint8_t, uint8_t, uint8_t>, strip<Loop<F>, int32_t, int32_t, int32_t, int32_t>,
@@ -141,11 +161,19 @@ constexpr KernelRow ternary_numbers{
 template <class F>
 constexpr ByDType<BinaryRun> float_runs{
     {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, binary_run<Loop<F>, float>, binary_run<Loop<F>, double>}};
+template <class F>
+constexpr KernelRow ternary_floats{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+                                    strip<Loop<F>, float, float, float, float>,
+                                    strip<Loop<F>, double, double, double, double>}};
+template <class F>
+constexpr KernelRow quaternary_floats{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+                                       strip<Loop<F>, float, float, float, float, float>,
+                                       strip<Loop<F>, double, double, double, double, double>}};
 // Choosing moves bits: floats go by as integers of their size.
-constexpr StripKernel where1 = strip<Loop<Where>, uint8_t, bool, uint8_t, uint8_t>;
-constexpr StripKernel where2 = strip<Loop<Where>, uint16_t, bool, uint16_t, uint16_t>;
-constexpr StripKernel where4 = strip<Loop<Where>, uint32_t, bool, uint32_t, uint32_t>;
-constexpr StripKernel where8 = strip<Loop<Where>, uint64_t, bool, uint64_t, uint64_t>;
+constexpr StripKernel where1 = strip<Loop<Where>, uint8_t, uint8_t, uint8_t, uint8_t>;
+constexpr StripKernel where2 = strip<Loop<Where>, uint16_t, uint8_t, uint16_t, uint16_t>;
+constexpr StripKernel where4 = strip<Loop<Where>, uint32_t, uint8_t, uint32_t, uint32_t>;
+constexpr StripKernel where8 = strip<Loop<Where>, uint64_t, uint8_t, uint64_t, uint64_t>;
 
 }  // namespace
 
@@ -176,7 +204,18 @@ const ArithmeticKernels arithmetic_kernels{
     .clamp = ternary_numbers<Clamp>,
     .where = {{where1, where1, where4, where8, where2, where2, where4, where8}},
     .gate = binary_floats<Gate>,
+    .sqrt_gradient = binary_floats<SqrtGradient>,
+    .rsqrt_gradient = binary_floats<RsqrtGradient>,
+    .reciprocal_gradient = binary_floats<ReciprocalGradient>,
     .tanh_gradient = binary_floats<TanhGradient>,
+    .sigmoid_gradient = binary_floats<SigmoidGradient>,
+    .abs_gradient = binary_floats<AbsGradient>,
+    .square_gradient = binary_floats<SquareGradient>,
+    .leaky_relu_gradient = ternary_floats<LeakyReluGradient>,
+    .clamp_gradient = quaternary_floats<ClampGradient>,
+    .mul_tangent = quaternary_floats<MulTangent>,
+    .div_tangent = quaternary_floats<DivTangent>,
+    .maximum_tangent = quaternary_floats<MaximumTangent>,
     .add_run = float_runs<Add>,
     .sub_run = float_runs<Sub>,
     .mul_run = float_runs<Mul>,

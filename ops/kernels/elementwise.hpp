@@ -13,8 +13,8 @@ struct Strip {
   int64_t count;
   void* y;
   int64_t y_step;
-  const void* x[3];
-  int64_t x_step[3];
+  const void* x[4];
+  int64_t x_step[4];
 };
 using StripKernel = void (*)(const Strip&) noexcept;
 /// The same for contiguous runs, where so few elements would cost less than to fill a Strip in: y[i] = f(a[i], b[i]).
@@ -35,11 +35,19 @@ struct ArithmeticKernels {
   KernelRow add_scaled;              ///< a + b * c
   KernelRow eq, ne, lt, le, gt, ge;  ///< of T, giving bool
   KernelRow neg, abs, sign, square, relu;
-  KernelRow isfinite;       ///< of T, giving bool
-  KernelRow clamp;          ///< x, low, high
-  KernelRow where;          ///< bool, T, T
-  KernelRow gate;           ///< dy where y > 0, else 0
-  KernelRow tanh_gradient;  ///< dy (1 - y^2)
+  KernelRow isfinite;  ///< of T, giving bool
+  KernelRow clamp;     ///< x, low, high
+  KernelRow where;     ///< bool, T, T
+  KernelRow gate;      ///< dy where y > 0, else 0
+
+  // Derivatives in one pass, of float32 and float64: dx from dy and what forward kept; dy from da, db and the operands.
+  KernelRow sqrt_gradient, rsqrt_gradient, reciprocal_gradient, tanh_gradient, sigmoid_gradient;  ///< dy, y
+  KernelRow abs_gradient, square_gradient;                                                        ///< dy, x
+  KernelRow leaky_relu_gradient;                                                                  ///< dy, x, slope
+  KernelRow clamp_gradient;                                                                       ///< dy, x, low, high
+  KernelRow mul_tangent;      ///< da, b, db, a: da b + a db
+  KernelRow div_tangent;      ///< da, db, y, b: (da - y db) / b
+  KernelRow maximum_tangent;  ///< da, db, a, b: that of the larger, half of both where a = b
 
   // Of float32 and float64.
   ByDType<BinaryRun> add_run, sub_run, mul_run, div_run;
@@ -53,6 +61,11 @@ struct FunctionKernels {
   KernelRow leaky_relu;  ///< x, slope
   KernelRow elu;         ///< x, alpha
   KernelRow softplus;    ///< x, beta
+
+  // Derivatives in one pass.
+  KernelRow erf_gradient, silu_gradient;  ///< dy, x
+  KernelRow softplus_gradient;            ///< dy, x, beta
+  KernelRow elu_gradient;                 ///< dy, x, alpha
 };
 
 /// The tables of the instruction set in use.

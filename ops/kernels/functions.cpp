@@ -152,6 +152,36 @@ struct Silu : TrustedAsExp {
   }
 };
 
+// dy (2 / sqrt pi) e^-(x^2).
+struct ErfGradient {
+  static constexpr double scale = 1.12837916709551257390;
+  template <class B>
+  static auto trusted(B, B x) noexcept {
+    return x * x <= exp_limit<B>();
+  }
+  template <class B>
+  static B f(B dy, B x) noexcept {
+    return dy * (B(static_cast<typename B::value_type>(scale)) * xsimd::exp(-(x * x)));
+  }
+  static double reference(double dy, double x) noexcept { return dy * (scale * ::exp(-(x * x))); }
+};
+
+// dy s (1 + x t) for s = sigmoid(x) and t = e^-x s.
+struct SiluGradient {
+  template <class B>
+  static auto trusted(B, B x) noexcept {
+    return xsimd::abs(x) <= exp_limit<B>();
+  }
+  template <class B>
+  static B f(B dy, B x) noexcept {
+    const B e = xsimd::exp(-x), s = B(1) / (B(1) + e);
+    return dy * (s * (B(1) + x * (e * s)));
+  }
+  static double reference(double dy, double x) noexcept {
+    return dy * (Sigmoid::reference(x) * (1 + x * Sigmoid::reference(-x)));
+  }
+};
+
 // max(z, 0) + log(1 + e^-|z|) over beta, for z = beta x.
 struct Softplus {
   template <class B>
@@ -169,12 +199,36 @@ struct Softplus {
   }
 };
 
+struct SoftplusGradient {
+  template <class B>
+  static auto trusted(B, B x, B beta) noexcept {
+    return xsimd::abs(beta * x) <= exp_limit<B>();
+  }
+  template <class B>
+  static B f(B dy, B x, B beta) noexcept {
+    return dy * Sigmoid::f(beta * x);
+  }
+  static double reference(double dy, double x, double beta) noexcept { return dy * Sigmoid::reference(beta * x); }
+};
+
 struct Elu : TrustedAsExp {
   template <class B>
   static B f(B x, B alpha) noexcept {
     return xsimd::select(x > B(0), x, alpha * xsimd::expm1(xsimd::min(x, B(0))));
   }
   static double reference(double x, double alpha) noexcept { return x > 0 ? x : alpha * ::expm1(x); }
+};
+
+struct EluGradient {
+  template <class B>
+  static auto trusted(B, B x, B) noexcept {
+    return xsimd::abs(x) <= exp_limit<B>();
+  }
+  template <class B>
+  static B f(B dy, B x, B alpha) noexcept {
+    return xsimd::select(x > B(0), dy, dy * (alpha * xsimd::exp(xsimd::min(x, B(0)))));
+  }
+  static double reference(double dy, double x, double alpha) noexcept { return x > 0 ? dy : dy * (alpha * ::exp(x)); }
 };
 
 // x Phi(x) for Phi(x) = erfc(-x / sqrt 2) / 2: no cancellation in the lower tail. In double, for a float result alone.
@@ -228,6 +282,9 @@ template <class Float, class Double = Float>
 constexpr KernelRow unary{
     {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, strip<Float, float, float>, strip<Double, double, double>}};
 template <class F>
+constexpr KernelRow ternary{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, strip<F, float, float, float, float>,
+                             strip<F, double, double, double, double>}};
+template <class F>
 constexpr KernelRow binary{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, strip<F, float, float, float>,
                             strip<F, double, double, double>}};
 
@@ -251,6 +308,10 @@ const FunctionKernels function_kernels{
     .leaky_relu = binary<Loop<LeakyRelu>>,
     .elu = binary<Batches<Elu>>,
     .softplus = binary<Batches<Softplus>>,
+    .erf_gradient = binary<Batches<ErfGradient>>,
+    .silu_gradient = binary<Batches<SiluGradient>>,
+    .softplus_gradient = ternary<Batches<SoftplusGradient>>,
+    .elu_gradient = ternary<Batches<EluGradient>>,
 };
 
 }  // namespace LIMPID_KERNEL_ISA

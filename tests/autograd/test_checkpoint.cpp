@@ -141,6 +141,13 @@ TEST_CASE("a captured tensor that the argument depends on counts once") {
   CHECK(grad({d}, {w})[0].item<double>() == 18);
 }
 
+TEST_CASE("an argument that is captured as well counts twice, as what it is") {
+  const Tensor x = tensor({2, 3}, float64).set_requires_grad(), y = x * 1.0;
+  const auto f = [](const Tensor& t) { return checkpoint([t](const Tensor& s) { return s * s * t; }, t); };
+  CHECK(equal(grad({f(y)}, {x}, {ones({2}, float64)})[0], 3.0 * x * x));
+  CHECK(equal(jvp(f, {x.detach()}, {ones({2}, float64)}).dys[0], 3.0 * x * x));
+}
+
 TEST_CASE("hooks of captured tensors run once, with the whole gradient") {
   const Tensor w = leaf({3});
   int calls = 0;

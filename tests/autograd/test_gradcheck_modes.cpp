@@ -106,14 +106,17 @@ TEST_CASE("a gradient that depends on dy out of sight of the tape fails forward 
 }
 
 TEST_CASE("an error of forward mode that no inner product shows is found, and placed") {
-  // J v is wrong in two places whose errors cancel in <dy, J v>: a rule linear in dy with a wrong adjoint cannot do
-  // that, one that branches on whether it is recorded can.
+  // J v is wrong in two places whose errors cancel in <dy, J v>.
   struct Sly : Function<Sly> {
     static Tensor forward(Context&, const Tensor& x) { return x * 2.0; }
     static Tensors backward(Context&, const Tensor& dy) {
-      if (!is_grad_enabled()) return {dy * 2.0};
-      const Tensor twist = tensor({1, -1, 0}, float64) / dy.detach();
-      return {dy * 2.0 + sum((dy - dy.detach()) * twist)};
+      if (!is_grad_enabled() && !last_dy().defined()) last_dy() = dy;
+      return {dy * 2.0};
+    }
+    static Tensor jvp(Context&, const Tensors& dx) { return dx[0] * 2.0 + tensor({1, -1, 0}, float64) / last_dy(); }
+    static Tensor& last_dy() {
+      static Tensor dy;
+      return dy;
     }
   };
   const GradcheckReport report = gradcheck(of(Sly()), {random({3})});

@@ -218,6 +218,15 @@ TEST_CASE("transforms refuse in words") {
                     "vjp: expected as many inputs as the function has parameters, got 3");
 }
 
+TEST_CASE("transforms refuse inference mode, which records nothing") {
+  const Tensor x = vec({1, 2});
+  const InferenceMode off;
+  const std::string got = ": expected a place where ops are recorded, got inference mode";
+  CHECK_THROWS_WITH(grad(cubes, x), "grad" + got);
+  CHECK_THROWS_WITH(vjp(cubes, {x}, {x}), "vjp" + got);
+  CHECK_THROWS_WITH(jvp(cubes, {x}, {x}), "jvp" + got);
+}
+
 TEST_CASE("the graph of a transform's own inputs is not used up") {
   const Tensor x = vec({1, 2}).set_requires_grad();
   const Tensor y = x * x;

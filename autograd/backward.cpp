@@ -1,0 +1,99 @@
+// What callers see of the engine: gradients of outputs, and the checks that come first.
+#include <limpid/autograd/detail/arithmetic.hpp>
+#include <limpid/autograd/detail/engine.hpp>
+#include <limpid/autograd/detail/grad_between.hpp>
+#include <limpid/autograd/engine.hpp>
+#include <limpid/core/detail/message.hpp>
+
+namespace limpid {
+
+using detail::throw_error;
+
+void detail::require_present(const Tensor& y, std::size_t i, const char* op) {
+  if (y.impl().is_view && y.impl().epoch != y.impl().storage->epoch())
+    throw_error<AutogradError>(op, ": expected outputs with a history of their present values, got view ", i,
+                               " of shape ", y.shape(), " whose base was changed in place while recording");
+}
+
+namespace {
+
+Tensor seed(const Tensor& y, const Tensors& dys, std::size_t i, const char* op) {
+  if (!y.defined() || !y.requires_grad())
+    throw_error<AutogradError>(op, ": expected outputs computed from a tensor that requires a gradient, got output ", i,
+                               (y.defined() ? ", which is not recorded" : ", which is undefined"));
+  detail::require_present(y, i, op);
+  const Tensor dy = dys.empty() ? Tensor() : dys[i];
+  if (!dy.defined()) {
+    if (y.numel() == 1) return ones_like(y.detach());
+    throw_error<ShapeError>(op, ": expected a dy for an output with more than one element, got none for shape ",
+                            y.shape());
+  }
+  if (dy.shape() != y.shape()) throw_error<ShapeError>(op, ": expected dy of shape ", y.shape(), ", got ", dy.shape());
+  if (dy.dtype() != y.dtype()) throw_error<DTypeError>(op, ": expected dy of dtype ", y.dtype(), ", got ", dy.dtype());
+  return dy;
+}
+
+void add_roots(Engine& engine, const Tensors& ys, const Tensors& dys, const char* op) {
+  if (ys.empty()) throw_error<ValueError>(op, ": expected at least one output, got none");
+  if (!dys.empty() && dys.size() != ys.size())
+    throw_error<ValueError>(op, ": expected one dy per output (", ys.size(), "), got ", dys.size());
+  for (std::size_t i = 0; i < ys.size(); ++i) engine.add_root(ys[i], seed(ys[i], dys, i, op));
+}
+
+// A leaf's gradient is its owner's to change: dense, and nobody else's memory.
+Tensor own_gradient(const Tensor& g) {
+  const bool dense = g.is_contiguous() || g.is_contiguous(MemoryFormat::channels_last);
+  // One reference is the engine's.
+  return dense && g.is_unique() ? g : g.clone();
+}
+
+}  // namespace
+
+void backward(const Tensors& ys, const Tensors& dys, bool retain_graph, bool create_graph) {
+  const GradGuard mode(create_graph);
+  Engine engine("backward");
+  add_roots(engine, ys, dys, "backward");
+  engine.run(retain_graph || create_graph, [&](Node& node, const Tensors& dy) {
+    static_cast<Leaf&>(node).change_grad([&](Tensor& grad) {
+      if (grad.defined())
+        detail::accumulate(grad, dy[0]);
+      else
+        grad = create_graph ? dy[0] : own_gradient(dy[0]);
+    });
+  });
+}
+
+Tensors grad(const Tensors& ys, const Tensors& xs, const Tensors& dys, const GradOptions& options) {
+  for (std::size_t i = 0; i < xs.size(); ++i)
+    if (!xs[i].requires_grad())
+      throw_error<AutogradError>("grad: expected inputs that require a gradient, got input ", i,
+                                 xs[i].defined() ? ", which does not" : ", which is undefined");
+  const GradGuard mode(options.create_graph);
+  Engine engine("grad");
+  add_roots(engine, ys, dys, "grad");
+  engine.only_towards(xs);
+  const auto require_use = [&](std::size_t i, bool used) {
+    if (!used && !options.allow_unused)
+      throw_error<AutogradError>("grad: expected outputs that depend on every input, got none for input ", i,
+                                 " of shape ", xs[i].shape(), "; pass allow_unused = true for an undefined gradient");
+  };
+  for (std::size_t i = 0; i < xs.size(); ++i) require_use(i, engine.reaches(xs[i]));  // before the graph is used up
+  const Tensors result = engine.gradients(xs, options.retain_graph || options.create_graph);
+  for (std::size_t i = 0; i < xs.size(); ++i) require_use(i, result[i].defined());
+  return result;
+}
+
+Tensors detail::grad_between(const Tensors& ys, const Tensors& xs, const Tensors& dys, bool create_graph) {
+  const GradGuard mode(create_graph);
+  Engine engine("grad");
+  engine.end_at(xs);
+  add_roots(engine, ys, dys, "grad");
+  engine.only_towards(xs);
+  return engine.gradients(xs, create_graph);
+}
+
+void Tensor::backward(const Tensor& dy, bool retain_graph, bool create_graph) const {
+  limpid::backward({*this}, dy.defined() ? Tensors{dy} : Tensors{}, retain_graph, create_graph);
+}
+
+}  // namespace limpid

@@ -1,0 +1,19 @@
+// Forward mode over a recorded graph.
+#pragma once
+#include <limpid/core/error.hpp>
+#include <limpid/core/tensor.hpp>
+
+namespace limpid::detail {
+
+/// J dxs: the tangent of each y, given those of xs, at which the graph ends; undefined stands for zero. Each node that
+/// a tangent reaches is asked once, in the order they were recorded. Without create_graph these nodes are used up.
+/// op: whom messages speak for.
+Tensors push_forward(const char* op, const Tensors& ys, const Tensors& xs, const Tensors& dxs, bool create_graph);
+
+/// Thrown for a node that has neither a rule for forward mode nor a backward made of recorded ops.
+class NoForwardRule : public AutogradError {
+ public:
+  using AutogradError::AutogradError;
+};
+
+}  // namespace limpid::detail
