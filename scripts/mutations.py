@@ -16,7 +16,8 @@ RULES = [
                   r"norm_tangent|scaled|add_product|add_new_product|accumulate_product|mean_where_attained_of"),
     ("ops/detail/im2col.cpp", r"conv_input_grad|conv_weight_grad|scatter_add"),
     ("ops/detail/norm_*.cpp", r"norm_backward\w*|backward_rows|backward_along|norm_total"),
-    ("ops/kernels/norm_*.cpp", r"backward|backward_along|reduce|reduce_run|dx|dx_run|dx_block|finish_sums"),
+    ("ops/kernels/norm_*.?pp", r"backward|backward_along|reduce|reduce_run|dx|dx_run|dx_block|finish_sums|complete|terms|"
+                               r"of_one_step|differentiate|gradient_terms|single_terms|sum_all"),
     ("ops/kernels/pool.cpp", r"scatter|spread"),
     ("ops/kernels/arithmetic.cpp", r"\w+(Gradient|Tangent)::f"),
     ("ops/kernels/functions.cpp", r"\w+Gradient::(f|reference)"),
