@@ -139,7 +139,6 @@ Tensor rstd_of(const NormPlan& plan, const Tensor& x, const NormStatistics& stat
   const auto& [mean, rstd] = stats;
   Tensor r =
       as_dtype(make_view(rstd, plan.stat_shape(), contiguous_strides(plan.stat_shape()), rstd.offset()), x.dtype());
-  if (r.is_same(rstd)) r = r.detach();
   if (auto* node = record<RstdNode>(r, x)) {
     node->x = x, node->mean = mean, node->rstd = rstd;
     node->plan = plan;
