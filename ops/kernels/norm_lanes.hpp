@@ -30,66 +30,87 @@ using index_t = std::int64_t;
 using Vec = xsimd::batch<double, Arch>;
 constexpr int kVec = static_cast<int>(Vec::size);
 
+/// Where floats are widened as they are loaded: registers of 256 bits. Zen 4 fills two of them in a cycle, but one of
+/// 512 bits in one and a third, and takes as long for the lanes of both otherwise.
+#if defined(__AVX512F__)
+using Half = xsimd::batch<double, xsimd::fma3<xsimd::avx2>>;
+#else
+using Half = Vec;
+#endif
+
 /// Lanes of one step: a cache line of the storage type.
 template <class T>
 constexpr int kLanes = static_cast<int>(64 / sizeof(T));
 
-// xsimd 8 has no fused multiply-add for AVX-512.
-inline Vec fmadd(const Vec& a, const Vec& b, const Vec& c) {
-#if defined(__AVX512F__)
-  return _mm512_fmadd_pd(a, b, c);
-#else
-  return xsimd::fma(a, b, c);
+template <class V>
+inline V fmadd(const V& a, const V& b, const V& c) {
+#if defined(__AVX512F__)  // for which xsimd 8 has none
+  if constexpr (std::is_same_v<V, Vec>) return _mm512_fmadd_pd(a, b, c);
 #endif
+  return xsimd::fma(a, b, c);
 }
 
-template <int W>
+template <int W, class V = Vec>
 struct Lanes {
-  static constexpr int count = W / kVec;
-  Vec v[count];
+  using Vector = V;
+  static constexpr int count = W / static_cast<int>(V::size);
+  V v[count];
 
   Lanes() = default;
   explicit Lanes(double value) {
-    for (int i = 0; i < count; ++i) v[i] = Vec(value);
+    for (int i = 0; i < count; ++i) v[i] = V(value);
   }
 };
 
-template <int W, class F>
-inline Lanes<W> each(const Lanes<W>& a, const Lanes<W>& b, F f) {
-  Lanes<W> out;
-  for (int i = 0; i < Lanes<W>::count; ++i) out.v[i] = f(a.v[i], b.v[i]);
+template <int W, class V, class F>
+inline Lanes<W, V> each(const Lanes<W, V>& a, const Lanes<W, V>& b, F f) {
+  Lanes<W, V> out;
+  for (int i = 0; i < Lanes<W, V>::count; ++i) out.v[i] = f(a.v[i], b.v[i]);
   return out;
 }
-template <int W>
-inline Lanes<W> operator+(const Lanes<W>& a, const Lanes<W>& b) {
-  return each(a, b, [](const Vec& p, const Vec& q) { return p + q; });
+template <int W, class V>
+inline Lanes<W, V> operator+(const Lanes<W, V>& a, const Lanes<W, V>& b) {
+  return each(a, b, [](const V& p, const V& q) { return p + q; });
 }
-template <int W>
-inline Lanes<W> operator-(const Lanes<W>& a, const Lanes<W>& b) {
-  return each(a, b, [](const Vec& p, const Vec& q) { return p - q; });
+template <int W, class V>
+inline Lanes<W, V> operator-(const Lanes<W, V>& a, const Lanes<W, V>& b) {
+  return each(a, b, [](const V& p, const V& q) { return p - q; });
 }
-template <int W>
-inline Lanes<W> operator*(const Lanes<W>& a, const Lanes<W>& b) {
-  return each(a, b, [](const Vec& p, const Vec& q) { return p * q; });
+template <int W, class V>
+inline Lanes<W, V> operator*(const Lanes<W, V>& a, const Lanes<W, V>& b) {
+  return each(a, b, [](const V& p, const V& q) { return p * q; });
 }
-template <int W>
-inline Lanes<W> fma(const Lanes<W>& a, const Lanes<W>& b, const Lanes<W>& c) {
-  Lanes<W> out;
-  for (int i = 0; i < Lanes<W>::count; ++i) out.v[i] = fmadd(a.v[i], b.v[i], c.v[i]);
+template <int W, class V>
+inline Lanes<W, V> fma(const Lanes<W, V>& a, const Lanes<W, V>& b, const Lanes<W, V>& c) {
+  Lanes<W, V> out;
+  for (int i = 0; i < Lanes<W, V>::count; ++i) out.v[i] = fmadd(a.v[i], b.v[i], c.v[i]);
   return out;
 }
 
 /// Loads of lanes in doubles: from float storage they widen exactly.
+template <class V = Vec>
 inline Lanes<8> load(const double* p) {
   Lanes<8> out;
   for (int i = 0; i < Lanes<8>::count; ++i) out.v[i] = Vec::load_unaligned(p + i * kVec);
   return out;
 }
+#if defined(__AVX512F__)
+template <class V = Vec>
+inline Lanes<16, V> load(const float* p) {
+  Lanes<16, V> out;
+  for (int i = 0; i < Lanes<16, V>::count; ++i) {
+    if constexpr (std::is_same_v<V, Half>)
+      out.v[i] = _mm256_cvtps_pd(_mm_loadu_ps(p + 4 * i));
+    else
+      out.v[i] = _mm512_cvtps_pd(_mm256_loadu_ps(p + 8 * i));
+  }
+  return out;
+}
+#else
+template <class V = Vec>
 inline Lanes<16> load(const float* p) {
   Lanes<16> out;
-#if defined(__AVX512F__)
-  for (int i = 0; i < 2; ++i) out.v[i] = _mm512_cvtps_pd(_mm256_loadu_ps(p + 8 * i));
-#elif defined(__AVX2__)
+#if defined(__AVX2__)
   for (int i = 0; i < 4; ++i) out.v[i] = _mm256_cvtps_pd(_mm_loadu_ps(p + 4 * i));
 #elif defined(__SSE2__)
   for (int i = 0; i < 8; i += 2) {
@@ -104,6 +125,7 @@ inline Lanes<16> load(const float* p) {
 #endif
   return out;
 }
+#endif
 
 /// Stores of lanes, rounded once to the storage type.
 inline void store(double* p, const Lanes<8>& a) {
@@ -125,21 +147,42 @@ inline void store(float* p, const Lanes<16>& a) {
 #endif
 }
 
+#if defined(__AVX512F__)
+template <class V = Vec>
+inline Lanes<16, V> widen(__m512 a) {
+  Lanes<16, V> out;
+  if constexpr (std::is_same_v<V, Half>) {
+    out.v[0] = _mm256_cvtps_pd(_mm512_castps512_ps128(a));
+    out.v[1] = _mm256_cvtps_pd(_mm512_extractf32x4_ps(a, 1));
+    out.v[2] = _mm256_cvtps_pd(_mm512_extractf32x4_ps(a, 2));
+    out.v[3] = _mm256_cvtps_pd(_mm512_extractf32x4_ps(a, 3));
+  } else {
+    out.v[0] = _mm512_cvtps_pd(_mm512_castps512_ps256(a));
+    out.v[1] = _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1));
+  }
+  return out;
+}
+#endif
+
 /// The first n < kLanes elements; the other lanes are 0 and their memory is not touched.
-template <class T>
-inline Lanes<kLanes<T>> load_first(const T* p, int n) {
+template <class V = Vec, class T>
+inline Lanes<kLanes<T>, V> load_first(const T* p, int n) {
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4) {
-    const __m512 x = _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1u), p);
-    Lanes<16> out;
-    out.v[0] = _mm512_cvtps_pd(_mm512_castps512_ps256(x));
-    out.v[1] = _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1));
-    return out;
+    const unsigned mask = (1u << n) - 1u;
+    if constexpr (std::is_same_v<V, Half>) {
+      Lanes<16, V> out;
+      for (int i = 0; i < 4; ++i)
+        out.v[i] = _mm256_cvtps_pd(_mm_maskz_loadu_ps(static_cast<__mmask8>(mask >> (4 * i) & 15u), p + 4 * i));
+      return out;
+    } else {
+      return widen<V>(_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p));
+    }
   }
 #endif
   T padded[kLanes<T>] = {};
   for (int i = 0; i < n; ++i) padded[i] = p[i];
-  return load(padded);
+  return load<V>(padded);
 }
 template <class T>
 inline void store_first(T* p, const Lanes<kLanes<T>>& a, int n) {
@@ -157,13 +200,14 @@ inline void store_first(T* p, const Lanes<kLanes<T>>& a, int n) {
 }
 
 /// Lanes below n kept, the others 0.
-template <int W>
-inline Lanes<W> keep_first(const Lanes<W>& a, int n) {
+template <int W, class V>
+inline Lanes<W, V> keep_first(const Lanes<W, V>& a, int n) {
   alignas(64) static constexpr double iota[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  const Vec bound(static_cast<double>(n));
-  Lanes<W> out;
-  for (int i = 0; i < Lanes<W>::count; ++i)
-    out.v[i] = xsimd::select(Vec::load_aligned(iota + i * kVec) < bound, a.v[i], Vec(0.0));
+  constexpr int kEach = static_cast<int>(V::size);
+  const V bound(static_cast<double>(n));
+  Lanes<W, V> out;
+  for (int i = 0; i < Lanes<W, V>::count; ++i)
+    out.v[i] = xsimd::select(V::load_aligned(iota + i * kEach) < bound, a.v[i], V(0.0));
   return out;
 }
 
@@ -183,38 +227,57 @@ inline void store_wide(double* p, const Lanes<W>& a) {
 inline void fetch_near(const void* p) { __builtin_prefetch(p, 0, 2); }
 
 /// Sum over the lanes in one fixed tree: halves are folded onto each other, first those of whole registers.
-template <int W>
-inline Vec fold(Lanes<W> a) {
-  for (int half = Lanes<W>::count / 2; half > 0; half /= 2)
+template <int W, class V>
+inline V fold(Lanes<W, V> a) {
+  for (int half = Lanes<W, V>::count / 2; half > 0; half /= 2)
     for (int i = 0; i < half; ++i) a.v[i] = a.v[i] + a.v[i + half];
   return a.v[0];
 }
-inline double sum(const Vec& a) {
 #if defined(__AVX2__)
-#if defined(__AVX512F__)
-  const __m512d all = a;
-  const __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(all), _mm512_extractf64x4_pd(all, 1));
-#else
-  const __m256d four = a;
-#endif
-  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+inline double sum(const Half& a) {
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
   return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+#if defined(__AVX512F__)
+inline Half halved(const Vec& a) { return _mm256_add_pd(_mm512_castpd512_pd256(a), _mm512_extractf64x4_pd(a, 1)); }
+inline double sum(const Vec& a) { return sum(halved(a)); }
+#endif
 #else
+inline double sum(const Vec& a) {
   alignas(64) double lane[kVec];
   a.store_aligned(lane);
   for (int half = kVec / 2; half > 0; half /= 2)
     for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
   return lane[0];
-#endif
 }
-template <int W>
-inline double sum(const Lanes<W>& a) {
+#endif
+template <int W, class V>
+inline double sum(const Lanes<W, V>& a) {
   return sum(fold(a));
 }
 
-/// sums[j] = sum(v[j]) of folded lanes: the same tree over each, eight at once.
-inline void sum_eight(const Vec* v, double* sums) {
+/// fold(a * a) of what was float32: its squares are exact.
+template <int W, class V>
+inline V fold_exact_squares(const Lanes<W, V>& a) {
+  Lanes<W / 2, V> squares;
+  constexpr int kHalf = Lanes<W / 2, V>::count;
+  for (int i = 0; i < kHalf; ++i) squares.v[i] = fmadd(a.v[i + kHalf], a.v[i + kHalf], a.v[i] * a.v[i]);
+  return fold(squares);
+}
+
+/// sums[j] = sum(v[j]) of folded lanes: the same tree over each, four or eight at once.
+inline void sum_four(const Half* v, double* sums) {
 #if defined(__AVX2__)
+  const auto twos = [](__m256d p, __m256d q) {
+    return _mm256_add_pd(_mm256_permute2f128_pd(p, q, 0x20), _mm256_permute2f128_pd(p, q, 0x31));
+  };
+  const __m256d even = twos(v[0], v[2]), odd = twos(v[1], v[3]);
+  _mm256_storeu_pd(sums, _mm256_add_pd(_mm256_unpacklo_pd(even, odd), _mm256_unpackhi_pd(even, odd)));
+#else
+  for (int j = 0; j < 4; ++j) sums[j] = sum(v[j]);
+#endif
+}
+inline void sum_eight(const Vec* v, double* sums) {
 #if defined(__AVX512F__)
   const auto fours = [](__m512d p, __m512d q) {
     return _mm512_add_pd(_mm512_shuffle_f64x2(p, q, 0x44), _mm512_shuffle_f64x2(p, q, 0xEE));
@@ -225,16 +288,7 @@ inline void sum_eight(const Vec* v, double* sums) {
   const __m512d even = twos(fours(v[0], v[2]), fours(v[4], v[6])), odd = twos(fours(v[1], v[3]), fours(v[5], v[7]));
   _mm512_storeu_pd(sums, _mm512_add_pd(_mm512_unpacklo_pd(even, odd), _mm512_unpackhi_pd(even, odd)));
 #else
-  const auto twos = [](__m256d p, __m256d q) {
-    return _mm256_add_pd(_mm256_permute2f128_pd(p, q, 0x20), _mm256_permute2f128_pd(p, q, 0x31));
-  };
-  for (int j = 0; j < 8; j += 4) {
-    const __m256d even = twos(v[j], v[j + 2]), odd = twos(v[j + 1], v[j + 3]);
-    _mm256_storeu_pd(sums + j, _mm256_add_pd(_mm256_unpacklo_pd(even, odd), _mm256_unpackhi_pd(even, odd)));
-  }
-#endif
-#else
-  for (int j = 0; j < 8; ++j) sums[j] = sum(v[j]);
+  for (int j = 0; j < 8; j += 4) sum_four(v + j, sums + j);
 #endif
 }
 
@@ -255,12 +309,12 @@ inline void steps(index_t count, F&& f) {
 }
 
 /// Loads a step's elements: whole steps at compile time, tails masked.
-template <class T, class N>
-inline Lanes<kLanes<T>> load_step(const T* p, N n) {
+template <class V = Vec, class T, class N>
+inline Lanes<kLanes<T>, V> load_step(const T* p, N n) {
   if constexpr (std::is_same_v<N, int>)
-    return load_first(p, n);
+    return load_first<V>(p, n);
   else
-    return load(p);
+    return load<V>(p);
 }
 template <class T, class N>
 inline void store_step(T* p, const Lanes<kLanes<T>>& a, N n) {

@@ -36,28 +36,33 @@ constexpr index_t kShortSlice = 512;
 /// sum(d^2) - sum(d)^2 / count the squared deviations.
 template <class T>
 struct Deviations {
-  static constexpr int W = kLanes<T>;
-  Lanes<W> rest{0.0}, squares{0.0}, lost{0.0};
+  using Step = Lanes<kLanes<T>, std::conditional_t<sizeof(T) == 4, Half, Vec>>;
+  Step rest{0.0}, squares{0.0}, lost{0.0};
   double guess;
 
   explicit Deviations(double mean) : guess(mean) {}
 
+  template <class N>
+  static Step load(const T* p, N n) {
+    return load_step<typename Step::Vector>(p, n);
+  }
+
   /// The deviations of a step, 0 beyond its n elements.
   template <class N>
-  static Lanes<W> of(const Lanes<W>& x, const Lanes<W>& mean, N n) {
-    const Lanes<W> d = x - mean;
+  static Step of(const Step& x, const Step& mean, N n) {
+    const Step d = x - mean;
     if constexpr (std::is_same_v<N, int>)
       return keep_first(d, n);
     else
       return d;
   }
 
-  void add(const Lanes<W>& d) {
+  void add(const Step& d) {
     rest = rest + d;
     if constexpr (sizeof(T) == 4) {
       squares = fma(d, d, squares);
     } else {  // two-sum: the rounding errors of the sum are summed beside it
-      const Lanes<W> square = d * d, next = squares + square, t = next - squares;
+      const Step square = d * d, next = squares + square, t = next - squares;
       lost = lost + ((squares - (next - t)) + (square - t));
       squares = next;
     }
@@ -79,15 +84,15 @@ struct Deviations {
 /// Calls f(x, n) for the steps of elements [begin, end). Scaled multiplies each by a power of two first.
 template <bool Scaled = false, class T, class F>
 inline void slice_steps(const SliceView<T>& slice, index_t begin, index_t end, double scale, F&& f) {
-  const Lanes<kLanes<T>> factor(scale);
+  const typename Deviations<T>::Step factor(scale);
   pieces(slice.len, begin, end, [&](index_t row, index_t offset, index_t count) {
     const T* start = slice.x + row * slice.row_stride + offset * slice.element_stride;
     runs(start, slice.element_stride, count, [&](const T* run, index_t, index_t n) {
       steps<kLanes<T>>(n, [&](index_t i, auto k) {
         if constexpr (Scaled)
-          f(load_step(run + i, k) * factor, k);
+          f(Deviations<T>::load(run + i, k) * factor, k);
         else
-          f(load_step(run + i, k), k);
+          f(Deviations<T>::load(run + i, k), k);
       });
     });
   });
@@ -103,15 +108,15 @@ inline bool near_zero(const Moments& m) { return !(m.mean * m.mean * m.count > 4
 /// counted from shift so that a common offset costs no digits.
 template <bool Scaled = false, class T>
 double guess_mean(const SliceView<T>& slice, index_t begin, index_t end, double shift, double scale) {
-  constexpr int W = kLanes<T>;
+  using Step = typename Deviations<T>::Step;
   if (sizeof(T) == 4 && end - begin <= kShortSlice)
     return static_cast<double>(
         slice.x[begin / slice.len * slice.row_stride + begin % slice.len * slice.element_stride]);
-  const index_t last = sizeof(T) == 8 ? end : begin + W;
-  const Lanes<W> origin(sizeof(T) == 8 ? shift : 0.0);
-  Lanes<W> total(0.0);
+  const index_t last = sizeof(T) == 8 ? end : begin + kLanes<T>;
+  const Step origin(sizeof(T) == 8 ? shift : 0.0);
+  Step total(0.0);
   slice_steps<Scaled>(slice, begin, last, scale,
-                      [&](const Lanes<W>& x, auto k) { total = total + Deviations<T>::of(x, origin, k); });
+                      [&](const Step& x, auto k) { total = total + Deviations<T>::of(x, origin, k); });
   return (sizeof(T) == 8 ? shift : 0.0) + sum(total) / static_cast<double>(last - begin);
 }
 
@@ -119,7 +124,7 @@ double guess_mean(const SliceView<T>& slice, index_t begin, index_t end, double 
 template <bool Scaled, class T>
 Moments moments_about_mean(const SliceView<T>& slice, index_t begin, index_t end, double shift, double scale) {
   const double guess = guess_mean<Scaled>(slice, begin, end, shift, scale);
-  const Lanes<kLanes<T>> from(guess);
+  const typename Deviations<T>::Step from(guess);
   Deviations<T> deviations(guess);
   slice_steps<Scaled>(slice, begin, end, scale,
                       [&](const auto& x, auto k) { deviations.add(Deviations<T>::of(x, from, k)); });

@@ -16,12 +16,12 @@ inline Moments apply_beside_moments(const SingleLanes& affine, const float* LIMP
     const index_t end = block + kNormBlock < n ? block + kNormBlock : n;
     const bool plain = !center || starts_near_zero(view, block, end);
     const double guess = plain ? 0 : guess_mean(view, block, end, 0, 1);
-    const Lanes<16> from(guess);
+    const Deviations<float>::Step from(guess);
     Deviations<float> deviations(guess);
     const auto both = [&](auto deviation) {
       steps<16>(end - block, [&](index_t i, auto k) {
         store_step(y + block + i, affine(load_singles_step(x + block + i, k)), k);
-        deviations.add(deviation(load_step(next + block + i, k), k));
+        deviations.add(deviation(Deviations<float>::load(next + block + i, k), k));
       });
     };
     plain ? both([&](const auto& element, auto) { return element; })

@@ -21,14 +21,14 @@ void with_length(index_t n, F&& f) {
 template <class N>
 constexpr bool kOneStep = !std::is_same_v<N, index_t>;
 
-/// Calls f(i) for i in [0, 8): unrolled where a row is one step. Longer ones have loops of their own, of which eight
-/// copies would only fill the instruction cache.
-template <class N, class F>
-LIMPID_INLINE inline void each_of_eight(F&& f) {
+/// Calls f(i) for i in [0, K): unrolled where a row is one step. Longer ones have loops of their own, of which K copies
+/// would only fill the instruction cache.
+template <int K, class N, class F>
+LIMPID_INLINE inline void each_of(F&& f) {
   if constexpr (kOneStep<N>)
-    unrolled<8>(f);
+    unrolled<K>(f);
   else
-    for (int i = 0; i < 8; ++i) f(i);
+    for (int i = 0; i < K; ++i) f(i);
 }
 
 /// y[i] = f(i, k) for the n elements of a row.
@@ -63,15 +63,15 @@ void each_lot(const NormRows<float>& p, index_t begin, index_t end, index_t most
 }
 
 /// The lot's values of gamma or beta.
-inline Lanes<16> values_or(const float* values, const NormRows<float>& p, const Lot& lot, double absent) {
-  if (!values) return Lanes<16>(absent);
+inline Singles values_or(const float* values, const NormRows<float>& p, const Lot& lot, float absent) {
+  if (!values) return Singles(absent);
   const index_t first = lot.first.inner;
   if (p.affine_inner == 1 && first + lot.count <= p.inner)
-    return lot.count == kLot ? load(values + first) : load_first(values + first, lot.count);
+    return lot.count == kLot ? load_singles(values + first) : load_singles(values + first, lot.count);
   alignas(64) float each[kLot] = {};
   for (index_t j = 0, inner = first; j < lot.count; ++j, inner = inner + 1 < p.inner ? inner + 1 : 0)
     each[j] = values[inner * p.affine_inner];
-  return load(each);
+  return load_singles(each);
 }
 
 /// One double of each slice, in arrays over all of them.
@@ -90,25 +90,38 @@ inline Lanes<16> saved(const double* all, const Lot& lot) {
   return load_wide<16>(each);
 }
 
-/// Moments of a lot, from a guess of each mean and the sums of the deviations from it and of their squares, over n
-/// elements each: the arithmetic of Deviations::finish.
+/// Moments of a lot, from the sums of the deviations from a guess of each mean and of their squares, over n elements
+/// each: the arithmetic of Deviations::finish.
 struct LotMoments {
-  Lanes<16> mean, lo{0.0}, m2;
+  Lanes<16> mean{0.0}, lo{0.0}, m2;
   bool near_zero = true;  ///< As near_zero() of each.
 
-  LotMoments(const Lanes<16>& guess, const Lanes<16>& rest, const Lanes<16>& squares, index_t n, bool center)
-      : mean(guess),
-        m2(squares) {
+  /// About zero.
+  LotMoments(const Lanes<16>& rest, const Lanes<16>& squares, index_t n, bool center) : m2(squares) {
     if (!center) return;
-    const Vec zero(0.0), count(static_cast<double>(n)), four(4.0);
+    const Vec count(static_cast<double>(n)), four(4.0);
+    auto far = four > four;
     for (int i = 0; i < Lanes<16>::count; ++i) {
-      const Vec total = rest.v[i] + zero, delta = over(total, n), left = m2.v[i] - total * delta;
-      m2.v[i] = xsimd::select(left < zero, zero, left);
-      const Vec at = guess.v[i], m = at + delta, t = m - at;
+      const Vec m = deviate(rest.v[i], n, m2.v[i]);
+      mean.v[i] = m;
+      lo.v[i] = m - m;  // none, but of what is not finite
+      far = far || m * m * count > four * m2.v[i];
+    }
+    near_zero = !xsimd::any(far);
+  }
+  LotMoments(const Lanes<16>& guess, const Lanes<16>& rest, const Lanes<16>& squares, index_t n) : m2(squares) {
+    for (int i = 0; i < Lanes<16>::count; ++i) {
+      const Vec delta = deviate(rest.v[i], n, m2.v[i]), at = guess.v[i], m = at + delta, t = m - at;
       mean.v[i] = m;
       lo.v[i] = (at - (m - t)) + (delta - t);
-      near_zero = near_zero && !xsimd::any(m * m * count > four * m2.v[i]);
     }
+  }
+
+  /// What the guess lacks; its square is taken from m2.
+  static Vec deviate(const Vec& rest, index_t n, Vec& m2) {
+    const Vec zero(0.0), total = rest + zero, delta = over(total, n);
+    m2 = xsimd::max(zero, m2 - total * delta);  // of a NaN, the second
+    return delta;
   }
 
   /// Takes what is another's where that is not near zero here.
@@ -158,7 +171,12 @@ struct ShortForward {
   const NormRows<float>& p;
   const N n;
   const F& plainly;
-  static constexpr int W = kLanes<float>, kDues = 3;
+  using Step = Deviations<float>::Step;
+  static constexpr int kDues = 3;
+  /// An element as its own deviation, from zero.
+  struct Itself {
+    Step operator()(const Step& element, auto, auto) const { return element; }
+  };
 
   /// A lot whose y is due.
   struct Due {
@@ -175,15 +193,14 @@ struct ShortForward {
     Due& due = dues[next];
     const float* x = p.x + start(p.x_stride, lot.first);
     alignas(64) double rest[kLot], squares[kLot];
-    const auto plain = [](const Lanes<W>& element, auto, auto) { return element; };
     if (due.suits && !p.stream && due.lot.count == kLot && lot.count == kLot) {
       const index_t step = p.x_stride.inner, y_step = p.y_stride.inner;
-      add_up<true>(lot, x, rest, squares, plain,
+      add_up<true>(lot, x, rest, squares, Itself(),
                    [&, from = due.x, to = due.y, affine = static_cast<const float*>(due.affine)](int j)
                        LIMPID_INLINE { write<false>(from + j * step, to + j * y_step, affine + j); });
     } else {
       write(due);
-      add_up<false>(lot, x, rest, squares, plain, [](int) {});
+      add_up<false>(lot, x, rest, squares, Itself(), [](int) {});
     }
     const LotStats stats(moments(lot, x, load_wide<16>(rest), load_wide<16>(squares)), n, p.eps);
     due.lot.count = 0;
@@ -191,7 +208,7 @@ struct ShortForward {
       due.lot = lot;
       due.x = x;
       due.y = p.y + start(p.y_stride, lot.first);
-      const Lanes<16> a = p.gamma ? stats.rstd * values_or(p.gamma, p, lot, 1) : stats.rstd;
+      const Lanes<16> a = p.gamma ? stats.rstd * widen(values_or(p.gamma, p, lot, 1)) : stats.rstd;
       due.suits = p.rows == 1 && !p.along &&
                   single_affines(stats.mean, stats.lo, a, values_or(p.beta, p, lot, 0), due.affine, kLot);
     }
@@ -200,7 +217,7 @@ struct ShortForward {
   }
 
   LotMoments moments(const Lot& lot, const float* x, const Lanes<16>& rest, const Lanes<16>& squares) const {
-    LotMoments about_zero(Lanes<16>(0.0), rest, squares, n, p.center);
+    LotMoments about_zero(rest, squares, n, p.center);
     if (!about_zero.near_zero) [[unlikely]]
       from_first(lot, x, about_zero);
     return about_zero;
@@ -212,43 +229,44 @@ struct ShortForward {
     for (int j = 0; j < lot.count; ++j) guess[j] = static_cast<double>(x[j * p.x_stride.inner]);
     add_up<false>(
         lot, x, rest, squares,
-        [&](const Lanes<W>& element, int j, auto k) { return Deviations<float>::of(element, Lanes<W>(guess[j]), k); },
+        [&](const Step& element, int j, auto k) { return Deviations<float>::of(element, Step(guess[j]), k); },
         [](int) {});
-    moments.replace({load_wide<16>(guess), load_wide<16>(rest), load_wide<16>(squares), n, true}, n);
+    moments.replace({load_wide<16>(guess), load_wide<16>(rest), load_wide<16>(squares), n}, n);
   }
 
   /// Sums of each slice's deviations, and of their squares. beside(j) is called after slice j.
   template <bool Full, class Deviation, class Beside>
-  void add_up(const Lot& lot, const float* first, double* rest, double* squares, Deviation&& deviation,
+  void add_up(const Lot& lot, const float* first, double* rest, double* squares, const Deviation& deviation,
               Beside&& beside) const {
-    constexpr int kEight = 8;
+    constexpr int kFour = 4;
     const index_t step = p.x_stride.inner;
-    for (int half = 0; half < kLot; half += kEight) {
-      Vec sums[kEight], products[kEight];
-      each_of_eight<N>([&](auto i) {
-        const int j = half + i;
+    for (int from = 0; from < kLot; from += kFour) {
+      Half sums[kFour], products[kFour];
+      each_of<kFour, N>([&](auto i) {
+        const int j = from + i;
         if (!Full && j >= lot.count) {
-          sums[i] = products[i] = Vec(0.0);
+          sums[i] = products[i] = Half(0.0);
           return;
         }
         const float* x = first + j * step;
-        Lanes<W> all(0.0), square(0.0);
         if constexpr (kOneStep<N>) {
-          all = deviation(load_step(x, n), j, n);
-          square = all * all;
+          const Step d = deviation(Deviations<float>::load(x, n), j, n);
+          sums[i] = fold(d);
+          products[i] = std::is_same_v<Deviation, Itself> ? fold_exact_squares(d) : fold(d * d);
         } else {
-          steps<W>(n, [&](index_t at, auto k) {
-            const Lanes<W> d = deviation(load_step(x + at, k), j, k);
+          Step all(0.0), square(0.0);
+          steps<kLanes<float>>(n, [&](index_t at, auto k) {
+            const Step d = deviation(Deviations<float>::load(x + at, k), j, k);
             all = all + d;
             square = fma(d, d, square);
           });
+          sums[i] = fold(all);
+          products[i] = fold(square);
         }
-        sums[i] = fold(all);
-        products[i] = fold(square);
         beside(j);
       });
-      sum_eight(sums, rest + half);
-      sum_eight(products, squares + half);
+      sum_four(sums, rest + from);
+      sum_four(products, squares + from);
     }
   }
 
@@ -382,7 +400,7 @@ struct ShortBackward {
     }
     store(due.scale, load_singles(scale));
     store(due.shift, load_singles(shift));
-    gradient.differentiate(values_or(p.gamma, p, lot, 1), sums, dots, n, p.center, due.a, due.c1, due.c2);
+    gradient.differentiate(widen(values_or(p.gamma, p, lot, 1)), sums, dots, n, p.center, due.a, due.c1, due.c2);
     due.count = 0;
     if (!gradient.suits) [[unlikely]] {
       for (int j = 0; j < lot.count; ++j) plainly(place(p, lot.first.q + j));
@@ -423,7 +441,7 @@ struct ShortBackward {
       alignas(64) double all[kLot], products[kLot];
       for (int half = 0; half < kLot; half += 8) {
         Vec totals[8], dot[8];
-        each_of_eight<N>([&](auto i) {
+        each_of<8, N>([&](auto i) {
           const int j = half + i;
           if (lacks(j)) {
             totals[i] = dot[i] = Vec(0.0);

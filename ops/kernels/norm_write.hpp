@@ -44,10 +44,7 @@ inline Singles load_singles(const float* p, int n) {
 /// The same numbers in doubles.
 inline Lanes<16> widen(const Singles& a) {
 #if defined(__AVX512F__)
-  Lanes<16> out;
-  out.v[0] = _mm512_cvtps_pd(_mm512_castps512_ps256(a.v[0]));
-  out.v[1] = _mm512_cvtps_pd(_mm512_extractf32x8_ps(a.v[0], 1));
-  return out;
+  return widen(static_cast<__m512>(a.v[0]));
 #elif defined(__AVX2__)
   Lanes<16> out;
   for (int i = 0; i < 2; ++i) {
@@ -193,25 +190,27 @@ inline SingleAffine single_affine(double mean, double mean_lo, double a, double 
   s.a = static_cast<float>(a);
   s.a_lo = static_cast<float>(a - static_cast<double>(s.a));
   s.beta = static_cast<float>(beta);
-  s.c = static_cast<float>(-((mean - static_cast<double>(s.mean)) + mean_lo) * a);
+  s.c = static_cast<float>(((static_cast<double>(s.mean) - mean) - mean_lo) * a);
   return s;
 }
 
-/// The same sixteen at a time, member by member in arrays of `pitch` floats; returns whether all of them suit.
-inline bool single_affines(const Lanes<16>& mean, const Lanes<16>& mean_lo, const Lanes<16>& a, const Lanes<16>& beta,
+/// The same sixteen at a time, member by member in arrays of `pitch` floats; returns whether all of them suit. beta:
+/// sixteen floats or doubles.
+template <class Beta>
+inline bool single_affines(const Lanes<16>& mean, const Lanes<16>& mean_lo, const Lanes<16>& a, const Beta& beta,
                            float* to, index_t pitch) {
   store(to, mean);
   store(to + pitch, a);
   store(to + 2 * pitch, a - load(to + pitch));
   store(to + 3 * pitch, beta);
-  store(to + 4 * pitch, Lanes<16>(0.0) - ((mean - load(to)) + mean_lo) * a);
+  store(to + 4 * pitch, ((load(to) - mean) - mean_lo) * a);
   const Vec most(0x1p100), least(0x1p-90), zero(0.0);
-  bool suit = kFused;
+  auto misfit = zero > zero;
   for (int i = 0; i < Lanes<16>::count; ++i) {  // suits_singles of each
     const Vec size = xsimd::abs(a.v[i]);
-    suit = suit && !xsimd::any(xsimd::abs(mean.v[i]) > most || size > most || (size < least && size > zero));
+    misfit = misfit || xsimd::max(size, xsimd::abs(mean.v[i])) > most || (size < least && size > zero);
   }
-  return suit;
+  return kFused && !xsimd::any(misfit);
 }
 inline bool single_affines(const double* mean, const double* mean_lo, const double* a, const double* beta, float* to,
                            index_t pitch) {
