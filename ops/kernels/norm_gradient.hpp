@@ -43,19 +43,22 @@ struct SingleDeviations {
   }
 };
 
-inline Singles multiply(const Singles& a, const Singles& b) {
-  Singles out;
-  for (int i = 0; i < Singles::count; ++i) out.v[i] = a.v[i] * b.v[i];
+template <class B>
+inline StepOfSingles<B> multiply(const StepOfSingles<B>& a, const StepOfSingles<B>& b) {
+  StepOfSingles<B> out;
+  for (int i = 0; i < out.count; ++i) out.v[i] = a.v[i] * b.v[i];
   return out;
 }
-inline Singles add(const Singles& a, const Singles& b) {
-  Singles out;
-  for (int i = 0; i < Singles::count; ++i) out.v[i] = a.v[i] + b.v[i];
+template <class B>
+inline StepOfSingles<B> add(const StepOfSingles<B>& a, const StepOfSingles<B>& b) {
+  StepOfSingles<B> out;
+  for (int i = 0; i < out.count; ++i) out.v[i] = a.v[i] + b.v[i];
   return out;
 }
-inline Singles fma(const Singles& a, const Singles& b, const Singles& c) {
-  Singles out;
-  for (int i = 0; i < Singles::count; ++i) out.v[i] = fmadd(a.v[i], b.v[i], c.v[i]);
+template <class B>
+inline StepOfSingles<B> fma(const StepOfSingles<B>& a, const StepOfSingles<B>& b, const StepOfSingles<B>& c) {
+  StepOfSingles<B> out;
+  for (int i = 0; i < out.count; ++i) out.v[i] = fmadd(a.v[i], b.v[i], c.v[i]);
   return out;
 }
 
@@ -68,7 +71,8 @@ inline Singles once(Singles a) {
 }
 
 /// Sum over the lanes in one fixed tree, in float32.
-inline float sum(const Singles& a) {
+template <class B>
+inline float sum(const StepOfSingles<B>& a) {
   alignas(64) float lane[16];
   store(lane, a);
   for (int half = 8; half > 0; half /= 2)
@@ -79,27 +83,9 @@ inline float sum(const Singles& a) {
 /// to[j] = sum(v(j)) for j in [0, 16): the same tree over each, side by side.
 template <class F>
 LIMPID_INLINE inline void sum_sixteen(F&& v, float* to) {
-#if defined(__AVX512F__)
-  const auto eights = [](__m512 p, __m512 q) {
-    return _mm512_add_ps(_mm512_shuffle_f32x4(p, q, 0x44), _mm512_shuffle_f32x4(p, q, 0xEE));
-  };
-  const auto fours = [](__m512 p, __m512 q) {
-    return _mm512_add_ps(_mm512_shuffle_f32x4(p, q, 0x88), _mm512_shuffle_f32x4(p, q, 0xDD));
-  };
-  const auto twos = [](__m512 p, __m512 q) {
-    return _mm512_add_ps(_mm512_shuffle_ps(p, q, 0x44), _mm512_shuffle_ps(p, q, 0xEE));
-  };
-  const auto ones = [](__m512 p, __m512 q) {
-    return _mm512_add_ps(_mm512_shuffle_ps(p, q, 0x88), _mm512_shuffle_ps(p, q, 0xDD));
-  };
-  const auto from = [&](int j) LIMPID_INLINE {
-    return fours(eights(v(j).v[0], v(j + 4).v[0]), eights(v(j + 8).v[0], v(j + 12).v[0]));
-  };
-  const __m512 low = twos(from(0), from(1));
-  _mm512_storeu_ps(to, ones(low, twos(from(2), from(3))));
-#elif defined(__AVX2__)
+#if defined(__AVX2__)
   const auto eight = [&](int j) LIMPID_INLINE {
-    const Singles a = v(j);
+    const HalfSingles a = v(j);
     return _mm256_add_ps(a.v[0], a.v[1]);
   };
   const auto fours = [](__m256 p, __m256 q) {
@@ -164,12 +150,13 @@ struct SingleSums {
 
   /// Of a row of n <= 16 elements: the terms of its two sums.
   template <class N>
-  static Singles terms(const float* dy, N n) {
-    return load_singles_step(dy, n);
+  static HalfSingles terms(const float* dy, N n) {
+    return load_singles_step<HalfSingles>(dy, n);
   }
   template <class N>
-  static Singles terms(const float* x, const float* dy, float scale, float shift, N n) {
-    return multiply(load_singles_step(dy, n), fma(load_singles_step(x, n), Singles(scale), Singles(shift)));
+  static HalfSingles terms(const float* x, const float* dy, float scale, float shift, N n) {
+    return multiply(load_singles_step<HalfSingles>(dy, n),
+                    fma(load_singles_step<HalfSingles>(x, n), HalfSingles(scale), HalfSingles(shift)));
   }
   static Sums of_one_step(const SingleDeviations& d, const float* x, const float* dy, int n) {
     return d.complete(static_cast<double>(sum(terms(dy, n))),

@@ -30,8 +30,8 @@ using index_t = std::int64_t;
 using Vec = xsimd::batch<double, Arch>;
 constexpr int kVec = static_cast<int>(Vec::size);
 
-/// Where floats are widened as they are loaded: registers of 256 bits. Zen 4 fills two of them in a cycle, but one of
-/// 512 bits in one and a third, and takes as long for the lanes of both otherwise.
+/// For floats that are widened as they are loaded: at most 256 bits. Zen 4 fills two such registers in a cycle, but one
+/// of 512 bits in one and a third, and takes equally long over their lanes after that.
 #if defined(__AVX512F__)
 using Half = xsimd::batch<double, xsimd::fma3<xsimd::avx2>>;
 #else
@@ -53,7 +53,7 @@ inline V fmadd(const V& a, const V& b, const V& c) {
 template <int W, class V = Vec>
 struct Lanes {
   using Vector = V;
-  static constexpr int count = W / static_cast<int>(V::size);
+  static constexpr int width = static_cast<int>(V::size), count = W / width;
   V v[count];
 
   Lanes() = default;
@@ -87,30 +87,37 @@ inline Lanes<W, V> fma(const Lanes<W, V>& a, const Lanes<W, V>& b, const Lanes<W
   return out;
 }
 
+#if defined(__AVX512F__)
+/// As many floats as V holds doubles, widened: all of them, or those that the mask names and 0.
+template <class V>
+inline V widened(const float* p) {
+  if constexpr (V::size == 8)
+    return _mm512_cvtps_pd(_mm256_loadu_ps(p));
+  else
+    return _mm256_cvtps_pd(_mm_loadu_ps(p));
+}
+template <class V>
+inline V widened(const float* p, unsigned mask) {
+  if constexpr (V::size == 8)
+    return _mm512_cvtps_pd(_mm256_maskz_loadu_ps(static_cast<__mmask8>(mask), p));
+  else
+    return _mm256_cvtps_pd(_mm_maskz_loadu_ps(static_cast<__mmask8>(mask & 15u), p));
+}
+#endif
+
 /// Loads of lanes in doubles: from float storage they widen exactly.
 template <class V = Vec>
-inline Lanes<8> load(const double* p) {
-  Lanes<8> out;
-  for (int i = 0; i < Lanes<8>::count; ++i) out.v[i] = Vec::load_unaligned(p + i * kVec);
+inline Lanes<8, V> load(const double* p) {
+  Lanes<8, V> out;
+  for (int i = 0; i < out.count; ++i) out.v[i] = V::load_unaligned(p + i * out.width);
   return out;
 }
-#if defined(__AVX512F__)
 template <class V = Vec>
 inline Lanes<16, V> load(const float* p) {
   Lanes<16, V> out;
-  for (int i = 0; i < Lanes<16, V>::count; ++i) {
-    if constexpr (std::is_same_v<V, Half>)
-      out.v[i] = _mm256_cvtps_pd(_mm_loadu_ps(p + 4 * i));
-    else
-      out.v[i] = _mm512_cvtps_pd(_mm256_loadu_ps(p + 8 * i));
-  }
-  return out;
-}
-#else
-template <class V = Vec>
-inline Lanes<16> load(const float* p) {
-  Lanes<16> out;
-#if defined(__AVX2__)
+#if defined(__AVX512F__)
+  for (int i = 0; i < out.count; ++i) out.v[i] = widened<V>(p + i * out.width);
+#elif defined(__AVX2__)
   for (int i = 0; i < 4; ++i) out.v[i] = _mm256_cvtps_pd(_mm_loadu_ps(p + 4 * i));
 #elif defined(__SSE2__)
   for (int i = 0; i < 8; i += 2) {
@@ -121,11 +128,10 @@ inline Lanes<16> load(const float* p) {
 #else
   alignas(64) double wide[16];
   for (int i = 0; i < 16; ++i) wide[i] = static_cast<double>(p[i]);
-  for (int i = 0; i < Lanes<16>::count; ++i) out.v[i] = Vec::load_aligned(wide + i * kVec);
+  for (int i = 0; i < out.count; ++i) out.v[i] = V::load_aligned(wide + i * out.width);
 #endif
   return out;
 }
-#endif
 
 /// Stores of lanes, rounded once to the storage type.
 inline void store(double* p, const Lanes<8>& a) {
@@ -147,37 +153,14 @@ inline void store(float* p, const Lanes<16>& a) {
 #endif
 }
 
-#if defined(__AVX512F__)
-template <class V = Vec>
-inline Lanes<16, V> widen(__m512 a) {
-  Lanes<16, V> out;
-  if constexpr (std::is_same_v<V, Half>) {
-    out.v[0] = _mm256_cvtps_pd(_mm512_castps512_ps128(a));
-    out.v[1] = _mm256_cvtps_pd(_mm512_extractf32x4_ps(a, 1));
-    out.v[2] = _mm256_cvtps_pd(_mm512_extractf32x4_ps(a, 2));
-    out.v[3] = _mm256_cvtps_pd(_mm512_extractf32x4_ps(a, 3));
-  } else {
-    out.v[0] = _mm512_cvtps_pd(_mm512_castps512_ps256(a));
-    out.v[1] = _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1));
-  }
-  return out;
-}
-#endif
-
 /// The first n < kLanes elements; the other lanes are 0 and their memory is not touched.
 template <class V = Vec, class T>
 inline Lanes<kLanes<T>, V> load_first(const T* p, int n) {
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4) {
-    const unsigned mask = (1u << n) - 1u;
-    if constexpr (std::is_same_v<V, Half>) {
-      Lanes<16, V> out;
-      for (int i = 0; i < 4; ++i)
-        out.v[i] = _mm256_cvtps_pd(_mm_maskz_loadu_ps(static_cast<__mmask8>(mask >> (4 * i) & 15u), p + 4 * i));
-      return out;
-    } else {
-      return widen<V>(_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p));
-    }
+    Lanes<16, V> out;
+    for (int i = 0; i < out.count; ++i) out.v[i] = widened<V>(p + i * out.width, ((1u << n) - 1u) >> (i * out.width));
+    return out;
   }
 #endif
   T padded[kLanes<T>] = {};
@@ -203,11 +186,10 @@ inline void store_first(T* p, const Lanes<kLanes<T>>& a, int n) {
 template <int W, class V>
 inline Lanes<W, V> keep_first(const Lanes<W, V>& a, int n) {
   alignas(64) static constexpr double iota[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  constexpr int kEach = static_cast<int>(V::size);
   const V bound(static_cast<double>(n));
   Lanes<W, V> out;
-  for (int i = 0; i < Lanes<W, V>::count; ++i)
-    out.v[i] = xsimd::select(V::load_aligned(iota + i * kEach) < bound, a.v[i], V(0.0));
+  for (int i = 0; i < out.count; ++i)
+    out.v[i] = xsimd::select(V::load_aligned(iota + i * out.width) < bound, a.v[i], V(0.0));
   return out;
 }
 

@@ -430,11 +430,11 @@ struct ShortBackward {
       sum_sixteen(
           [&](int j) LIMPID_INLINE {
             beside(j);
-            return lacks(j) ? Singles(0) : SingleSums::terms(x + j * step, dy + j * y_step, scale[j], shift[j], n);
+            return lacks(j) ? HalfSingles(0) : SingleSums::terms(x + j * step, dy + j * y_step, scale[j], shift[j], n);
           },
           products);
-      sum_sixteen([&](int j) LIMPID_INLINE { return lacks(j) ? Singles(0) : SingleSums::terms(dy + j * y_step, n); },
-                  all);
+      sum_sixteen(
+          [&](int j) LIMPID_INLINE { return lacks(j) ? HalfSingles(0) : SingleSums::terms(dy + j * y_step, n); }, all);
       sums = load(all);
       dots = load(products);
     } else {

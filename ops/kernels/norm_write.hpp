@@ -6,16 +6,21 @@ namespace limpid::kernels {
 namespace {
 
 /// A step of float32 in its own precision.
-struct Singles {
-  using Batch = xsimd::batch<float, Arch>;
+template <class B>
+struct StepOfSingles {
+  using Batch = B;
   static constexpr int width = static_cast<int>(Batch::size), count = 16 / width;
   Batch v[count];
 
-  Singles() = default;
-  explicit Singles(float value) {
+  StepOfSingles() = default;
+  explicit StepOfSingles(float value) {
     for (int i = 0; i < count; ++i) v[i] = Batch(value);
   }
 };
+using Singles = StepOfSingles<xsimd::batch<float, Arch>>;
+/// As Half, where steps have coefficients of their own: a float in memory fills two registers of 256 bits in a cycle,
+/// or one of 512.
+using HalfSingles = StepOfSingles<xsimd::batch<float, Half::arch_type>>;
 
 inline Singles::Batch fmadd(const Singles::Batch& a, const Singles::Batch& b, const Singles::Batch& c) {
 #if defined(__AVX512F__)
@@ -25,26 +30,37 @@ inline Singles::Batch fmadd(const Singles::Batch& a, const Singles::Batch& b, co
 #endif
 }
 
-inline Singles load_singles(const float* p) {
-  Singles out;
-  for (int i = 0; i < Singles::count; ++i) out.v[i] = Singles::Batch::load_unaligned(p + i * Singles::width);
+template <class S = Singles>
+inline S load_singles(const float* p) {
+  S out;
+  for (int i = 0; i < S::count; ++i) out.v[i] = S::Batch::load_unaligned(p + i * S::width);
   return out;
 }
-inline Singles load_singles(const float* p, int n) {
+template <class S = Singles>
+inline S load_singles(const float* p, int n) {
 #if defined(__AVX512F__)
-  Singles out;
-  out.v[0] = _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1u), p);
+  S out;
+  const unsigned mask = (1u << n) - 1u;
+  if constexpr (std::is_same_v<S, HalfSingles>) {
+    out.v[0] = _mm256_maskz_loadu_ps(static_cast<__mmask8>(mask), p);
+    out.v[1] = _mm256_maskz_loadu_ps(static_cast<__mmask8>(mask >> 8), p + 8);
+  } else {
+    out.v[0] = _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p);
+  }
   return out;
 #else
   float padded[16] = {};
   for (int i = 0; i < n; ++i) padded[i] = p[i];
-  return load_singles(padded);
+  return load_singles<S>(padded);
 #endif
 }
 /// The same numbers in doubles.
 inline Lanes<16> widen(const Singles& a) {
 #if defined(__AVX512F__)
-  return widen(static_cast<__m512>(a.v[0]));
+  Lanes<16> out;
+  out.v[0] = _mm512_cvtps_pd(_mm512_castps512_ps256(a.v[0]));
+  out.v[1] = _mm512_cvtps_pd(_mm512_extractf32x8_ps(a.v[0], 1));
+  return out;
 #elif defined(__AVX2__)
   Lanes<16> out;
   for (int i = 0; i < 2; ++i) {
@@ -71,8 +87,9 @@ inline Singles narrow(const Lanes<16>& a) {
   return load_singles(all);
 #endif
 }
-inline void store(float* p, const Singles& a) {
-  for (int i = 0; i < Singles::count; ++i) a.v[i].store_unaligned(p + i * Singles::width);
+template <class B>
+inline void store(float* p, const StepOfSingles<B>& a) {
+  for (int i = 0; i < a.count; ++i) a.v[i].store_unaligned(p + i * a.width);
 }
 inline void store_first(float* p, const Singles& a, int n) {
 #if defined(__AVX512F__)
@@ -238,12 +255,12 @@ struct SingleLanes {
     return y;
   }
 };
-template <class N>
-inline Singles load_singles_step(const float* p, N n) {
+template <class S = Singles, class N>
+inline S load_singles_step(const float* p, N n) {
   if constexpr (std::is_same_v<N, int>)
-    return load_singles(p, n);
+    return load_singles<S>(p, n);
   else
-    return load_singles(p);
+    return load_singles<S>(p);
 }
 
 }  // namespace
