@@ -100,6 +100,24 @@ TEST_CASE("instance_norm has the bits of group_norm, in every layout") {
   for_each_case([](const Inputs& in) { check_same(in.run(true), in.run(false)); });
 }
 
+TEST_CASE("dx has the same bits whichever other gradients are asked for with it, in every layout") {
+  for_each_case([](const Inputs& in) {
+    for (const int64_t groups : {int64_t{1}, in.x.shape()[1]})
+      for (const Tensors& affine : {Tensors{in.w, in.b}, Tensors{Tensor(), in.b}}) {
+        const Tensor y = group_norm(in.x, groups, affine[0], affine[1]);
+        const auto dx_with = [&](Tensors inputs) {
+          inputs.insert(0, in.x);
+          return grad({y}, inputs, {in.dy}, {.retain_graph = true})[0];
+        };
+        const Tensor alone = dx_with({});
+        INFO("groups " << groups << (affine[0].defined() ? " weight" : "") << (affine[1].defined() ? " bias" : ""));
+        for (const Tensor& other : affine)
+          if (other.defined()) CHECK(plain::same_bits(dx_with({other}), alone));
+        if (affine[0].defined() && affine[1].defined()) CHECK(plain::same_bits(dx_with(affine), alone));
+      }
+  });
+}
+
 TEST_CASE("what is not recorded has the bits of what is, statistics kept or not") {
   // Short rows leave them out where nobody reads them: not where a few of a lot need them, for being tiny or huge.
   for_each_case([](const Inputs& in) {
