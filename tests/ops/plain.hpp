@@ -56,6 +56,7 @@ inline Tensor in_layout(const Tensor& x, const std::string& layout) {
     return slice(cat({x, x}, 1).contiguous(MemoryFormat::channels_last), 1, 0, x.size(1));
   if (layout == "expanded") return expand(slice(x, 0, 0, std::min<int64_t>(1, x.size(0))), x.shape());
   if (layout == "flipped") return flip(x, {2});
+  if (layout == "gaps") return select(stack({x, x}, x.dim()), x.dim(), 1);
   if (layout == "strided") return strided(x);
   FAIL("no layout " << layout);
   return {};

@@ -53,8 +53,8 @@ const std::vector<Norm> norms = {
      [](const Tensor& x, const Tensor& w, const Tensor& b) { return batch_norm(x, {}, {}, w, b, true); }},
 };
 
-const std::vector<std::string> layouts = {"contiguous", "channels_last", "strided",
-                                          "expanded",   "flipped",       "channels_last sliced"};
+const std::vector<std::string> layouts = {"contiguous", "channels_last",       "strided", "gaps", "expanded",
+                                          "flipped",    "channels_last sliced"};
 
 struct Inputs {
   Tensor x, w, b, dy;
