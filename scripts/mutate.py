@@ -48,7 +48,8 @@ TESTS = [
     ("ops", ["limpid_test_ops", "--abort", "--warn", "NoTests",
              cases("gradient", "derivative", "backward", "tangent", "adjoint", "prod has")], ""),
     ("kernels", ["limpid_test_kernels", "--abort", "--warn", "NoTests",
-                 cases("norm agrees", "norm gradients", "given statistics", "rows of any length", "slices near")],
+                 cases("norm agrees", "norm gradients", "given statistics", "rows of any length", "slices near",
+                       "whose mean")],
      "norm"),
     ("half precision", ["limpid_test_ops", "--abort", "--warn", "NoTests", cases("half precision have")], "norm"),
 ]
@@ -332,6 +333,9 @@ def self_test():
 
     reasons = read_equivalent("# comment\n\na: b  ->  c\n    why\n    so\n")
     expect(reasons == {"a: b  ->  c": "why so"}, f"names and reasons to be read, got {reasons}")
+    names = {mutant.name for _, found_there in planted().values() for mutant, _ in found_there}
+    for name in read_equivalent(EQUIVALENT.read_text()):
+        expect(name in names, f"what is in {EQUIVALENT.name} to be planted, got {name}")
 
     # The choice is made at run time: 1 + 2 * 10, and each fault's own value.
     pairs = mutants_of("ops/p.cpp", PROGRAM, "add_to")

@@ -160,21 +160,23 @@ TEMPLATE_TEST_CASE("slices near and far from zero are exact, with the same bits 
 }
 
 TEMPLATE_TEST_CASE("rows of any length read strided x with the bits of a dense copy", "", float, double) {
-  for (const index_t s : lengths(66)) {
-    const NormDims dims = {3, 7, 1, s};
-    Run<TestType> strided({dims}), dense({dims});
-    const NormStrides view = {2 * 7 * s, 2 * s, 2};
-    Guarded<TestType> x(2 * dims.size());
-    for (index_t i = 0; i < x.size(); ++i) x[i] = static_cast<TestType>(std::sin(static_cast<double>(i) * 1.7));
-    strided.x = x;
-    strided.x_strides = view;
-    for (index_t n = 0; n < dims.n; ++n)
-      for (index_t c = 0; c < 7; ++c)
-        for (index_t i = 0; i < s; ++i) dense.x[at(dense.strides, n, c, i)] = x[at(view, n, c, i)];
-    for (auto* run : {&strided, &dense}) {
-      run->forward();
-      run->backward();
+  for (const index_t s : lengths(66))
+    for (const bool along : {false, true}) {  // gamma and beta
+      const NormDims dims = along ? NormDims{3, 2, s, 1} : NormDims{3, 7, 1, s};
+      const NormStrides view = along ? NormStrides{2 * 2 * s, 2, 1} : NormStrides{2 * 7 * s, 2 * s, 2};
+      Run<TestType> strided({dims}), dense({dims});
+      Guarded<TestType> x(2 * dims.size());
+      for (index_t i = 0; i < x.size(); ++i) x[i] = static_cast<TestType>(std::sin(static_cast<double>(i) * 1.7));
+      strided.x = x;
+      strided.x_strides = view;
+      for (index_t n = 0; n < dims.n; ++n)
+        for (index_t c = 0; c < dims.channels(); ++c)
+          for (index_t i = 0; i < dims.s; ++i) dense.x[at(dense.strides, n, c, i)] = x[at(view, n, c, i)];
+      for (auto* run : {&strided, &dense}) {
+        run->forward();
+        run->backward();
+      }
+      INFO(name(dense.c));
+      CHECK(strided.same_bits(dense));
     }
-    CHECK(strided.same_bits(dense));
-  }
 }

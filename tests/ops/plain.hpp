@@ -1,9 +1,10 @@
-// What the tests of products, convolutions, pools and losses share: values as doubles, layouts, tolerances.
+// What the tests of ops share: values as doubles, layouts, tolerances.
 #pragma once
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/parallel.hpp>
 #include <limpid/core/random.hpp>
 #include <limpid/core/tensor.hpp>
+#include <limpid/ops/shaping.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -32,6 +33,33 @@ inline Tensor noise(const Shape& shape, DType dtype, MemoryFormat format = Memor
   const Tensor x = empty(shape, dtype, format);
   detail::copy_into(x, randn(shape, dtype));
   return x;
+}
+
+/// x with axes in reverse order of memory, and gaps between the elements.
+inline Tensor strided(const Tensor& x) {
+  Strides strides(x.shape().size(), 0);
+  int64_t step = 2;
+  for (std::size_t i = 0; i < strides.size(); ++i) {
+    strides[i] = step;
+    step *= x.shape()[i];
+  }
+  const Tensor y = detail::make_view(zeros({step}, x.dtype()), x.shape(), strides, 1);
+  detail::copy_into(y, x);
+  return y;
+}
+
+/// x, or another tensor of its shape, in a layout of this name.
+inline Tensor in_layout(const Tensor& x, const std::string& layout) {
+  if (layout == "contiguous") return x;
+  if (layout == "channels_last") return x.contiguous(MemoryFormat::channels_last);
+  if (layout == "channels_last sliced")
+    return slice(cat({x, x}, 1).contiguous(MemoryFormat::channels_last), 1, 0, x.size(1));
+  if (layout == "expanded") return expand(slice(x, 0, 0, std::min<int64_t>(1, x.size(0))), x.shape());
+  if (layout == "flipped") return flip(x, {2});
+  if (layout == "gaps") return select(stack({x, x}, x.dim()), x.dim(), 1);
+  if (layout == "strided") return strided(x);
+  FAIL("no layout " << layout);
+  return {};
 }
 
 inline double epsilon(DType dtype) {

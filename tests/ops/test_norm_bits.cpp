@@ -1,6 +1,5 @@
 // The same bits, values and all gradients, over layouts: for any number of threads, AVX2 and AVX-512, and for
 // instance_norm and group_norm of as many groups as channels. And what the graph keeps of it all.
-#include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/isa.hpp>
 #include <limpid/limpid.hpp>
 
@@ -20,29 +19,12 @@ const std::vector<Shape> shapes = {{2, 3, 5},          {1, 4, 8, 8},   {3, 17, 7
                                    {2, 6, 3, 5, 2, 4}, {5, 1, 9000},   {2, 16, 4, 300, 1}};
 const std::vector<std::string> layouts = {"contiguous", "channels_last", "strided", "expanded", "flipped"};
 
-Tensor in_layout(const Tensor& x, const std::string& layout) {
-  if (layout == "channels_last") return x.contiguous(MemoryFormat::channels_last);
-  if (layout == "expanded") return expand(slice(x, 0, 0, 1), x.shape());
-  if (layout == "flipped") return flip(x, {2});
-  if (layout == "contiguous") return x;
-  // Axes in reverse order of memory, and gaps between the elements.
-  Strides strides(x.shape().size(), 0);
-  int64_t step = 2;
-  for (std::size_t i = 0; i < strides.size(); ++i) {
-    strides[i] = step;
-    step *= x.shape()[i];
-  }
-  const Tensor y = detail::make_view(zeros({step}, x.dtype()), x.shape(), strides, 1);
-  detail::copy_into(y, x);
-  return y;
-}
-
 struct Inputs {
   Tensor x, w, b, dy;
   Inputs(const Shape& shape, const std::string& layout, DType dtype) {
     manual_seed(20);
-    x = in_layout(randn(shape, dtype) * 3.0 + 7.0, layout);
-    dy = in_layout(randn(shape, dtype), layout == "expanded" ? "contiguous" : layout);
+    x = plain::in_layout(randn(shape, dtype) * 3.0 + 7.0, layout);
+    dy = plain::in_layout(randn(shape, dtype), layout == "expanded" ? "contiguous" : layout);
     w = randn({shape[1]}, dtype), b = randn({shape[1]}, dtype);
     for (Tensor* t : {&x, &w, &b}) *t = t->detach().set_requires_grad();
   }
@@ -116,6 +98,24 @@ TEST_CASE("instance_norm has the same bits with AVX2 and AVX-512, in every layou
 
 TEST_CASE("instance_norm has the bits of group_norm, in every layout") {
   for_each_case([](const Inputs& in) { check_same(in.run(true), in.run(false)); });
+}
+
+TEST_CASE("dx has the same bits whichever other gradients are asked for with it, in every layout") {
+  for_each_case([](const Inputs& in) {
+    for (const int64_t groups : {int64_t{1}, in.x.shape()[1]})
+      for (const Tensors& affine : {Tensors{in.w, in.b}, Tensors{Tensor(), in.b}}) {
+        const Tensor y = group_norm(in.x, groups, affine[0], affine[1]);
+        const auto dx_with = [&](Tensors inputs) {
+          inputs.insert(0, in.x);
+          return grad({y}, inputs, {in.dy}, {.retain_graph = true})[0];
+        };
+        const Tensor alone = dx_with({});
+        INFO("groups " << groups << (affine[0].defined() ? " weight" : "") << (affine[1].defined() ? " bias" : ""));
+        for (const Tensor& other : affine)
+          if (other.defined()) CHECK(plain::same_bits(dx_with({other}), alone));
+        if (affine[0].defined() && affine[1].defined()) CHECK(plain::same_bits(dx_with(affine), alone));
+      }
+  });
 }
 
 TEST_CASE("what is not recorded has the bits of what is, statistics kept or not") {

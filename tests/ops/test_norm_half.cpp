@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "../catch.hpp"
+#include "plain.hpp"
 
 using namespace limpid;
 
@@ -52,27 +53,15 @@ const std::vector<Norm> norms = {
      [](const Tensor& x, const Tensor& w, const Tensor& b) { return batch_norm(x, {}, {}, w, b, true); }},
 };
 
-const std::vector<std::string> layouts = {"contiguous", "channels_last", "strided",
-                                          "expanded",   "flipped",       "channels_last sliced"};
-
-/// x, or another tensor of its shape, in that layout.
-Tensor in_layout(const Tensor& x, const std::string& layout) {
-  if (layout == "contiguous") return x;
-  if (layout == "channels_last") return x.contiguous(MemoryFormat::channels_last);
-  if (layout == "expanded") return expand(slice(x, 0, 0, std::min<int64_t>(1, x.size(0))), x.shape());
-  if (layout == "flipped") return flip(x, {2});
-  if (layout == "channels_last sliced")
-    return slice(cat({x, x}, 1).contiguous(MemoryFormat::channels_last), 1, 0, x.size(1));
-  const Tensor gaps = stack({x, x}, x.dim());
-  return select(gaps, x.dim(), 1);
-}
+const std::vector<std::string> layouts = {"contiguous", "channels_last",       "strided", "gaps", "expanded",
+                                          "flipped",    "channels_last sliced"};
 
 struct Inputs {
   Tensor x, w, b, dy;
   Inputs(const Norm& norm, const Shape& shape, const std::string& layout, DType dtype, DType affine) {
     manual_seed(61);
-    x = in_layout((randn(shape) * 3.0 + 7.0).to(dtype), layout);
-    dy = in_layout(randn(shape).to(dtype), layout == "expanded" ? "contiguous" : layout);
+    x = plain::in_layout((randn(shape) * 3.0 + 7.0).to(dtype), layout);
+    dy = plain::in_layout(randn(shape).to(dtype), layout == "expanded" ? "contiguous" : layout);
     const Shape params = norm.affine(x);
     if (params.empty()) return;
     w = randn(params).to(affine);

@@ -11,6 +11,7 @@
 
 #include "../catch.hpp"
 #include "op_table.hpp"
+#include "plain.hpp"
 
 using namespace limpid;
 
@@ -39,19 +40,6 @@ void check_same(const Tensors& ys, const Tensors& expected) {
 }
 
 bool is_image(const Tensor& x) { return x.dim() >= 3 && is_floating_point(x.dtype()); }
-
-// With axes in reverse order of memory, and gaps between the elements.
-Tensor strided(const Tensor& x) {
-  Strides strides(x.shape().size(), 0);
-  int64_t step = 2;
-  for (std::size_t i = 0; i < strides.size(); ++i) {
-    strides[i] = step;
-    step *= x.shape()[i];
-  }
-  const Tensor y = detail::make_view(zeros({step}, x.dtype()), x.shape(), strides, 1);
-  detail::copy_into(y, x);
-  return y;
-}
 
 // x with the first of its axis-0 slices in place of all, without memory for the others.
 Tensor expanded(const Tensor& x) {
@@ -178,7 +166,7 @@ TEST_CASE("ops give the same in every layout") {
     {
       INFO("strided");
       Tensors other = xs;
-      for (Tensor& x : other) x = strided(x);
+      for (Tensor& x : other) x = plain::strided(x);
       check_same(row.f(other), expected);
     }
     {

@@ -1,6 +1,5 @@
 // Forward mode of every op of the table where differences do not look: layouts, dtypes, nothing at all, recorded
 // tangents and their derivatives; and at ties, zeros and poles.
-#include <limpid/core/detail/array.hpp>
 #include <limpid/limpid.hpp>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 
 #include "../catch.hpp"
 #include "op_table.hpp"
+#include "plain.hpp"
 
 using namespace limpid;
 
@@ -62,19 +62,6 @@ void check_close(const Tensors& as, const Tensors& bs, double rtol) {
   }
 }
 
-// With axes in reverse order of memory, and gaps between the elements.
-Tensor strided(const Tensor& x) {
-  Strides strides(x.shape().size(), 0);
-  int64_t step = 2;
-  for (std::size_t i = 0; i < strides.size(); ++i) {
-    strides[i] = step;
-    step *= x.shape()[i];
-  }
-  const Tensor y = detail::make_view(zeros({step}, x.dtype()), x.shape(), strides, 1);
-  detail::copy_into(y, x);
-  return y;
-}
-
 Tensor channels_last(const Tensor& x) { return x.dim() >= 3 ? x.contiguous(MemoryFormat::channels_last) : x; }
 
 Tensors each(Tensors xs, Tensor (*f)(const Tensor&)) {
@@ -92,7 +79,7 @@ Tensor along(F f, const Tensor& x, const Tensor& dx) {
 TEST_CASE("tangents are the same in every layout, of inputs and of tangents") {
   for_each_smooth_op([](const Smooth& f) {
     const Tensors expected = f.push(f.xs, f.dxs);
-    for (const auto layout : {strided, channels_last}) {
+    for (const auto layout : {plain::strided, channels_last}) {
       check_close(f.push(each(f.xs, layout), f.dxs), expected, 1e-12);
       check_close(f.push(f.xs, each(f.dxs, layout)), expected, 1e-12);
       check_close(f.push(each(f.xs, layout), each(f.dxs, layout)), expected, 1e-12);
