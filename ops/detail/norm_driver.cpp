@@ -97,7 +97,7 @@ void run_backward(NormCall<T> call) noexcept {
     if (call.dbeta) std::fill(call.dbeta, call.dbeta + c, T{});
     return;
   }
-  call.affine = call.dims.affine || call.gamma || call.dgamma || call.dbeta;
+  call.affine = call.dims.affine || call.gamma || call.dgamma || call.dbeta || call.slope || call.offset;
   const auto [dims, x_strides] = simplify(call.dims, call.x_strides);
   call.dims = dims;
   call.x_strides = x_strides;
@@ -193,6 +193,22 @@ void norm_backward(const NormDims& dims, const T* x, const NormStrides& x_stride
                    .make_dy = make_dy});
 }
 
+template <class T>
+void norm_tangent(const NormDims& dims, const T* x, const NormStrides& x_strides, const T* dx, const T* gamma,
+                  const T* dgamma, const T* dbeta, const NormStats& stats, T* dy, double* scratch) noexcept {
+  run_backward<T>({.dims = dims,
+                   .x_strides = x_strides,
+                   .x = x,
+                   .dy = dx,
+                   .gamma = gamma,
+                   .dx = dy,
+                   .tangent = true,
+                   .slope = dgamma,
+                   .offset = dbeta,
+                   .stats = stats,
+                   .scratch = scratch});
+}
+
 index_t norm_tile(const NormDims& given) noexcept {
   if (given.size() == 0) return 0;
   const NormDims dims = simplify(given, dense_strides(given)).dims;
@@ -232,7 +248,9 @@ void norm_backward(const NormDims& dims, const NormStorage& storage, const float
                               double*) noexcept;                                                                       \
   template void norm_fixed_stats<T>(index_t, const T*, const T*, double, const NormStats&) noexcept;                   \
   template void norm_backward<T>(const NormDims&, const T*, const NormStrides&, const T*, const T*, const NormStats&,  \
-                                 bool, T*, T*, T*, double*, const NormDyMaker&) noexcept;
+                                 bool, T*, T*, T*, double*, const NormDyMaker&) noexcept;                              \
+  template void norm_tangent<T>(const NormDims&, const T*, const NormStrides&, const T*, const T*, const T*, const T*, \
+                                const NormStats&, T*, double*) noexcept;
 LIMPID_INSTANTIATE(float)
 LIMPID_INSTANTIATE(double)
 #undef LIMPID_INSTANTIATE

@@ -28,7 +28,7 @@ NormStrides dense_strides(const NormDims& dims) noexcept;
 /// channels-last one. Otherwise the caller makes a dense copy.
 bool reads_in_place(const NormDims& dims, const NormStrides& x) noexcept;
 
-/// Scratch memory, in doubles, that norm_forward or norm_backward needs; often zero.
+/// Scratch memory, in doubles, that norm_forward, or norm_backward and norm_tangent, need; often zero.
 std::int64_t norm_forward_scratch(const NormDims& dims) noexcept;
 std::int64_t norm_backward_scratch(const NormDims& dims) noexcept;
 
@@ -66,6 +66,12 @@ template <class T>
 void norm_backward(const NormDims& dims, const T* x, const NormStrides& x_strides, const T* dy, const T* gamma,
                    const NormStats& stats, bool fixed_stats, T* dx, T* dgamma, T* dbeta, double* scratch,
                    const NormDyMaker& make_dy = {}) noexcept;
+
+/// dy, the tangent of y: of x moving along dx (dense in dims.layout, as dy) and, where they are not null, gamma along
+/// dgamma and beta along dbeta.
+template <class T>
+void norm_tangent(const NormDims& dims, const T* x, const NormStrides& x_strides, const T* dx, const T* gamma,
+                  const T* dgamma, const T* dbeta, const NormStats& stats, T* dy, double* scratch) noexcept;
 
 // Instantiated for float and double.
 

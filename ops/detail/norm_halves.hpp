@@ -28,6 +28,9 @@ struct NormCall {
   T* dx = nullptr;
   T* dgamma = nullptr;
   T* dbeta = nullptr;
+  bool tangent = false;  ///< dx is the tangent of y for those of x, which is dy, of gamma, slope, and of beta, offset.
+  const T* slope = nullptr;
+  const T* offset = nullptr;
   NormStats stats;
   double* scratch = nullptr;
   NormDyMaker make_dy = {};
@@ -44,6 +47,9 @@ struct NormCall {
     plan.beta = beta;
     plan.y = y;
     plan.dx = dx;
+    plan.slope = slope;
+    plan.offset = offset;
+    plan.outside = tangent && dims.d > 1;
     plan.eps = eps;
     plan.moments = moments;
     plan.fixed = fixed;

@@ -116,7 +116,7 @@ void backward_rows(NormRows<T> p, const NormCall<T>& call, const auto& k) noexce
               dy_xhat += partials[2 * ((q * p.rows + r) * row_blocks + b) + 1];
             }
             const index_t c = (q % p.inner) * p.affine_inner + r * p.affine_row;
-            const double gamma = p.gamma ? static_cast<double>(p.gamma[c]) : 1.0;
+            const double gamma = p.gamma && !p.outside ? static_cast<double>(p.gamma[c]) : 1.0;
             m1 += gamma * dy;
             m2 += gamma * dy_xhat;
             if (p.sum_dy) {
@@ -184,6 +184,11 @@ void norm_forward_rows(const NormCall<T>& call, bool along) noexcept {
 template <class T>
 void norm_backward_rows(const NormCall<T>& call, bool along) noexcept {
   const NormRows<T> p = filled_plan(call, along, call.dx);
+  if (p.along && call.tangent) {
+    parallel_for(p.slices, norm_grain(p.len),
+                 [&](index_t begin, index_t end) { row_kernels<T>().tangent_along(p, begin, end); });
+    return;
+  }
   with_kernels(call, along, [&](const auto& k) {
     if (!p.along) return backward_rows(p, call, k);
     call.make_all_dy();

@@ -68,10 +68,13 @@ struct NormRows {
   const T* beta = nullptr;
   T* y = nullptr;
   T* dx = nullptr;
+  const T* slope = nullptr;  ///< dx gains slope * xhat + offset, a number of each per channel; either may be null.
+  const T* offset = nullptr;
+  bool outside = false;  ///< gamma multiplies what dy's own sums leave of it, rather than dy.
   NormStats stats;
   double* sum_dy = nullptr;  ///< Backward, per (slice, row): sum of dy, and of dy * xhat. May be null.
   double* sum_dy_xhat = nullptr;
-  double* m1 = nullptr;  ///< rows_dx: per slice, means of gamma * dy and gamma * dy * xhat.
+  double* m1 = nullptr;  ///< dx: per slice, means of gamma * dy and gamma * dy * xhat, without gamma if it is outside.
   double* m2 = nullptr;
 
   constexpr std::int64_t slice_size() const noexcept { return rows * len; }
@@ -99,6 +102,8 @@ struct NormRowKernels {
   /// channel (unless null) at dbeta and dgamma.
   void (*backward_along)(const NormRows<T>&, std::int64_t begin, std::int64_t end, double* dbeta,
                          double* dgamma) noexcept;
+  /// dx of such slices with gamma outside.
+  void (*tangent_along)(const NormRows<T>&, std::int64_t begin, std::int64_t end) noexcept;
 };
 
 /// Samples as columns: (N, S, C) seen as rows of width = fold * C elements. Few channels are folded, so that a row is
@@ -119,6 +124,9 @@ struct NormColumns {
   const T* beta = nullptr;
   T* y = nullptr;
   T* dx = nullptr;
+  const T* slope = nullptr;  ///< As in NormRows.
+  const T* offset = nullptr;
+  bool outside = false;
   NormStats stats;
 };
 

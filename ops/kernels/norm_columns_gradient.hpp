@@ -1,7 +1,8 @@
 // Backward of columns: sums of dy and dy * xhat, and dx. Included by norm_columns.cpp only.
 //
 // Per channel, sum dy and sum dy * xhat over S; with gamma inside, their sums over a group's D channels give
-//   dx = rstd * (gamma * dy - m1 - xhat * m2),  m1 = sum(gamma * dy) / M,  m2 = sum(gamma * dy * xhat) / M,  M = D * S.
+//   dx = rstd * (gamma * dy - m1 - xhat * m2),  m1 = sum(gamma * dy) / M,  m2 = sum(gamma * dy * xhat) / M,  M = D * S;
+// in forward mode, with gamma outside, dx = rstd * gamma * (dy - m1 - xhat * m2) + slope * xhat + offset.
 #pragma once
 #include <limpid/ops/kernels/norm_gradient.hpp>
 #include <limpid/ops/kernels/norm_tiles.hpp>
@@ -237,23 +238,27 @@ void gradient_terms(const NormColumns<T>& p, const double* partials, const Gradi
   each_value(p.gamma, 1, p.g * p.d, [&](index_t c, double gamma) { a[c] = rstd[c] * gamma; });
   if (p.fixed) return;
   if (p.d == 1)
-    return each_value(p.gamma, 1, p.g, [&](index_t c, double gamma) {
+    each_value(p.gamma, 1, p.g, [&](index_t c, double gamma) {
       k[c] = -rstd[c] * (gamma * totals[c] * keep);
       q[c] = -rstd[c] * (gamma * products[c] * each);
     });
-  for (index_t g = 0; g < p.g; ++g) {
+  const T *inner = p.outside ? nullptr : p.gamma, *outer = p.outside ? p.gamma : nullptr;
+  for (index_t g = 0; p.d > 1 && g < p.g; ++g) {
     const index_t begin = g * p.d, end = begin + p.d;
     double m1 = 0, m2 = 0;
     for (index_t c = begin; c < end; ++c) {
-      const double gamma = value_or(p.gamma, c, 1);
+      const double gamma = value_or(inner, c, 1);
       m1 += gamma * totals[c];
       m2 += gamma * products[c];
     }
     for (index_t c = begin; c < end; ++c) {
-      k[c] = -rstd[c] * (m1 * keep);
-      q[c] = -rstd[c] * (m2 * each);
+      const double minus_r = -rstd[c] * value_or(outer, c, 1);
+      k[c] = minus_r * (m1 * keep);
+      q[c] = minus_r * (m2 * each);
     }
   }
+  if (p.slope) each_value(p.slope, 0, p.g * p.d, [&](index_t c, double slope) { q[c] += slope; });
+  if (p.offset) each_value(p.offset, 0, p.g * p.d, [&](index_t c, double offset) { k[c] += offset; });
 }
 
 /// The terms of a step for float32, and which columns they do not suit: factors lose no digits to denormals and no

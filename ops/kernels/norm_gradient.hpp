@@ -166,16 +166,20 @@ struct SingleSums {
   Sums finish(const SingleDeviations& d) const { return d.complete(kernels::sum(total), kernels::sum(products)); }
 };
 
-/// dx = dy * a + (d * c2 + c1), with a = rstd * gamma and c1, c2 that follow from m1 and m2.
+/// Of a row: dx = dy * a + xhat * q + k.
+struct GradientTerms {
+  double a = 0, q = 0, k = 0;
+};
+
+/// dx = dy * a + (d * c2 + c1).
 struct SingleGradient {
   float a = 0, c1 = 0, c2 = 0;
   bool suits = false;
 
-  SingleGradient(const SingleDeviations& deviations, double rstd, double gamma, double m1, double m2) {
-    const double slope = rstd * gamma, along = -rstd * m2 * deviations.unscaled;
-    const double constant = -rstd * m1 + deviations.rest * along;
-    suits = deviations.suits && fits(slope) && fits(along) && !(__builtin_fabs(constant) > 0x1p120);
-    a = static_cast<float>(slope);
+  SingleGradient(const SingleDeviations& deviations, const GradientTerms& terms) {
+    const double along = terms.q * deviations.unscaled, constant = terms.k + deviations.rest * along;
+    suits = deviations.suits && fits(terms.a) && fits(along) && !(__builtin_fabs(constant) > 0x1p120);
+    a = static_cast<float>(terms.a);
     c1 = static_cast<float>(constant);
     c2 = static_cast<float>(along);
   }

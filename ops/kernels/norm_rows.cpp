@@ -129,7 +129,8 @@ void apply(const NormRows<T>& p, index_t begin, index_t end) noexcept {
 // Over the M = D * S elements of a slice, with xhat = (x - mean) * rstd:
 //   dx = rstd * (gamma * dy - m1 - xhat * m2),  m1 = sum(gamma * dy) / M,  m2 = sum(gamma * dy * xhat) / M.
 // gamma is constant along a row, so both sums follow from the row's sum dy and sum dy * xhat, which are also its share
-// of dbeta and dgamma.
+// of dbeta and dgamma. Forward mode is the same with the tangent of x for dy, but that gamma stands outside the sums,
+//   dx = rstd * gamma * (dy - m1 - xhat * m2) + slope * xhat + offset,  m1 = sum(dy) / M,  m2 = sum(dy * xhat) / M.
 
 /// float32 products stay in the range of double, so the sums and coefficients may be of deviations from the mean's high
 /// part alone; rstd and the low part enter them afterwards, not element by element.
@@ -167,11 +168,19 @@ Sums reduce_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* L
   return {dy_sum, kLate<T> ? (product - slice.lo * dy_sum) * slice.rstd : product};
 }
 
+/// The terms of a row of channel c. What is absent is -0, which changes no bit of what it is added to.
+template <class T>
+GradientTerms gradient_terms(const NormRows<T>& p, double rstd, index_t c, double m1, double m2) {
+  const double gamma = value_or(p.gamma, c, 1), outer = p.outside ? gamma : 1;
+  return {rstd * gamma, -rstd * (outer * m2) + value_or(p.slope, c, -0.0),
+          -rstd * (outer * m1) + value_or(p.offset, c, -0.0)};
+}
+
 /// dx_run of float32 in its own arithmetic; returns whether that suits.
 bool single_dx_run(const NormRows<float>& p, const Slice& slice, const float* x, const float* LIMPID_RESTRICT dy,
-                   float* LIMPID_RESTRICT dx, index_t count, double gamma, double m1, double m2) {
+                   float* LIMPID_RESTRICT dx, index_t count, const GradientTerms& terms) {
   const SingleDeviations deviations(slice.mean, slice.lo, slice.rstd);
-  const SingleGradient gradient(deviations, slice.rstd, gamma, m1, m2);
+  const SingleGradient gradient(deviations, terms);
   if (!gradient.suits) return false;
   const Singles a(gradient.a);
   if (p.fixed) {
@@ -186,14 +195,14 @@ bool single_dx_run(const NormRows<float>& p, const Slice& slice, const float* x,
 
 template <class T>
 void dx_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* LIMPID_RESTRICT dy, T* LIMPID_RESTRICT dx,
-            index_t count, double gamma, double m1, double m2) {
+            index_t count, const GradientTerms& terms) {
   constexpr int W = kLanes<T>;
   if constexpr (sizeof(T) == 4)
-    if (single_dx_run(p, slice, x, dy, dx, count, gamma, m1, m2)) return;
-  const Lanes<W> a(slice.rstd * gamma);
+    if (single_dx_run(p, slice, x, dy, dx, count, terms)) return;
+  const Lanes<W> a(terms.a);
   if (p.fixed) return write_steps(p.stream, dx, count, [&](index_t i, auto k) { return load_step(dy + i, k) * a; });
-  const double factor = kLate<T> ? -slice.rstd * m2 * slice.rstd : -slice.rstd * m2;
-  const double constant = kLate<T> ? -slice.rstd * m1 - slice.lo * factor : -slice.rstd * m1;
+  const double factor = kLate<T> ? terms.q * slice.rstd : terms.q;
+  const double constant = kLate<T> ? terms.k - slice.lo * factor : terms.k;
   const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), c1(constant), c2(factor);
   runs(x, p.x_stride.element, count, [&](const T* run, index_t offset, index_t n) {
     write_steps(p.stream, dx + offset, n, [&](index_t i, auto k) {
@@ -231,9 +240,9 @@ void backward_slice(const NormRows<T>& p, const Place& slice_at) {
       sums.dy += part.dy;
       sums.dy_xhat += part.dy_xhat;
     }
-    const double gamma = value_or(p.gamma, affine + row * p.affine_row, 1);
-    m1 += gamma * sums.dy;
-    m2 += gamma * sums.dy_xhat;
+    const double inner = p.outside ? 1 : value_or(p.gamma, affine + row * p.affine_row, 1);
+    m1 += inner * sums.dy;
+    m2 += inner * sums.dy_xhat;
     if (p.sum_dy) {
       p.sum_dy[slice_at.q * p.rows + row] = sums.dy;
       p.sum_dy_xhat[slice_at.q * p.rows + row] = sums.dy_xhat;
@@ -244,7 +253,8 @@ void backward_slice(const NormRows<T>& p, const Place& slice_at) {
   m2 /= size;
   for (index_t row = 0; row < p.rows; ++row) {
     const RowBlock<T> at = row_block(p, slice_at, row, 0);
-    dx_run(p, slice, at.x, p.dy + at.y, p.dx + at.y, p.len, value_or(p.gamma, affine + row * p.affine_row, 1), m1, m2);
+    dx_run(p, slice, at.x, p.dy + at.y, p.dx + at.y, p.len,
+           gradient_terms(p, slice.rstd, affine + row * p.affine_row, m1, m2));
   }
 }
 
@@ -282,11 +292,12 @@ void reduce(const NormRows<T>& p, index_t begin, index_t end, double* partials) 
 
 template <class T>
 void dx(const NormRows<T>& p, index_t begin, index_t end) noexcept {
-  each_row_block(p, begin, end, [&](const Place& slice, index_t row, index_t block, index_t) {
-    const RowBlock<T> at = row_block(p, slice, row, block);
-    const double gamma = value_or(p.gamma, slice.inner * p.affine_inner + row * p.affine_row, 1);
-    dx_run(p, saved(p, slice.q), at.x, p.dy + at.y, p.dx + at.y, at.count, gamma, p.fixed ? 0 : p.m1[slice.q],
-           p.fixed ? 0 : p.m2[slice.q]);
+  each_row_block(p, begin, end, [&](const Place& place, index_t row, index_t block, index_t) {
+    const RowBlock<T> at = row_block(p, place, row, block);
+    const Slice slice = saved(p, place.q);
+    const index_t c = place.inner * p.affine_inner + row * p.affine_row;
+    dx_run(p, slice, at.x, p.dy + at.y, p.dx + at.y, at.count,
+           gradient_terms(p, slice.rstd, c, p.fixed ? 0 : p.m1[place.q], p.fixed ? 0 : p.m2[place.q]));
   });
   if (p.stream) end_stream();
 }
@@ -348,9 +359,58 @@ void backward_along(const NormRows<T>& p, index_t begin, index_t end, double* db
   });
 }
 
+/// dx = through_x * gamma + (xhat * slope + offset) of a run whose first element is one of channel c.
 template <class T>
-constexpr NormRowKernels<T> kRows = {forward<T>,  moments<T>, finish<T>, apply<T>,
-                                     backward<T>, reduce<T>,  dx<T>,     backward_along<T>};
+void tangent_run(const NormRows<T>& p, const Slice& slice, const GradientTerms& through_x, index_t c, const T* x,
+                 const T* LIMPID_RESTRICT dy, T* LIMPID_RESTRICT dx, index_t n) {
+  constexpr int W = kLanes<T>;
+  const T *gamma = p.gamma ? p.gamma + c : nullptr, *slope = p.slope ? p.slope + c : nullptr,
+          *offset = p.offset ? p.offset + c : nullptr;
+  if constexpr (sizeof(T) == 4) {
+    const SingleDeviations deviations(slice.mean, slice.lo, slice.rstd);
+    if (const SingleGradient gradient(deviations, through_x); gradient.suits) {
+      const Singles scale(deviations.scale), shift(deviations.shift), a(gradient.a), c1(gradient.c1), c2(gradient.c2);
+      const Singles unscaled(static_cast<float>(deviations.unscaled)), zero(0), one(1),
+          rest(static_cast<float>(deviations.rest * deviations.unscaled));
+      return write_steps(p.stream, dx, n, [&](index_t i, auto k) {
+        const auto at = [&](const float* values, const Singles& absent) {
+          return values ? load_singles_step(values + i, k) : absent;
+        };
+        const Singles d = fma(load_singles_step(x + i, k), scale, shift);
+        const Singles through = fma(load_singles_step(dy + i, k), a, fma(d, c2, c1)), xhat = fma(d, unscaled, rest);
+        return fma(through, at(gamma, one), fma(xhat, at(slope, zero), at(offset, zero)));
+      });
+    }
+  }
+  const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), a(through_x.a), q(through_x.q), constant(through_x.k),
+      zero(0.0), one(1.0);
+  write_steps(p.stream, dx, n, [&](index_t i, auto k) {
+    const auto at = [&](const T* values, const Lanes<W>& absent) { return values ? load_step(values + i, k) : absent; };
+    const Lanes<W> xhat = ((load_step(x + i, k) - mean) - lo) * r;
+    const Lanes<W> through = fma(load_step(dy + i, k), a, fma(xhat, q, constant));
+    return fma(through, at(gamma, one), fma(xhat, at(slope, zero), at(offset, zero)));
+  });
+}
+
+template <class T>
+void tangent_along(const NormRows<T>& p, index_t begin, index_t end) noexcept {
+  each_slice(p, begin, end, [&](const Place& place) {
+    const Slice slice = saved(p, place.q);
+    const T *x = p.x + start(p.x_stride, place), *dy = p.dy + start(p.y_stride, place);
+    T* dx = p.dx + start(p.y_stride, place);
+    const Sums sums = reduce_run(p, slice, x, dy, p.len);
+    const double size = static_cast<double>(p.len), m1 = p.center ? sums.dy / size : 0, m2 = sums.dy_xhat / size;
+    const GradientTerms through_x{slice.rstd, -slice.rstd * m2, -slice.rstd * m1};
+    runs(x, p.x_stride.element, p.len, [&](const T* run, index_t i, index_t n) {
+      tangent_run(p, slice, through_x, place.inner * p.affine_inner + i, run, dy + i, dx + i, n);
+    });
+  });
+  if (p.stream) end_stream();
+}
+
+template <class T>
+constexpr NormRowKernels<T> kRows = {forward<T>, moments<T>, finish<T>,         apply<T>,        backward<T>,
+                                     reduce<T>,  dx<T>,      backward_along<T>, tangent_along<T>};
 
 }  // namespace
 

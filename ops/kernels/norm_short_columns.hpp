@@ -191,6 +191,8 @@ template <bool Streamed>
       a[j] = r * gamma;
       q[j] = minus_r * (gamma * product[j] * Lanes<W>(each));
       constant[j] = minus_r * (gamma * total[j] * Lanes<W>(keep));
+      if (p.slope) q[j] = q[j] + load_step(p.slope + at, k);
+      if (p.offset) constant[j] = constant[j] + load_step(p.offset + at, k);
       const Lanes<W> along = q[j] * d.unscaled;
       const StepTerms terms(a[j], along, fma(along, d.rest, constant[j]));
       columns[j].a = narrow(terms.a);

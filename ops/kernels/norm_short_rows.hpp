@@ -334,19 +334,26 @@ struct LotGradient {
   }
 
   /// From the sums of dy and, made into that of dy * xhat, of dy * d; writes a, c1 and c2.
-  void differentiate(const Lanes<16>& gamma, const Lanes<16>& dy, Lanes<16>& dots, index_t n, bool center, float* a,
-                     float* c1, float* c2) {
+  /// Moving: there are slopes or offsets.
+  template <bool Moving>
+  void differentiate(const NormRows<float>& p, const Lot& lot, index_t n, const Lanes<16>& dy, Lanes<16>& dots,
+                     float* a, float* c1, float* c2) {
+    const Lanes<16> gamma = widen(values_or(p.gamma, p, lot, 1));
     dots = (dots + rest * dy) * unscaled;
     Lanes<16> m1(0.0), m2 = gamma * dots;
-    if (center) m1 = gamma * dy;
+    if (p.center) m1 = gamma * dy;
     const Vec infinite(__builtin_inf()), most(0x1p100), least(0x1p-100), top(0x1p120), zero(0.0);
     for (int i = 0; i < Lanes<16>::count; ++i) {
       m1.v[i] = LotMoments::over(m1.v[i], n);
       m2.v[i] = LotMoments::over(m2.v[i], n);
     }
-    const Lanes<16> slope = rstd * gamma, along = negative(rstd) * m2 * unscaled;
-    const Lanes<16> constant = negative(rstd) * m1 + rest * along;
-    store(a, slope);
+    Lanes<16> q = negative(rstd) * m2, k = negative(rstd) * m1;
+    if constexpr (Moving) {
+      q = q + widen(values_or(p.slope, p, lot, 0));
+      k = k + widen(values_or(p.offset, p, lot, 0));
+    }
+    const Lanes<16> factor = rstd * gamma, along = q * unscaled, constant = k + rest * along;
+    store(a, factor);
     store(c1, constant);
     store(c2, along);
     const auto misfit = [&](const Vec& v) {
@@ -356,7 +363,7 @@ struct LotGradient {
     for (int i = 0; i < Lanes<16>::count; ++i) {
       const auto finite = xsimd::abs(dy.v[i]) < infinite && xsimd::abs(dots.v[i]) < infinite;
       suits = suits && xsimd::all(finite) &&
-              !xsimd::any(misfit(slope.v[i]) || misfit(along.v[i]) || xsimd::abs(constant.v[i]) > top);
+              !xsimd::any(misfit(factor.v[i]) || misfit(along.v[i]) || xsimd::abs(constant.v[i]) > top);
     }
   }
 };
@@ -364,7 +371,7 @@ struct LotGradient {
 /// Sums and dx of short slices of n elements, one dense row each. dx of a lot of single steps is written beside the
 /// sums of the one after the next; longer rows are few enough at a time to be in the nearest cache still.
 /// plainly(place) does all of one slice where the lot's way does not suit.
-template <class N, class F>
+template <bool Moving, class N, class F>
 struct ShortBackward {
   const NormRows<float>& p;
   const N n;
@@ -400,7 +407,7 @@ struct ShortBackward {
     }
     store(due.scale, load_singles(scale));
     store(due.shift, load_singles(shift));
-    gradient.differentiate(widen(values_or(p.gamma, p, lot, 1)), sums, dots, n, p.center, due.a, due.c1, due.c2);
+    gradient.differentiate<Moving>(p, lot, n, sums, dots, due.a, due.c1, due.c2);
     due.count = 0;
     if (!gradient.suits) [[unlikely]] {
       for (int j = 0; j < lot.count; ++j) plainly(place(p, lot.first.q + j));
@@ -488,11 +495,14 @@ struct ShortBackward {
 
 template <class F>
 void short_backward(const NormRows<float>& p, index_t begin, index_t end, F&& plainly) {
-  with_length(p.len, [&](auto n) {
-    ShortBackward<decltype(n), F> backward{p, n, plainly};
-    each_lot(p, begin, end, n > kFewAbreast ? kLot / 2 : kLot, [&](const Lot& lot) { backward.take(lot); });
-    backward.finish();
-  });
+  const auto run = [&](auto moving) {
+    with_length(p.len, [&](auto n) {
+      ShortBackward<moving, decltype(n), F> backward{p, n, plainly};
+      each_lot(p, begin, end, n > kFewAbreast ? kLot / 2 : kLot, [&](const Lot& lot) { backward.take(lot); });
+      backward.finish();
+    });
+  };
+  p.slope || p.offset ? run(std::true_type{}) : run(std::false_type{});
 }
 
 }  // namespace

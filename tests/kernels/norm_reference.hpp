@@ -55,13 +55,15 @@ struct Case {
   NormDims dims;
   bool gamma = true, beta = true;
   double mean = 0.5, spread = 1, eps = 1e-5;
+  bool slope = true, offset = true;  ///< Forward mode: gamma and beta move.
 };
 
 inline std::string name(const Case& c) {
   const NormDims& d = c.dims;
   return "n" + std::to_string(d.n) + " g" + std::to_string(d.g) + " d" + std::to_string(d.d) + " s" +
          std::to_string(d.s) + (d.layout == NormLayout::channels_last ? " channels_last" : " contiguous") +
-         (d.center ? "" : " rms") + (d.batch ? " batch" : "") + (c.gamma ? " gamma" : "") + (c.beta ? " beta" : "");
+         (d.center ? "" : " rms") + (d.batch ? " batch" : "") + (c.gamma ? " gamma" : "") + (c.beta ? " beta" : "") +
+         (c.slope ? " slope" : "") + (c.offset ? " offset" : "");
 }
 
 /// Offset of (n, c, s).
@@ -69,12 +71,13 @@ inline index_t at(const NormStrides& k, index_t n, index_t c, index_t s) { retur
 
 inline index_t slice_of(const NormDims& d, index_t n, index_t c) { return d.batch ? c : n * d.g + c / d.d; }
 
-/// Everything in one place: inputs, what the kernels wrote.
+/// Everything in one place: inputs, what the kernels wrote. In forward mode dy is the tangent of x, slope that of gamma
+/// and offset that of beta.
 template <class T>
 struct Run {
   Case c;
   NormStrides x_strides, strides;
-  Guarded<T> x, dy, gamma, beta, y, dx, dgamma, dbeta;
+  Guarded<T> x, dy, gamma, beta, slope, offset, y, dx, dgamma, dbeta, tangent;
   Guarded<double> mean, mean_lo, rstd, var;
 
   explicit Run(const Case& given, unsigned seed = 1)
@@ -85,10 +88,13 @@ struct Run {
         dy(c.dims.size(), T{}, 3),
         gamma(c.dims.channels()),
         beta(c.dims.channels()),
+        slope(c.dims.channels()),
+        offset(c.dims.channels()),
         y(c.dims.size(), T{}, 5),
         dx(c.dims.size(), T{}, 7),
         dgamma(c.dims.channels()),
         dbeta(c.dims.channels()),
+        tangent(c.dims.size(), T{}, 7),
         mean(c.dims.slices()),
         mean_lo(c.dims.slices()),
         rstd(c.dims.slices()),
@@ -98,7 +104,8 @@ struct Run {
     for (T& v : x) v = static_cast<T>(c.mean + c.spread * normal(random));
     for (T& v : dy) v = static_cast<T>(normal(random));
     for (T& v : gamma) v = static_cast<T>(1 + 0.5 * normal(random));
-    for (T& v : beta) v = static_cast<T>(normal(random));
+    for (Guarded<T>* t : {&beta, &slope, &offset})
+      for (T& v : *t) v = static_cast<T>(normal(random));
   }
 
   const T* gamma_or_null() const { return c.gamma ? gamma.begin() : nullptr; }
@@ -119,19 +126,28 @@ struct Run {
                   wanted & 4 ? dbeta.begin() : nullptr, scratch.begin());
     CHECK(scratch.intact());
   }
+  void push() {
+    Guarded<double> scratch(norm_backward_scratch(c.dims));
+    norm_tangent(c.dims, x.begin(), x_strides, dy.begin(), gamma_or_null(), c.slope ? slope.begin() : nullptr,
+                 c.offset ? offset.begin() : nullptr, stats(), tangent.begin(), scratch.begin());
+    CHECK(scratch.intact());
+  }
   bool intact() const {
     return x.intact() && dy.intact() && gamma.intact() && beta.intact() && y.intact() && dx.intact() &&
-           dgamma.intact() && dbeta.intact() && mean.intact() && mean_lo.intact() && rstd.intact() && var.intact();
+           dgamma.intact() && dbeta.intact() && tangent.intact() && mean.intact() && mean_lo.intact() &&
+           rstd.intact() && var.intact();
   }
   bool same_bits(const Run& o) const {
     return y.same_bits(o.y) && dx.same_bits(o.dx) && dgamma.same_bits(o.dgamma) && dbeta.same_bits(o.dbeta) &&
-           mean.same_bits(o.mean) && mean_lo.same_bits(o.mean_lo) && rstd.same_bits(o.rstd) && var.same_bits(o.var);
+           tangent.same_bits(o.tangent) && mean.same_bits(o.mean) && mean_lo.same_bits(o.mean_lo) &&
+           rstd.same_bits(o.rstd) && var.same_bits(o.var);
   }
 };
 
 /// The same in long double. Values are held in the (n, c, s) order of dense contiguous memory.
 struct Reference {
-  std::vector<Real> y, y_size, dx, dx_size, dgamma, dgamma_size, dbeta, dbeta_size, mean, var, rstd;
+  std::vector<Real> y, y_size, dx, dx_size, dgamma, dgamma_size, dbeta, dbeta_size, tangent, tangent_size, mean, var,
+      rstd;
 };
 
 template <class T>
@@ -145,7 +161,12 @@ Reference reference(const Run<T>& run) {
   r.mean.resize(slices);
   r.var.resize(slices);
   r.rstd.resize(slices);
-  std::vector<Real> shift(slices), m1(slices), m2(slices), m1_size(slices), m2_size(slices);
+  /// Of a gradient with gamma, and of a tangent without: means of dy and dy * xhat, and of their magnitudes.
+  struct Means {
+    Real dy = 0, dy_xhat = 0, dy_size = 0, dy_xhat_size = 0;
+  };
+  std::vector<Means> inside(slices), plain(slices);
+  std::vector<Real> shift(slices);
   const auto each = [&](auto&& f) {
     for (index_t n = 0, i = 0; n < d.n; ++n)
       for (index_t ch = 0; ch < d.channels(); ++ch)
@@ -176,6 +197,8 @@ Reference reference(const Run<T>& run) {
   r.y_size.resize(size);
   r.dx.resize(size);
   r.dx_size.resize(size);
+  r.tangent.resize(size);
+  r.tangent_size.resize(size);
   r.dgamma.resize(channels);
   r.dbeta.resize(channels);
   r.dgamma_size.resize(channels);
@@ -190,16 +213,29 @@ Reference reference(const Run<T>& run) {
     const Real product = std::max(std::fabs(dy * xhat), least);
     r.dgamma_size[ch] += product;
     r.dbeta_size[ch] += std::fabs(dy);
-    m1[q] += gamma(ch) * dy / count;
-    m2[q] += gamma(ch) * dy * xhat / count;
-    m1_size[q] += std::fabs(gamma(ch) * dy / count);
-    m2_size[q] += std::fabs(gamma(ch)) * product / count;
+    const auto add = [&](Means& means, Real weight) {
+      means.dy += weight * dy / count;
+      means.dy_xhat += weight * dy * xhat / count;
+      means.dy_size += std::fabs(weight * dy / count);
+      means.dy_xhat_size += std::fabs(weight) * product / count;
+    };
+    add(inside[q], gamma(ch));
+    add(plain[q], 1);
   });
   each([&](std::size_t i, std::size_t q, std::size_t ch, Real, Real dy) {
     const Real xhat = deviation[i] * r.rstd[q];
-    const Real mean_term = d.center ? m1[q] : 0;
-    r.dx[i] = r.rstd[q] * (gamma(ch) * dy - mean_term - xhat * m2[q]);
-    r.dx_size[i] = r.rstd[q] * (std::fabs(gamma(ch) * dy) + m1_size[q] + std::fabs(xhat) * m2_size[q]);
+    const auto project = [&](Real a, const Means& m) {
+      return r.rstd[q] * (a - (d.center ? m.dy : 0) - xhat * m.dy_xhat);
+    };
+    const auto size_of = [&](Real a, const Means& m) {
+      return r.rstd[q] * (std::fabs(a) + m.dy_size + std::fabs(xhat) * m.dy_xhat_size);
+    };
+    r.dx[i] = project(gamma(ch) * dy, inside[q]);
+    r.dx_size[i] = size_of(gamma(ch) * dy, inside[q]);
+    const Real slope = c.slope ? static_cast<Real>(run.slope[static_cast<index_t>(ch)]) : 0;
+    const Real offset = c.offset ? static_cast<Real>(run.offset[static_cast<index_t>(ch)]) : 0;
+    r.tangent[i] = gamma(ch) * project(dy, plain[q]) + slope * xhat + offset;
+    r.tangent_size[i] = std::fabs(gamma(ch)) * size_of(dy, plain[q]) + std::fabs(slope * xhat) + std::fabs(offset);
   });
   return r;
 }
@@ -249,6 +285,21 @@ template <class T>
 Real one_gradient_error(T got, Real want, Real size) {
   return std::fabs(static_cast<Real>(got) - want) /
          (Bounds<T>::gradient * ulp<T>(want) + Bounds<T>::gradient_share * size);
+}
+
+template <class T>
+Real tangent_error(const Run<T>& run, const Reference& r) {
+  Real worst = 0;
+  const NormDims& d = run.c.dims;
+  for (index_t n = 0, i = 0; n < d.n; ++n)
+    for (index_t ch = 0; ch < d.channels(); ++ch)
+      for (index_t s = 0; s < d.s; ++s, ++i) {
+        const auto k = static_cast<std::size_t>(i);
+        if (std::fabs(r.tangent[k]) > static_cast<Real>(std::numeric_limits<T>::max())) continue;
+        worst =
+            worse(one_gradient_error(run.tangent[at(run.strides, n, ch, s)], r.tangent[k], r.tangent_size[k]), worst);
+      }
+  return worst;
 }
 
 template <class T>

@@ -52,6 +52,20 @@ TEMPLATE_TEST_CASE("norm agrees with long double for every plan", "", float, dou
     }
 }
 
+TEMPLATE_TEST_CASE("norm tangents agree with long double for every plan", "", float, double) {
+  const Isa level = GENERATE(from_range(levels()));
+  const WithIsa with(level);
+  for (const NormDims& dims : plans())
+    for (int moving = 0; moving < 8; ++moving) {
+      Run<TestType> run({dims, (moving & 4) == 0, false, 0.5, 1, 1e-5, (moving & 1) != 0, (moving & 2) != 0});
+      run.forward();
+      run.push();
+      INFO(to_string(level) << " " << name(run.c));
+      CHECK(tangent_error(run, reference(run)) <= 1);
+      CHECK(run.intact());
+    }
+}
+
 TEMPLATE_TEST_CASE("norm gradients do not depend on which of them are asked for", "", float, double) {
   for (const NormDims& dims : plans()) {
     Run<TestType> all({dims});
@@ -78,10 +92,12 @@ TEMPLATE_TEST_CASE("norm is bit-identical between AVX2 and AVX-512", "", float, 
       const WithIsa with(Isa::avx2);
       narrow.forward();
       narrow.backward();
+      narrow.push();
     }
     const WithIsa with(Isa::avx512);
     wide.forward();
     wide.backward();
+    wide.push();
     INFO(name(wide.c));
     CHECK(wide.same_bits(narrow));
   }
@@ -101,11 +117,13 @@ TEMPLATE_TEST_CASE("norm is bit-identical for any number of threads", "", float,
           Run<TestType> one({dims, affine, affine});
           one.forward();
           one.backward(affine ? 7 : 1);
+          one.push();
           for (int threads : {2, 3, 7}) {
             set_num_threads(threads);
             Run<TestType> many({dims, affine, affine});
             many.forward();
             many.backward(affine ? 7 : 1);
+            many.push();
             INFO(name(one.c) << " threads " << threads);
             CHECK(many.same_bits(one));
           }
@@ -143,10 +161,11 @@ TEMPLATE_TEST_CASE("norm reads strided and expanded x in place, with the bits of
       for (index_t c = 0; c < 4; ++c)
         for (index_t s = 0; s < dims.s; ++s) dense.x[at(dense.strides, n, c, s)] = x[at(view, n, c, s)];
     REQUIRE(reads_in_place(dims, view));
-    strided.forward();
-    strided.backward();
-    dense.forward();
-    dense.backward();
+    for (auto* run : {&strided, &dense}) {
+      run->forward();
+      run->backward();
+      run->push();
+    }
     CHECK(strided.same_bits(dense));
   }
   const NormDims last = {3, 4, 1, 300, kLast};

@@ -27,10 +27,12 @@ TEMPLATE_TEST_CASE("norm of columns agrees with long double and between AVX2 and
           Run<TestType> run({{2, channels / d, d, s, kLast, center}, s % 3 != 1, s % 3 != 2});
           run.forward();
           run.backward();
+          run.push();
           INFO(to_string(level) << " " << name(run.c));
           const Reference want = reference(run);
           CHECK(forward_error(run, want) <= 1);
           CHECK(backward_error(run, want) <= 1);
+          CHECK(tangent_error(run, want) <= 1);
           CHECK(run.intact());
           if (level != Isa::baseline) runs.push_back(run);
         }
@@ -48,10 +50,12 @@ TEMPLATE_TEST_CASE("columns of several blocks agree with long double and between
       Run<TestType> run({dims});
       run.forward();
       run.backward();
+      run.push();
       INFO(to_string(level) << " " << name(run.c));
       const Reference want = reference(run);
       CHECK(forward_error(run, want) <= 1);
       CHECK(backward_error(run, want) <= 1);
+      CHECK(tangent_error(run, want) <= 1);
       if (level != Isa::baseline) runs.push_back(run);
     }
     for (const auto& run : runs) CHECK(run.same_bits(runs.front()));
@@ -104,17 +108,22 @@ TEST_CASE("short float32 samples have the same bits at once as in phases") {
     whole.x[3 * part.size() + 5] = std::numeric_limits<float>::quiet_NaN();
     whole.forward();
     whole.backward();
+    whole.push();
     for (index_t n = 0; n < dims.n; ++n) {
       std::copy_n(whole.x.begin() + n * part.size(), part.size(), one.x.begin());
       std::copy_n(whole.dy.begin() + n * part.size(), part.size(), one.dy.begin());
       one.gamma = whole.gamma;
       one.beta = whole.beta;
+      one.slope = whole.slope;
+      one.offset = whole.offset;
       one.forward();
       one.backward();
+      one.push();
       INFO(to_string(level) << " " << name(whole.c) << " sample " << n);
       const auto size = static_cast<std::size_t>(part.size()) * sizeof(float);
       CHECK(std::memcmp(&one.y[0], &whole.y[n * part.size()], size) == 0);
       CHECK(std::memcmp(&one.dx[0], &whole.dx[n * part.size()], size) == 0);
+      CHECK(std::memcmp(&one.tangent[0], &whole.tangent[n * part.size()], size) == 0);
     }
     CHECK(whole.intact());
   }
@@ -140,10 +149,12 @@ TEST_CASE("float32 columns keep their bounds at every magnitude of x and dy") {
     for (float& v : run.dy) v *= large;
     run.forward();
     run.backward();
+    run.push();
     const Reference want = reference(run);
     INFO(to_string(level) << " " << name(run.c) << " offset " << offset << " scale " << scale << " dy " << large);
     CHECK(forward_error(run, want) <= 1);
     CHECK(backward_error(run, want) <= 1);
+    CHECK(tangent_error(run, want) <= 1);
   }
 }
 

@@ -27,7 +27,8 @@ std::vector<index_t> lengths(index_t most) {
 
 TEMPLATE_TEST_CASE("an output that is written past the caches has the bits of its parts", "", float, double) {
   const index_t elements = last_cache() / 6 / static_cast<index_t>(sizeof(TestType));
-  for (const NormDims& part : std::vector<NormDims>{{1, 5, 1, 3000}, {1, 3, 1, 7}, {1, 2, 3, 101}, {1, 3, 1, 90001}}) {
+  for (const NormDims& part :
+       std::vector<NormDims>{{1, 5, 1, 3000}, {1, 3, 1, 7}, {1, 2, 3, 101}, {1, 3, 1, 90001}, {1, 1, 3001, 1}}) {
     NormDims dims = part;
     dims.n = elements / part.size() + 1;
     Run<TestType> whole({dims}), one({part});
@@ -35,6 +36,7 @@ TEMPLATE_TEST_CASE("an output that is written past the caches has the bits of it
     REQUIRE_FALSE(norm_streams(part.size() * static_cast<index_t>(sizeof(TestType))));
     whole.forward();
     whole.backward();
+    whole.push();
     for (const index_t n : {index_t{0}, dims.n / 2, dims.n - 1}) {
       const auto share = [&](auto& from, auto& to) {
         std::copy_n(from.begin() + n * part.size(), part.size(), to.begin());
@@ -43,11 +45,15 @@ TEMPLATE_TEST_CASE("an output that is written past the caches has the bits of it
       share(whole.dy, one.dy);
       one.gamma = whole.gamma;
       one.beta = whole.beta;
+      one.slope = whole.slope;
+      one.offset = whole.offset;
       one.forward();
       one.backward();
+      one.push();
       INFO(name(whole.c) << " sample " << n);
       CHECK(std::equal(one.y.begin(), one.y.end(), whole.y.begin() + n * part.size()));
       CHECK(std::equal(one.dx.begin(), one.dx.end(), whole.dx.begin() + n * part.size()));
+      CHECK(std::equal(one.tangent.begin(), one.tangent.end(), whole.tangent.begin() + n * part.size()));
     }
     CHECK(whole.intact());
   }
@@ -58,9 +64,9 @@ TEST_CASE("float32 gradients keep their bound at every magnitude of x and dy") {
   const WithIsa with(level);
   std::mt19937 random(11);
   std::uniform_real_distribution<double> uniform;
-  const std::vector<NormDims> shapes = {{2, 19, 1, 16}, {1, 18, 1, 13}, {2, 3, 1, 100},
-                                        {1, 5, 1, 700}, {1, 2, 3, 40},  {1, 2, 1, 9000}};
-  for (int trial = 0; trial < 300; ++trial) {
+  const std::vector<NormDims> shapes = {{2, 19, 1, 16}, {1, 18, 1, 13},  {2, 3, 1, 100}, {1, 5, 1, 700},
+                                        {1, 2, 3, 40},  {1, 2, 1, 9000}, {2, 1, 77, 1}};
+  for (int trial = 0; trial < 350; ++trial) {
     const NormDims dims = shapes[static_cast<std::size_t>(trial) % shapes.size()];
     // x with a spread of 1e-38 to 1e38 and an offset of up to 1e7 spreads; dy of 1e-30 to 1e38.
     const double scale = std::pow(10, -38 + 76 * uniform(random)), most = std::min(1e7, 2e38 / scale);
@@ -72,9 +78,11 @@ TEST_CASE("float32 gradients keep their bound at every magnitude of x and dy") {
     for (float& v : run.dy) v *= large;
     run.forward();
     run.backward();
+    run.push();
     const Reference want = reference(run);
     INFO(to_string(level) << " " << name(run.c) << " offset " << offset << " scale " << scale << " dy " << large);
     CHECK(backward_error(run, want) <= 1);
+    CHECK(tangent_error(run, want) <= 1);
   }
 }
 
@@ -92,10 +100,12 @@ TEMPLATE_TEST_CASE("norm agrees with long double for rows of every short length 
           Run<TestType> run({dims, s % 3 != 1, s % 3 != 2, mean});
           run.forward();
           run.backward();
+          run.push();
           const Reference want = reference(run);
           INFO(to_string(level) << " " << name(run.c) << " mean " << mean);
           CHECK(forward_error(run, want) <= 1);
           CHECK(backward_error(run, want) <= 1);
+          CHECK(tangent_error(run, want) <= 1);
           CHECK(run.intact());
         }
 }
@@ -111,6 +121,7 @@ TEMPLATE_TEST_CASE("rows have the same bits in any company and for AVX2 and AVX-
         runs.emplace_back(Case{{2, channels, 1, s}});
         runs.back().forward();
         runs.back().backward();
+        runs.back().push();
       }
       if (runs.empty()) return;
       for (const auto& run : runs) CHECK(run.same_bits(runs.front()));
@@ -123,11 +134,15 @@ TEMPLATE_TEST_CASE("rows have the same bits in any company and for AVX2 and AVX-
         std::copy_n(runs[0].dy.begin() + at, s, alone.dy.begin());
         alone.gamma[0] = runs[0].gamma[c];
         alone.beta[0] = runs[0].beta[c];
+        alone.slope[0] = runs[0].slope[c];
+        alone.offset[0] = runs[0].offset[c];
         alone.forward();
         alone.backward();
+        alone.push();
         INFO(name(runs[0].c) << " channel " << c);
         CHECK(std::equal(alone.y.begin(), alone.y.end(), runs[0].y.begin() + at));
         CHECK(std::equal(alone.dx.begin(), alone.dx.end(), runs[0].dx.begin() + at));
+        CHECK(std::equal(alone.tangent.begin(), alone.tangent.end(), runs[0].tangent.begin() + at));
         CHECK(alone.mean[0] == runs[0].mean[channels + c]);
         CHECK(alone.rstd[0] == runs[0].rstd[channels + c]);
       }
@@ -150,6 +165,7 @@ TEMPLATE_TEST_CASE("slices near and far from zero are exact, with the same bits 
     for (auto* each : {&run, &strided}) {
       each->forward();
       each->backward();
+      each->push();
     }
     const Reference want = reference(run);
     INFO(name(run.c));
@@ -175,6 +191,7 @@ TEMPLATE_TEST_CASE("rows of any length read strided x with the bits of a dense c
       for (auto* run : {&strided, &dense}) {
         run->forward();
         run->backward();
+        run->push();
       }
       INFO(name(dense.c));
       CHECK(strided.same_bits(dense));
