@@ -189,14 +189,5 @@ void accumulate(Tensor& sum, Tensor x) {
     sum = add(sum, x);
 }
 
-void accumulate_product(Tensor& sum, const Tensor& a, const Tensor& b) {
-  const bool in_place = sum.defined() && sum.is_unique() && !is_grad_enabled() && sum.impl().layout->is_gapless() &&
-                        !is_half(sum.dtype()) && sum.shape() == broadcast_shapes(a.shape(), b.shape(), "mul");
-  if (in_place)
-    map_into(sum, "mul", kernels::arithmetic().add_scaled, sum.dtype(), sum, a, b);
-  else
-    accumulate(sum, mul(a, b));
-}
-
 }  // namespace detail
 }  // namespace limpid

@@ -268,7 +268,65 @@ Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma
   return results;
 }
 
+struct NormTangentNode final : Node {
+  Saved dx{*this, "dx"}, dgamma{*this, "dgamma"}, dbeta{*this, "dbeta"}, x{*this, "x"}, gamma{*this, "gamma"},
+      mean{*this, "mean"}, rstd{*this, "rstd"};
+  NormPlan plan;
+  const char* name() const noexcept override { return "group_norm_tangent"; }
+
+  // dy = J d with d = (dx, dgamma, dbeta), and NormNode's backward is J^T, so that L = sum ddy dy = sum d J^T ddy: by d
+  // its gradient is that backward; by x and gamma it is that of the L of NormBackwardNode, d for the gradients there.
+  Tensors backward(const Tensors& ddy) override {
+    Tensors first = norm_backward(plan, x, gamma, mean, rstd, ddy[0], {needs(0), needs(1), needs(2)}), second(3);
+    if (needs(3) || needs(4))
+      second =
+          norm_double_backward(plan, {dx, dgamma, dbeta, ddy[0], x, gamma}, {mean, rstd}, {false, needs(3), needs(4)});
+    return {first[0], first[1], first[2], second[1], second[2]};
+  }
+};
+
+/// norm_tangent() of an x that moves: gamma and beta do so in the same passes.
+Tensor moving_x(const NormPlan& plan, const NormTangents& d, const Tensor& x, const Tensor& gamma,
+                const NormStatistics& stats) {
+  const OpScope scope("norm_tangent");
+  Tensor dy = empty(x.shape(), x.dtype(), format_of(plan));
+  if (x.numel() != 0) {
+    const Readable in = readable(plan, x);
+    const Tensor dx = dense(plan, d.dx), g = contiguous_or_none(gamma);
+    const Tensor dgamma = contiguous_or_none(d.dgamma), dbeta = contiguous_or_none(d.dbeta);
+    const Parts parts(plan, in.strides);
+    const PartScratch work(parts, norm_backward_scratch(parts.most()));
+    visit_float(x.dtype(), [&]<class T>(T) {
+      parts.each([&, x_data = static_cast<const T*>(in.tensor.data<T>()), dx_data = static_cast<const T*>(dx.data<T>()),
+                  g_data = data_or_null<T>(g), dgamma_data = data_or_null<T>(dgamma),
+                  dbeta_data = data_or_null<T>(dbeta), dy_data = dy.data<T>(),
+                  all_stats = pointers(stats)](int64_t part) {
+        const auto affine = [&](const T* t) { return parts.in_affine(t, part, plan.per_sample); };
+        detail::norm_tangent<T>(parts.dims(part), parts.in_x(x_data, part), in.strides, parts.in_dense(dx_data, part),
+                                affine(g_data), affine(dgamma_data), affine(dbeta_data),
+                                parts.in_stats(all_stats, part), parts.in_dense(dy_data, part), work[part]);
+      });
+    });
+  }
+  if (auto* node = record<NormTangentNode>(dy, d.dx, d.dgamma, d.dbeta, x, gamma)) {
+    node->dx = d.dx, node->dgamma = d.dgamma, node->dbeta = d.dbeta, node->x = x, node->gamma = gamma;
+    node->mean = stats.mean, node->rstd = stats.rstd;
+    node->plan = plan;
+  }
+  return dy;
+}
+
 }  // namespace
+
+// dy_i = gamma_c(i) r P(dx)_i + dgamma_c(i) xhat_i + dbeta_c(i),  P(t)_i = t_i - [<t>] - xhat_i <t xhat>: P is
+// symmetric, so that r P is the pass of a backward's kernels.
+Tensor norm_tangent(const NormPlan& plan, const NormTangents& d, const Tensor& x, const Tensor& gamma,
+                    const NormStatistics& stats) {
+  if (d.dx.defined()) return moving_x(plan, d, x, gamma, stats);
+  if (d.dgamma.defined()) return scaled(plan, x, d.dgamma, d.dbeta, stats);
+  if (!d.dbeta.defined()) return {};
+  return reshape(expand(reshape(d.dbeta, plan.channel_shape()), plan.grouped_shape()), x.shape());
+}
 
 namespace {
 
@@ -279,31 +337,6 @@ Tensor wide(const Tensor& t) { return t.defined() ? t.to(float32) : t; }
 Tensor above_zero(const Tensor& rounded, const NormPlan& plan) { return plan.relu ? relu(rounded) : rounded; }
 
 }  // namespace
-
-// dy_i = gamma_c(i) r P(dx)_i + dgamma_c(i) xhat_i + dbeta_c(i),  P(t)_i = t_i - [<t>] - xhat_i <t xhat>: P is
-// symmetric, so that r P is what backward does; and a gamma that is one for the slice goes through it.
-Tensor norm_tangent(const NormPlan& plan, const NormTangents& d, const Tensor& x, const Tensor& gamma,
-                    const NormStatistics& stats) {
-  const auto in_groups = [&](const Tensor& t) { return reshape(t, plan.grouped_shape()); };
-  const auto per_channel = [&](const Tensor& t) { return reshape(t, plan.channel_shape()); };
-  Tensor dy;
-  if (d.dgamma.defined())
-    dy = in_groups(scaled(plan, x, d.dgamma, d.dbeta, stats));
-  else if (d.dbeta.defined())
-    dy = per_channel(d.dbeta);
-  if (d.dx.defined()) {
-    const bool inside = plan.dims.d == 1;
-    NormPlan slices = plan;
-    slices.dims.affine = inside && plan.dims.affine;
-    const Tensor through_x = in_groups(
-        norm_backward(slices, x, inside ? gamma : Tensor(), stats.mean, stats.rstd, d.dx, {true, false, false})[0]);
-    if (gamma.defined() && !inside)
-      accumulate_product(dy, through_x, per_channel(gamma));
-    else
-      accumulate(dy, through_x);
-  }
-  return dy.defined() ? reshape(expand(dy, plan.grouped_shape()), x.shape()) : dy;
-}
 
 Tensor norm_affine(const NormPlan& plan, const Tensor& x, const Tensor& gamma, const Tensor& beta,
                    const NormStatistics& stats) {

@@ -80,10 +80,6 @@ void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DTyp
 void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const Operand& a,
               const Operand& b, const Operand& c);
 
-/// sum += a b, or sum = a b where it is undefined; in sum's memory where nothing is recorded and it is one with that of
-/// the result.
-void accumulate_product(Tensor& sum, const Tensor& a, const Tensor& b);
-
 /// The dtype that arithmetic on dtype is done in.
 constexpr DType compute_type(DType dtype) noexcept { return is_half(dtype) ? float32 : dtype; }
 /// The dtype of a result of a tensor of dtype and a number.

@@ -263,6 +263,66 @@ TEST_CASE("tangents of normalisations in half precision are those of float32, ro
     }
 }
 
+TEST_CASE("tangents of normalisations are those of primitive ops, with the same bits for any number of threads") {
+  using Norm = Tensor (*)(const Tensor& x, const Tensor& w, const Tensor& b);
+  struct Row {
+    const char* name;
+    Shape x, affine;
+    Norm fused;
+    Shape grouped, channel;  ///< as the composition sees x and its affine
+    Axes axes;
+    bool center = true;
+  };
+  const auto instance = [](const Tensor& x, const Tensor& w, const Tensor& b) {
+    return instance_norm(x, {.weight = w, .bias = b});
+  };
+  const auto group = [](const Tensor& x, const Tensor& w, const Tensor& b) { return group_norm(x, 2, w, b); };
+  const auto layer = [](const Tensor& x, const Tensor& w, const Tensor& b) { return layer_norm(x, w.shape(), w, b); };
+  const auto rms = [](const Tensor& x, const Tensor& w, const Tensor&) { return rms_norm(x, w.shape(), w); };
+  const auto batch = [](const Tensor& x, const Tensor& w, const Tensor& b) {
+    return batch_norm(x, {}, {}, w, b, true);
+  };
+  const std::vector<Row> rows{
+      {"instance_norm, short", {3, 20, 4, 4}, {20}, instance, {3, 20, 16}, {1, 20, 1}, {2}},
+      {"instance_norm", {2, 5, 30, 41}, {5}, instance, {2, 5, 1230}, {1, 5, 1}, {2}},
+      {"instance_norm, large", {1, 3, 130, 140}, {3}, instance, {1, 3, 18200}, {1, 3, 1}, {2}},
+      {"instance_norm, a weight per sample", {3, 6, 9, 9}, {3, 6}, instance, {3, 6, 81}, {3, 6, 1}, {2}},
+      {"group_norm", {2, 6, 9, 9}, {6}, group, {2, 2, 3, 81}, {1, 2, 3, 1}, {2, 3}},
+      {"group_norm, large", {1, 4, 100, 100}, {4}, group, {1, 2, 2, 10000}, {1, 2, 2, 1}, {2, 3}},
+      {"group_norm, a weight per sample", {2, 6, 9, 9}, {2, 6}, group, {2, 2, 3, 81}, {2, 2, 3, 1}, {2, 3}},
+      {"layer_norm", {40, 70}, {70}, layer, {40, 70}, {70}, {1}},
+      {"rms_norm", {40, 70}, {70}, rms, {40, 70}, {70}, {1}, false},
+      {"batch_norm", {3, 6, 9, 9}, {6}, batch, {3, 6, 81}, {1, 6, 1}, {0, 2}},
+      {"batch_norm of columns", {300, 7}, {7}, batch, {300, 7}, {1, 7}, {0}},
+  };
+  const int threads = get_num_threads();
+  for (const Row& row : rows)
+    for (const DType dtype : {float32, float64})
+      for (Tensor (*layout)(const Tensor&) : {+[](const Tensor& t) { return t; }, channels_last, plain::strided}) {
+        INFO(row.name << " " << dtype);
+        Generator generator(9);
+        const auto draw = [&](const Shape& shape) { return randn(shape, float64, generator).to(dtype); };
+        const Tensors xs{layout(draw(row.x) + 2.0), draw(row.affine), draw(row.affine)},
+            dxs{layout(draw(row.x)), draw(row.affine), draw(row.affine)};
+        const auto fused = [&](const Tensors& x) { return Tensors{row.fused(x[0], x[1], x[2])}; };
+        const auto composed = [&](const Tensors& x) {
+          const auto affine = [&](const Tensor& t) { return reshape(t, row.channel); };
+          const Tensor z = reshape(x[0], row.grouped), d = row.center ? z - mean(z, row.axes, true) : z;
+          const Tensor y = d * rsqrt(mean(square(d), row.axes, true) + 1e-5) * affine(x[1]);
+          return Tensors{reshape(row.center ? y + affine(x[2]) : y, x[0].shape())};
+        };
+        set_num_threads(1);
+        const Tensor dy = jvp(fused, xs, dxs).dys[0];
+        const auto wide = [](const Tensor& t) { return t.to(float64); };
+        check_close({dy}, jvp(composed, each(xs, wide), each(dxs, wide)).dys, dtype == float32 ? 1e-5 : 1e-12);
+        for (const int count : {2, 3, 7}) {
+          set_num_threads(count);
+          CHECK(equal(jvp(fused, xs, dxs).dys[0], dy));
+        }
+        set_num_threads(threads);
+      }
+}
+
 TEST_CASE("tangents through a normalisation's own relu are those of a relu after it") {
   Generator generator(3);
   const auto draw = [&](const Shape& shape) { return randn(shape, float64, generator); };
