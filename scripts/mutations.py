@@ -15,9 +15,9 @@ RULES = [
                   r"spread_over_windows|input_grad|weight_grad|sum_to|accumulate|rstd_of|normalized|normalize|plus|"
                   r"norm_tangent|moving_x|scaled|add_product|add_new_product|mean_where_attained_of"),
     ("ops/detail/im2col.cpp", r"conv_input_grad|conv_weight_grad|scatter_add"),
-    ("ops/detail/norm_*.cpp", r"norm_backward\w*|norm_tangent|backward_rows|backward_along|norm_total"),
-    ("ops/kernels/norm_*.?pp", r"backward|backward_along|tangent_along|tangent_run|reduce|reduce_run|dx|dx_run|dx_block|finish_sums|"
-                               r"complete|terms|of_one_step|differentiate|gradient_terms|single_terms|sum_all"),
+    ("ops/detail/norm_*.cpp", r"norm_backward\w*|norm_tangent|backward_rows|run_along|make_means|backward_along|norm_total"),
+    ("ops/kernels/norm_*.?pp", r"backward|backward_along|tangent_along|tangent_run|reduce_along|apply_along|reduce|reduce_run|"
+                               r"dx|dx_run|dx_block|finish_sums|complete|terms|of_one_step|differentiate|gradient_terms|single_terms|sum_all"),
     ("ops/kernels/pool.cpp", r"scatter|spread"),
     ("ops/kernels/arithmetic.cpp", r"\w+(Gradient|Tangent)::f"),
     ("ops/kernels/functions.cpp", r"\w+Gradient::(f|reference)"),

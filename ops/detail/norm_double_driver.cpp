@@ -107,6 +107,59 @@ struct Scratch {
         lot(coefficients + kNormDoubleCoefficients * p.pitch) {}
 };
 
+/// From sums, in their place. With <t> the mean of t over the slice and a = gamma dy, and <u>, <a> and <h> left out
+/// where the slice is not centred,
+///     k = <u a> - <u> <a> - <u xhat> <a xhat>,   h = v dy - r (u <a xhat> + a <u xhat>),
+///     dx  = r (h - <h> - xhat <h xhat>) - r^2 xhat k,
+///     ddy = gamma r (u - <u> - xhat <u xhat>) + v xhat + w,
+///     dgamma = sum of r dy (u - <u> - xhat <u xhat>) over the channel.
+void make_means(NormDoubleMeans& m, double size, bool center, double r) noexcept {
+  for (double* mean : {&m.u, &m.u_xhat, &m.a, &m.a_xhat, &m.u_a, &m.h, &m.h_xhat}) *mean /= size;
+  if (!center) m.u = m.a = m.h = 0;
+  m.k = m.u_a - m.u * m.a - m.u_xhat * m.a_xhat;
+  m.h_xhat -= 2 * r * m.u_xhat * m.a_xhat;
+  m.h -= center ? r * (m.u * m.a_xhat + m.a * m.u_xhat) : 0;
+}
+
+/// Slices that are one row, of channels of one element each: there is nothing to sum channel by channel.
+bool along(const NormDims& dims) noexcept { return dims.s == 1 && !dims.batch; }
+index_t along_lots(const NormDims& dims) noexcept { return std::min(dims.n, kNormLots); }
+
+template <class T>
+void run_along(const NormDims& dims, const NormStrides& x, const NormDouble<T>& at, double* scratch) noexcept {
+  const NormDoubleKernels<T>& kernels = double_kernels<T>();
+  const index_t channels = dims.channels(), lots = along_lots(dims);
+  const auto slice = [&](index_t n, index_t g, double* dgamma) {
+    const index_t c = g * dims.d, i = n * channels + c, q = n * dims.g + g;
+    const auto from = [](auto* t, index_t offset) { return t ? t + offset : t; };
+    const NormDoubleRow<T> row{.len = dims.d,
+                               .x_element = x.c,
+                               .x = at.x + n * x.n + c * x.c,
+                               .dy = at.dy + i,
+                               .u = from(at.u, i),
+                               .gamma = from(at.gamma, c),
+                               .v = from(at.v, c),
+                               .w = from(at.w, c),
+                               .dx = from(at.dx, i),
+                               .ddy = from(at.ddy, i),
+                               .mean = dims.center ? at.stats.mean[q] : 0,
+                               .mean_lo = dims.center ? at.stats.mean_lo[q] : 0,
+                               .rstd = at.stats.rstd[q]};
+    NormDoubleMeans means = kernels.reduce_along(row);
+    make_means(means, static_cast<double>(dims.d), dims.center, row.rstd);
+    kernels.apply_along(row, means, from(dgamma, c));
+  };
+  parallel_for(lots, norm_grain(dims.size() / lots), [&](index_t begin, index_t end) {
+    for (index_t lot = begin; lot < end; ++lot) {
+      double* dgamma = at.dgamma ? scratch + lot * channels : nullptr;
+      if (dgamma) std::fill(dgamma, dgamma + channels, 0.0);
+      for (index_t n = lot_begin(lot, lots, dims.n); n < lot_begin(lot + 1, lots, dims.n); ++n)
+        for (index_t g = 0; g < dims.g; ++g) slice(n, g, dgamma);
+    }
+  });
+  norm_total(scratch, lots, channels, channels, 1, at.dgamma);
+}
+
 template <class T>
 class Run {
  public:
@@ -282,36 +335,26 @@ class Run {
     }
   }
 
-  /// The coefficients of group g of a unit from its sums; adds to dgamma[c]. With <t> the mean of t over the slice and
-  /// a = gamma dy, and <u>, <a> and <h> left out where the slice is not centred,
-  ///     k = <u a> - <u> <a> - <u xhat> <a xhat>,   h = v dy - r (u <a xhat> + a <u xhat>),
-  ///     dx  = r (h - <h> - xhat <h xhat>) - r^2 xhat k,
-  ///     ddy = gamma r (u - <u> - xhat <u xhat>) + v xhat + w,
-  ///     dgamma = sum of r dy (u - <u> - xhat <u xhat>) over the channel.
+  /// The coefficients of group g of a unit from its sums; adds to dgamma[c].
   void combine(const Unit& unit, index_t g, const Scratch& s, double* dgamma) const noexcept {
     const index_t d = p_.dims.d, begin = g * d, end = begin + d;
     const auto sum = [&](NormDoubleSum k, index_t c) { return s.sums[k * p_.pitch + c]; };
     const auto channel = [&](const T* t, index_t c, double absent) {
       return t ? static_cast<double>(t[unit.first + c]) : absent;
     };
-    double u = 0, u_xhat = 0, a = 0, a_xhat = 0, u_a = 0, h = 0, h_xhat = 0;
+    NormDoubleMeans m;
     for (index_t c = begin; c < end; ++c) {
       const double gamma = channel(at_.gamma, c, 1), v = channel(at_.v, c, 0);
-      u += sum(kSumU, c);
-      u_xhat += sum(kSumUXhat, c);
-      a += gamma * sum(kSumDy, c);
-      a_xhat += gamma * sum(kSumDyXhat, c);
-      u_a += gamma * sum(kSumUDy, c);
-      h += v * sum(kSumDy, c);
-      h_xhat += v * sum(kSumDyXhat, c);
+      m.u += sum(kSumU, c);
+      m.u_xhat += sum(kSumUXhat, c);
+      m.a += gamma * sum(kSumDy, c);
+      m.a_xhat += gamma * sum(kSumDyXhat, c);
+      m.u_a += gamma * sum(kSumUDy, c);
+      m.h += v * sum(kSumDy, c);
+      m.h_xhat += v * sum(kSumDyXhat, c);
     }
-    const auto size = static_cast<double>(d * p_.dims.s * (p_.dims.batch ? p_.dims.n : 1));
-    for (double* mean : {&u, &u_xhat, &a, &a_xhat, &u_a, &h, &h_xhat}) *mean /= size;
-    if (!p_.dims.center) u = a = h = 0;
     const double r = s.coefficients[kRstd * p_.pitch + begin];
-    const double k = u_a - u * a - u_xhat * a_xhat;
-    h_xhat -= 2 * r * u_xhat * a_xhat;
-    h -= p_.dims.center ? r * (u * a_xhat + a * u_xhat) : 0;
+    make_means(m, static_cast<double>(d * p_.dims.s * (p_.dims.batch ? p_.dims.n : 1)), p_.dims.center, r);
 
     for (index_t c = begin; c < end; ++c) {
       const double gamma = channel(at_.gamma, c, 1), v = channel(at_.v, c, 0), w = channel(at_.w, c, 0);
@@ -322,12 +365,12 @@ class Run {
         set(xhat, late ? value * r : value);
         set(one, late ? constant - s.coefficients[kMeanLo * p_.pitch + c] * (value * r) : constant);
       };
-      set(kDxDy, r * (v - r * gamma * u_xhat));
-      set(kDxU, -r * r * a_xhat);
-      set_xhat(kDxXhat, -r * (h_xhat + r * k), kDxOne, -r * h);
+      set(kDxDy, r * (v - r * gamma * m.u_xhat));
+      set(kDxU, -r * r * m.a_xhat);
+      set_xhat(kDxXhat, -r * (m.h_xhat + r * m.k), kDxOne, -r * m.h);
       set(kDdyU, gamma * r);
-      set_xhat(kDdyXhat, v - gamma * r * u_xhat, kDdyOne, w - gamma * r * u);
-      dgamma[c] += r * (sum(kSumUDy, c) - u * sum(kSumDy, c) - u_xhat * sum(kSumDyXhat, c));
+      set_xhat(kDdyXhat, v - gamma * r * m.u_xhat, kDdyOne, w - gamma * r * m.u);
+      dgamma[c] += r * (sum(kSumUDy, c) - m.u * sum(kSumDy, c) - m.u_xhat * sum(kSumDyXhat, c));
     }
     if (g + 1 == unit.groups) unfold(unit, s.coefficients + kDxDy * p_.pitch, kNormDoubleCoefficients - kDxDy);
   }
@@ -340,6 +383,7 @@ class Run {
 
 index_t norm_double_scratch(const NormDims& dims, const NormStrides& x) noexcept {
   if (dims.size() == 0) return 0;
+  if (along(dims)) return along_lots(dims) * dims.channels();
   const Split p = split(dims, x);
   return p.lots * p.lot_size();
 }
@@ -351,6 +395,7 @@ void norm_double_backward(const NormDims& dims, const NormStrides& x_strides, co
     if (at.dgamma) std::fill(at.dgamma, at.dgamma + dims.channels(), T{});
     return;
   }
+  if (along(dims)) return run_along(dims, x_strides, at, scratch);
   const Split p = split(dims, x_strides);
   Run<T>(p, at)(scratch);
 }

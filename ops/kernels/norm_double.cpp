@@ -166,8 +166,60 @@ void apply_columns(const NormTile<T>& p) noexcept {
   });
 }
 
+/// Calls f(i, k, xhat, dy, u, gamma, v) for the steps of a row.
+template <class T, class F>
+void each_step(const NormDoubleRow<T>& p, F&& f) {
+  constexpr int W = kLanes<T>;
+  const Lanes<W> mean(p.mean), lo(p.mean_lo), r(p.rstd), zero(0.0), one(1.0);
+  runs(p.x, p.x_element, p.len, [&](const T* run, index_t offset, index_t n) {
+    steps<W>(n, [&](index_t at, auto k) {
+      const index_t i = offset + at;
+      const auto load_or = [&](const T* t, const Lanes<W>& absent) { return t ? load_step(t + i, k) : absent; };
+      f(i, k, ((load_step(run + at, k) - mean) - lo) * r, load_step(p.dy + i, k), load_or(p.u, zero),
+        load_or(p.gamma, one), load_or(p.v, zero));
+    });
+  });
+}
+
 template <class T>
-constexpr NormDoubleKernels<T> kDouble = {reduce_rows<T>, apply_rows<T>, reduce_columns<T>, apply_columns<T>};
+NormDoubleMeans reduce_along(const NormDoubleRow<T>& p) noexcept {
+  constexpr int W = kLanes<T>;
+  Lanes<W> us(0.0), us_xhat(0.0), as(0.0), as_xhat(0.0), us_a(0.0), hs(0.0), hs_xhat(0.0);
+  each_step(p, [&](index_t, auto, const Lanes<W>& xhat, const Lanes<W>& dy, const Lanes<W>& u, const Lanes<W>& gamma,
+                   const Lanes<W>& v) {
+    const Lanes<W> a = gamma * dy, h = v * dy;
+    us = us + u;
+    us_xhat = fma(u, xhat, us_xhat);
+    as = as + a;
+    as_xhat = fma(a, xhat, as_xhat);
+    us_a = fma(u, a, us_a);
+    hs = hs + h;
+    hs_xhat = fma(h, xhat, hs_xhat);
+  });
+  return {sum(us), sum(us_xhat), sum(as), sum(as_xhat), sum(us_a), sum(hs), sum(hs_xhat)};
+}
+
+template <class T>
+void apply_along(const NormDoubleRow<T>& p, const NormDoubleMeans& m, double* dgamma) noexcept {
+  constexpr int W = kLanes<T>;
+  const double r = p.rstd;
+  const Lanes<W> rstd(r), minus_u(-m.u), minus_u_xhat(-m.u_xhat);
+  const Lanes<W> dx_a(-r * r * m.u_xhat), dx_u(-r * r * m.a_xhat), dx_xhat(-r * (m.h_xhat + r * m.k)), dx_one(-r * m.h);
+  each_step(p, [&](index_t i, auto k, const Lanes<W>& xhat, const Lanes<W>& dy, const Lanes<W>& u,
+                   const Lanes<W>& gamma, const Lanes<W>& v) {
+    const Lanes<W> projected = (u + fma(xhat, minus_u_xhat, minus_u)) * rstd;
+    if (dgamma) add_step(dgamma + i, dy * projected, k);
+    if (p.dx) store_step(p.dx + i, fma(dy, fma(v, rstd, gamma * dx_a), fma(u, dx_u, fma(xhat, dx_xhat, dx_one))), k);
+    if (p.ddy) {
+      const Lanes<W> w = p.w ? load_step(p.w + i, k) : Lanes<W>(0.0);
+      store_step(p.ddy + i, fma(gamma, projected, fma(v, xhat, w)), k);
+    }
+  });
+}
+
+template <class T>
+constexpr NormDoubleKernels<T> kDouble = {reduce_rows<T>,   apply_rows<T>,   reduce_columns<T>,
+                                          apply_columns<T>, reduce_along<T>, apply_along<T>};
 
 }  // namespace
 

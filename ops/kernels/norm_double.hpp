@@ -45,6 +45,28 @@ struct NormTile {
   std::int64_t sums_pitch = 0, sums_channel = 1;
 };
 
+/// Means over a slice, with a = gamma * dy and, of h = v * dy - rstd * (u <a xhat> + a <u xhat>), at first v * dy
+/// alone.
+struct NormDoubleMeans {
+  double u = 0, u_xhat = 0, a = 0, a_xhat = 0, u_a = 0, h = 0, h_xhat = 0;
+  double k = 0;  ///< Of the slice: <u a> - <u> <a> - <u xhat> <a xhat>.
+};
+
+/// A slice that is one row of channels: gamma, v and w run along it.
+template <class T>
+struct NormDoubleRow {
+  std::int64_t len = 0, x_element = 1;
+  const T* x = nullptr;
+  const T* dy = nullptr;
+  const T* u = nullptr;  ///< Null stands for 0, as of v and w; of gamma for 1.
+  const T* gamma = nullptr;
+  const T* v = nullptr;
+  const T* w = nullptr;
+  T* dx = nullptr;  ///< dx and ddy: null where not wanted.
+  T* ddy = nullptr;
+  double mean = 0, mean_lo = 0, rstd = 0;
+};
+
 template <class T>
 struct NormDoubleKernels {
   /// Writes the sums of a tile whose channels are its rows. Reads the statistics among the coefficients.
@@ -53,6 +75,10 @@ struct NormDoubleKernels {
   /// The same where channels are columns, and x_element is 1. Arrays are padded to whole steps.
   void (*reduce_columns)(const NormTile<T>&) noexcept;
   void (*apply_columns)(const NormTile<T>&) noexcept;
+  /// The sums whose means are asked for, k apart.
+  NormDoubleMeans (*reduce_along)(const NormDoubleRow<T>&) noexcept;
+  /// dx and ddy; adds to dgamma (unless null), channel by channel.
+  void (*apply_along)(const NormDoubleRow<T>&, const NormDoubleMeans&, double* dgamma) noexcept;
 };
 
 // clang-format off

@@ -306,6 +306,18 @@ inline void store_step(T* p, const Lanes<kLanes<T>>& a, N n) {
     store(p, a);
 }
 
+/// p[0..n) += a.
+template <int W, class N>
+void add_step(double* p, const Lanes<W>& a, N n) {
+  if constexpr (std::is_same_v<N, int>) {
+    double lane[W];
+    store_wide<W>(lane, a);
+    for (int i = 0; i < n; ++i) p[i] += lane[i];
+  } else {
+    store_wide<W>(p, load_wide<W>(p) + a);
+  }
+}
+
 /// Brings strided elements together: f(run, offset, n) for dense runs that cover [0, count). The run length is a
 /// multiple of the step, so that sums meet the elements in the same lanes as in dense memory.
 template <class T, class F>

@@ -302,18 +302,6 @@ void dx(const NormRows<T>& p, index_t begin, index_t end) noexcept {
   if (p.stream) end_stream();
 }
 
-/// p[0..n) += a.
-template <int W, class N>
-void add_step(double* p, const Lanes<W>& a, N n) {
-  if constexpr (std::is_same_v<N, int>) {
-    double lane[W];
-    store_wide<W>(lane, a);
-    for (int i = 0; i < n; ++i) p[i] += lane[i];
-  } else {
-    store_wide<W>(p, load_wide<W>(p) + a);
-  }
-}
-
 /// gamma along the row: it goes inside the sums, and each element adds to its own channel's dbeta and dgamma.
 template <class T>
 void backward_along(const NormRows<T>& p, index_t begin, index_t end, double* dbeta, double* dgamma) noexcept {
