@@ -1,4 +1,5 @@
-// A gradient-penalty step against a plain one, instance_norm, float32, affine, with respect to x, weight and bias:
+// A gradient-penalty step against a plain one, instance_norm of images and layer_norm of rows, float32, affine, with
+// respect to x, weight and bias:
 //
 //     plain:    loss = sum(dy y),   its gradients
 //     penalty:  g = d loss / d x, recorded;   the gradients of sum(g^2)
@@ -16,7 +17,8 @@ using namespace limpid;
 
 namespace {
 
-const std::vector<Shape> kShapes = {{8, 64, 32, 32}, {8, 64, 56, 56}, {4, 128, 128, 128}, {16, 512, 4, 4}};
+const std::vector<Shape> kShapes = {{8, 64, 32, 32}, {8, 64, 56, 56}, {4, 128, 128, 128},
+                                    {16, 512, 4, 4}, {1024, 512},     {16384, 64}};
 
 std::string name_of(const Shape& shape) {
   std::string name;
@@ -29,7 +31,10 @@ std::vector<double> measure(const Shape& shape, MemoryFormat format, double seco
   Tensor x = randn(shape).contiguous(format), w = rand({shape[1]}), b = rand({shape[1]});
   const Tensor dy = randn(shape).contiguous(format);
   for (Tensor* leaf : {&x, &w, &b}) leaf->set_requires_grad();
-  const auto loss = [&] { return sum(dy * instance_norm(x, {.weight = w, .bias = b})); };
+  const auto norm_of = [&] {
+    return x.dim() == 2 ? layer_norm(x, w.shape(), w, b) : instance_norm(x, {.weight = w, .bias = b});
+  };
+  const auto loss = [&] { return sum(dy * norm_of()); };
   return median_us({[&] {
                       grad({loss()}, {x, w, b});
                     },
@@ -67,6 +72,7 @@ int main(int argc, char** argv) {
     if (name_of(shape).find(wanted) == std::string::npos) continue;
     for (const int threads : thread_counts)
       for (const MemoryFormat format : {MemoryFormat::contiguous, MemoryFormat::channels_last}) {
+        if (shape.dim() == 2 && format == MemoryFormat::channels_last) continue;
         set_num_threads(threads);
         const std::vector<double> us = measure(shape, format, seconds);
         std::printf("%-16s %-13s %7d %11.1f %11.1f | %7.2f\n", name_of(shape).c_str(),
