@@ -323,6 +323,36 @@ TEST_CASE("tangents of normalisations are those of primitive ops, with the same 
       }
 }
 
+TEST_CASE("derivatives of a normalisation's tangent do not depend on which of them are asked for") {
+  Generator generator(4);
+  const auto draw = [&](const Shape& shape) { return randn(shape, float64, generator); };
+  // x, weight and bias, their tangents, and the gradient that arrives.
+  const Tensors given{draw({2, 4, 3, 5}), draw({4}), draw({4}), draw({2, 4, 3, 5}), draw({4}), draw({4})};
+  const Tensor ddy = draw({2, 4, 3, 5});
+  for (const int64_t groups : {2, 4}) {
+    const auto norm_of = [&](const Tensors& x) { return Tensors{group_norm(x[0], groups, x[1], x[2])}; };
+    const auto derivatives = [&](unsigned wanted) {
+      Tensors at = each(given, [](const Tensor&t) { return t.detach(); }), sought;
+      for (std::size_t i = 0; i < at.size(); ++i)
+        if (wanted >> i & 1) sought.push_back(at[i].set_requires_grad());
+      return grad(jvp(norm_of, {at[0], at[1], at[2]}, {at[3], at[4], at[5]}).dys, sought, {ddy},
+                  {.allow_unused = true});
+    };
+    const Tensors all = derivatives(63);
+    for (unsigned wanted = 1; wanted < 63; ++wanted) {
+      if (wanted == 4) continue;  // of the bias alone, which no tangent depends on
+      const Tensors some = derivatives(wanted);
+      for (std::size_t i = 0, next = 0; i < all.size(); ++i) {
+        if (!(wanted >> i & 1)) continue;
+        INFO(groups << " groups, wanted " << wanted << ", of input " << i);
+        CHECK(some[next].defined() == (i != 2));
+        if (i != 2) CHECK(equal(some[next], all[i]));
+        ++next;
+      }
+    }
+  }
+}
+
 TEST_CASE("tangents through a normalisation's own relu are those of a relu after it") {
   Generator generator(3);
   const auto draw = [&](const Shape& shape) { return randn(shape, float64, generator); };
