@@ -213,29 +213,33 @@ void dx_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* LIMPI
   });
 }
 
-/// Where row block (row, block) of a slice starts in x and in y's layout, and its length.
+/// Where row block (row, block) of a slice with rows of len elements starts in x and in y's layout, and its length.
 template <class T>
 struct RowBlock {
   const T* x;
   index_t y, count;
 };
 template <class T>
-RowBlock<T> row_block(const NormRows<T>& p, const Place& at, index_t row, index_t block) {
-  const index_t offset = block * kNormBlock, left = p.len - offset;
+RowBlock<T> row_block(const NormRows<T>& p, const Place& at, index_t row, index_t block, index_t len) {
+  const index_t offset = block * kNormBlock, left = len - offset;
   return {p.x + start(p.x_stride, at) + row * p.x_stride.row + offset * p.x_stride.element,
           start(p.y_stride, at) + row * p.y_stride.row + offset, left < kNormBlock ? left : kNormBlock};
 }
 
 template <class T>
 void backward_slice(const NormRows<T>& p, const Place& slice_at) {
-  const index_t row_blocks = p.row_blocks(), affine = slice_at.inner * p.affine_inner;
+  const index_t affine = slice_at.inner * p.affine_inner;
+  // Sums without gamma need not keep rows apart: where x is dense they see one.
+  const bool flat = p.outside && p.sum_rows == 1;
+  const index_t rows = flat ? 1 : p.rows, row_blocks = flat ? p.blocks() : p.row_blocks(),
+                len = flat ? p.sum_len : p.len;
   const double size = static_cast<double>(p.slice_size());
   const Slice slice = saved(p, slice_at.q);
   double m1 = 0, m2 = 0;
-  for (index_t row = 0; (p.sum_dy || !p.fixed) && row < p.rows; ++row) {
+  for (index_t row = 0; (p.sum_dy || !p.fixed) && row < rows; ++row) {
     Sums sums;
     for (index_t b = 0; b < row_blocks; ++b) {
-      const RowBlock<T> at = row_block(p, slice_at, row, b);
+      const RowBlock<T> at = row_block(p, slice_at, row, b, len);
       const Sums part = reduce_run(p, slice, at.x, p.dy + at.y, at.count);
       sums.dy += part.dy;
       sums.dy_xhat += part.dy_xhat;
@@ -252,7 +256,7 @@ void backward_slice(const NormRows<T>& p, const Place& slice_at) {
   m1 = p.center ? m1 / size : 0;
   m2 /= size;
   for (index_t row = 0; row < p.rows; ++row) {
-    const RowBlock<T> at = row_block(p, slice_at, row, 0);
+    const RowBlock<T> at = row_block(p, slice_at, row, 0, p.len);
     dx_run(p, slice, at.x, p.dy + at.y, p.dx + at.y, p.len,
            gradient_terms(p, slice.rstd, affine + row * p.affine_row, m1, m2));
   }
@@ -283,7 +287,7 @@ void each_row_block(const NormRows<T>& p, index_t begin, index_t end, F&& f) {
 template <class T>
 void reduce(const NormRows<T>& p, index_t begin, index_t end, double* partials) noexcept {
   each_row_block(p, begin, end, [&](const Place& slice, index_t row, index_t block, index_t b) {
-    const RowBlock<T> at = row_block(p, slice, row, block);
+    const RowBlock<T> at = row_block(p, slice, row, block, p.len);
     const Sums sums = reduce_run(p, saved(p, slice.q), at.x, p.dy + at.y, at.count);
     partials[2 * b] = sums.dy;
     partials[2 * b + 1] = sums.dy_xhat;
@@ -293,7 +297,7 @@ void reduce(const NormRows<T>& p, index_t begin, index_t end, double* partials) 
 template <class T>
 void dx(const NormRows<T>& p, index_t begin, index_t end) noexcept {
   each_row_block(p, begin, end, [&](const Place& place, index_t row, index_t block, index_t) {
-    const RowBlock<T> at = row_block(p, place, row, block);
+    const RowBlock<T> at = row_block(p, place, row, block, p.len);
     const Slice slice = saved(p, place.q);
     const index_t c = place.inner * p.affine_inner + row * p.affine_row;
     dx_run(p, slice, at.x, p.dy + at.y, p.dx + at.y, at.count,
