@@ -254,7 +254,7 @@ Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma
                   dx_data = data_or_null<T>(dx), dgamma_data = data_or_null<T>(dgamma),
                   dbeta_data = data_or_null<T>(dbeta), all_stats = pointers({mean, rstd})](int64_t part) {
         detail::norm_backward<T>(parts.dims(part), parts.in_x(x_data, part), in.strides, parts.in_dense(dy_data, part),
-                                 parts.in_affine(g_data, part, plan.per_sample), parts.in_stats(all_stats, part), false,
+                                 parts.in_affine(g_data, part, plan.per_sample), parts.in_stats(all_stats, part),
                                  parts.in_dense(dx_data, part), parts.in_affine(dgamma_data, part, plan.per_sample),
                                  parts.in_affine(dbeta_data, part, plan.per_sample), work[part], make_dy);
       });

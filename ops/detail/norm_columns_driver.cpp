@@ -149,15 +149,15 @@ template <class T>
 void backward_columns(const NormColumns<T>& p, const NormCall<T>& call, const auto& k) noexcept {
   double* scratch = call.scratch;
   const index_t share = backward_scratch(p), all = lots(p), block_size = p.block_rows * p.width, c = p.g * p.d;
-  const bool sums = call.dgamma || call.dbeta || !p.fixed, whole = k.whole(p);
+  const bool whole = k.whole(p);
   const auto coefficients = [&](index_t lot) { return scratch + lot * share; };
   const auto totals = [&](index_t lot) { return coefficients(lot) + kNormCoefficientArrays * p.pitch; };
   const auto partials = [&](index_t lot) { return totals(lot) + kNormSumArrays * p.pitch; };
   const auto finish = [&](index_t lot, index_t n) {
-    k.finish_sums(p, n, sums ? partials(lot) : nullptr, coefficients(lot));
+    k.finish_sums(p, n, partials(lot), coefficients(lot));
     double* __restrict__ to = totals(lot);
     const double* __restrict__ from = partials(lot);
-    for (index_t i = 0; sums && i < kNormSumArrays * p.pitch; ++i) to[i] += from[i];
+    for (index_t i = 0; i < kNormSumArrays * p.pitch; ++i) to[i] += from[i];
   };
   const auto reduce = [&](index_t lot, index_t n, index_t b) {
     k.reduce(p, n, b, coefficients(lot), partials(lot) + b * kNormSumArrays * p.pitch);
@@ -174,7 +174,7 @@ void backward_columns(const NormColumns<T>& p, const NormCall<T>& call, const au
             continue;
           }
           k.prepare(p, n, coefficients(lot));
-          for (index_t b = 0; sums && b < p.blocks; ++b) reduce(lot, n, b);
+          for (index_t b = 0; b < p.blocks; ++b) reduce(lot, n, b);
           finish(lot, n);
           if (p.dx) k.dx(p, n, 0, p.blocks, coefficients(lot));
         }
@@ -185,10 +185,9 @@ void backward_columns(const NormColumns<T>& p, const NormCall<T>& call, const au
     in_batches(p, [&](index_t first, index_t samples) {
       const index_t last = first + samples, blocks = samples * p.blocks;
       for (index_t n = first; n < last; ++n) k.prepare(p, n, coefficients(n));
-      if (sums)
-        parallel_for(blocks, norm_grain(block_size), [&](index_t begin, index_t end) {
-          for (index_t i = begin; i < end; ++i) reduce(first + i / p.blocks, first + i / p.blocks, i % p.blocks);
-        });
+      parallel_for(blocks, norm_grain(block_size), [&](index_t begin, index_t end) {
+        for (index_t i = begin; i < end; ++i) reduce(first + i / p.blocks, first + i / p.blocks, i % p.blocks);
+      });
       parallel_for(samples, 1, [&](index_t begin, index_t end) {
         for (index_t n = first + begin; n < first + end; ++n) {
           clear(n);

@@ -177,11 +177,10 @@ void norm_fixed_stats(index_t slices, const T* mean, const T* var, double eps, c
 
 template <class T>
 void norm_backward(const NormDims& dims, const T* x, const NormStrides& x_strides, const T* dy, const T* gamma,
-                   const NormStats& stats, bool fixed_stats, T* dx, T* dgamma, T* dbeta, double* scratch,
+                   const NormStats& stats, T* dx, T* dgamma, T* dbeta, double* scratch,
                    const NormDyMaker& make_dy) noexcept {
   run_backward<T>({.dims = dims,
                    .x_strides = x_strides,
-                   .fixed = fixed_stats,
                    .x = x,
                    .dy = dy,
                    .gamma = gamma,
@@ -248,7 +247,7 @@ void norm_backward(const NormDims& dims, const NormStorage& storage, const float
                               double*) noexcept;                                                                       \
   template void norm_fixed_stats<T>(index_t, const T*, const T*, double, const NormStats&) noexcept;                   \
   template void norm_backward<T>(const NormDims&, const T*, const NormStrides&, const T*, const T*, const NormStats&,  \
-                                 bool, T*, T*, T*, double*, const NormDyMaker&) noexcept;                              \
+                                 T*, T*, T*, double*, const NormDyMaker&) noexcept;                                    \
   template void norm_tangent<T>(const NormDims&, const T*, const NormStrides&, const T*, const T*, const T*, const T*, \
                                 const NormStats&, T*, double*) noexcept;
 LIMPID_INSTANTIATE(float)

@@ -60,11 +60,9 @@ struct NormDyMaker {
 };
 
 /// The gradients that are asked for (dx, dgamma, dbeta: each may be null). dy and dx: dense in dims.layout.
-/// fixed_stats: the statistics did not depend on x, so dx = dy * gamma * rstd (gradients of the statistics themselves
-/// are left to composed ops).
 template <class T>
 void norm_backward(const NormDims& dims, const T* x, const NormStrides& x_strides, const T* dy, const T* gamma,
-                   const NormStats& stats, bool fixed_stats, T* dx, T* dgamma, T* dbeta, double* scratch,
+                   const NormStats& stats, T* dx, T* dgamma, T* dbeta, double* scratch,
                    const NormDyMaker& make_dy = {}) noexcept;
 
 /// dy, the tangent of y: of x moving along dx (dense in dims.layout, as dy) and, where they are not null, gamma along

@@ -18,7 +18,6 @@ struct NormCall {
   NormStrides x_strides;
   bool affine = false;  ///< A weight, a bias or a gradient of either is in play.
   bool moments = true;  ///< Forward: compute the statistics.
-  bool fixed = false;   ///< Backward: the statistics did not depend on x.
   double eps = 0;
   const T* x = nullptr;
   const T* dy = nullptr;
@@ -52,7 +51,6 @@ struct NormCall {
     plan.outside = tangent && dims.d > 1;
     plan.eps = eps;
     plan.moments = moments;
-    plan.fixed = fixed;
     plan.stats = stats;
   }
 };

@@ -104,32 +104,30 @@ void backward_rows(NormRows<T> p, const NormCall<T>& call, const auto& k) noexce
     double* partials = scratch + 2 * rows;
     p.m1 = partials + 2 * blocks;
     p.m2 = p.m1 + p.slices;
-    if (p.sum_dy || !p.fixed) {
-      parallel_for(blocks, norm_grain(each), [&](index_t begin, index_t end) { k.reduce(p, begin, end, partials); });
-      parallel_for(p.slices, norm_grain(p.rows * row_blocks), [&](index_t begin, index_t end) {
-        for (index_t q = begin; q < end; ++q) {
-          double m1 = 0, m2 = 0;
-          for (index_t r = 0; r < p.rows; ++r) {
-            double dy = 0, dy_xhat = 0;
-            for (index_t b = 0; b < row_blocks; ++b) {
-              dy += partials[2 * ((q * p.rows + r) * row_blocks + b)];
-              dy_xhat += partials[2 * ((q * p.rows + r) * row_blocks + b) + 1];
-            }
-            const index_t c = (q % p.inner) * p.affine_inner + r * p.affine_row;
-            const double gamma = p.gamma && !p.outside ? static_cast<double>(p.gamma[c]) : 1.0;
-            m1 += gamma * dy;
-            m2 += gamma * dy_xhat;
-            if (p.sum_dy) {
-              p.sum_dy[q * p.rows + r] = dy;
-              p.sum_dy_xhat[q * p.rows + r] = dy_xhat;
-            }
+    parallel_for(blocks, norm_grain(each), [&](index_t begin, index_t end) { k.reduce(p, begin, end, partials); });
+    parallel_for(p.slices, norm_grain(p.rows * row_blocks), [&](index_t begin, index_t end) {
+      for (index_t q = begin; q < end; ++q) {
+        double m1 = 0, m2 = 0;
+        for (index_t r = 0; r < p.rows; ++r) {
+          double dy = 0, dy_xhat = 0;
+          for (index_t b = 0; b < row_blocks; ++b) {
+            dy += partials[2 * ((q * p.rows + r) * row_blocks + b)];
+            dy_xhat += partials[2 * ((q * p.rows + r) * row_blocks + b) + 1];
           }
-          const double size = static_cast<double>(p.slice_size());
-          p.m1[q] = p.center ? m1 / size : 0;
-          p.m2[q] = m2 / size;
+          const index_t c = (q % p.inner) * p.affine_inner + r * p.affine_row;
+          const double gamma = p.gamma && !p.outside ? static_cast<double>(p.gamma[c]) : 1.0;
+          m1 += gamma * dy;
+          m2 += gamma * dy_xhat;
+          if (p.sum_dy) {
+            p.sum_dy[q * p.rows + r] = dy;
+            p.sum_dy_xhat[q * p.rows + r] = dy_xhat;
+          }
         }
-      });
-    }
+        const double size = static_cast<double>(p.slice_size());
+        p.m1[q] = p.center ? m1 / size : 0;
+        p.m2[q] = m2 / size;
+      }
+    });
     if (p.dx) parallel_for(blocks, norm_grain(each), [&](index_t begin, index_t end) { k.dx(p, begin, end); });
   }
   // Row (slice, row) is (n, channel), or (channel, n) under batch.

@@ -221,7 +221,7 @@ void HalfRows::large_backward(const Plan& p, index_t q) const noexcept {
   const index_t row_blocks = p.row_blocks(), begin = q * p.rows * row_blocks, end = begin + p.rows * row_blocks;
   const float* gamma = p.gamma ? p.gamma + q % p.inner * p.affine_inner : nullptr;
   double m1 = 0, m2 = 0, dy = 0, dy_xhat = 0, partials[2 * kAtOnce];
-  for (index_t first = begin; (p.sum_dy || !p.fixed) && first < end; first += kAtOnce) {
+  for (index_t first = begin; first < end; first += kAtOnce) {
     const index_t last = std::min(end, first + kAtOnce);
     reduce_blocks(p, first, last, partials);
     for (index_t b = first; b < last; ++b) {

@@ -59,7 +59,6 @@ struct NormRows {
   bool along = false;   ///< gamma and beta run along the row rather than being one number per row.
   bool center = true;   ///< Subtract the mean.
   bool moments = true;  ///< Compute the statistics; otherwise they are given.
-  bool fixed = false;   ///< Backward: the statistics did not depend on x.
   bool stream = false;  ///< y or dx is larger than the caches: write past them.
   double eps = 0;
   const T* x = nullptr;
@@ -115,7 +114,7 @@ struct NormColumns {
   std::int64_t block_rows = 0, blocks = 0;
   std::int64_t pitch = 0;  ///< Length of one array of per-column doubles: width rounded up to whole steps.
   std::int64_t x_sample = 0, x_row = 0, y_sample = 0;
-  bool center = true, moments = true, fixed = false;
+  bool center = true, moments = true;
   bool stream = false;  ///< As in NormRows; whole steps of y or dx then begin cache lines.
   double eps = 0;
   const T* x = nullptr;
@@ -152,8 +151,8 @@ struct NormColumnKernels {
   /// Per column, sum dy and sum dy * xhat over one block of sample n.
   void (*reduce)(const NormColumns<T>&, std::int64_t n, std::int64_t block, const double* coefficients,
                  double* partials) noexcept;
-  /// Sums the blocks and folded columns of sample n into the first C of the first two arrays (unless partials is null,
-  /// where fixed statistics need no sums), and completes the coefficients for dx.
+  /// Sums the blocks and folded columns of sample n into the first C of the first two arrays, and completes the
+  /// coefficients for dx.
   void (*finish_sums)(const NormColumns<T>&, std::int64_t n, double* partials, double* coefficients) noexcept;
   /// dx of blocks [begin, end) of sample n.
   void (*dx)(const NormColumns<T>&, std::int64_t n, std::int64_t begin, std::int64_t end,
@@ -164,7 +163,7 @@ struct NormColumnKernels {
   void (*backward)(const NormColumns<T>&, std::int64_t n, double* totals) noexcept;
 
   constexpr bool whole(const NormColumns<T>& p) const noexcept {
-    return forward && p.d == 1 && p.fold == 1 && p.blocks == 1 && p.moments && !p.fixed;
+    return forward && p.d == 1 && p.fold == 1 && p.blocks == 1 && p.moments;
   }
 };
 

@@ -236,7 +236,6 @@ void gradient_terms(const NormColumns<T>& p, const double* partials, const Gradi
   double* LIMPID_RESTRICT k = at.k;
   double* LIMPID_RESTRICT q = at.q;
   each_value(p.gamma, 1, p.g * p.d, [&](index_t c, double gamma) { a[c] = rstd[c] * gamma; });
-  if (p.fixed) return;
   if (p.d == 1)
     each_value(p.gamma, 1, p.g, [&](index_t c, double gamma) {
       k[c] = -rstd[c] * (gamma * totals[c] * keep);
@@ -287,12 +286,8 @@ struct StepTerms {
 template <class T>
 void single_terms(const NormColumns<T>& p, const GradientArrays& at) {
   for (index_t c = 0; c < p.pitch; c += 16) {
-    Lanes<16> q(0.0), k(0.0);
-    if (!p.fixed) {
-      q = load_wide<16>(at.q + c) * load_wide<16>(at.unscaled + c);
-      k = fma(q, load_wide<16>(at.rest + c), load_wide<16>(at.k + c));
-    }
-    const StepTerms terms(load_wide<16>(at.a + c), q, k);
+    const Lanes<16> q = load_wide<16>(at.q + c) * load_wide<16>(at.unscaled + c);
+    const StepTerms terms(load_wide<16>(at.a + c), q, fma(q, load_wide<16>(at.rest + c), load_wide<16>(at.k + c)));
     store(at.single_a + c, terms.a);
     store(at.single_q + c, terms.q);
     store(at.single_k + c, terms.k);
@@ -302,11 +297,11 @@ void single_terms(const NormColumns<T>& p, const GradientArrays& at) {
 
 template <class T>
 void finish_sums(const NormColumns<T>& p, index_t, double* partials, double* coefficients) noexcept {
-  if (partials) sum_all(p, partials);
+  sum_all(p, partials);
   if (!p.dx) return;
   const GradientArrays at = gradient_arrays(p, coefficients);
   gradient_terms(p, partials, at);
-  unfold(at.a, p.g * p.d, p.pitch, p.fixed ? 1 : 3);
+  unfold(at.a, p.g * p.d, p.pitch, 3);
   if constexpr (kSingles<T>) single_terms(p, at);
 }
 
@@ -320,11 +315,6 @@ void dx_wide(const NormColumns<T>& p, const BlockRows& rows, const GradientArray
       const T* x_at = x + row * p.x_row + c;
       const T* dy_at = dy + row * p.width + c;
       T* to = out + row * p.width + c;
-      if (p.fixed) {
-        for (index_t i = 0; i < count; ++i, dy_at += p.width, to += p.width)
-          write_step<Streamed>(to, load_step(dy_at, k) * a, k);
-        continue;
-      }
       const Lanes<W> mean = load_wide<W>(at.mean + c), lo = load_wide<W>(at.lo + c), r = load_wide<W>(at.rstd + c);
       Lanes<W> q = load_wide<W>(at.q + c), constant = load_wide<W>(at.k + c);
       if constexpr (kLate<T>) {  // q for x - mean instead of xhat
@@ -346,7 +336,7 @@ inline void dx_column(const NormColumns<float>& p, const BlockRows& rows, const 
   const double along = q * rstd, constant = k - lo * along;
   each_row(p, rows, c, [&](index_t row) {
     const auto g = static_cast<double>(dy[row * p.width + c]);
-    const double d = p.fixed ? 0 : static_cast<double>(x[row * p.x_row + c]) - mean;
+    const double d = static_cast<double>(x[row * p.x_row + c]) - mean;
     out[row * p.width + c] = static_cast<float>(__builtin_fma(g, a, __builtin_fma(d, along, constant)));
   });
 }
@@ -377,17 +367,11 @@ void dx_single(const NormColumns<float>& p, const BlockRows& rows, const Gradien
   tiles(p, rows, [&](index_t c, auto abreast, auto k, index_t row, index_t count) {
     constexpr int K = abreast;
     SingleColumns columns[K];
-    for (int j = 0; j < K; ++j) columns[j].a = load_singles(at.single_a + c + j * W);
     const float* x_at = x + row * p.x_row + c;
     const float* dy_at = dy + row * p.width + c;
     float* to = out + row * p.width + c;
-    if (p.fixed) {
-      for (index_t i = 0; i < count; ++i, dy_at += p.width, to += p.width)
-        for (int j = 0; j < K; ++j)
-          write_step<Streamed>(to + j * W, multiply(load_singles_step(dy_at + j * W, k), columns[j].a), k);
-      return;
-    }
     for (int j = 0; j < K; ++j) {
+      columns[j].a = load_singles(at.single_a + c + j * W);
       columns[j].scale = load_singles(at.scale + c + j * W);
       columns[j].shift = load_singles(at.shift + c + j * W);
       columns[j].q = load_singles(at.single_q + c + j * W);
@@ -398,9 +382,7 @@ void dx_single(const NormColumns<float>& p, const BlockRows& rows, const Gradien
   });
   each_hard_column(p, at.hard, [&](index_t c) {
     if (at.single_a[c] == at.single_a[c]) return;
-    const bool fixed = p.fixed;
-    dx_column(p, rows, x, dy, out, c, at.mean[c], at.lo[c], at.rstd[c], at.a[c], fixed ? 0 : at.q[c],
-              fixed ? 0 : at.k[c]);
+    dx_column(p, rows, x, dy, out, c, at.mean[c], at.lo[c], at.rstd[c], at.a[c], at.q[c], at.k[c]);
   });
 }
 

@@ -182,11 +182,6 @@ bool single_dx_run(const NormRows<float>& p, const Slice& slice, const float* x,
   const SingleDeviations deviations(slice.mean, slice.lo, slice.rstd);
   const SingleGradient gradient(deviations, terms);
   if (!gradient.suits) return false;
-  const Singles a(gradient.a);
-  if (p.fixed) {
-    write_steps(p.stream, dx, count, [&](index_t i, auto k) { return multiply(load_singles_step(dy + i, k), a); });
-    return true;
-  }
   runs(x, p.x_stride.element, count, [&](const float* run, index_t offset, index_t n) {
     gradient.write(deviations, run, dy + offset, dx + offset, n, p.stream);
   });
@@ -199,11 +194,9 @@ void dx_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* LIMPI
   constexpr int W = kLanes<T>;
   if constexpr (sizeof(T) == 4)
     if (single_dx_run(p, slice, x, dy, dx, count, terms)) return;
-  const Lanes<W> a(terms.a);
-  if (p.fixed) return write_steps(p.stream, dx, count, [&](index_t i, auto k) { return load_step(dy + i, k) * a; });
   const double factor = kLate<T> ? terms.q * slice.rstd : terms.q;
   const double constant = kLate<T> ? terms.k - slice.lo * factor : terms.k;
-  const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), c1(constant), c2(factor);
+  const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), a(terms.a), c1(constant), c2(factor);
   runs(x, p.x_stride.element, count, [&](const T* run, index_t offset, index_t n) {
     write_steps(p.stream, dx + offset, n, [&](index_t i, auto k) {
       Lanes<W> d = load_step(run + i, k) - mean;
@@ -236,7 +229,7 @@ void backward_slice(const NormRows<T>& p, const Place& slice_at) {
   const double size = static_cast<double>(p.slice_size());
   const Slice slice = saved(p, slice_at.q);
   double m1 = 0, m2 = 0;
-  for (index_t row = 0; (p.sum_dy || !p.fixed) && row < rows; ++row) {
+  for (index_t row = 0; row < rows; ++row) {
     Sums sums;
     for (index_t b = 0; b < row_blocks; ++b) {
       const RowBlock<T> at = row_block(p, slice_at, row, b, len);
@@ -267,7 +260,7 @@ void backward(const NormRows<T>& p, index_t begin, index_t end) noexcept {
   const auto slice = [&](const Place& at) { backward_slice(p, at); };
   bool done = false;
   if constexpr (sizeof(T) == 4) {
-    done = kFused && !p.fixed && p.rows == 1 && p.len <= kShortSlice && p.x_stride.element == 1;
+    done = kFused && p.rows == 1 && p.len <= kShortSlice && p.x_stride.element == 1;
     if (done) short_backward(p, begin, end, slice);
   }
   if (!done) each_slice(p, begin, end, slice);
@@ -301,7 +294,7 @@ void dx(const NormRows<T>& p, index_t begin, index_t end) noexcept {
     const Slice slice = saved(p, place.q);
     const index_t c = place.inner * p.affine_inner + row * p.affine_row;
     dx_run(p, slice, at.x, p.dy + at.y, p.dx + at.y, at.count,
-           gradient_terms(p, slice.rstd, c, p.fixed ? 0 : p.m1[place.q], p.fixed ? 0 : p.m2[place.q]));
+           gradient_terms(p, slice.rstd, c, p.m1[place.q], p.m2[place.q]));
   });
   if (p.stream) end_stream();
 }
@@ -340,14 +333,10 @@ void backward_along(const NormRows<T>& p, index_t begin, index_t end, double* db
 
     T* LIMPID_RESTRICT out = p.dx + at;
     const double size = static_cast<double>(p.len);
-    const Lanes<W> m1(p.center && !p.fixed ? -sum(total) / size : 0.0), m2(p.fixed ? 0.0 : -sum(products) / size);
-    if (p.fixed) {
-      steps<W>(p.len, [&](index_t c, auto k) { store_step(out + c, load_step(dy + c, k) * gamma_at(c, k) * r, k); });
-    } else {
-      each_step([&](index_t c, auto k, const Lanes<W>& g, const Lanes<W>& xhat) {
-        store_step(out + c, fma(g, gamma_at(c, k), fma(xhat, m2, m1)) * r, k);
-      });
-    }
+    const Lanes<W> m1(p.center ? -sum(total) / size : 0.0), m2(-sum(products) / size);
+    each_step([&](index_t c, auto k, const Lanes<W>& g, const Lanes<W>& xhat) {
+      store_step(out + c, fma(g, gamma_at(c, k), fma(xhat, m2, m1)) * r, k);
+    });
   });
 }
 

@@ -119,11 +119,10 @@ struct Run {
     CHECK(scratch.intact());
   }
   /// wanted: bits 1, 2, 4 for dx, dgamma, dbeta.
-  void backward(int wanted = 7, bool fixed = false) {
+  void backward(int wanted = 7) {
     Guarded<double> scratch(norm_backward_scratch(c.dims));
-    norm_backward(c.dims, x.begin(), x_strides, dy.begin(), gamma_or_null(), stats(), fixed,
-                  wanted & 1 ? dx.begin() : nullptr, wanted & 2 ? dgamma.begin() : nullptr,
-                  wanted & 4 ? dbeta.begin() : nullptr, scratch.begin());
+    norm_backward(c.dims, x.begin(), x_strides, dy.begin(), gamma_or_null(), stats(), wanted & 1 ? dx.begin() : nullptr,
+                  wanted & 2 ? dgamma.begin() : nullptr, wanted & 4 ? dbeta.begin() : nullptr, scratch.begin());
     CHECK(scratch.intact());
   }
   void push() {
