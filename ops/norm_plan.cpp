@@ -269,8 +269,8 @@ Tensors norm_backward(const NormPlan& plan, const Tensor& x, const Tensor& gamma
 }
 
 struct NormTangentNode final : Node {
-  Saved dx{*this, "dx"}, dgamma{*this, "dgamma"}, dbeta{*this, "dbeta"}, x{*this, "x"}, gamma{*this, "gamma"},
-      mean{*this, "mean"}, rstd{*this, "rstd"};
+  Saved dx{*this, "dx"}, dgamma{*this, "dgamma"}, x{*this, "x"}, gamma{*this, "gamma"}, mean{*this, "mean"},
+      rstd{*this, "rstd"};
   NormPlan plan;
   const char* name() const noexcept override { return "group_norm_tangent"; }
 
@@ -280,7 +280,7 @@ struct NormTangentNode final : Node {
     Tensors first = norm_backward(plan, x, gamma, mean, rstd, ddy[0], {needs(0), needs(1), needs(2)}), second(3);
     if (needs(3) || needs(4))
       second =
-          norm_double_backward(plan, {dx, dgamma, dbeta, ddy[0], x, gamma}, {mean, rstd}, {false, needs(3), needs(4)});
+          norm_double_backward(plan, {dx, dgamma, {}, ddy[0], x, gamma}, {mean, rstd}, {false, needs(3), needs(4)});
     return {first[0], first[1], first[2], second[1], second[2]};
   }
 };
@@ -309,7 +309,7 @@ Tensor moving_x(const NormPlan& plan, const NormTangents& d, const Tensor& x, co
     });
   }
   if (auto* node = record<NormTangentNode>(dy, d.dx, d.dgamma, d.dbeta, x, gamma)) {
-    node->dx = d.dx, node->dgamma = d.dgamma, node->dbeta = d.dbeta, node->x = x, node->gamma = gamma;
+    node->dx = d.dx, node->dgamma = d.dgamma, node->x = x, node->gamma = gamma;
     node->mean = stats.mean, node->rstd = stats.rstd;
     node->plan = plan;
   }
