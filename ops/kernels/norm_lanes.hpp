@@ -52,7 +52,6 @@ inline V fmadd(const V& a, const V& b, const V& c) {
 
 template <int W, class V = Vec>
 struct Lanes {
-  using Vector = V;
   static constexpr int width = static_cast<int>(V::size), count = W / width;
   V v[count];
 
@@ -215,6 +214,8 @@ inline V fold(Lanes<W, V> a) {
     for (int i = 0; i < half; ++i) a.v[i] = a.v[i] + a.v[i + half];
   return a.v[0];
 }
+/// The last fold but those within a half.
+inline Half halved(const Half& a) { return a; }
 #if defined(__AVX2__)
 inline double sum(const Half& a) {
   const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));

@@ -34,9 +34,9 @@ constexpr index_t kShortSlice = 512;
 
 /// Deviations d of a block's elements from a guess of their mean: sum(d) / count is what the guess lacks, and
 /// sum(d^2) - sum(d)^2 / count the squared deviations.
-template <class T>
+template <class T, class V = std::conditional_t<sizeof(T) == 4, Half, Vec>>
 struct Deviations {
-  using Step = Lanes<kLanes<T>, std::conditional_t<sizeof(T) == 4, Half, Vec>>;
+  using Step = Lanes<kLanes<T>, V>;
   Step rest{0.0}, squares{0.0}, lost{0.0};
   double guess;
 
@@ -44,7 +44,7 @@ struct Deviations {
 
   template <class N>
   static Step load(const T* p, N n) {
-    return load_step<typename Step::Vector>(p, n);
+    return load_step<V>(p, n);
   }
 
   /// The deviations of a step, 0 beyond its n elements.

@@ -171,7 +171,9 @@ struct ShortForward {
   const NormRows<float>& p;
   const N n;
   const F& plainly;
-  using Step = Deviations<float>::Step;
+  /// Half registers pay where all else is in the nearest cache: rows of several steps wait for farther ones.
+  using Deviation = Deviations<float, std::conditional_t<kOneStep<N>, Half, Vec>>;
+  using Step = typename Deviation::Step;
   static constexpr int kDues = 3;
   /// An element as its own deviation, from zero.
   struct Itself {
@@ -229,14 +231,13 @@ struct ShortForward {
     for (int j = 0; j < lot.count; ++j) guess[j] = static_cast<double>(x[j * p.x_stride.inner]);
     add_up<false>(
         lot, x, rest, squares,
-        [&](const Step& element, int j, auto k) { return Deviations<float>::of(element, Step(guess[j]), k); },
-        [](int) {});
+        [&](const Step& element, int j, auto k) { return Deviation::of(element, Step(guess[j]), k); }, [](int) {});
     moments.replace({load_wide<16>(guess), load_wide<16>(rest), load_wide<16>(squares), n}, n);
   }
 
   /// Sums of each slice's deviations, and of their squares. beside(j) is called after slice j.
-  template <bool Full, class Deviation, class Beside>
-  void add_up(const Lot& lot, const float* first, double* rest, double* squares, const Deviation& deviation,
+  template <bool Full, class Deviate, class Beside>
+  void add_up(const Lot& lot, const float* first, double* rest, double* squares, const Deviate& deviate,
               Beside&& beside) const {
     constexpr int kFour = 4;
     const index_t step = p.x_stride.inner;
@@ -250,18 +251,18 @@ struct ShortForward {
         }
         const float* x = first + j * step;
         if constexpr (kOneStep<N>) {
-          const Step d = deviation(Deviations<float>::load(x, n), j, n);
+          const Step d = deviate(Deviation::load(x, n), j, n);
           sums[i] = fold(d);
-          products[i] = std::is_same_v<Deviation, Itself> ? fold_exact_squares(d) : fold(d * d);
+          products[i] = std::is_same_v<Deviate, Itself> ? fold_exact_squares(d) : fold(d * d);
         } else {
           Step all(0.0), square(0.0);
           steps<kLanes<float>>(n, [&](index_t at, auto k) {
-            const Step d = deviation(Deviations<float>::load(x + at, k), j, k);
+            const Step d = deviate(Deviation::load(x + at, k), j, k);
             all = all + d;
             square = fma(d, d, square);
           });
-          sums[i] = fold(all);
-          products[i] = fold(square);
+          sums[i] = halved(fold(all));
+          products[i] = halved(fold(square));
         }
         beside(j);
       });
