@@ -23,7 +23,7 @@ index_t last_cache() noexcept {
   return size;
 }
 
-bool norm_streams(index_t bytes) noexcept { return bytes >= last_cache() / 6; }
+bool norm_streams(index_t bytes) noexcept { return bytes >= last_cache() / (get_num_threads() > 1 ? 4 : 6); }
 
 namespace {
 
