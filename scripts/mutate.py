@@ -49,7 +49,7 @@ TESTS = [
              cases("gradient", "derivative", "backward", "tangent", "adjoint", "prod has")], ""),
     ("kernels", ["limpid_test_kernels", "--abort", "--warn", "NoTests",
                  cases("norm agrees", "norm gradients", "given statistics", "rows of any length", "slices near",
-                       "whose mean")],
+                       "whose mean", "keep their bounds")],
      "norm"),
     ("half precision", ["limpid_test_ops", "--abort", "--warn", "NoTests", cases("half precision have")], "norm"),
 ]

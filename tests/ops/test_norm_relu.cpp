@@ -61,6 +61,7 @@ Tensors derivatives(const Norm& norm, const Tensors& inputs, bool fused, int mas
   const Tensor dy = inputs[3].detach().set_requires_grad();
   const Tensor y = fused ? norm.f(xs[0], xs[1], xs[2], true) : relu(norm.f(xs[0], xs[1], xs[2], false));
   if (!y.requires_grad()) return {y};
+  const Tensors once = grad({y}, wanted, {dy.detach()}, {.retain_graph = true, .allow_unused = true});
   Tensors result = grad({y}, wanted, {dy}, {.create_graph = true, .allow_unused = true}), roots, seeds;
   for (const Tensor& g : result)
     if (g.defined() && g.requires_grad()) {
@@ -69,6 +70,7 @@ Tensors derivatives(const Norm& norm, const Tensors& inputs, bool fused, int mas
     }
   wanted.push_back(dy);
   for (const Tensor& g : grad(roots, wanted, seeds, {.allow_unused = true})) result.push_back(g);
+  for (const Tensor& g : once) result.push_back(g);
   result.push_back(y);
   return result;
 }
