@@ -27,9 +27,12 @@ function(limpid_kernels)
       add_library(${target} OBJECT)
       target_include_directories(${target} PRIVATE ${LIMPID_INCLUDE_DIR})
       target_compile_definitions(${target} PRIVATE LIMPID_KERNEL_ISA=${isa})
-      # -O3 in every build type, so that nothing inline is left to the linker; sanitized it would compile for minutes.
+      # -O3 in every build type, so that nothing inline is left to the linker; sanitized it would compile for minutes,
+      # most of which would go into asking what may point where.
       if(NOT LIMPID_SANITIZE)
         target_compile_options(${target} PRIVATE -O3)
+      elseif(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+        target_compile_options(${target} PRIVATE -fno-tree-pta)
       endif()
       target_compile_options(${target} PRIVATE ${LIMPID_KERNEL_FLAGS_${isa}})
       target_link_libraries(${target} PRIVATE limpid_flags limpid_dependencies)
