@@ -1,5 +1,6 @@
 // Short float32 rows, sixteen abreast: what is done once per slice (sums over lanes, divisions, a square root, the
-// coefficients) is done for several side by side, with the arithmetic, to the bit, that one slice alone would see.
+// coefficients) is done for several side by side, with the arithmetic, to the bit, that one slice alone would see. (The
+// sign of a zero may differ in dx, where dy is -0 throughout: a slice alone begins its sums with +0.)
 // Included by kernel sources only: all of it has internal linkage.
 #pragma once
 #include <limpid/ops/kernels/norm_gradient.hpp>
@@ -99,15 +100,11 @@ struct LotMoments {
   /// About zero.
   LotMoments(const Lanes<16>& rest, const Lanes<16>& squares, index_t n, bool center) : m2(squares) {
     if (!center) return;
-    const Vec count(static_cast<double>(n)), four(4.0);
-    auto far = four > four;
     for (int i = 0; i < Lanes<16>::count; ++i) {
-      const Vec m = deviate(rest.v[i], n, m2.v[i]);
-      mean.v[i] = m;
-      lo.v[i] = m - m;  // none, but of what is not finite
-      far = far || m * m * count > four * m2.v[i];
+      mean.v[i] = deviate(rest.v[i], n, m2.v[i]);
+      lo.v[i] = mean.v[i] - mean.v[i];  // none, but of what is not finite
+      near_zero = near_zero && !xsimd::any(far(i, n));
     }
-    near_zero = !xsimd::any(far);
   }
   LotMoments(const Lanes<16>& guess, const Lanes<16>& rest, const Lanes<16>& squares, index_t n) : m2(squares) {
     for (int i = 0; i < Lanes<16>::count; ++i) {
@@ -126,13 +123,17 @@ struct LotMoments {
 
   /// Takes what is another's where that is not near zero here.
   void replace(const LotMoments& other, index_t n) {
-    const Vec count(static_cast<double>(n)), four(4.0);
     for (int i = 0; i < Lanes<16>::count; ++i) {
-      const auto far = mean.v[i] * mean.v[i] * count > four * m2.v[i];
-      mean.v[i] = xsimd::select(far, other.mean.v[i], mean.v[i]);
-      lo.v[i] = xsimd::select(far, other.lo.v[i], lo.v[i]);
-      m2.v[i] = xsimd::select(far, other.m2.v[i], m2.v[i]);
+      const auto theirs = far(i, n);
+      mean.v[i] = xsimd::select(theirs, other.mean.v[i], mean.v[i]);
+      lo.v[i] = xsimd::select(theirs, other.lo.v[i], lo.v[i]);
+      m2.v[i] = xsimd::select(theirs, other.m2.v[i], m2.v[i]);
     }
+  }
+
+  /// Which are not near zero.
+  Vec::batch_bool_type far(int i, index_t n) const {
+    return mean.v[i] * mean.v[i] * Vec(static_cast<double>(n)) > Vec(4.0) * m2.v[i];
   }
 
   // Division by a power of two is a multiplication, to the bit.
@@ -171,7 +172,7 @@ struct ShortForward {
   const NormRows<float>& p;
   const N n;
   const F& plainly;
-  /// Half registers pay where all else is in the nearest cache: rows of several steps wait for farther ones.
+  /// Halves pay for rows of one step; longer ones gain or lose a few percent by them, as they come from near or far.
   using Deviation = Deviations<float, std::conditional_t<kOneStep<N>, Half, Vec>>;
   using Step = typename Deviation::Step;
   static constexpr int kDues = 3;

@@ -263,20 +263,25 @@ struct Bounds<double> {
 /// The larger of two errors; a NaN is larger than any number.
 inline Real worse(Real a, Real b) { return b != b || a <= b ? b : a; }
 
+/// Calls f(k, i, channel) for each element, the k-th of a reference, at i in the run's tensors.
+template <class T>
+void each_element(const Run<T>& run, auto&& f) {
+  const NormDims& d = run.c.dims;
+  std::size_t k = 0;
+  for (index_t n = 0; n < d.n; ++n)
+    for (index_t c = 0; c < d.channels(); ++c)
+      for (index_t s = 0; s < d.s; ++s) f(k++, at(run.strides, n, c, s), c);
+}
+
 /// Largest error as a multiple of what is allowed.
 template <class T>
 Real forward_error(const Run<T>& run, const Reference& r) {
   Real worst = 0;
-  const NormDims& d = run.c.dims;
-  for (index_t n = 0, i = 0; n < d.n; ++n)
-    for (index_t ch = 0; ch < d.channels(); ++ch)
-      for (index_t s = 0; s < d.s; ++s, ++i) {
-        const auto k = static_cast<std::size_t>(i);
-        const Real gamma = run.c.gamma ? std::fabs(static_cast<Real>(run.gamma[ch])) : 1;
-        const Real allowed = Bounds<T>::y * ulp<T>(r.y_size[k]) + Bounds<T>::y_floor * gamma;
-        const Real error = std::fabs(static_cast<Real>(run.y[at(run.strides, n, ch, s)]) - r.y[k]) / allowed;
-        worst = worse(error, worst);
-      }
+  each_element(run, [&](std::size_t k, index_t i, index_t c) {
+    const Real gamma = run.c.gamma ? std::fabs(static_cast<Real>(run.gamma[c])) : 1;
+    const Real allowed = Bounds<T>::y * ulp<T>(r.y_size[k]) + Bounds<T>::y_floor * gamma;
+    worst = worse(std::fabs(static_cast<Real>(run.y[i]) - r.y[k]) / allowed, worst);
+  });
   return worst;
 }
 
@@ -289,15 +294,10 @@ Real one_gradient_error(T got, Real want, Real size) {
 template <class T>
 Real tangent_error(const Run<T>& run, const Reference& r) {
   Real worst = 0;
-  const NormDims& d = run.c.dims;
-  for (index_t n = 0, i = 0; n < d.n; ++n)
-    for (index_t ch = 0; ch < d.channels(); ++ch)
-      for (index_t s = 0; s < d.s; ++s, ++i) {
-        const auto k = static_cast<std::size_t>(i);
-        if (std::fabs(r.tangent[k]) > static_cast<Real>(std::numeric_limits<T>::max())) continue;
-        worst =
-            worse(one_gradient_error(run.tangent[at(run.strides, n, ch, s)], r.tangent[k], r.tangent_size[k]), worst);
-      }
+  each_element(run, [&](std::size_t k, index_t i, index_t) {
+    if (std::fabs(r.tangent[k]) > static_cast<Real>(std::numeric_limits<T>::max())) return;
+    worst = worse(one_gradient_error(run.tangent[i], r.tangent[k], r.tangent_size[k]), worst);
+  });
   return worst;
 }
 
@@ -309,14 +309,8 @@ Real backward_error(const Run<T>& run, const Reference& r) {
     const Real error = one_gradient_error(got, want, size);
     worst = worse(error, worst);
   };
-  const NormDims& d = run.c.dims;
-  for (index_t n = 0, i = 0; n < d.n; ++n)
-    for (index_t ch = 0; ch < d.channels(); ++ch)
-      for (index_t s = 0; s < d.s; ++s, ++i) {
-        const auto k = static_cast<std::size_t>(i);
-        see(run.dx[at(run.strides, n, ch, s)], r.dx[k], r.dx_size[k]);
-      }
-  for (index_t ch = 0; ch < d.channels(); ++ch) {
+  each_element(run, [&](std::size_t k, index_t i, index_t) { see(run.dx[i], r.dx[k], r.dx_size[k]); });
+  for (index_t ch = 0; ch < run.c.dims.channels(); ++ch) {
     const auto k = static_cast<std::size_t>(ch);
     see(run.dgamma[ch], r.dgamma[k], r.dgamma_size[k]);
     see(run.dbeta[ch], r.dbeta[k], r.dbeta_size[k]);
