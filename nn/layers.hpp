@@ -1,11 +1,11 @@
 // Layers with and without parameters. Each takes PyTorch's arguments, names and initial values.
 #pragma once
 #include <limpid/nn/module.hpp>
-#include <limpid/ops/conv.hpp>
 #include <limpid/ops/elementwise.hpp>
-#include <limpid/ops/matmul.hpp>
+#include <limpid/ops/product.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
+#include <limpid/ops/window.hpp>
 
 namespace limpid::nn {
 

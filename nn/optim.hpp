@@ -1,7 +1,7 @@
 // Optimisers, with PyTorch's rules and defaults, and schedules for the learning rate.
 #pragma once
-#include <limpid/core/files.hpp>
 #include <limpid/core/tensor.hpp>
+#include <limpid/core/tensor_map.hpp>
 
 #include <initializer_list>
 #include <vector>
