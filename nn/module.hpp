@@ -1,7 +1,7 @@
 // Modules: functions with named parameters.
 #pragma once
-#include <limpid/core/files.hpp>
 #include <limpid/core/tensor.hpp>
+#include <limpid/core/tensor_map.hpp>
 
 #include <concepts>
 #include <iosfwd>

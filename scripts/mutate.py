@@ -47,11 +47,13 @@ TESTS = [
     ("autograd", ["limpid_test_autograd", "--abort"], ""),
     ("ops", ["limpid_test_ops", "--abort", "--warn", "NoTests",
              cases("gradient", "derivative", "backward", "tangent", "adjoint", "prod has")], ""),
+    ("norm", ["limpid_test_norm", "--abort", "--warn", "NoTests",
+              cases("gradient", "derivative", "backward", "tangent", "adjoint")], "norm"),
     ("kernels", ["limpid_test_kernels", "--abort", "--warn", "NoTests",
                  cases("norm agrees", "norm gradients", "given statistics", "rows of any length", "slices near",
                        "whose mean", "keep their bounds")],
      "norm"),
-    ("half precision", ["limpid_test_ops", "--abort", "--warn", "NoTests", cases("half precision have")], "norm"),
+    ("half precision", ["limpid_test_norm", "--abort", "--warn", "NoTests", cases("half precision have")], "norm"),
 ]
 
 DEFINITION = """// Which of the planted faults is active: none where LIMPID_MUTANT is not set.
@@ -68,7 +70,10 @@ def planted():
     """All faults, numbered from 1: {file: (text, [(mutant, region)])}."""
     files, number = {}, 0
     for glob, names in RULES:
-        for path in sorted(ROOT.glob(glob)):
+        paths = sorted(ROOT.glob(glob))
+        if not paths:
+            sys.exit(f"mutate: expected files that match {glob}, got none")
+        for path in paths:
             file = str(path.relative_to(ROOT))
             text = path.read_text()
             found = mutants_of(file, text, names)
@@ -309,8 +314,8 @@ def self_test():
     expect(len({m.name for m, _ in found}) == len(found), "names that tell the faults apart")
 
     # Of a real file: each copy is the body with its one edit, and without the copies the file is what it was.
-    names = dict(RULES)["ops/*.cpp"]
-    for file in ("ops/arithmetic.cpp", "ops/functions.cpp"):
+    names = dict(RULES)["ops/*/*.cpp"]
+    for file in ("ops/elementwise/arithmetic.cpp", "ops/elementwise/functions.cpp"):
         text = (ROOT / file).read_text()
         pairs = mutants_of(file, text, names)
         expect(len(pairs) > 50, f"more than 50 faults in {file}, got {len(pairs)}")

@@ -11,16 +11,16 @@ RULES = [
     ("autograd/engine.cpp", r"propagate|only_towards|need_what_leads_to_targets"),
     ("autograd/forward.cpp", r"jvp|end_at|run|take|reach|visit|push_forward|zero_cotangents|require_zeros|moving"),
     ("autograd/checkpoint.cpp", r"jvp|restart"),
-    ("ops/*.cpp", r"backward|jvp|add_to|norm_backward|gate|product_of_others|shares|unsliced|unbordered|scattered|scatter_windows|"
+    ("ops/*/*.cpp", r"backward|jvp|add_to|norm_backward|gate|product_of_others|shares|unsliced|unbordered|scattered|scatter_windows|"
                   r"spread_over_windows|input_grad|weight_grad|sum_to|accumulate|rstd_of|normalized|normalize|plus|"
                   r"norm_tangent|moving_x|scaled|add_product|add_new_product|mean_where_attained_of"),
-    ("ops/detail/im2col.cpp", r"conv_input_grad|conv_weight_grad|scatter_add"),
-    ("ops/detail/norm_*.cpp", r"norm_backward\w*|norm_tangent|backward_rows|run_along|make_means|backward_along|norm_total"),
-    ("ops/kernels/norm_*.?pp", r"backward|backward_along|tangent_along|tangent_run|reduce_along|apply_along|reduce|reduce_run|"
+    ("ops/window/detail/im2col.cpp", r"conv_input_grad|conv_weight_grad|scatter_add"),
+    ("ops/norm/detail/*.cpp", r"norm_backward\w*|norm_tangent|backward_rows|run_along|make_means|backward_along|norm_total"),
+    ("ops/norm/kernels/*.?pp", r"backward|backward_along|tangent_along|tangent_run|reduce_along|apply_along|reduce|reduce_run|"
                                r"dx|dx_run|dx_block|finish_sums|complete|terms|of_one_step|differentiate|gradient_terms|single_terms|sum_all"),
-    ("ops/kernels/pool.cpp", r"scatter|spread"),
-    ("ops/kernels/arithmetic.cpp", r"\w+(Gradient|Tangent)::f"),
-    ("ops/kernels/functions.cpp", r"\w+Gradient::(f|reference)"),
+    ("ops/window/kernels/pool.cpp", r"scatter|spread"),
+    ("ops/elementwise/kernels/arithmetic.cpp", r"\w+(Gradient|Tangent)::f"),
+    ("ops/elementwise/kernels/functions.cpp", r"\w+Gradient::(f|reference)"),
 ]
 
 TOKEN = re.compile(r"""

@@ -2,7 +2,7 @@
 #pragma once
 #include <limpid/core/random.hpp>
 #include <limpid/nn/module.hpp>
-#include <limpid/ops/conv.hpp>
+#include <limpid/ops/window.hpp>
 
 namespace limpid::nn {
 

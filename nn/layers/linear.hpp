@@ -2,7 +2,7 @@
 #pragma once
 #include <limpid/core/random.hpp>
 #include <limpid/nn/module.hpp>
-#include <limpid/ops/matmul.hpp>
+#include <limpid/ops/product.hpp>
 
 namespace limpid::nn {
 

@@ -1,6 +1,6 @@
 // limpid's losses, under the name where users of PyTorch look for them.
 #pragma once
-#include <limpid/ops/losses.hpp>
+#include <limpid/ops/loss.hpp>
 
 namespace limpid::nn {
 

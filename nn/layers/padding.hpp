@@ -1,7 +1,7 @@
 // Borders added to images.
 #pragma once
 #include <limpid/nn/module.hpp>
-#include <limpid/ops/conv.hpp>
+#include <limpid/ops/window.hpp>
 
 namespace limpid::nn {
 

@@ -33,7 +33,7 @@ MaxPool2d::MaxPool2d(Size2d kernel, const MaxPoolOptions& options)
 }
 
 Tensor MaxPool2d::operator()(const Tensor& x) const {
-  return max_pool2d(x, kernel_, {.stride = options_.stride.value_or(kernel_), .padding = options_.padding});
+  return max_pool2d(x, kernel_, {.stride = options_.stride, .padding = options_.padding});
 }
 
 AvgPool2d::AvgPool2d(Size2d kernel, const AvgPoolOptions& options)
@@ -44,7 +44,7 @@ AvgPool2d::AvgPool2d(Size2d kernel, const AvgPoolOptions& options)
 }
 
 Tensor AvgPool2d::operator()(const Tensor& x) const {
-  return avg_pool2d(x, kernel_, {.stride = options_.stride.value_or(kernel_), .padding = options_.padding});
+  return avg_pool2d(x, kernel_, {.stride = options_.stride, .padding = options_.padding});
 }
 
 AdaptiveAvgPool2d::AdaptiveAvgPool2d(Size2d size) : Module("AdaptiveAvgPool2d", detail::text(size)), size_(size) {

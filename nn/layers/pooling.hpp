@@ -1,14 +1,12 @@
 // Pooling as layers.
 #pragma once
 #include <limpid/nn/module.hpp>
-#include <limpid/ops/conv.hpp>
-
-#include <optional>
+#include <limpid/ops/window.hpp>
 
 namespace limpid::nn {
 
 struct MaxPoolOptions {
-  std::optional<Size2d> stride = {};  ///< none: the kernel's size
+  OptionalSize2d stride = {};  ///< none: the kernel's size
   Size2d padding = 0;
 };
 /// max_pool2d() of x (N, C, H, W).
@@ -22,7 +20,7 @@ struct MaxPool2d : Module {
 };
 
 struct AvgPoolOptions {
-  std::optional<Size2d> stride = {};  ///< none: the kernel's size
+  OptionalSize2d stride = {};  ///< none: the kernel's size
   Size2d padding = 0;
 };
 /// avg_pool2d() of x (N, C, H, W).

@@ -1,8 +1,8 @@
 // Layers that change sizes and axes alone.
 #pragma once
 #include <limpid/nn/module.hpp>
-#include <limpid/ops/conv.hpp>
 #include <limpid/ops/shaping.hpp>
+#include <limpid/ops/window.hpp>
 
 namespace limpid::nn {
 

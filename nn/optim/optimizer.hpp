@@ -1,7 +1,7 @@
 // What all optimisers share, and what one of your own is made from.
 #pragma once
-#include <limpid/core/files.hpp>
 #include <limpid/core/tensor.hpp>
+#include <limpid/core/tensor_map.hpp>
 
 #include <concepts>
 #include <cstdint>

@@ -11,11 +11,19 @@ FOLDERS = ["core", "autograd", "ops", "nn", "examples"]  # in the order in which
 SKIPPED = 77
 
 
+def matching(root, pattern):
+    """The files below root that match. None ends the check: a list that lost its files would pass for one in order."""
+    found = sorted(p for p in root.glob(pattern) if p.is_file())
+    if not found:
+        sys.exit(f"{root}: expected files that match {pattern}, got none")
+    return found
+
+
 def sources(*suffixes, root=ROOT, folders=FOLDERS):
-    """The files of these folders (and of the top) with these suffixes."""
+    """The files of these folders (and of the top) with these suffixes; of the project's own, some in each folder."""
     found = [p for p in root.glob("*") if p.is_file()]
     for folder in folders:
-        found += (root / folder).rglob("*")
+        found += matching(root, f"{folder}/**/*") if root == ROOT else (root / folder).rglob("*")
     return sorted(p for p in found if p.suffix in suffixes)
 
 

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "../catch.hpp"
+#include <limpid/tests/catch.hpp>
 
 using namespace limpid;
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "../catch.hpp"
-#include "../message_of.hpp"
+#include <limpid/tests/catch.hpp>
+#include <limpid/tests/message_of.hpp>
 
 using namespace limpid;
 

@@ -1,7 +1,7 @@
 #include <limpid/core/xtensor.hpp>
 #include <limpid/limpid.hpp>
 
-#include "../catch.hpp"
+#include <limpid/tests/catch.hpp>
 
 using namespace limpid;
 

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "../ops/op_table.hpp"
+#include <limpid/tests/ops/op_table.hpp>
 
 using namespace limpid;
 

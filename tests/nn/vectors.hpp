@@ -1,6 +1,7 @@
 // What PyTorch's modules and optimisers did with given numbers: tests/reference/module_vectors.py.
 #pragma once
 #include <limpid/limpid.hpp>
+#include <test_paths.hpp>
 
 #include <set>
 #include <string>

@@ -1,4 +1,4 @@
-#include "op_table.hpp"
+#include <limpid/tests/ops/op_table.hpp>
 
 #include <limpid/limpid.hpp>
 

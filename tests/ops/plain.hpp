@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "../catch.hpp"
+#include <limpid/tests/catch.hpp>
 
 namespace plain {
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "../catch.hpp"
+#include <limpid/tests/catch.hpp>
 
 using namespace limpid;
 

@@ -1,6 +1,7 @@
 // What every op owes its user, checked for each row of the table.
 #include <limpid/core/detail/array.hpp>
 #include <limpid/limpid.hpp>
+#include <test_paths.hpp>
 
 #include <algorithm>
 #include <cctype>
@@ -9,9 +10,9 @@
 #include <fstream>
 #include <map>
 
-#include "../catch.hpp"
-#include "op_table.hpp"
-#include "plain.hpp"
+#include <limpid/tests/catch.hpp>
+#include <limpid/tests/ops/op_table.hpp>
+#include <limpid/tests/ops/plain.hpp>
 
 using namespace limpid;
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "../catch.hpp"
+#include <limpid/tests/catch.hpp>
 
 using namespace limpid;
 

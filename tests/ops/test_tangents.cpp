@@ -7,9 +7,9 @@
 #include <limits>
 #include <vector>
 
-#include "../catch.hpp"
-#include "op_table.hpp"
-#include "plain.hpp"
+#include <limpid/tests/catch.hpp>
+#include <limpid/tests/ops/op_table.hpp>
+#include <limpid/tests/ops/plain.hpp>
 
 using namespace limpid;
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/data/numpy: arrays as NumPy saves them, for tests/core/test_npy.cpp and test_npz.cpp. Needs NumPy."""
+"""Writes tests/data/numpy: arrays as NumPy saves them, for tests/core/io/test_npy.cpp and test_npz.cpp. Needs NumPy."""
 import zipfile
 from pathlib import Path
 

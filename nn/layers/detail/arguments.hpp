@@ -2,7 +2,7 @@
 #pragma once
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/error.hpp>
-#include <limpid/ops/conv.hpp>
+#include <limpid/ops/window.hpp>
 
 #include <algorithm>
 #include <cstdio>

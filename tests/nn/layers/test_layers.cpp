@@ -75,6 +75,8 @@ TEST_CASE("pools move by their kernel where no stride is given") {
   CHECK(equal(nn::MaxPool2d({2, 3})(x), max_pool2d(x, {2, 3})));
   CHECK(nn::MaxPool2d({2, 3})(x).shape() == Shape{1, 1, 3, 2});
   CHECK(nn::AvgPool2d({2, 3}, {.stride = 1})(x).shape() == Shape{1, 1, 5, 4});
+  CHECK(nn::MaxPool2d(2, {.stride = {1, 2}})(x).shape() == Shape{1, 1, 5, 3});
+  CHECK(nn::MaxPool2d(2, {.stride = std::nullopt})(x).shape() == Shape{1, 1, 3, 3});
 }
 
 TEST_CASE("layers compute what the functions of their names do") {
@@ -155,7 +157,7 @@ TEST_CASE("layers refuse sizes that make no sense") {
                     "Conv2d: expected in and out divisible by groups, got in = 3, out = 4, groups = 2");
   CHECK_THROWS_WITH(nn::Conv2d(1, 1, 3, {.padding = {0, -1}}), "Conv2d: expected padding of at least 0, got (0, -1)");
   CHECK_THROWS_WITH(nn::Conv2d(1, 1, 3, {.stride = 0}), "Conv2d: expected stride and dilation of at least 1, got 0");
-  CHECK_THROWS_WITH(nn::AvgPool2d(2, {.stride = Size2d{1, 0}}), "AvgPool2d: expected a stride of at least 1, got 0");
+  CHECK_THROWS_WITH(nn::AvgPool2d(2, {.stride = {1, 0}}), "AvgPool2d: expected a stride of at least 1, got 0");
   CHECK_THROWS_WITH(nn::MaxPool2d(2, {.padding = -1}), "MaxPool2d: expected padding of at least 0, got (-1, -1)");
   CHECK_THROWS_WITH(nn::MaxPool2d(0), "MaxPool2d: expected a kernel of at least 1, got 0");
   CHECK_THROWS_WITH(nn::Dropout(1.5), "Dropout: expected a probability from 0 to 1, got 1.5");

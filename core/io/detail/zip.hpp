@@ -1,0 +1,67 @@
+// Zip archives as NumPy writes them: stored or deflated members, sizes of 64 bits.
+#pragma once
+#include <limpid/core/io/detail/file.hpp>
+
+#include <memory>
+#include <vector>
+
+namespace limpid::detail {
+
+struct ZipMember {
+  std::string name;
+  bool deflated;
+  uint32_t crc;
+  uint64_t packed_size, size;  ///< in the archive, and unpacked
+  uint64_t begin;              ///< where the packed bytes start
+};
+
+/// The members, from the directory at the end; every name, size and place in it is checked against the file.
+std::vector<ZipMember> read_zip_directory(const FileSource& file);
+
+/// The unpacked bytes of a member: never more than its directory entry says.
+class MemberSource final : public Source {
+ public:
+  MemberSource(const FileSource& file, const ZipMember& member);
+  ~MemberSource() override;
+
+  /// To be called when all is read: checks the CRC, and that the packed bytes end where they should.
+  void finish();
+
+ private:
+  struct Inflater;
+  void fill(std::byte* to, uint64_t bytes) override;
+  void inflate(std::byte* to, uint64_t bytes);
+  void refill();
+
+  const FileSource& file_;
+  const ZipMember member_;
+  std::unique_ptr<Inflater> inflater_;
+  uint64_t packed_read_ = 0;
+  uint32_t crc_ = 0;
+};
+
+/// Why an archive must not have a member of this name; null where it may.
+const char* bad_member_name(std::string_view name) noexcept;
+
+/// Writes stored members, then the directory.
+class ZipWriter {
+ public:
+  /// Sizes, places and counts from these limits on are written in 64 bits.
+  struct Limits {
+    uint64_t bytes = 0xffffffff, members = 0xffff;
+  };
+
+  explicit ZipWriter(FileWriter& file) : ZipWriter(file, Limits{}) {}
+  ZipWriter(FileWriter& file, Limits limits) : file_(file), limits_(limits) {}
+  /// A member that holds head, then body. The name must be good and new.
+  void add(const std::string& name, std::span<const std::byte> head, std::span<const std::byte> body);
+  void finish();
+
+ private:
+  FileWriter& file_;
+  Limits limits_;
+  std::string directory_;
+  uint64_t members_ = 0;
+};
+
+}  // namespace limpid::detail

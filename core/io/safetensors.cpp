@@ -1,0 +1,333 @@
+// https://huggingface.co/docs/safetensors: the length of a JSON header in 8 bytes, the header, then the data.
+#include <limpid/core/io/detail/file.hpp>
+#include <limpid/core/io/safetensors.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+namespace limpid {
+
+using namespace detail;
+
+namespace {
+
+using Metadata = std::map<std::string, std::string>;
+using Json = nlohmann::json;
+
+constexpr std::string_view metadata_key = "__metadata__";
+
+struct Name {
+  DType dtype;
+  std::string_view name;
+};
+constexpr Name names[] = {{float64, "F64"}, {float32, "F32"}, {float16, "F16"}, {bfloat16, "BF16"},
+                          {int64, "I64"},   {int32, "I32"},   {uint8, "U8"},    {bool_, "BOOL"}};
+
+struct Entry {
+  DType dtype = float32;
+  Shape shape;
+  std::array<uint64_t, 2> offsets{};  // of the first byte and the one past the last, in the data section
+};
+
+struct Header {
+  std::map<std::string, Entry> entries;
+  Metadata metadata;
+};
+
+// Tells how far the parser has come, for messages.
+struct Cursor {
+  using iterator_category = std::input_iterator_tag;
+  using value_type = char;
+  using difference_type = std::ptrdiff_t;
+  using pointer = const char*;
+  using reference = const char&;
+
+  const char* at;
+  const char** farthest;
+
+  reference operator*() const { return *at; }
+  Cursor& operator++() {
+    *farthest = ++at;
+    return *this;
+  }
+  Cursor operator++(int) {
+    const Cursor before = *this;
+    ++*this;
+    return before;
+  }
+  friend bool operator==(const Cursor& a, const Cursor& b) { return a.at == b.at; }
+  friend bool operator!=(const Cursor& a, const Cursor& b) { return a.at != b.at; }
+};
+
+// Takes the header's JSON event by event: what is not of the one shape allowed is refused where it begins, so that
+// neither nesting nor size can hurt.
+class HeaderReader final : public nlohmann::json_sax<Json> {
+ public:
+  HeaderReader(const Source& source, const std::string& text)
+      : source_(source),
+        text_(text),
+        start_(source.offset() - text.size()) {}
+
+  Header read() {
+    if (!text_.starts_with('{')) fail("expected a header that begins with '{', got ", in_quotes(text_.substr(0, 12)));
+    // The parser would take a NUL for the end of the text.
+    if (const std::size_t nul = text_.find('\0'); nul != std::string::npos) {
+      position_ += nul;
+      fail("expected JSON, got a NUL character");
+    }
+    const char* const end = text_.data() + text_.size();
+    Json::sax_parse(Cursor{text_.data(), &position_}, Cursor{end, &position_},
+                    static_cast<nlohmann::json_sax<Json>*>(this));
+    return std::move(header_);
+  }
+
+ private:
+  // Where the parser is: at what level, and within an entry at which of its members.
+  enum class Level { outside, top, metadata, entry };
+  enum class Field { none, dtype, shape, offsets };
+
+  bool start_object(std::size_t) override {
+    if (level_ == Level::outside)
+      level_ = Level::top;
+    else if (level_ == Level::top && key_ == metadata_key)
+      level_ = Level::metadata;
+    else if (level_ == Level::top)
+      begin_entry();
+    else
+      unexpected("an object");
+    return true;
+  }
+
+  bool key(std::string& name) override {
+    if (level_ == Level::entry) {
+      field_ = name == "dtype" ? Field::dtype : name == "shape" ? Field::shape : Field::offsets;
+      if (field_ == Field::offsets && name != "data_offsets")
+        fail(tensor(), "expected dtype, shape and data_offsets, got ", in_quotes(name));
+      bool& seen = seen_[static_cast<std::size_t>(field_) - 1];
+      if (std::exchange(seen, true)) fail(tensor(), "expected each key once, got ", in_quotes(name), " again");
+    } else if (level_ == Level::metadata) {
+      metadata_name_ = name;
+      if (header_.metadata.contains(name)) fail("metadata: expected each key once, got ", in_quotes(name), " again");
+    } else {
+      key_ = name;
+      const bool again = name == metadata_key ? std::exchange(has_metadata_, true) : header_.entries.contains(name);
+      if (again) fail("expected each name once, got ", in_quotes(name), " again");
+    }
+    return true;
+  }
+
+  bool string(std::string& text) override {
+    if (level_ == Level::metadata) {
+      header_.metadata.emplace(metadata_name_, text);
+    } else if (level_ == Level::entry && field_ == Field::dtype) {
+      const auto* found =
+          std::find_if(std::begin(names), std::end(names), [&](const Name& n) { return n.name == text; });
+      if (found == std::end(names))
+        fail(tensor(), "expected a dtype among F64, F32, F16, BF16, I64, I32, U8, BOOL, got ", in_quotes(text));
+      entry_->dtype = found->dtype;
+    } else {
+      unexpected("a string");
+    }
+    return true;
+  }
+
+  bool start_array(std::size_t) override {
+    if (level_ != Level::entry || in_array_ || (field_ != Field::shape && field_ != Field::offsets))
+      unexpected("an array");
+    in_array_ = true;
+    return true;
+  }
+
+  bool number_unsigned(uint64_t value) override {
+    if (!in_array_) unexpected("a number");
+    if (field_ == Field::shape) {
+      if (entry_->shape.size() == max_rank) fail(tensor(), "expected at most ", max_rank, " axes, got more");
+      if (value > uint64_t{INT64_MAX}) fail(tensor(), "expected sizes below 2^63, got ", value);
+      entry_->shape.push_back(static_cast<int64_t>(value));
+    } else {
+      if (offset_count_ == 2) fail(tensor(), "expected two data_offsets, got more");
+      entry_->offsets[offset_count_++] = value;
+    }
+    return true;
+  }
+
+  bool end_array() override {
+    if (field_ == Field::offsets && offset_count_ != 2)
+      fail(tensor(), "expected two data_offsets, got ", offset_count_);
+    in_array_ = false;
+    return true;
+  }
+
+  bool end_object() override {
+    if (level_ == Level::entry) {
+      constexpr const char* fields[] = {"dtype", "shape", "data_offsets"};
+      for (std::size_t i = 0; i < seen_.size(); ++i)
+        if (!seen_[i]) fail(tensor(), "expected a ", fields[i], ", got none");
+    }
+    level_ = level_ == Level::top ? Level::outside : Level::top;
+    return true;
+  }
+
+  bool number_integer(int64_t value) override {
+    if (!in_array_) unexpected("a number");
+    fail(tensor(), "expected sizes and offsets of at least 0, got ", value);
+  }
+  bool number_float(double, const std::string& text) override {
+    if (!in_array_) unexpected("a number");
+    fail(tensor(), "expected sizes and offsets in 64 bits, got ", in_quotes(text));
+  }
+  bool null() override { unexpected("null"); }
+  bool boolean(bool value) override { unexpected(value ? "true" : "false"); }
+  bool binary(Json::binary_t&) override { unexpected("binary data"); }
+
+  bool parse_error(std::size_t, const std::string&, const Json::exception& error) override {
+    // "[json.exception.parse_error.101] parse error at ...": our message has its own beginning.
+    const std::string_view text = error.what();
+    const std::size_t begin = text.find("] ");
+    fail("expected JSON, got ", printable(begin == std::string_view::npos ? text : text.substr(begin + 2), 200));
+  }
+
+  void begin_entry() {
+    entry_ = &header_.entries[key_];
+    level_ = Level::entry;
+    field_ = Field::none;
+    seen_ = {};
+    offset_count_ = 0;
+  }
+
+  [[noreturn]] void unexpected(const char* got) const {
+    if (level_ == Level::outside) fail("expected an object, got ", got);
+    if (level_ == Level::metadata) fail("metadata ", in_quotes(metadata_name_), ": expected a string, got ", got);
+    if (level_ == Level::top) fail(tensor(), "expected an object, got ", got);
+    const char* expected = in_array_                ? "whole numbers"
+                           : field_ == Field::dtype ? "a string"
+                           : field_ == Field::none  ? "a key"
+                                                    : "an array";
+    fail(tensor(), "expected ", expected, ", got ", got);
+  }
+  std::string tensor() const { return "tensor " + in_quotes(key_) + ": "; }
+  template <class... Parts>
+  [[noreturn]] void fail(const Parts&... parts) const {
+    source_.fail_at(start_ + static_cast<uint64_t>(position_ - text_.data()), parts...);
+  }
+
+  const Source& source_;
+  const std::string& text_;
+  uint64_t start_;  // of the header in the file
+  const char* position_ = text_.data();
+  Header header_;
+  Level level_ = Level::outside;
+  Field field_ = Field::none;
+  bool in_array_ = false, has_metadata_ = false;
+  std::string key_, metadata_name_;
+  Entry* entry_ = nullptr;
+  std::array<bool, 3> seen_{};
+  std::size_t offset_count_ = 0;
+};
+
+Header read_header(Source& source) {
+  const uint64_t length = source.read_value<uint64_t>("header length");
+  if (length > max_header_bytes)
+    source.fail_at(0, "expected a header of at most ", max_header_bytes, " bytes, got ", length);
+  const std::string text = source.read_string(length, "header");
+  return HeaderReader(source, text).read();
+}
+
+using Placed = std::pair<const std::string, Entry>;
+
+// The entries in the order of their data, which they must fill without hole or overlap.
+std::vector<const Placed*> check_layout(const Source& source, const Header& header) {
+  std::vector<const Placed*> order;
+  for (const Placed& placed : header.entries) order.push_back(&placed);
+  std::stable_sort(order.begin(), order.end(),
+                   [](const Placed* a, const Placed* b) { return a->second.offsets < b->second.offsets; });
+  const uint64_t start = source.offset();
+  uint64_t end = 0;
+  for (const Placed* placed : order) {
+    const auto& [name, entry] = *placed;
+    const auto [begin, stop] = entry.offsets;
+    const auto expect = [&, &n = name](bool good, const auto&... parts) {
+      if (!good) source.fail_at(start, "tensor ", in_quotes(n), ": expected ", parts...);
+    };
+    expect(stop <= source.remaining() && begin <= stop, "data_offsets that rise and end by ", source.remaining(),
+           ", got [", begin, ", ", stop, "]");
+    expect(begin == end, "data that follow the ", end, " bytes before them, got data_offsets [", begin, ", ", stop,
+           "]");
+    const uint64_t bytes = tensor_bytes(source, start, entry.shape, entry.dtype);
+    expect(stop - begin == bytes, bytes, " bytes for shape ", entry.shape, " and dtype ", entry.dtype,
+           ", got data_offsets [", begin, ", ", stop, "]");
+    end = stop;
+  }
+  if (end != source.remaining())
+    source.fail_at(start + end, "expected the end of the file, got ", source.remaining() - end, " bytes more");
+  return order;
+}
+
+}  // namespace
+
+TensorMap load_safetensors(const std::string& path) {
+  FileSource file("load_safetensors", path);
+  const Header header = read_header(file);
+  TensorMap tensors;
+  for (const Placed* placed : check_layout(file, header))
+    tensors.emplace(placed->first, read_tensor(file, placed->second.shape, placed->second.dtype));
+  return tensors;
+}
+
+Metadata load_safetensors_metadata(const std::string& path) {
+  FileSource file("load_safetensors_metadata", path);
+  Header header = read_header(file);
+  check_layout(file, header);
+  return std::move(header.metadata);
+}
+
+void save_safetensors(const std::string& path, const TensorMap& tensors, const Metadata& metadata) {
+  constexpr const char* op = "save_safetensors";
+  const auto check_text = [&](const std::string& text) {
+    if (!is_utf8(text)) throw_error<ValueError>(op, ": expected names and metadata in UTF-8, got ", in_quotes(text));
+  };
+  for (const auto& [key, value] : metadata) check_text(key), check_text(value);
+  std::vector<const TensorMap::value_type*> order;
+  for (const auto& item : tensors) {
+    check_text(item.first);
+    if (item.first == metadata_key)
+      throw_error<ValueError>(op, ": expected tensors not named ", metadata_key, ", which the format keeps for itself");
+    if (!item.second.defined())
+      throw_error<ValueError>(op, ": expected defined tensors, got an undefined one as ", in_quotes(item.first));
+    order.push_back(&item);
+  }
+  // Wide elements first: each tensor is then aligned to its element in the file.
+  std::stable_sort(order.begin(), order.end(),
+                   [](const auto* a, const auto* b) { return a->second.itemsize() > b->second.itemsize(); });
+
+  std::string header = "{";
+  if (!metadata.empty()) header += message('"', metadata_key, "\":", Json(metadata).dump());
+  uint64_t end = 0;
+  for (const auto* item : order) {
+    const Tensor& x = item->second;
+    const auto* name =
+        std::find_if(std::begin(names), std::end(names), [&](const Name& n) { return n.dtype == x.dtype(); });
+    const uint64_t begin = std::exchange(end, end + static_cast<uint64_t>(x.numel()) * x.itemsize());
+    const Json entry = {{"dtype", name->name},
+                        {"shape", std::vector<int64_t>(x.shape().begin(), x.shape().end())},
+                        {"data_offsets", {begin, end}}};
+    if (header.size() > 1) header += ',';
+    header += Json(item->first).dump() + ':' + entry.dump();
+  }
+  header += '}';
+  header.append((8 - header.size() % 8) % 8, ' ');
+  if (header.size() > max_header_bytes)
+    throw_error<ValueError>(op, ": expected a header of at most ", max_header_bytes, " bytes, got ", header.size());
+
+  FileWriter file(op, path);
+  const uint64_t length = header.size();
+  file.write(std::as_bytes(std::span(&length, 1)));
+  file.write(bytes_of(header));
+  for (const auto* item : order) file.write(bytes_of(tensor_to_write(op, path, item->second)));
+  file.commit();
+}
+
+}  // namespace limpid

@@ -1,0 +1,13 @@
+// Tensors by name, as files and modules hold them.
+#pragma once
+#include <limpid/core/tensor.hpp>
+
+#include <map>
+#include <string>
+
+namespace limpid {
+
+/// Named tensors, by name.
+using TensorMap = std::map<std::string, Tensor>;
+
+}  // namespace limpid

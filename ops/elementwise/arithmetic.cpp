@@ -1,0 +1,405 @@
+// Arithmetic of two operands. bool + bool is or, bool * bool is and; bool has no other arithmetic.
+#include <limpid/autograd/detail/arithmetic.hpp>
+#include <limpid/autograd/detail/sums.hpp>
+#include <limpid/autograd/node.hpp>
+#include <limpid/core/detail/message.hpp>
+#include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/elementwise/detail/map.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+namespace limpid {
+
+using detail::map;
+using detail::map_tiny;
+using detail::Operand;
+using detail::promoted;
+using detail::require_defined;
+using kernels::arithmetic;
+
+// y = f(a, b) of whatever operands, of integers as float32 where `floats`. True where `op` itself did it, on operands
+// converted to another dtype: y is recorded then. Out of line, so that tiny ops pass by.
+[[gnu::noinline]] static bool map_any(Tensor& y, const char* name, Tensor (*op)(const Tensor&, const Tensor&),
+                                      const kernels::KernelRow& f, const Tensor& a, const Tensor& b,
+                                      bool floats = false) {
+  require_defined(name, a);
+  require_defined(name, b);
+  const DType common = promote_types(a.dtype(), b.dtype()), dtype = floats ? detail::floating_type(common) : common;
+  y = promoted(dtype, a, b, op);
+  if (y.defined()) return true;
+  y = map(name, f, dtype, dtype, a, b);
+  return false;
+}
+
+struct AddNode final : SymmetricNode {
+  const char* name() const noexcept override { return "add"; }
+  // y_i = a_i + b_i:  da = dy,  db = dy  (summed down to the operands' shapes by the engine, here and below).
+  Tensors backward(const Tensors& dy) override { return {dy[0], dy[0]}; }
+  bool add_to(detail::Sums& dx, Tensor& dy) override {
+    const TensorImpl& g = dy.impl();
+    for (std::size_t i = 0; i < 2; ++i)
+      if (needs(i) && !dx.lies_like(i, g)) return false;
+    if (needs(1)) detail::accumulate(dx[1], needs(0) ? dy : std::move(dy));
+    if (needs(0)) detail::accumulate(dx[0], std::move(dy));
+    return true;
+  }
+};
+
+Tensor add(const Tensor& a, const Tensor& b) {
+  Tensor y = map_tiny(arithmetic().add_run, a, b);
+  if (!y.defined() && map_any(y, "add", add, arithmetic().add, a, b)) return y;
+  record<AddNode>(y, a, b);
+  return y;
+}
+
+struct ShiftNode final : SymmetricNode {
+  const char* name() const noexcept override { return "add"; }
+  // y_i = x_i + s for a number s:  dx = dy.
+  Tensors backward(const Tensors& dy) override { return {dy[0]}; }
+};
+
+Tensor add(const Tensor& a, Scalar b) {
+  require_defined("add", a);
+  const DType dtype = detail::promote_types(a.dtype(), b);
+  if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return add(p, b); }); y.defined()) return y;
+  Tensor y = map("add", arithmetic().add, dtype, dtype, a, Operand("add", b, dtype));
+  record<ShiftNode>(y, a);
+  return y;
+}
+
+struct SubNode final : SymmetricNode {
+  const char* name() const noexcept override { return "sub"; }
+  // y_i = a_i - b_i:  da = dy,  db = -dy.
+  Tensors backward(const Tensors& dy) override {
+    return {needs(0) ? dy[0] : Tensor(), needs(1) ? neg(dy[0]) : Tensor()};
+  }
+};
+
+Tensor sub(const Tensor& a, const Tensor& b) {
+  Tensor y = map_tiny(arithmetic().sub_run, a, b);
+  if (!y.defined() && map_any(y, "sub", sub, arithmetic().sub, a, b)) return y;
+  record<SubNode>(y, a, b);
+  return y;
+}
+
+Tensor sub(const Tensor& a, Scalar b) {
+  require_defined("sub", a);
+  const DType dtype = detail::promote_types(a.dtype(), b);
+  if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return sub(p, b); }); y.defined()) return y;
+  Tensor y = map("sub", arithmetic().sub, dtype, dtype, a, Operand("sub", b, dtype));
+  record<ShiftNode>(y, a);
+  return y;
+}
+
+struct NegNode final : SymmetricNode {
+  const char* name() const noexcept override { return "neg"; }
+  // y_i = a - x_i for a number a:  dx = -dy.
+  Tensors backward(const Tensors& dy) override { return {neg(dy[0])}; }
+};
+
+Tensor sub(Scalar a, const Tensor& b) {
+  require_defined("sub", b);
+  const DType dtype = detail::promote_types(b.dtype(), a);
+  if (Tensor y = promoted(dtype, b, [&](const Tensor& p) { return sub(a, p); }); y.defined()) return y;
+  Tensor y = map("sub", arithmetic().sub, dtype, dtype, Operand("sub", a, dtype), b);
+  record<NegNode>(y, b);
+  return y;
+}
+
+Tensor neg(const Tensor& x) {
+  require_defined("neg", x);
+  const DType dtype = x.dtype();
+  if (Tensor y = promoted(dtype, x, [](const Tensor& p) { return neg(p); }); y.defined()) return y;
+  Tensor y = map("neg", arithmetic().neg, dtype, dtype, x);
+  record<NegNode>(y, x);
+  return y;
+}
+
+// sum += dy x for tiny tensors that lie alike; in dy's memory where the sum is yet to begin and dy is `free`, in nobody
+// else's hands and no longer needed. Calls come last, so that no register need be saved for what follows.
+[[gnu::noinline]] static void add_new_product(const kernels::ArithmeticKernels& f, Tensor& sum, const Tensor& dy,
+                                              const Tensor& x) {
+  detail::accumulate(sum, map_tiny(f.mul_run, dy, x));
+}
+static void add_product(const kernels::ArithmeticKernels& f, Tensor& sum, Tensor& dy, const Tensor& x, bool free) {
+  const TensorImpl &p = dy.impl(), &q = x.impl();
+  if (sum.is_unique() && sum.impl().layout == p.layout) {
+    std::byte* s = sum.impl().data;
+    return f.add_scaled_run[p.dtype](p.numel(), s, s, p.data, q.data);
+  }
+  if (!free || sum.defined() || !dy.is_unique()) return add_new_product(f, sum, dy, x);
+  std::swap(sum, dy);
+  return f.mul_run[p.dtype](p.numel(), p.data, p.data, q.data);
+}
+
+struct MulNode final : SymmetricNode {
+  Saved a{*this, "a"}, b{*this, "b"};
+  const char* name() const noexcept override { return "mul"; }
+  // y_i = a_i b_i:  da = dy b,  db = dy a.
+  Tensors backward(const Tensors& dy) override {
+    return {needs(0) ? mul(dy[0], b) : Tensor(), needs(1) ? mul(dy[0], a) : Tensor()};
+  }
+  // dy = da b + a db.
+  Tensors jvp(const Tensors& dx) override {
+    if (is_grad_enabled() || !dx[0].defined() || !dx[1].defined()) return SymmetricNode::jvp(dx);
+    const DType dtype = outputs()[0].dtype;
+    return {map("mul", arithmetic().mul_tangent, dtype, dtype, dx[0], b.get(), dx[1], a.get())};
+  }
+  bool add_to(detail::Sums& dx, Tensor& dy) override {
+    const kernels::ArithmeticKernels& f = arithmetic();
+    const TensorImpl& g = dy.impl();
+    if (!detail::is_tiny(g) || !f.mul_run[g.dtype]) return false;
+    const auto suits = [&](std::size_t i, const Tensor* factor) {
+      return !needs(i) || (factor && detail::lie_alike(g, factor->impl()) && dx.lies_like(i, g));
+    };
+    const Tensor *p = a.intact(), *q = b.intact();
+    if (!suits(0, q) || !suits(1, p)) return false;
+    if (needs(1)) add_product(f, dx[1], dy, *p, !needs(0));
+    if (needs(0)) add_product(f, dx[0], dy, *q, true);
+    return true;
+  }
+};
+
+Tensor mul(const Tensor& a, const Tensor& b) {
+  Tensor y = map_tiny(arithmetic().mul_run, a, b);
+  if (!y.defined() && map_any(y, "mul", mul, arithmetic().mul, a, b)) return y;
+  if (auto* node = record<MulNode>(y, a, b)) {
+    if (node->needs(0)) node->b = b;
+    if (node->needs(1)) node->a = a;
+  }
+  return y;
+}
+
+struct ScaleNode final : SymmetricNode {
+  double factor = 0;
+  const char* name() const noexcept override { return "mul"; }
+  // y_i = s x_i for a number s:  dx = s dy.
+  Tensors backward(const Tensors& dy) override { return {mul(dy[0], factor)}; }
+};
+
+Tensor mul(const Tensor& a, Scalar b) {
+  require_defined("mul", a);
+  const DType dtype = detail::promote_types(a.dtype(), b);
+  if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return mul(p, b); }); y.defined()) return y;
+  Tensor y = map("mul", arithmetic().mul, dtype, dtype, a, Operand("mul", b, dtype));
+  if (auto* node = record<ScaleNode>(y, a)) node->factor = b.to_double();
+  return y;
+}
+
+struct DivNode final : SymmetricNode {
+  Saved b{*this, "b"}, y{*this, "y"};
+  const char* name() const noexcept override { return "div"; }
+  // y_i = a_i / b_i:  da = dy / b,  db = -dy a / b^2 = -(dy / b) y.
+  Tensors backward(const Tensors& dy) override {
+    const Tensor da = div(dy[0], b);
+    return {da, needs(1) ? neg(mul(da, y)) : Tensor()};
+  }
+  // dy = (da - y db) / b.
+  Tensors jvp(const Tensors& dx) override {
+    if (is_grad_enabled() || !dx[0].defined() || !dx[1].defined()) return SymmetricNode::jvp(dx);
+    const DType dtype = outputs()[0].dtype;
+    return {map("div", arithmetic().div_tangent, dtype, dtype, dx[0], dx[1], y.get(), b.get())};
+  }
+};
+
+Tensor div(const Tensor& a, const Tensor& b) {
+  Tensor y = map_tiny(arithmetic().div_run, a, b);
+  if (!y.defined() && map_any(y, "div", div, arithmetic().div, a, b, true)) return y;
+  if (auto* node = record<DivNode>(y, a, b)) {
+    node->b = b;
+    if (node->needs(1)) node->y = y;
+  }
+  return y;
+}
+
+struct DivByNumberNode final : SymmetricNode {
+  double divisor = 1;
+  const char* name() const noexcept override { return "div"; }
+  // y_i = x_i / s for a number s:  dx = dy / s.
+  Tensors backward(const Tensors& dy) override { return {div(dy[0], divisor)}; }
+};
+
+Tensor div(const Tensor& a, Scalar b) {
+  require_defined("div", a);
+  const DType dtype = detail::floating_type(a.dtype());
+  if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return div(p, b); }); y.defined()) return y;
+  Tensor y = map("div", arithmetic().div, dtype, dtype, a, Operand("div", b, dtype));
+  if (auto* node = record<DivByNumberNode>(y, a)) node->divisor = b.to_double();
+  return y;
+}
+
+struct DivNumberNode final : SymmetricNode {
+  Saved x{*this, "x"}, y{*this, "y"};
+  const char* name() const noexcept override { return "div"; }
+  // y_i = s / x_i for a number s:  dx = -dy s / x^2 = -(dy / x) y.
+  Tensors backward(const Tensors& dy) override { return {neg(mul(div(dy[0], x), y))}; }
+};
+
+Tensor div(Scalar a, const Tensor& b) {
+  require_defined("div", b);
+  const DType dtype = detail::floating_type(b.dtype());
+  if (Tensor y = promoted(dtype, b, [&](const Tensor& p) { return div(a, p); }); y.defined()) return y;
+  Tensor y = map("div", arithmetic().div, dtype, dtype, Operand("div", a, dtype), b);
+  if (auto* node = record<DivNumberNode>(y, b)) {
+    node->x = b;
+    node->y = y;
+  }
+  return y;
+}
+
+struct RemainderNode final : SymmetricNode {
+  Saved a{*this, "a"}, b{*this, "b"}, y{*this, "y"};
+  const char* name() const noexcept override { return "remainder"; }
+  // y_i = a_i - b_i q_i for a whole q_i = floor(a_i / b_i), constant but for jumps:  da = dy,  db = -dy q.
+  Tensors backward(const Tensors& dy) override { return {dy[0], needs(1) ? mul(dy[0], div(sub(y, a), b)) : Tensor()}; }
+};
+
+static void require_no_zero(const Tensor& b) {
+  if (is_floating_point(b.dtype()) || b.dtype() == bool_) return;
+  const Tensor zero = eq(b, 0).contiguous();
+  const bool* first = zero.data<bool>();
+  if (std::find(first, first + zero.numel(), true) != first + zero.numel())
+    detail::throw_error<ValueError>("remainder: expected divisors other than 0, got 0");
+}
+
+Tensor remainder(const Tensor& a, const Tensor& b) {
+  require_defined("remainder", a);
+  require_defined("remainder", b);
+  const DType dtype = promote_types(a.dtype(), b.dtype());
+  if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return remainder(p, q); }); y.defined())
+    return y;
+  require_no_zero(b);
+  Tensor y = map("remainder", arithmetic().remainder, dtype, dtype, a, b);
+  if (auto* node = record<RemainderNode>(y, a, b); node && node->needs(1)) {
+    node->a = a;
+    node->b = b;
+    node->y = y;
+  }
+  return y;
+}
+
+Tensor remainder(const Tensor& a, Scalar b) {
+  require_defined("remainder", a);
+  const DType dtype = detail::promote_types(a.dtype(), b);
+  if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return remainder(p, b); }); y.defined()) return y;
+  if (!is_floating_point(dtype) && b.to_int64() == 0)
+    detail::throw_error<ValueError>("remainder: expected a divisor other than 0, got 0");
+  Tensor y = map("remainder", arithmetic().remainder, dtype, dtype, a, Operand("remainder", b, dtype));
+  record<ShiftNode>(y, a);
+  return y;
+}
+
+struct PowNode final : SymmetricNode {
+  Saved a{*this, "a"}, b{*this, "b"}, y{*this, "y"};
+  const char* name() const noexcept override { return "pow"; }
+  // y_i = a_i^b_i:  da = dy b a^(b-1), but 0 at a = b = 0;  db = dy y log a, but 0 at a = 0, b >= 0. There a 1 stands
+  // in for a, so that neither this line nor its own derivative meets 0 times infinity.
+  Tensors backward(const Tensors& dy) override {
+    const Tensor at_zero = eq(a, 0);
+    Tensor da, db;
+    if (needs(0)) da = mul(dy[0], mul(b, pow(where(logical_and(at_zero, eq(b, 0)), 1, a), sub(b, 1))));
+    if (needs(1)) db = mul(dy[0], mul(y, log(where(logical_and(at_zero, ge(b, 0)), 1, a))));
+    return {da, db};
+  }
+};
+
+Tensor pow(const Tensor& a, const Tensor& b) {
+  require_defined("pow", a);
+  require_defined("pow", b);
+  const DType dtype = promote_types(a.dtype(), b.dtype());
+  if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return pow(p, q); }); y.defined())
+    return y;
+  Tensor y = map("pow", arithmetic().pow, dtype, dtype, a, b);
+  if (auto* node = record<PowNode>(y, a, b)) {
+    node->a = a;
+    node->b = b;
+    if (node->needs(1)) node->y = y;
+  }
+  return y;
+}
+
+struct PowNumberNode final : SymmetricNode {
+  Saved x{*this, "x"};
+  double exponent = 0;
+  const char* name() const noexcept override { return "pow"; }
+  // y_i = x_i^s for a number s:  dx = dy s x^(s-1), but 0 for s = 0.
+  Tensors backward(const Tensors& dy) override {
+    return {exponent == 0 ? zeros_like(dy[0]) : mul(dy[0], mul(pow(x, exponent - 1), exponent))};
+  }
+};
+
+Tensor pow(const Tensor& a, Scalar b) {
+  require_defined("pow", a);
+  const DType dtype = detail::promote_types(a.dtype(), b);
+  if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return pow(p, b); }); y.defined()) return y;
+  if (b.to_double() == 2) return square(a);
+  Tensor y = map("pow", arithmetic().pow, dtype, dtype, a, Operand("pow", b, dtype));
+  if (auto* node = record<PowNumberNode>(y, a)) {
+    node->x = a;
+    node->exponent = b.to_double();
+  }
+  return y;
+}
+
+struct ExponentialNode final : SymmetricNode {
+  Saved y{*this, "y"};
+  double base = 1;
+  const char* name() const noexcept override { return "pow"; }
+  // y_i = s^x_i for a number s:  dx = dy y log s, but 0 where s = 0 and y = 0.
+  Tensors backward(const Tensors& dy) override {
+    return {base == 0 ? where(isfinite(y), 0, mul(dy[0], -y.get())) : mul(dy[0], mul(y, std::log(base)))};
+  }
+};
+
+Tensor pow(Scalar a, const Tensor& b) {
+  require_defined("pow", b);
+  const DType dtype = detail::promote_types(b.dtype(), a);
+  if (Tensor y = promoted(dtype, b, [&](const Tensor& p) { return pow(a, p); }); y.defined()) return y;
+  Tensor y = map("pow", arithmetic().pow, dtype, dtype, Operand("pow", a, dtype), b);
+  if (auto* node = record<ExponentialNode>(y, b)) {
+    node->y = y;
+    node->base = a.to_double();
+  }
+  return y;
+}
+
+struct ExtremumNode final : SymmetricNode {
+  Saved a{*this, "a"}, b{*this, "b"};
+  bool largest = true;
+  const char* op = nullptr;
+  const char* name() const noexcept override { return op; }
+  // y_i = the larger (smaller) of a_i and b_i:  dy_i goes to it; to both, half each, where a_i = b_i.
+  Tensors backward(const Tensors& dy) override {
+    const Tensor half = where(eq(a, b), 0.5 * dy[0], 0), a_larger = gt(a, b), b_larger = gt(b, a);
+    return {needs(0) ? where(largest ? a_larger : b_larger, dy[0], half) : Tensor(),
+            needs(1) ? where(largest ? b_larger : a_larger, dy[0], half) : Tensor()};
+  }
+  // dy_i = that of the larger (smaller) of the two, or half of both.
+  Tensors jvp(const Tensors& dx) override {
+    if (is_grad_enabled() || !dx[0].defined() || !dx[1].defined()) return SymmetricNode::jvp(dx);
+    const DType dtype = outputs()[0].dtype;
+    return {largest ? map(op, arithmetic().maximum_tangent, dtype, dtype, dx[0], dx[1], a.get(), b.get())
+                    : map(op, arithmetic().maximum_tangent, dtype, dtype, dx[0], dx[1], b.get(), a.get())};
+  }
+};
+
+static Tensor extremum(const char* op, const kernels::KernelRow& f, bool largest, const Tensor& a, const Tensor& b) {
+  require_defined(op, a);
+  require_defined(op, b);
+  const DType dtype = promote_types(a.dtype(), b.dtype());
+  const auto again = [&](const Tensor& p, const Tensor& q) { return extremum(op, f, largest, p, q); };
+  if (Tensor y = promoted(dtype, a, b, again); y.defined()) return y;
+  Tensor y = map(op, f, dtype, dtype, a, b);
+  if (auto* node = record_as<ExtremumNode>(op, y, a, b)) {
+    node->a = a;
+    node->b = b;
+    node->largest = largest;
+  }
+  return y;
+}
+
+Tensor maximum(const Tensor& a, const Tensor& b) { return extremum("maximum", arithmetic().maximum, true, a, b); }
+Tensor minimum(const Tensor& a, const Tensor& b) { return extremum("minimum", arithmetic().minimum, false, a, b); }
+
+}  // namespace limpid

@@ -1,0 +1,251 @@
+#include <limpid/ops/elementwise/detail/map.hpp>
+
+#include <limpid/autograd/detail/watch.hpp>
+#include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/isa.hpp>
+#include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/strided.hpp>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+namespace limpid {
+namespace kernels {
+
+const ArithmeticKernels& arithmetic() noexcept {
+#if defined(__x86_64__)
+  const Isa level = isa();
+  if (level == Isa::avx512) return avx512::arithmetic_kernels;
+  if (level == Isa::avx2) return avx2::arithmetic_kernels;
+#endif
+  return baseline::arithmetic_kernels;
+}
+
+const FunctionKernels& functions() noexcept {
+#if defined(__x86_64__)
+  if (isa() >= Isa::avx2) return avx2::function_kernels;
+#endif
+  return baseline::function_kernels;
+}
+
+}  // namespace kernels
+
+namespace detail {
+
+namespace {
+
+template <class T>
+T integer(const char* op, Scalar x, DType dtype) {
+  const int64_t value = x.to_int64();
+  if (value < int64_t{std::numeric_limits<T>::min()} || value > int64_t{std::numeric_limits<T>::max()})
+    throw_error<ValueError>(op, ": expected a number that ", dtype, " holds, got ", value);
+  return static_cast<T>(value);
+}
+
+}  // namespace
+
+Operand::Operand(const char* op, Scalar x, DType dtype) {
+  switch (dtype) {
+    case DType::bool_: bool_ = x.to_double() != 0; break;
+    case DType::uint8: uint8_ = integer<uint8_t>(op, x, dtype); break;
+    case DType::int32: int32_ = integer<int32_t>(op, x, dtype); break;
+    case DType::int64: int64_ = x.to_int64(); break;
+    case DType::float64: double_ = x.to_double(); break;
+    default: float_ = static_cast<float>(x.to_double());
+  }
+}
+
+Operand Operand::saturated(double x, DType dtype) noexcept {
+  const auto within = [x]<class T>(T) {
+    using Limits = std::numeric_limits<T>;
+    if (!(x > static_cast<double>(Limits::min()))) return Limits::min();
+    return x >= static_cast<double>(Limits::max()) ? Limits::max() : static_cast<T>(x);
+  };
+  Operand result;
+  switch (dtype) {
+    case DType::bool_: result.bool_ = x != 0; break;
+    case DType::uint8: result.uint8_ = within(uint8_t{}); break;
+    case DType::int32: result.int32_ = within(int32_t{}); break;
+    case DType::int64: result.int64_ = within(int64_t{}); break;
+    case DType::float64: result.double_ = x; break;
+    default: result.float_ = static_cast<float>(x);
+  }
+  return result;
+}
+
+namespace {
+
+// For the few lines between a tiny op and its kernel, each of which a call would double.
+#define LIMPID_INLINE [[gnu::always_inline]] inline
+
+kernels::StripKernel kernel_of(const char* op, const kernels::KernelRow& f, DType dtype) {
+  const kernels::StripKernel kernel = f[dtype];
+  if (!kernel) [[unlikely]]
+    throw_error<DTypeError>(op, ": expected ", dtype == bool_ ? "numbers" : "floating-point numbers", ", got ", dtype,
+                            "; convert with to()");
+  return kernel;
+}
+
+// The layout of the operands (numbers aside), where they lie in memory alike and without gaps, so that one run covers
+// them all; else null.
+template <class... X>
+LIMPID_INLINE const Layout* common_layout(const X&... x) noexcept {
+  const Layout* first = nullptr;
+  unsigned formats = 3;  // row-major, channels-last
+  const auto joins = [&](const TensorImpl* t) {
+    if (!t || t->layout.get() == first) return true;
+    const Layout& layout = *t->layout;
+    formats &= (layout.contiguous ? 1u : 0u) | (layout.channels_last ? 2u : 0u);
+    if (formats == 0) return false;
+    if (first) return layout.shape == first->shape;
+    first = &layout;
+    return true;
+  };
+  return (joins(x.tensor()) && ...) ? first : nullptr;
+}
+
+template <class... X>
+LIMPID_INLINE void run_flat(kernels::StripKernel kernel, void* y, DType result, int64_t count, const X&... x) {
+  const kernels::Strip all{count, y, 1, {x.data()...}, {x.tensor() ? 1 : 0 ...}};
+  if (count <= elementwise_grain) return kernel(all);
+  parallel_for(count, elementwise_grain, [&](int64_t begin, int64_t end) {
+    const auto from = [&](const Operand& operand) -> const void* {
+      const TensorImpl* t = operand.tensor();
+      return static_cast<const std::byte*>(operand.data()) + (t ? begin * static_cast<int64_t>(itemsize(t->dtype)) : 0);
+    };
+    std::byte* to = static_cast<std::byte*>(y) + begin * static_cast<int64_t>(itemsize(result));
+    kernel({end - begin, to, 1, {from(x)...}, {x.tensor() ? 1 : 0 ...}});
+  });
+}
+
+template <std::size_t K>
+void run_strided(kernels::StripKernel kernel, const TensorImpl& y, const std::array<const Operand*, K>& x) {
+  std::array<Strides, K + 1> strides{y.strides()};
+  std::array<int64_t, K> size{};
+  for (std::size_t k = 0; k < K; ++k) {
+    const TensorImpl* t = x[k]->tensor();
+    strides[k + 1] = t ? broadcast_strides(t->shape(), t->strides(), y.shape()) : Strides(y.shape().size(), 0);
+    size[k] = t ? static_cast<int64_t>(itemsize(t->dtype)) : 0;
+  }
+  const auto y_size = static_cast<int64_t>(itemsize(y.dtype));
+  StridedLoop<K + 1>(y.shape(), strides).run([&](int64_t count, const auto& offset, const auto& step) {
+    kernels::Strip s;
+    s.count = count;
+    s.y = y.data + offset[0] * y_size;
+    s.y_step = step[0];
+    for (std::size_t k = 0; k < K; ++k) {
+      s.x[k] = static_cast<const std::byte*>(x[k]->data()) + offset[k + 1] * size[k];
+      s.x_step[k] = step[k + 1];
+    }
+    kernel(s);
+  });
+}
+
+// Every element has a place of its own, and no place between them is left out.
+bool is_dense(const Layout& x) {
+  if (x.contiguous || x.channels_last) return true;
+  SmallVector<std::size_t, 6> axes;
+  for (std::size_t i = 0; i < x.shape.size(); ++i)
+    if (x.shape[i] != 1) axes.push_back(i);
+  std::sort(axes.begin(), axes.end(), [&](std::size_t a, std::size_t b) { return x.strides[a] < x.strides[b]; });
+  int64_t expected = 1;
+  for (std::size_t axis : axes) {
+    if (x.strides[axis] != expected) return false;
+    expected *= x.shape[axis];
+  }
+  return true;
+}
+
+template <std::size_t K>
+Strides result_strides(const Shape& shape, const std::array<const Operand*, K>& x) {
+  const Layout* first = nullptr;
+  bool shared = true;
+  for (const Operand* operand : x) {
+    const TensorImpl* t = operand->tensor();
+    if (!t || t->shape() != shape) continue;
+    const Layout* layout = t->layout.get();
+    if (layout->channels_last && !layout->contiguous) return channels_last_strides(shape);
+    if (!first)
+      first = layout;
+    else
+      shared = shared && layout->strides == first->strides;
+  }
+  return first && shared && is_dense(*first) ? first->strides : contiguous_strides(shape);
+}
+
+template <std::size_t K>
+Ref<const Layout> result_layout(Shape shape, const std::array<const Operand*, K>& x) {
+  Strides strides = result_strides(shape, x);
+  for (const Operand* operand : x)
+    if (const TensorImpl* t = operand->tensor(); t && t->shape() == shape && t->strides() == strides) return t->layout;
+  return Layout::create(std::move(shape), std::move(strides));
+}
+
+template <std::size_t K>
+[[gnu::noinline]] Tensor map_strided(kernels::StripKernel kernel, const char* op, DType result,
+                                     const std::array<const Operand*, K>& x) {
+  Shape shape;
+  for (const Operand* operand : x)
+    if (operand->tensor()) shape = broadcast_shapes(shape, operand->tensor()->shape(), op);
+  Tensor y = make_tensor(result_layout(std::move(shape), x), result);
+  if (y.numel() != 0) run_strided(kernel, y.impl(), x);
+  return y;
+}
+
+template <class... X>
+LIMPID_INLINE Tensor map_all(const char* op, const kernels::KernelRow& f, DType dtype, DType result,
+                             const X&... operands) {
+  const OpScope scope(op);
+  const kernels::StripKernel kernel = kernel_of(op, f, dtype);
+  if (const Layout* layout = common_layout(operands...)) [[likely]] {
+    Tensor y = make_tensor(Ref<const Layout>(layout), result);
+    run_flat(kernel, y.raw_data(), result, layout->numel, operands...);
+    return y;
+  }
+  return map_strided(kernel, op, result, std::array<const Operand*, sizeof...(X)>{&operands...});
+}
+
+template <class... X>
+LIMPID_INLINE void map_all_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype,
+                                const X&... operands) {
+  const OpScope scope(op);
+  const kernels::StripKernel kernel = kernel_of(op, f, dtype);
+  const Operand destination(y);
+  if (common_layout(destination, operands...))
+    run_flat(kernel, y.raw_data(), y.dtype(), y.numel(), operands...);
+  else if (y.numel() != 0)
+    run_strided(kernel, y.impl(), std::array<const Operand*, sizeof...(X)>{&operands...});
+}
+
+}  // namespace
+
+Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a) {
+  return map_all(op, f, dtype, result, a);
+}
+Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b) {
+  return map_all(op, f, dtype, result, a, b);
+}
+Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b,
+           const Operand& c) {
+  return map_all(op, f, dtype, result, a, b, c);
+}
+Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b,
+           const Operand& c, const Operand& d) {
+  return map_all(op, f, dtype, result, a, b, c, d);
+}
+
+void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const Operand& a) {
+  map_all_into(y, op, f, dtype, a);
+}
+void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const Operand& a,
+              const Operand& b) {
+  map_all_into(y, op, f, dtype, a, b);
+}
+void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const Operand& a,
+              const Operand& b, const Operand& c) {
+  map_all_into(y, op, f, dtype, a, b, c);
+}
+
+}  // namespace detail
+}  // namespace limpid

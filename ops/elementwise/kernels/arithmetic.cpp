@@ -1,0 +1,228 @@
+// Arithmetic, comparisons and choices.
+#include <limpid/ops/elementwise/kernels/strip.hpp>
+
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+namespace limpid::kernels {
+namespace {
+
+template <class T>
+constexpr bool is_bool = std::is_same_v<T, bool>;
+template <class T>
+constexpr bool is_float = std::is_floating_point_v<T>;
+
+// Integers are computed in an unsigned type, where overflow wraps.
+template <class T>
+struct Wide {
+  using type = T;
+};
+template <class T>
+requires std::is_integral_v<T>
+struct Wide<T> {
+  using type = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
+};
+template <class T>
+typename Wide<T>::type wide(T x) noexcept {
+  return static_cast<typename Wide<T>::type>(x);
+}
+
+// clang-format off
+struct Add { template <class T> static T f(T a, T b) noexcept {
+  if constexpr (is_bool<T>) return a | b; else return static_cast<T>(wide(a) + wide(b)); } };
+struct Sub { template <class T> static T f(T a, T b) noexcept { return static_cast<T>(wide(a) - wide(b)); } };
+struct Mul { template <class T> static T f(T a, T b) noexcept {
+  if constexpr (is_bool<T>) return a & b; else return static_cast<T>(wide(a) * wide(b)); } };
+struct Div { template <class T> static T f(T a, T b) noexcept { return a / b; } };
+struct AddScaled { template <class T> static T f(T a, T b, T c) noexcept { return Add::f(a, Mul::f(b, c)); } };
+
+// A NaN in a fails a <= b and a >= b alike, and is returned; one in b makes a < b fail, and is returned.
+struct Maximum { template <class T> static T f(T a, T b) noexcept { return a > b || a != a ? a : b; } };
+struct Minimum { template <class T> static T f(T a, T b) noexcept { return a < b || a != a ? a : b; } };
+
+struct Eq { template <class T> static bool f(T a, T b) noexcept { return a == b; } };
+struct Ne { template <class T> static bool f(T a, T b) noexcept { return a != b; } };
+struct Lt { template <class T> static bool f(T a, T b) noexcept { return a < b; } };
+struct Le { template <class T> static bool f(T a, T b) noexcept { return a <= b; } };
+struct Gt { template <class T> static bool f(T a, T b) noexcept { return a > b; } };
+struct Ge { template <class T> static bool f(T a, T b) noexcept { return a >= b; } };
+
+struct Neg { template <class T> static T f(T x) noexcept {
+  if constexpr (is_float<T>) return -x; else return static_cast<T>(0u - wide(x)); } };
+struct Abs { template <class T> static T f(T x) noexcept {
+  if constexpr (is_float<T>) return std::abs(x); else return x < T{} ? Neg::f(x) : x; } };
+struct Sign { template <class T> static T f(T x) noexcept {
+  return x > T{} ? T{1} : x < T{} ? Neg::f(T{1}) : x; } };  // keeps NaN and the sign of zero
+struct Square { template <class T> static T f(T x) noexcept { return Mul::f(x, x); } };
+struct Relu { template <class T> static T f(T x) noexcept { return x <= T{} ? T{} : x; } };
+struct IsFinite { template <class T> static bool f(T x) noexcept {
+  if constexpr (is_float<T>) return x - x == 0; else return static_cast<void>(x), true; } };
+struct Clamp { template <class T> static T f(T x, T low, T high) noexcept {
+  const T above = x < low ? low : x;
+  return above > high ? high : above; } };
+// Of integers alone, by a mask: a jump would be mispredicted as often as not, and a bool not be vectorised.
+struct Where { template <class T> static T f(uint8_t c, T a, T b) noexcept {
+  const T mask = static_cast<T>(-static_cast<T>(c));
+  return static_cast<T>((a & mask) | (b & static_cast<T>(~mask))); } };
+struct Gate { template <class T> static T f(T dy, T y) noexcept { return y > T{} ? dy : T{}; } };
+
+struct SqrtGradient { template <class T> static T f(T dy, T y) noexcept { return dy / (T{2} * y); } };
+struct RsqrtGradient { template <class T> static T f(T dy, T y) noexcept { return dy * (T{-0.5} * y * (y * y)); } };
+struct ReciprocalGradient { template <class T> static T f(T dy, T y) noexcept { return -(dy * (y * y)); } };
+struct TanhGradient { template <class T> static T f(T dy, T y) noexcept { return dy * (T{1} - y * y); } };
+struct SigmoidGradient { template <class T> static T f(T dy, T y) noexcept { return dy * (y * (T{1} - y)); } };
+struct AbsGradient { template <class T> static T f(T dy, T x) noexcept { return dy * Sign::f(x); } };
+struct SquareGradient { template <class T> static T f(T dy, T x) noexcept { return dy * (T{2} * x); } };
+struct LeakyReluGradient { template <class T> static T f(T dy, T x, T slope) noexcept {
+  return x > T{} ? dy : slope * dy; } };
+struct ClampGradient { template <class T> static T f(T dy, T x, T low, T high) noexcept {
+  return (x >= low) & (x <= high) ? dy : T{}; } };
+struct MulTangent { template <class T> static T f(T da, T b, T db, T a) noexcept { return da * b + db * a; } };
+struct DivTangent { template <class T> static T f(T da, T db, T y, T b) noexcept { return (da - y * db) / b; } };
+struct MaximumTangent { template <class T> static T f(T da, T db, T a, T b) noexcept {
+  const T half = a == b ? T{0.5} * da + T{0.5} * db : T{};
+  return a > b ? da : b > a ? db : half; } };
+// clang-format on
+
+// The sign of b, as Python and NumPy have it. The caller has seen to it that no integer b is 0.
+struct Remainder {
+  template <class T>
+  static T f(T a, T b) noexcept {
+    if constexpr (is_float<T>) {
+      T r;
+      if constexpr (sizeof(T) == 4)
+        r = __builtin_fmodf(a, b);
+      else
+        r = __builtin_fmod(a, b);
+      if (r == 0) return b < 0 ? T{-0.0} : T{0};
+      return (r < 0) != (b < 0) && r == r ? r + b : r;
+    } else {
+      if (wide(b) + 1u == 0) return T{0};  // the quotient of the least integer by -1 would overflow
+      const T r = static_cast<T>(a % b);
+      return r != 0 && (r < 0) != (b < 0) ? static_cast<T>(r + b) : r;
+    }
+  }
+};
+
+struct Pow {
+  template <class T>
+  static T f(T a, T b) noexcept {
+    if constexpr (is_float<T>) {
+      if constexpr (sizeof(T) == 4)
+        return __builtin_powf(a, b);
+      else
+        return __builtin_pow(a, b);
+    } else {
+      // A negative power of an integer is 1 / a^-b, truncated.
+      if (b < T{}) return a == T{1} ? a : wide(a) + 1u == 0 ? (b & 1 ? a : T{1}) : T{};
+      T result{1};
+      for (;; a = Mul::f(a, a)) {
+        if (b & 1) result = Mul::f(result, a);
+        b = static_cast<T>(b >> 1);
+        if (b == 0) return result;
+      }
+    }
+  }
+};
+
+// Rows of a table, in DType's order.
+template <class F>
+constexpr KernelRow binary_floats{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+                                   strip<Loop<F>, float, float, float>, strip<Loop<F>, double, double, double>}};
+template <class F>
+constexpr KernelRow binary_numbers{{nullptr, strip<Loop<F>, uint8_t, uint8_t, uint8_t>,
+                                    strip<Loop<F>, int32_t, int32_t, int32_t>,
+                                    strip<Loop<F>, int64_t, int64_t, int64_t>, nullptr, nullptr,
+                                    strip<Loop<F>, float, float, float>, strip<Loop<F>, double, double, double>}};
+template <class F>
+constexpr KernelRow with_bool(KernelRow row) {
+  row.by_dtype[0] = strip<Loop<F>, bool, bool, bool>;
+  return row;
+}
+// Flags are written as bytes, which the compiler vectorises.
+template <class F>
+constexpr KernelRow comparisons{{strip<Loop<F>, bool, bool, bool>, strip<Loop<F>, uint8_t, uint8_t, uint8_t>,
+                                 strip<Loop<F>, uint8_t, int32_t, int32_t>, strip<Loop<F>, uint8_t, int64_t, int64_t>,
+                                 nullptr, nullptr, strip<Loop<F>, uint8_t, float, float>,
+                                 strip<Loop<F>, uint8_t, double, double>}};
+template <class F>
+constexpr KernelRow unary_numbers{{nullptr, strip<Loop<F>, uint8_t, uint8_t>, strip<Loop<F>, int32_t, int32_t>,
+                                   strip<Loop<F>, int64_t, int64_t>, nullptr, nullptr, strip<Loop<F>, float, float>,
+                                   strip<Loop<F>, double, double>}};
+template <class F>
+constexpr KernelRow predicates{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, strip<Loop<F>, uint8_t, float>,
+                                strip<Loop<F>, uint8_t, double>}};
+template <class F>
+constexpr KernelRow ternary_numbers{
+    {nullptr, strip<Loop<F>, uint8_t, uint8_t, uint8_t, uint8_t>, strip<Loop<F>, int32_t, int32_t, int32_t, int32_t>,
+     strip<Loop<F>, int64_t, int64_t, int64_t, int64_t>, nullptr, nullptr, strip<Loop<F>, float, float, float, float>,
+     strip<Loop<F>, double, double, double, double>}};
+template <class F>
+constexpr ByDType<BinaryRun> float_runs{
+    {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, binary_run<Loop<F>, float>, binary_run<Loop<F>, double>}};
+template <class F>
+constexpr KernelRow ternary_floats{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+                                    strip<Loop<F>, float, float, float, float>,
+                                    strip<Loop<F>, double, double, double, double>}};
+template <class F>
+constexpr KernelRow quaternary_floats{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+                                       strip<Loop<F>, float, float, float, float, float>,
+                                       strip<Loop<F>, double, double, double, double, double>}};
+// Choosing moves bits: floats go by as integers of their size.
+constexpr StripKernel where1 = strip<Loop<Where>, uint8_t, uint8_t, uint8_t, uint8_t>;
+constexpr StripKernel where2 = strip<Loop<Where>, uint16_t, uint8_t, uint16_t, uint16_t>;
+constexpr StripKernel where4 = strip<Loop<Where>, uint32_t, uint8_t, uint32_t, uint32_t>;
+constexpr StripKernel where8 = strip<Loop<Where>, uint64_t, uint8_t, uint64_t, uint64_t>;
+
+}  // namespace
+
+namespace LIMPID_KERNEL_ISA {
+
+const ArithmeticKernels arithmetic_kernels{
+    .add = with_bool<Add>(binary_numbers<Add>),
+    .sub = binary_numbers<Sub>,
+    .mul = with_bool<Mul>(binary_numbers<Mul>),
+    .div = binary_floats<Div>,
+    .remainder = binary_numbers<Remainder>,
+    .pow = binary_numbers<Pow>,
+    .maximum = with_bool<Maximum>(binary_numbers<Maximum>),
+    .minimum = with_bool<Minimum>(binary_numbers<Minimum>),
+    .add_scaled = ternary_numbers<AddScaled>,
+    .eq = comparisons<Eq>,
+    .ne = comparisons<Ne>,
+    .lt = comparisons<Lt>,
+    .le = comparisons<Le>,
+    .gt = comparisons<Gt>,
+    .ge = comparisons<Ge>,
+    .neg = unary_numbers<Neg>,
+    .abs = unary_numbers<Abs>,
+    .sign = unary_numbers<Sign>,
+    .square = unary_numbers<Square>,
+    .relu = unary_numbers<Relu>,
+    .isfinite = predicates<IsFinite>,
+    .clamp = ternary_numbers<Clamp>,
+    .where = {{where1, where1, where4, where8, where2, where2, where4, where8}},
+    .gate = binary_floats<Gate>,
+    .sqrt_gradient = binary_floats<SqrtGradient>,
+    .rsqrt_gradient = binary_floats<RsqrtGradient>,
+    .reciprocal_gradient = binary_floats<ReciprocalGradient>,
+    .tanh_gradient = binary_floats<TanhGradient>,
+    .sigmoid_gradient = binary_floats<SigmoidGradient>,
+    .abs_gradient = binary_floats<AbsGradient>,
+    .square_gradient = binary_floats<SquareGradient>,
+    .leaky_relu_gradient = ternary_floats<LeakyReluGradient>,
+    .clamp_gradient = quaternary_floats<ClampGradient>,
+    .mul_tangent = quaternary_floats<MulTangent>,
+    .div_tangent = quaternary_floats<DivTangent>,
+    .maximum_tangent = quaternary_floats<MaximumTangent>,
+    .add_run = float_runs<Add>,
+    .sub_run = float_runs<Sub>,
+    .mul_run = float_runs<Mul>,
+    .div_run = float_runs<Div>,
+    .add_scaled_run = {{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, ternary_run<Loop<AddScaled>, float>,
+                        ternary_run<Loop<AddScaled>, double>}},
+};
+
+}  // namespace LIMPID_KERNEL_ISA
+}  // namespace limpid::kernels

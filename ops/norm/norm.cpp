@@ -1,0 +1,226 @@
+// The public normalisation functions: arguments are checked here, in one order, before anything is computed.
+#include <limpid/core/detail/message.hpp>
+#include <limpid/ops/norm.hpp>
+#include <limpid/ops/norm/detail/check.hpp>
+#include <limpid/ops/norm/detail/plan.hpp>
+#include <limpid/ops/norm/detail/valid.hpp>
+#include <limpid/ops/shaping.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+namespace limpid {
+
+using detail::check_floating_point;
+using detail::check_per_channel;
+using detail::check_rank;
+using detail::check_same_dtype;
+using detail::NormLayout;
+using detail::NormPlan;
+using detail::throw_error;
+using detail::ValidElements;
+
+namespace {
+
+/// weight or bias: one value per channel, or per channel of each sample, or none.
+void check_affine(const Tensor& t, const char* what, const Tensor& x, const char* op) {
+  if (!t.defined()) return;
+  const Shape channels{x.shape()[1]}, samples{x.shape()[0], x.shape()[1]};
+  if (t.shape() != channels && t.shape() != samples)
+    throw_error<ShapeError>(op, ": expected ", what, " of shape ", channels, " or ", samples, " for x of shape ",
+                            x.shape(), ", got ", t.shape());
+}
+
+void check_eps(double eps, const char* op) {
+  if (!(eps >= 0) || std::isinf(eps)) throw_error<ValueError>(op, ": expected a finite eps of at least 0, got ", eps);
+}
+
+int64_t spatial_size(const Tensor& x) {
+  int64_t s = 1;
+  for (std::size_t i = 2; i < x.shape().size(); ++i) s *= x.shape()[i];
+  return s;
+}
+
+/// x (N, C, *spatial) in `groups` groups.
+NormPlan channel_plan(const Tensor& x, int64_t groups, double eps) {
+  NormPlan plan;
+  const bool channels_last = x.memory_format() == MemoryFormat::channels_last;
+  plan.dims = {x.shape()[0], groups, groups ? x.shape()[1] / groups : 0, spatial_size(x),
+               channels_last ? NormLayout::channels_last : NormLayout::contiguous};
+  plan.eps = eps;
+  return plan;
+}
+
+/// weight and bias of one shape: (N, C) where either is.
+struct Affine {
+  Tensor weight, bias;
+  bool per_sample;
+
+  Affine(const Tensor& w, const Tensor& b, const Tensor& x)
+      : weight(w),
+        bias(b),
+        per_sample((w.defined() && w.dim() == 2) || (b.defined() && b.dim() == 2)) {
+    if (!per_sample) return;
+    const Shape samples{x.shape()[0], x.shape()[1]};
+    for (Tensor* t : {&weight, &bias})
+      if (t->defined() && t->dim() == 1) *t = expand(*t, samples);
+  }
+};
+
+/// The plan over x's trailing axes, with an element of weight for each of theirs.
+NormPlan trailing_plan(const Tensor& x, const Shape& normalized_shape, bool affine, double eps) {
+  NormPlan plan;
+  const int64_t m = normalized_shape.numel(), rows = m ? x.numel() / m : 0;
+  plan.dims = affine ? detail::NormDims{rows, 1, m, 1} : detail::NormDims{rows, 1, 1, m};
+  plan.eps = eps;
+  return plan;
+}
+
+void check_trailing(const Tensor& x, const Shape& normalized_shape, const char* op) {
+  detail::require_defined(op, "x", x);
+  const std::size_t rank = normalized_shape.size();
+  const bool fits = rank > 0 && rank <= x.shape().size() &&
+                    std::equal(normalized_shape.begin(), normalized_shape.end(), x.shape().end() - rank);
+  if (!fits)
+    throw_error<ShapeError>(op, ": expected x whose last axes are normalized_shape ", normalized_shape, ", got shape ",
+                            x.shape());
+}
+
+void check_shape(const Tensor& t, const char* what, const Shape& shape, const char* op) {
+  if (t.defined() && t.shape() != shape)
+    throw_error<ShapeError>(op, ": expected ", what, " of normalized_shape ", shape, ", got ", t.shape());
+}
+
+Tensor flat(const Tensor& t) { return t.defined() ? reshape(t, {-1}) : t; }
+
+}  // namespace
+
+Tensor instance_norm(const Tensor& x, const InstanceNormOptions& o) {
+  constexpr const char* op = "instance_norm";
+  check_rank(x, 3, "(N, C, *spatial)", op);
+  if (!o.use_input_stats && o.running_mean.defined() != o.running_var.defined())
+    throw_error<ValueError>(op,
+                            ": expected both running_mean and running_var, or neither, with use_input_stats = "
+                            "false, got ",
+                            o.running_mean.defined() ? "running_mean alone" : "running_var alone");
+  check_per_channel(o.running_mean, "running_mean", x, op);
+  check_per_channel(o.running_var, "running_var", x, op);
+  check_affine(o.weight, "weight", x, op);
+  check_affine(o.bias, "bias", x, op);
+  check_floating_point(x, op);
+  check_same_dtype(o.running_mean, "running_mean", x, op);
+  check_same_dtype(o.running_var, "running_var", x, op);
+  check_same_dtype(o.weight, "weight", x, op);
+  check_same_dtype(o.bias, "bias", x, op);
+  check_eps(o.eps, op);
+  const ValidElements valid{o.lengths, o.mask};
+  check_valid(valid, x, op);
+  if (!valid.all())
+    return normalize_valid(valid, x, o.weight, o.bias, [&](const Tensor& part, const Tensor& w, const Tensor& b) {
+      InstanceNormOptions rest = o;
+      rest.weight = w, rest.bias = b;
+      rest.lengths = rest.mask = {};
+      return instance_norm(part, rest);
+    });
+  const Affine affine(o.weight, o.bias, x);
+  NormPlan plan = channel_plan(x, x.shape()[1], o.eps);
+  plan.per_sample = affine.per_sample;
+  plan.relu = o.relu;
+  if (o.use_input_stats || !o.running_mean.defined()) return detail::normalize(plan, op, x, affine.weight, affine.bias);
+  return detail::normalize_with(plan, op, x, o.running_mean, o.running_var, affine.weight, affine.bias);
+}
+
+Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
+                     const Tensor& bias, bool use_input_stats, double momentum, double eps) {
+  return instance_norm(x, {.running_mean = running_mean,
+                           .running_var = running_var,
+                           .weight = weight,
+                           .bias = bias,
+                           .use_input_stats = use_input_stats,
+                           .momentum = momentum,
+                           .eps = eps});
+}
+
+Tensor group_norm(const Tensor& x, int64_t num_groups, const GroupNormOptions& o) {
+  constexpr const char* op = "group_norm";
+  check_rank(x, 2, "(N, C, *spatial)", op);
+  if (num_groups < 1) throw_error<ValueError>(op, ": expected num_groups of at least 1, got ", num_groups);
+  if (x.shape()[1] % num_groups)
+    throw_error<ShapeError>(op, ": expected channels divisible by num_groups, got x of shape ", x.shape(),
+                            " and num_groups = ", num_groups);
+  check_affine(o.weight, "weight", x, op);
+  check_affine(o.bias, "bias", x, op);
+  check_floating_point(x, op);
+  check_same_dtype(o.weight, "weight", x, op);
+  check_same_dtype(o.bias, "bias", x, op);
+  check_eps(o.eps, op);
+  const ValidElements valid{o.lengths, o.mask};
+  check_valid(valid, x, op);
+  if (!valid.all())
+    return normalize_valid(valid, x, o.weight, o.bias, [&](const Tensor& part, const Tensor& w, const Tensor& b) {
+      return group_norm(part, num_groups, {.weight = w, .bias = b, .eps = o.eps, .relu = o.relu});
+    });
+  const Affine affine(o.weight, o.bias, x);
+  NormPlan plan = channel_plan(x, num_groups, o.eps);
+  plan.per_sample = affine.per_sample;
+  plan.relu = o.relu;
+  return detail::normalize(plan, op, x, affine.weight, affine.bias);
+}
+
+Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& weight, const Tensor& bias, double eps) {
+  return group_norm(x, num_groups, GroupNormOptions{.weight = weight, .bias = bias, .eps = eps});
+}
+
+Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, const Tensor& bias,
+                  double eps) {
+  constexpr const char* op = "layer_norm";
+  check_trailing(x, normalized_shape, op);
+  check_shape(weight, "weight", normalized_shape, op);
+  check_shape(bias, "bias", normalized_shape, op);
+  check_floating_point(x, op);
+  check_same_dtype(weight, "weight", x, op);
+  check_same_dtype(bias, "bias", x, op);
+  check_eps(eps, op);
+  const NormPlan plan = trailing_plan(x, normalized_shape, weight.defined() || bias.defined(), eps);
+  return detail::normalize(plan, op, x, flat(weight), flat(bias));
+}
+
+Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, double eps) {
+  constexpr const char* op = "rms_norm";
+  check_trailing(x, normalized_shape, op);
+  check_shape(weight, "weight", normalized_shape, op);
+  check_floating_point(x, op);
+  check_same_dtype(weight, "weight", x, op);
+  check_eps(eps, op);
+  NormPlan plan = trailing_plan(x, normalized_shape, weight.defined(), eps);
+  plan.dims.center = false;
+  return detail::normalize(plan, op, x, flat(weight), {});
+}
+
+Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
+                  const Tensor& bias, bool training, double eps, bool relu) {
+  constexpr const char* op = "batch_norm";
+  check_rank(x, 2, "(N, C, *spatial)", op);
+  if (!training && (!running_mean.defined() || !running_var.defined()))
+    throw_error<ValueError>(op, ": expected running_mean and running_var with training = false, got ",
+                            running_mean.defined()  ? "running_mean alone"
+                            : running_var.defined() ? "running_var alone"
+                                                    : "neither");
+  check_per_channel(running_mean, "running_mean", x, op);
+  check_per_channel(running_var, "running_var", x, op);
+  check_per_channel(weight, "weight", x, op);
+  check_per_channel(bias, "bias", x, op);
+  check_floating_point(x, op);
+  check_same_dtype(running_mean, "running_mean", x, op);
+  check_same_dtype(running_var, "running_var", x, op);
+  check_same_dtype(weight, "weight", x, op);
+  check_same_dtype(bias, "bias", x, op);
+  check_eps(eps, op);
+  NormPlan plan = channel_plan(x, x.shape()[1], eps);
+  plan.dims.batch = true;
+  plan.relu = relu;
+  if (training) return detail::normalize(plan, op, x, weight, bias);
+  return detail::normalize_with(plan, op, x, running_mean, running_var, weight, bias);
+}
+
+}  // namespace limpid

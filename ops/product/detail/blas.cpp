@@ -1,0 +1,121 @@
+#include <limpid/ops/product/detail/blas.hpp>
+
+#include <cblas.h>
+#include <limpid/core/detail/log.hpp>
+#include <limpid/core/detail/parallel.hpp>
+#include <limpid/ops/detail/threads.hpp>
+
+#include <algorithm>
+#include <limits>
+#include <type_traits>
+
+namespace limpid::detail {
+namespace {
+
+// An OpenBLAS with threads of its own would fight our pool for the cores.
+void keep_one_pool() noexcept {
+  [[maybe_unused]] static const bool done = [] {
+#ifdef OPENBLAS_THREAD
+    if (openblas_get_parallel() == OPENBLAS_THREAD) {
+      openblas_set_num_threads(1);
+      logger().info(
+          "OpenBLAS has a thread pool of its own: it is set to one thread; its OpenMP build would use limpid's");
+    }
+#endif
+    return true;
+  }();
+}
+
+bool reads_rows(int64_t rows, int64_t cols, MatrixSteps s) noexcept {
+  return (cols <= 1 || s.col == 1) && (rows <= 1 || s.row >= std::max<int64_t>(cols, 1));
+}
+
+struct BlasMatrix {
+  CBLAS_TRANSPOSE transpose;
+  int64_t row;  // BLAS's leading dimension
+};
+
+BlasMatrix as_blas(int64_t rows, int64_t cols, MatrixSteps s) noexcept {
+  if (reads_rows(rows, cols, s)) return {CblasNoTrans, rows <= 1 ? std::max<int64_t>(cols, 1) : s.row};
+  return {CblasTrans, cols <= 1 ? std::max<int64_t>(rows, 1) : s.col};
+}
+
+// BLAS forms its sums differently for different numbers of threads. So y is cut into blocks by its sizes alone, and
+// each is a product on one thread.
+struct Blocks {
+  int64_t rows, cols, down = 1, across = 1;
+  Blocks(int64_t n, int64_t m, int64_t k) noexcept : rows(n), cols(m) {
+    constexpr int64_t multiple = 32, least_work = 1 << 22, largest = 512;  // whole tiles of BLAS
+    const auto halved = [](int64_t size) { return (size / 2 + multiple - 1) / multiple * multiple; };
+    const auto pieces = [](int64_t size, int64_t piece) { return (size + piece - 1) / piece; };
+    const double work = static_cast<double>(n) * static_cast<double>(m) * static_cast<double>(k);
+    if (work < least_work && std::max(n, m) <= largest) return;  // one block: small products need no divisions
+    for (;;) {
+      int64_t& longer = rows >= cols ? rows : cols;
+      const int64_t count = pieces(n, rows) * pieces(m, cols);
+      const bool worth = static_cast<double>(rows) * static_cast<double>(cols) * static_cast<double>(k) >= least_work;
+      const bool few = worth && (count < 4 ? longer >= 128 : count < 8 && longer >= 256);
+      if (longer <= largest && !few) break;
+      longer = halved(longer);
+    }
+    down = pieces(n, rows), across = pieces(m, cols);
+  }
+  int64_t count() const noexcept { return down * across; }
+};
+
+// For what BLAS cannot take: any steps, sizes past its integers, no k at all.
+template <class T>
+void plain_gemm(int64_t n, int64_t m, int64_t k, const T* a, MatrixSteps a_steps, const T* b, MatrixSteps b_steps, T* y,
+                int64_t y_row, bool accumulate) noexcept {
+  for (int64_t i = 0; i < n; ++i) {
+    T* row = y + i * y_row;
+    if (!accumulate) std::fill_n(row, m, T{});
+    for (int64_t p = 0; p < k; ++p)
+      for (int64_t j = 0; j < m; ++j)
+        row[j] += a[i * a_steps.row + p * a_steps.col] * b[p * b_steps.row + j * b_steps.col];
+  }
+}
+
+}  // namespace
+
+bool blas_reads(int64_t rows, int64_t cols, MatrixSteps s) noexcept {
+  return reads_rows(rows, cols, s) || reads_rows(cols, rows, {s.col, s.row});
+}
+
+template <class T>
+void gemm(int64_t n, int64_t m, int64_t k, const T* a, MatrixSteps a_steps, const T* b, MatrixSteps b_steps, T* y,
+          int64_t y_row, bool accumulate) noexcept {
+  if (n == 0 || m == 0) return;
+  const BlasMatrix left = as_blas(n, k, a_steps), right = as_blas(k, m, b_steps);
+  const bool fits = std::max({n, m, k, left.row, right.row, y_row}) <= std::numeric_limits<blasint>::max();
+  if (k == 0 || !fits || !blas_reads(n, k, a_steps) || !blas_reads(k, m, b_steps))
+    return plain_gemm(n, m, k, a, a_steps, b, b_steps, y, y_row, accumulate);
+  // No kernel of our own for small products: measured, OpenBLAS takes 0.1 us for (16, 16) x (16, 16), and with its
+  // AVX2 kernels, which have no special case for them, 0.25 us.
+  keep_one_pool();
+  const auto call = [&](auto* cblas_gemm, int64_t i, int64_t rows, int64_t j, int64_t cols) {
+    const auto to_int = [](int64_t size) { return static_cast<blasint>(size); };
+    cblas_gemm(CblasRowMajor, left.transpose, right.transpose, to_int(rows), to_int(cols), to_int(k), T{1},
+               a + i * a_steps.row, to_int(left.row), b + j * b_steps.col, to_int(right.row), accumulate ? T{1} : T{0},
+               y + i * y_row + j, to_int(y_row));
+  };
+  const Blocks blocks(n, m, k);
+  parallel_for(blocks.count(), 1, [&](int64_t begin, int64_t end) {
+    const OneThread guard;
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t i = block / blocks.across * blocks.rows, j = block % blocks.across * blocks.cols;
+      const int64_t rows = std::min(blocks.rows, n - i), cols = std::min(blocks.cols, m - j);
+      if constexpr (std::is_same_v<T, float>)
+        call(cblas_sgemm, i, rows, j, cols);
+      else
+        call(cblas_dgemm, i, rows, j, cols);
+    }
+  });
+}
+
+template void gemm(int64_t, int64_t, int64_t, const float*, MatrixSteps, const float*, MatrixSteps, float*, int64_t,
+                   bool) noexcept;
+template void gemm(int64_t, int64_t, int64_t, const double*, MatrixSteps, const double*, MatrixSteps, double*, int64_t,
+                   bool) noexcept;
+
+}  // namespace limpid::detail

@@ -1,0 +1,101 @@
+#include <limpid/autograd/detail/watch.hpp>
+#include <limpid/autograd/node.hpp>
+#include <limpid/core/detail/array.hpp>
+#include <limpid/ops/detail/float_operands.hpp>
+#include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/product.hpp>
+#include <limpid/ops/product/detail/blas.hpp>
+#include <limpid/ops/reduce.hpp>
+#include <limpid/ops/shaping.hpp>
+
+#include <algorithm>
+
+namespace limpid {
+
+using detail::throw_error;
+
+namespace {
+
+int64_t count_rows(const Tensor& x) { return Shape(x.shape().begin(), x.shape().end() - 1).numel(); }
+
+// (..., in) as (rows, in).
+Tensor as_rows(const Tensor& x) { return x.dim() == 2 ? x : reshape(x, {count_rows(x), x.size(-1)}); }
+
+// y = x weight^T + bias, or y += x weight^T where accumulate, y row-major.
+template <class T>
+void multiply_add(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y, bool accumulate = false) {
+  const int64_t rows = count_rows(x), in = x.size(-1), out = weight.size(0);
+  const auto steps = [](const Tensor& matrix) -> detail::MatrixSteps {
+    return {matrix.strides()[0], matrix.strides()[1]};
+  };
+  const bool in_place = x.dim() == 2 && detail::blas_reads(rows, in, steps(x));
+  const Tensor left = in_place ? x : detail::as_contiguous(x);
+  const Tensor right = detail::blas_reads(out, in, steps(weight)) ? weight : detail::as_contiguous(weight);
+  T* py = y.data<T>();
+  if (bias.defined()) {
+    const T* pb = bias.data<T>();
+    const int64_t step = bias.strides()[0];
+    for (int64_t j = 0; j < out; ++j) py[j] = pb[j * step];
+    for (int64_t i = 1; i < rows; ++i) std::copy_n(py, out, py + i * out);
+  }
+  const auto [w_row, w_col] = steps(right);
+  detail::gemm(rows, out, in, left.data<T>(), in_place ? steps(x) : detail::MatrixSteps{in, 1}, right.data<T>(),
+               {w_col, w_row}, py, out, accumulate || bias.defined());
+}
+
+struct LinearNode final : Node {
+  Saved x{*this, "x"}, weight{*this, "weight"};
+  const char* name() const noexcept override { return "linear"; }
+  // y_ro = sum_i x_ri weight_oi + bias_o over rows r:
+  //   dx_ri = sum_o dy_ro weight_oi,  dweight_oi = sum_r dy_ro x_ri,  dbias_o = sum_r dy_ro
+  Tensors backward(const Tensors& dy) override {
+    Tensors dx(3);
+    if (needs(0)) dx[0] = matmul(dy[0], weight);
+    if (!needs(1) && !needs(2)) return dx;
+    const Tensor rows = as_rows(dy[0]);
+    if (needs(1)) dx[1] = matmul(transpose(rows, 0, 1), as_rows(x));
+    if (needs(2)) dx[2] = sum(rows, 0);
+    return dx;
+  }
+  // dy = dx weight^T + x dweight^T + dbias.
+  Tensors jvp(const Tensors& dx) override {
+    if (!dx[0].defined()) return {dx[1].defined() ? linear(x, dx[1], dx[2]) : dx[2]};
+    Tensor dy = linear(dx[0], weight, dx[2]);
+    if (!dx[1].defined()) return {dy};
+    if (is_grad_enabled()) return {add(dy, linear(x, dx[1]))};
+    if (dy.numel() != 0)
+      dy.dtype() == float32 ? multiply_add<float>(x, dx[1], {}, dy, true)
+                            : multiply_add<double>(x, dx[1], {}, dy, true);
+    return {dy};
+  }
+};
+
+}  // namespace
+
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  const detail::OpScope scope("linear");
+  detail::require_defined("linear", "x", x);
+  detail::require_defined("linear", "weight", weight);
+  if (x.dim() < 1) throw_error<ShapeError>("linear: expected x of rank 1 or more, got shape ", x.shape());
+  if (weight.dim() != 2 || weight.size(1) != x.size(-1))
+    throw_error<ShapeError>("linear: expected weight of shape (out, ", x.size(-1), ") for x of shape ", x.shape(),
+                            ", got ", weight.shape());
+  if (bias.defined() && bias.shape() != Shape{weight.size(0)})
+    throw_error<ShapeError>("linear: expected bias of shape ", Shape{weight.size(0)}, ", got ", bias.shape());
+  const DType dtype = detail::common_float_dtype("linear", {&x, &weight, &bias});
+  if (x.dtype() != dtype || weight.dtype() != dtype || (bias.defined() && bias.dtype() != dtype))
+    return linear(detail::promoted(x, dtype), detail::promoted(weight, dtype), detail::promoted(bias, dtype));
+
+  Shape shape = x.shape();
+  shape.back() = weight.size(0);
+  Tensor y = empty(shape, dtype);
+  if (y.numel() != 0)
+    dtype == float32 ? multiply_add<float>(x, weight, bias, y) : multiply_add<double>(x, weight, bias, y);
+  if (auto* node = record<LinearNode>(y, x, weight, bias)) {
+    if (node->needs(0)) node->weight = weight;
+    if (node->needs(1)) node->x = x;
+  }
+  return y;
+}
+
+}  // namespace limpid

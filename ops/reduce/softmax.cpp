@@ -1,0 +1,266 @@
+// softmax and its kin: one pass for the maximum, one for the exponentials and their sum, one to finish.
+//
+// A slice of -inf alone has no distribution: its softmax is 0 and its log_softmax and logsumexp are -inf, with finite
+// gradients, so that a fully masked row harms no other.
+#include <limpid/autograd/detail/watch.hpp>
+#include <limpid/autograd/node.hpp>
+#include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/parallel.hpp>
+#include <limpid/ops/detail/check.hpp>
+#include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/reduce.hpp>
+#include <limpid/ops/reduce/detail/driver.hpp>
+#include <limpid/ops/reduce/kernels/reduce.hpp>
+#include <limpid/ops/shaping.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace limpid {
+
+using detail::require_defined;
+
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr int64_t lanes = 64, columns = 256;
+constexpr int64_t softmax_grain = 8192;  // elements: an exponential is dearer than a copy
+
+template <class T>
+const kernels::SoftmaxKernels<T>& softmax_kernels() {
+  if constexpr (std::is_same_v<T, float>)
+    return kernels::reduce_table().softmax_f32;
+  else
+    return kernels::reduce_table().softmax_f64;
+}
+
+// A dense x as (outer, n, inner) in the order of its memory, n being the axis.
+struct Slices {
+  int64_t outer, n, inner;
+  Slices(const Tensor& x, int64_t axis)
+      : n(x.size(axis)),
+        inner(n == 1 ? 1 : x.strides()[static_cast<std::size_t>(axis)]) {
+    outer = x.numel() / (n * inner);
+  }
+};
+
+// Some slices side by side: up to 256 columns, or one slice cut into rows of 64 lanes and a rest.
+template <class T>
+struct Tile {
+  const T* x;
+  int64_t rows, stride, width, rest;
+  bool is_row;
+
+  int64_t slices() const { return is_row ? 1 : width; }
+  // How many accumulators it takes.
+  int64_t used() const { return rows ? width : rest; }
+  void spread(double* acc) const {
+    if (is_row) std::fill_n(acc + 1, used() - 1, acc[0]);
+  }
+
+  // f(position, rows, stride, width)
+  template <class F>
+  void each(F&& f) const {
+    if (rows) f(int64_t{0}, rows, stride, width);
+    if (rest) f(rows * stride, int64_t{1}, int64_t{0}, rest);
+  }
+  // Lanes to one number, given back to every lane.
+  template <class F>
+  void fold(double* acc, F&& merge) const {
+    if (!is_row) return;
+    for (int64_t count = used(); count > 1;) {
+      const int64_t half = (count + 1) / 2;
+      for (int64_t j = 0; j + half < count; ++j) acc[j] = merge(acc[j], acc[j + half]);
+      count = half;
+    }
+    spread(acc);
+  }
+};
+
+// The largest element of each slice of a tile and the sum of exp(x - largest); where that is -inf, 0 stands for it.
+template <class T>
+struct Statistics {
+  double largest[columns], sum[columns];
+
+  // y: where the exponentials go, or null
+  Statistics(const Tile<T>& tile, T* y) {
+    const auto& kernel = softmax_kernels<T>();
+    const int64_t width = tile.used();
+    std::fill_n(largest, width, -infinity);
+    std::fill_n(sum, width, 0.0);
+    tile.each([&](int64_t at, auto... shape) { kernel.max_rows(largest, tile.x + at, shape...); });
+    tile.fold(largest, [](double a, double b) { return (b > a) | (b != b) ? b : a; });
+    for (int64_t j = 0; j < width; ++j)
+      if (largest[j] == -infinity) largest[j] = 0;
+    tile.each(
+        [&](int64_t at, auto... shape) { kernel.exp_rows(sum, largest, tile.x + at, y ? y + at : nullptr, shape...); });
+    tile.fold(sum, [](double a, double b) { return a + b; });
+  }
+};
+
+// f(tile, position of its first element, index of its first slice) for every tile of a dense, non-empty x.
+template <class T, class F>
+void for_tiles(const Tensor& x, int64_t axis, F&& f) {
+  const Slices s(x, axis);
+  const bool is_row = s.inner == 1;
+  const int64_t tiles = (s.inner + columns - 1) / columns;
+  const int64_t grain = std::max<int64_t>(softmax_grain / (s.n * std::min(s.inner, columns)), 1);
+  const T* data = x.data<T>();
+  parallel_for(s.outer * tiles, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t column = i % tiles * columns, slice = i / tiles * s.inner + column;
+      const int64_t at = i / tiles * s.n * s.inner + column;
+      if (is_row)
+        f(Tile<T>{data + at, s.n / lanes, lanes, lanes, s.n % lanes, true}, at, slice);
+      else
+        f(Tile<T>{data + at, s.n, s.inner, std::min(columns, s.inner - column), 0, false}, at, slice);
+    }
+  });
+}
+
+template <class F>
+void visit_float(const Tensor& x, F&& f) {
+  x.dtype() == float32 ? f(float{}) : f(double{});
+}
+
+Tensor as_dense(const Tensor& x) {
+  return x.memory_format() == MemoryFormat::channels_last ? x : detail::as_contiguous(x);
+}
+
+Tensor softmax_of(const Tensor& given, int64_t axis, bool log) {
+  const Tensor x = as_dense(given), y = empty_like(x);
+  if (x.numel() == 0) return y;
+  visit_float(x, [&]<class T>(T) {
+    const auto& kernel = softmax_kernels<T>();
+    for_tiles<T>(x, axis, [&](const Tile<T>& tile, int64_t at, int64_t) {
+      T* to = y.data<T>() + at;
+      Statistics<T> s(tile, log ? nullptr : to);
+      double shift[columns], factor[columns];
+      for (int64_t j = 0; j < tile.slices(); ++j) {
+        const double sum = s.sum[j] == 0 ? 1 : s.sum[j];
+        shift[j] = log ? std::log(sum) : 0;
+        factor[j] = log ? 1 : 1 / sum;
+      }
+      tile.spread(shift);
+      tile.spread(factor);
+      if (!log) std::fill_n(s.largest, tile.used(), 0.0);
+      tile.each([&](int64_t p, auto... shape) {
+        kernel.affine_rows(s.largest, shift, factor, (log ? tile.x : to) + p, to + p, shape...);
+      });
+    });
+  });
+  return y;
+}
+
+struct SoftmaxNode final : SymmetricNode {
+  Saved y{*this, "y"};
+  int64_t axis = 0;
+  const char* name() const noexcept override { return "softmax"; }
+  // y_i = exp(x_i) / sum_j exp(x_j) over j along axis:  dx_i = y_i (dy_i - sum_j dy_j y_j)
+  Tensors backward(const Tensors& dy) override {
+    const Tensor t = mul(dy[0], y);
+    return {sub(t, mul(y, sum(t, axis, true)))};
+  }
+};
+
+struct LogSoftmaxNode final : Node {
+  Saved y{*this, "y"};
+  int64_t axis = 0;
+  const char* name() const noexcept override { return "log_softmax"; }
+  // y_i = x_i - log sum_j exp(x_j) over j along axis:  dx_i = dy_i - exp(y_i) sum_j dy_j
+  Tensors backward(const Tensors& dy) override { return {sub(dy[0], mul(exp(y), sum(dy[0], axis, true)))}; }
+  // dy_i = dx_i - sum_j exp(y_j) dx_j
+  Tensors jvp(const Tensors& dx) override { return {sub(dx[0], sum(mul(exp(y), dx[0]), axis, true))}; }
+};
+
+template <class N>
+Tensor softmax_op(const char* op, const Tensor& x, int64_t axis, bool log) {
+  const detail::OpScope scope(op);
+  require_defined(op, x);
+  if (!is_floating_point(x.dtype())) return softmax_op<N>(op, x.to(float32), axis, log);
+  if (is_half(x.dtype())) return softmax_op<N>(op, x.to(float32), axis, log).to(x.dtype());
+  const int64_t along = normalize_axis(axis, x.dim(), op);
+  Tensor y = softmax_of(x, along, log);
+  if (auto* node = record<N>(y, x)) {
+    node->y = y;
+    node->axis = along;
+  }
+  return y;
+}
+
+}  // namespace
+
+Tensor softmax(const Tensor& x, int64_t axis) { return softmax_op<SoftmaxNode>("softmax", x, axis, false); }
+Tensor log_softmax(const Tensor& x, int64_t axis) { return softmax_op<LogSoftmaxNode>("log_softmax", x, axis, true); }
+
+namespace {
+
+struct LogSumExpNode final : Node {
+  Saved x{*this, "x"}, y{*this, "y"};
+  Shape kept;
+  const char* name() const noexcept override { return "logsumexp"; }
+  // y_k = log sum_r exp(x_kr) over reduced r:  dx_kr = dy_k exp(x_kr - y_k), 0 where y_k is -inf
+  Tensors backward(const Tensors& dy) override { return {mul(reshape(dy[0], kept), shares())}; }
+  // dy_k = sum_r exp(x_kr - y_k) dx_kr
+  Tensors jvp(const Tensors& dx) override {
+    return {reshape(sum_to(mul(shares(), dx[0]), kept), outputs()[0].shape())};
+  }
+  Tensor shares() const {
+    const Tensor level = reshape(y, kept);
+    return exp(sub(x, where(eq(level, -infinity), 0.0, level)));
+  }
+};
+
+// Over one axis of a dense x; the result keeps it.
+Tensor logsumexp_of(const Tensor& x, int64_t axis) {
+  Tensor y = detail::reduced_like(x, axis, true, x.dtype());
+  if (x.numel() == 0) {
+    detail::fill(y, -infinity);
+    return y;
+  }
+  visit_float(x, [&]<class T>(T) {
+    for_tiles<T>(x, axis, [&](const Tile<T>& tile, int64_t, int64_t slice) {
+      const Statistics<T> s(tile, nullptr);
+      for (int64_t j = 0; j < tile.slices(); ++j)
+        y.data<T>()[slice + j] = static_cast<T>(s.largest[j] + std::log(s.sum[j]));
+    });
+  });
+  return y;
+}
+
+}  // namespace
+
+Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdims) {
+  const detail::OpScope scope("logsumexp");
+  require_defined("logsumexp", x);
+  if (!is_floating_point(x.dtype())) return logsumexp(x.to(float32), axes, keepdims);
+  if (is_half(x.dtype())) return logsumexp(x.to(float32), axes, keepdims).to(x.dtype());
+  const Axes over = normalize_axes(axes, x.dim(), "logsumexp");
+  const Shape kept = detail::reduced_shape(x.shape(), over, true);
+  Tensor y;
+  {
+    const NoGradGuard guard;
+    if (over.size() == 1) {
+      y = logsumexp_of(as_dense(x), over[0]);
+    } else {
+      // The reduced axes behind the others, as one.
+      Axes order;
+      for (int64_t axis = 0; axis < x.dim(); ++axis)
+        if (!std::binary_search(over.begin(), over.end(), axis)) order.push_back(axis);
+      for (int64_t axis : over) order.push_back(axis);
+      Shape flat = detail::reduced_shape(x.shape(), over, false);
+      flat.push_back(detail::reduced_count(x.shape(), over));
+      y = reshape(logsumexp_of(detail::as_contiguous(reshape(permute(x, order), flat)), flat.dim() - 1), kept);
+    }
+    if (!keepdims) y = reshape(y, detail::reduced_shape(x.shape(), over, false));
+  }
+  if (auto* node = record<LogSumExpNode>(y, x)) {
+    node->x = x;
+    node->y = y;
+    node->kept = kept;
+  }
+  return y;
+}
+
+}  // namespace limpid

@@ -1,0 +1,206 @@
+// Selection by index. gather and scatter_add are each other's transpose; index_select is a gather whose index is the
+// same for every row.
+#include <limpid/autograd/detail/watch.hpp>
+#include <limpid/autograd/node.hpp>
+#include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/strided.hpp>
+#include <limpid/ops/elementwise/detail/map.hpp>
+#include <limpid/ops/shaping.hpp>
+
+#include <algorithm>
+
+namespace limpid {
+
+using detail::require_defined;
+using detail::throw_error;
+
+namespace {
+
+// The index as int64, every element within [0, bound).
+Tensor checked_index(const char* op, const Tensor& index, int64_t bound) {
+  if (index.dtype() != int64 && index.dtype() != int32)
+    throw_error<DTypeError>(op, ": expected an int64 or int32 index, got ", index.dtype());
+  const Tensor wide = detail::as_dtype(index, int64), dense = detail::as_contiguous(wide);
+  const int64_t* i = dense.data<int64_t>();
+  for (int64_t k = 0; k < dense.numel(); ++k) {
+    if (i[k] >= 0 && i[k] < bound) continue;
+    Shape position = index.shape();
+    int64_t rest = k;
+    for (std::size_t a = position.size(); a-- > 0;) {
+      const int64_t size = position[a];
+      position[a] = rest % size;
+      rest /= size;
+    }
+    throw_error<ValueError>(op, ": expected indices in [0, ", bound, "), got ", i[k], " at position ", position);
+  }
+  return wide;
+}
+
+// The strides of one axis put to 0.
+Strides without(Strides strides, std::size_t axis) {
+  strides[axis] = 0;
+  return strides;
+}
+
+// A type of dtype's size, for moving elements as they are.
+template <class F>
+void visit_size(DType dtype, F&& f) {
+  switch (itemsize(dtype)) {
+    case 1: return f(uint8_t{});
+    case 2: return f(uint16_t{});
+    case 4: return f(uint32_t{});
+    default: return f(uint64_t{});
+  }
+}
+
+Tensor gathered(const char* op, const Tensor& x, std::size_t axis, const Tensor& index);
+Tensor scattered(const char* op, const Shape& shape, std::size_t axis, const Tensor& index, const Tensor& x);
+
+struct IndexNode : Node {
+  Saved index{*this, "index"};
+  Shape shape;  // of the indexed tensor
+  std::size_t axis = 0;
+  const char* op = nullptr;
+  const char* name() const noexcept override { return op; }
+};
+
+struct GatherNode final : IndexNode {
+  // y_(i,j) = x_(i,index_ij) for positions j along axis:  dx_(i,k) = sum of dy_ij over j with index_ij = k
+  Tensors backward(const Tensors& dy) override { return {scattered(op, shape, axis, index, dy[0])}; }
+  Tensors jvp(const Tensors& dx) override { return {gathered(op, dx[0], axis, index)}; }
+};
+
+struct ScatterNode final : IndexNode {
+  // y_(i,k) = sum of x_ij over j with index_ij = k:  dx_ij = dy_(i,index_ij)
+  Tensors backward(const Tensors& dy) override { return {gathered(op, dy[0], axis, index)}; }
+  Tensors jvp(const Tensors& dx) override { return {scattered(op, shape, axis, index, dx[0])}; }
+};
+
+template <class N>
+void record_index(const char* op, Tensor& y, const Tensor& x, const Shape& shape, std::size_t axis,
+                  const Tensor& index) {
+  if (auto* node = record_as<N>(op, y, x)) {
+    node->index = index;
+    node->shape = shape;
+    node->axis = axis;
+  }
+}
+
+Tensor gathered(const char* op, const Tensor& x, std::size_t axis, const Tensor& index) {
+  const detail::OpScope scope(op);
+  Tensor y = empty(index.shape(), x.dtype(), x.memory_format());
+  if (y.numel() > 0) {
+    const detail::StridedLoop<3> loop(y.shape(), {y.strides(), without(x.strides(), axis), index.strides()});
+    const int64_t step = x.strides()[axis];
+    const int64_t* at = index.data<int64_t>();
+    visit_size(x.dtype(), [&]<class T>(T) {
+      T* to = static_cast<T*>(y.raw_data());
+      const T* from = static_cast<const T*>(x.raw_data());
+      loop.run([=](int64_t count, const auto& offset, const auto& steps) {
+        T* t = to + offset[0];
+        const T* f = from + offset[1];
+        const int64_t* k = at + offset[2];
+        if (steps[2] == 0) {
+          f += *k * step;
+          if (steps[0] == 1 && steps[1] == 1)
+            std::copy_n(f, count, t);
+          else
+            for (int64_t i = 0; i < count; ++i) t[i * steps[0]] = f[i * steps[1]];
+        } else {
+          for (int64_t i = 0; i < count; ++i) t[i * steps[0]] = f[i * steps[1] + k[i * steps[2]] * step];
+        }
+      });
+    });
+  }
+  record_index<GatherNode>(op, y, x, x.shape(), axis, index);
+  return y;
+}
+
+Tensor scattered(const char* op, const Shape& shape, std::size_t axis, const Tensor& index, const Tensor& x) {
+  const detail::OpScope scope(op);
+  if (is_half(x.dtype())) return scattered(op, shape, axis, index, x.to(float32)).to(x.dtype());
+  Tensor y = empty(shape, x.dtype(), x.memory_format());
+  detail::fill(y, 0);
+  if (x.numel() > 0) {
+    // Shared out over everything but axis, along which additions to one element follow one another.
+    Shape rows = x.shape();
+    rows[axis] = 1;
+    const detail::StridedLoop<3> loop(rows, {y.strides(), x.strides(), index.strides()});
+    const int64_t length = x.shape()[axis], y_step = y.strides()[axis], x_step = x.strides()[axis],
+                  index_step = index.strides()[axis];
+    const int64_t* at = index.data<int64_t>();
+    visit_dtype(x.dtype(), [&]<class T>(T) {
+      if constexpr (std::is_arithmetic_v<T>) {
+        T* to = y.data<T>();
+        const T* from = x.data<T>();
+        const auto add = [=](int64_t i, int64_t j, int64_t k) {
+          T& sum = to[i + at[k] * y_step];
+          if constexpr (std::is_same_v<T, bool>)
+            sum |= from[j];
+          else
+            sum = static_cast<T>(sum + from[j]);
+        };
+        const auto run = [=](int64_t count, const auto& o, const auto& s) {
+          if (x_step < s[1]) {
+            for (int64_t i = 0; i < count; ++i)
+              for (int64_t a = 0; a < length; ++a)
+                add(o[0] + i * s[0], o[1] + i * s[1] + a * x_step, o[2] + i * s[2] + a * index_step);
+          } else {
+            for (int64_t a = 0; a < length; ++a)
+              for (int64_t i = 0; i < count; ++i)
+                add(o[0] + i * s[0], o[1] + i * s[1] + a * x_step, o[2] + i * s[2] + a * index_step);
+          }
+        };
+        loop.run(run, std::max<int64_t>(detail::elementwise_grain / length, 1));
+      }
+    });
+  }
+  record_index<ScatterNode>(op, y, x, shape, axis, index);
+  return y;
+}
+
+// An index may be smaller than the indexed tensor along the other axes, as PyTorch's.
+void require_index_fits(const char* op, const Shape& shape, std::size_t axis, const Tensor& index) {
+  bool fits = index.shape().size() == shape.size();
+  for (std::size_t i = 0; fits && i < shape.size(); ++i) fits = i == axis || index.shape()[i] <= shape[i];
+  if (!fits)
+    throw_error<ShapeError>(op, ": expected an index of the rank of shape ", shape,
+                            " and no larger than it along axes other than ", axis, ", got shape ", index.shape());
+}
+
+}  // namespace
+
+Tensor gather(const Tensor& x, int64_t axis, const Tensor& index) {
+  require_defined("gather", "x", x);
+  require_defined("gather", "index", index);
+  const auto a = static_cast<std::size_t>(normalize_axis(axis, x.dim(), "gather"));
+  require_index_fits("gather", x.shape(), a, index);
+  return gathered("gather", x, a, checked_index("gather", index, x.shape()[a]));
+}
+
+Tensor scatter_add(const Shape& shape, int64_t axis, const Tensor& index, const Tensor& x) {
+  require_defined("scatter_add", "index", index);
+  require_defined("scatter_add", "x", x);
+  const auto a = static_cast<std::size_t>(normalize_axis(axis, shape.dim(), "scatter_add"));
+  shape.numel();  // throws on a shape that cannot be
+  require_index_fits("scatter_add", shape, a, index);
+  if (x.shape() != index.shape())
+    throw_error<ShapeError>("scatter_add: expected x of the index's shape ", index.shape(), ", got ", x.shape());
+  return scattered("scatter_add", shape, a, checked_index("scatter_add", index, shape[a]), x);
+}
+
+Tensor index_select(const Tensor& x, int64_t axis, const Tensor& index) {
+  require_defined("index_select", "x", x);
+  require_defined("index_select", "index", index);
+  const auto a = static_cast<std::size_t>(normalize_axis(axis, x.dim(), "index_select"));
+  if (index.dim() != 1) throw_error<ShapeError>("index_select: expected an index of rank 1, got shape ", index.shape());
+  const Tensor rows = checked_index("index_select", index, x.shape()[a]);
+  Shape shape = x.shape();
+  Strides strides(shape.size(), 0);
+  shape[a] = rows.numel();
+  strides[a] = rows.strides()[0];
+  return gathered("index_select", x, a, detail::make_view(rows, shape, strides, rows.offset()));
+}
+
+}  // namespace limpid

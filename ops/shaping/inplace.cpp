@@ -1,0 +1,193 @@
+// Tensor's in-place operations, and the engine's running sum.
+//
+// While recording, x.add_(z) is y = add(x, z) written into x's memory, after which x stands for y. Saved tensors on
+// that memory know by its version that they are stale, and recorded views by its epoch. What cannot be told is refused:
+// a view that is written to while its base lives, and a tensor without a history that others see.
+#include <limpid/autograd/detail/arithmetic.hpp>
+#include <limpid/autograd/detail/watch.hpp>
+#include <limpid/autograd/node.hpp>
+#include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/message.hpp>
+#include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/elementwise/detail/map.hpp>
+
+#include <cmath>
+
+namespace limpid {
+
+using detail::throw_error;
+
+namespace {
+
+// Whether this write is recorded. Throws where it may not be.
+bool records(const char* op, const Tensor& x, bool source_requires_grad) {
+  if (!is_grad_enabled() || !(x.requires_grad() || source_requires_grad)) return false;
+  if (x.requires_grad() && x.is_leaf())
+    throw_error<AutogradError>(op,
+                               ": expected a tensor that is no leaf, got a leaf that requires a gradient; write to ",
+                               "it under a NoGradGuard");
+  const Storage& memory = *x.impl().storage;
+  if (memory.from_inference())
+    throw_error<AutogradError>(op, ": expected memory that may be recorded while recording, got a tensor of shape ",
+                               x.shape(), " from inference mode; clone() it first");
+  if ((x.impl().is_view || !x.requires_grad()) && memory.use_count() > 1)
+    throw_error<AutogradError>(op, ": expected a tensor with memory of its own while recording, got ",
+                               x.impl().is_view ? "a view" : "one without a history", " that shares memory with ",
+                               "another tensor; use the op that gives a new tensor, or write under a NoGradGuard");
+  return true;
+}
+
+struct CopyNode final : Node {
+  DType from{};
+  const char* name() const noexcept override { return "copy_"; }
+  // y = x, broadcast and converted, whatever y was:  dx = dy.
+  Tensors backward(const Tensors& dy) override { return {dy[0].to(from)}; }
+  Tensors jvp(const Tensors& dx) override { return {dx[0].to(outputs()[0].dtype)}; }
+};
+
+// x's memory takes y's values, and x stands for y from now on.
+void become(const Tensor& x, const Tensor& y) {
+  detail::copy_into(x, y);
+  x.bump_version();
+  Node::rebase(x, y);
+}
+
+void require_writable(const char* op, const Tensor& x) {
+  detail::require_defined(op, x);
+  for (std::size_t i = 0; i < x.shape().size(); ++i)
+    if (x.shape()[i] > 1 && x.strides()[i] == 0)
+      throw_error<ValueError>(op, ": expected a tensor with a place for each element, got an expanded one of shape ",
+                              x.shape(), "; clone() it first");
+}
+
+void require_source(const char* op, const Tensor& x, const Tensor& source) {
+  require_writable(op, x);
+  detail::require_defined(op, source);
+  if (source.shape() == x.shape()) return;
+  if (source.dim() > x.dim() || broadcast_shapes(x.shape(), source.shape(), op) != x.shape())
+    throw_error<ShapeError>(op, ": expected a source that broadcasts to ", x.shape(), ", got ", source.shape());
+}
+
+// source, or a copy of it where writing to x would change it in mid-course.
+Tensor apart_from(const Tensor& x, const Tensor& source) {
+  if (!source.shares_storage_with(x)) return source;
+  if (source.offset() == x.offset() && source.shape() == x.shape() && source.strides() == x.strides()) return source;
+  return source.clone();
+}
+
+void require_kind(const char* op, const Tensor& x, DType source) {
+  if (is_floating_point(source) && !is_floating_point(x.dtype()))
+    throw_error<DTypeError>(op, ": expected a source that ", x.dtype(), " can hold, got ", source);
+}
+
+}  // namespace
+
+Tensor& Tensor::copy_(const Tensor& source) {
+  const detail::OpScope scope("copy_");
+  require_source("copy_", *this, source);
+  if (is_same(source)) return *this;
+  const bool recorded = records("copy_", *this, source.requires_grad() && is_floating_point(dtype()));
+  detail::copy_into(*this, apart_from(*this, source));
+  bump_version();
+  if (recorded) {
+    Tensor y = detach();
+    if (auto* node = record<CopyNode>(y, source)) node->from = source.dtype();
+    Node::rebase(*this, y);
+  }
+  return *this;
+}
+
+Tensor& Tensor::fill_(double value) {
+  require_writable("fill_", *this);
+  const bool recorded = records("fill_", *this, false);
+  detail::fill(*this, value);
+  bump_version();
+  if (recorded) Node::rebase(*this, detach());  // it depends on nothing any more
+  return *this;
+}
+
+Tensor& Tensor::add_(const Tensor& other, double alpha) {
+  require_source("add_", *this, other);
+  require_kind("add_", *this, other.dtype());
+  if (!is_floating_point(dtype()) && alpha != std::trunc(alpha))
+    throw_error<ValueError>("add_: expected an integer alpha for ", dtype(), ", got ", alpha);
+  const auto scale = [&]() -> Scalar {
+    if (is_floating_point(dtype())) return alpha;
+    return static_cast<int64_t>(alpha);
+  };
+  const Tensor z = other.to(dtype());
+  if (records("add_", *this, other.requires_grad())) {
+    become(*this, add(*this, alpha == 1 ? z : mul(z, scale())));
+  } else if (is_half(dtype())) {
+    detail::copy_into(*this, add(*this, alpha == 1 ? z : mul(z, scale())));
+    bump_version();
+  } else {
+    const Tensor source = apart_from(*this, z);
+    if (alpha == 1)
+      detail::map_into(*this, "add_", kernels::arithmetic().add, dtype(), *this, source);
+    else
+      detail::map_into(*this, "add_", kernels::arithmetic().add_scaled, dtype(), *this, source,
+                       detail::Operand("add_", scale(), dtype()));
+    bump_version();
+  }
+  return *this;
+}
+
+Tensor& Tensor::mul_(const Tensor& other) {
+  require_source("mul_", *this, other);
+  require_kind("mul_", *this, other.dtype());
+  const Tensor z = other.to(dtype());
+  if (records("mul_", *this, other.requires_grad())) {
+    // The product keeps its factors, and this one is about to change.
+    become(*this, mul(z.requires_grad() ? clone() : *this, z.is_same(*this) ? clone() : z));
+  } else if (is_half(dtype())) {
+    detail::copy_into(*this, mul(*this, z));
+    bump_version();
+  } else {
+    detail::map_into(*this, "mul_", kernels::arithmetic().mul, dtype(), *this, apart_from(*this, z));
+    bump_version();
+  }
+  return *this;
+}
+
+Tensor& Tensor::mul_(double factor) {
+  require_writable("mul_", *this);
+  require_kind("mul_", *this, factor == std::trunc(factor) ? dtype() : float64);
+  if (records("mul_", *this, false)) {
+    become(*this, mul(*this, factor));
+    return *this;
+  }
+  const Scalar scale = is_floating_point(dtype()) ? Scalar(factor) : Scalar(static_cast<int64_t>(factor));
+  if (is_half(dtype()))
+    detail::copy_into(*this, mul(*this, scale));
+  else
+    detail::map_into(*this, "mul_", kernels::arithmetic().mul, dtype(), *this, detail::Operand("mul_", scale, dtype()));
+  bump_version();
+  return *this;
+}
+
+namespace detail {
+
+void accumulate(Tensor& sum, Tensor x) {
+  if (!sum.defined()) {
+    sum = std::move(x);
+    return;
+  }
+  // In the memory of whichever nobody else holds.
+  bool own = sum.is_unique();
+  if (!own && x.is_unique()) {
+    std::swap(sum, x);
+    own = true;
+  }
+  own = own && !is_grad_enabled();
+  const kernels::ArithmeticKernels& f = kernels::arithmetic();
+  if (const auto kernel = own ? tiny_kernel(f.add_run, sum, x) : nullptr)
+    kernel(sum.numel(), sum.raw_data(), sum.raw_data(), x.raw_data());
+  else if (own && sum.impl().layout->is_gapless() && !is_half(sum.dtype()) && sum.shape() == x.shape())
+    map_into(sum, "add", f.add, sum.dtype(), sum, x);
+  else
+    sum = add(sum, x);
+}
+
+}  // namespace detail
+}  // namespace limpid

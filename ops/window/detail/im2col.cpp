@@ -1,0 +1,152 @@
+#include <limpid/ops/window/detail/im2col.hpp>
+
+#include <limpid/core/allocator.hpp>
+#include <limpid/core/detail/parallel.hpp>
+#include <limpid/ops/product/detail/blas.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+
+namespace limpid::detail::im2col {
+namespace {
+
+// First and one past the last output position along an axis whose window element k falls inside the input.
+struct Range {
+  int64_t begin, end;
+};
+Range inside(int64_t k, int64_t size, int64_t out, int64_t stride, int64_t padding, int64_t dilation) {
+  const int64_t shift = padding - k * dilation;  // input position = output position * stride - shift
+  const int64_t begin = shift <= 0 ? 0 : (shift + stride - 1) / stride;
+  const int64_t last = size - 1 + shift;
+  const int64_t end = last < 0 ? 0 : std::min(out, last / stride + 1);
+  return {std::min(begin, end), end};
+}
+
+// The windows of output rows [row, row + rows) of one group's channels: a matrix of one row per (channel, kh, kw) and
+// one column per output position.
+struct Windows {
+  const ConvDims& d;
+  int64_t row, rows;
+  int64_t channels() const { return d.c / d.groups; }
+  int64_t height() const { return channels() * d.kh * d.kw; }
+  int64_t width() const { return rows * d.ow; }
+
+  // f(run of the matrix, positions of it inside the input or an empty range, input at its first such position)
+  template <class T, class F>
+  void for_each_run(T* x, F&& f) const {
+    for (int64_t q = 0; q < height(); ++q) {
+      const int64_t c = q / (d.kh * d.kw), i = q / d.kw % d.kh, j = q % d.kw;
+      const Range across = inside(j, d.w, d.ow, d.stride_w, d.padding_w, d.dilation_w);
+      const Range down = inside(i, d.h, d.oh, d.stride_h, d.padding_h, d.dilation_h);
+      for (int64_t r = 0; r < rows; ++r) {
+        const int64_t p = row + r;
+        const bool within = p >= down.begin && p < down.end && across.begin < across.end;
+        const int64_t ih = p * d.stride_h - d.padding_h + i * d.dilation_h;
+        const int64_t iw = across.begin * d.stride_w - d.padding_w + j * d.dilation_w;
+        f(q * width() + r * d.ow, within ? across : Range{0, 0}, within ? x + (c * d.h + ih) * d.w + iw : nullptr);
+      }
+    }
+  }
+
+  template <class T>
+  void gather(const T* x, T* matrix) const {
+    for_each_run(x, [&](int64_t at, Range run, const T* from) {
+      T* to = matrix + at;
+      std::fill_n(to, run.begin, T{});
+      for (int64_t p = run.begin; p < run.end; ++p) to[p] = from[(p - run.begin) * d.stride_w];
+      std::fill(to + run.end, to + d.ow, T{});
+    });
+  }
+
+  template <class T>
+  void scatter_add(const T* matrix, T* x) const {
+    for_each_run(x, [&](int64_t at, Range run, T* to) {
+      const T* from = matrix + at;
+      for (int64_t p = run.begin; p < run.end; ++p) to[(p - run.begin) * d.stride_w] += from[p];
+    });
+  }
+};
+
+template <class T>
+struct Free {
+  std::size_t bytes;
+  void operator()(T* p) const noexcept { deallocate(p, bytes); }
+};
+
+// f(windows, sample, group, matrix) for all output rows of samples [begin, end), in pieces whose matrix stays small.
+template <class T, class F>
+void for_each_piece(const ConvDims& d, int64_t begin, int64_t end, F&& f) {
+  constexpr int64_t piece = 1 << 18;  // elements
+  const int64_t per_row = d.c / d.groups * d.kh * d.kw * d.ow;
+  const int64_t rows = std::clamp<int64_t>(piece / per_row, 1, d.oh);
+  const auto bytes = static_cast<std::size_t>(per_row * rows) * sizeof(T);
+  const std::unique_ptr<T, Free<T>> matrix(static_cast<T*>(allocate(bytes)), Free<T>{bytes});
+  for (int64_t n = begin; n < end; ++n)
+    for (int64_t g = 0; g < d.groups; ++g)
+      for (int64_t row = 0; row < d.oh; row += rows) f(Windows{d, row, std::min(rows, d.oh - row)}, n, g, matrix.get());
+}
+
+// Where the parts of one (sample, group) lie.
+struct Offsets {
+  int64_t x, weight, y;
+  Offsets(const ConvDims& d, int64_t n, int64_t g)
+      : x((n * d.c + g * (d.c / d.groups)) * d.h * d.w),
+        weight(g * (d.o / d.groups) * (d.c / d.groups) * d.kh * d.kw),
+        y((n * d.o + g * (d.o / d.groups)) * d.oh * d.ow) {}
+};
+
+}  // namespace
+
+template <class T>
+void conv_forward(const ConvDims& d, const T* x, const T* weight, const T* bias, T* y) {
+  const int64_t out = d.o / d.groups, plane = d.oh * d.ow;
+  parallel_for_throwing(d.n, 1, [&](int64_t begin, int64_t end) {
+    for_each_piece<T>(d, begin, end, [&](const Windows& windows, int64_t n, int64_t g, T* matrix) {
+      const Offsets at(d, n, g);
+      T* to = y + at.y + windows.row * d.ow;
+      windows.gather(x + at.x, matrix);
+      if (bias)
+        for (int64_t o = 0; o < out; ++o) std::fill_n(to + o * plane, windows.width(), bias[g * out + o]);
+      gemm(out, windows.width(), windows.height(), weight + at.weight, {windows.height(), 1}, matrix,
+           {windows.width(), 1}, to, plane, bias != nullptr);
+    });
+  });
+}
+
+template <class T>
+void conv_input_grad(const ConvDims& d, const T* dy, const T* weight, T* dx) {
+  const int64_t out = d.o / d.groups, plane = d.oh * d.ow, sample = d.c * d.h * d.w;
+  parallel_for_throwing(d.n, 1, [&](int64_t begin, int64_t end) {
+    std::fill(dx + begin * sample, dx + end * sample, T{});
+    for_each_piece<T>(d, begin, end, [&](const Windows& windows, int64_t n, int64_t g, T* matrix) {
+      const Offsets at(d, n, g);
+      gemm(windows.height(), windows.width(), out, weight + at.weight, {1, windows.height()},
+           dy + at.y + windows.row * d.ow, {plane, 1}, matrix, windows.width(), false);
+      windows.scatter_add(matrix, dx + at.x);
+    });
+  });
+}
+
+template <class T>
+void conv_weight_grad(const ConvDims& d, const T* x, const T* dy, T* dweight) {
+  const int64_t out = d.o / d.groups, plane = d.oh * d.ow;
+  std::fill_n(dweight, d.o * (d.c / d.groups) * d.kh * d.kw, T{});
+  // Sample by sample: how the sums are formed must not depend on threads, which large products use.
+  for_each_piece<T>(d, 0, d.n, [&](const Windows& windows, int64_t n, int64_t g, T* matrix) {
+    const Offsets at(d, n, g);
+    windows.gather(x + at.x, matrix);
+    gemm(out, windows.height(), windows.width(), dy + at.y + windows.row * d.ow, {plane, 1}, matrix,
+         {1, windows.width()}, dweight + at.weight, windows.height(), true);
+  });
+}
+
+#define LIMPID_INSTANTIATE(T)                                                    \
+  template void conv_forward(const ConvDims&, const T*, const T*, const T*, T*); \
+  template void conv_input_grad(const ConvDims&, const T*, const T*, T*);        \
+  template void conv_weight_grad(const ConvDims&, const T*, const T*, T*);
+LIMPID_INSTANTIATE(float)
+LIMPID_INSTANTIATE(double)
+#undef LIMPID_INSTANTIATE
+
+}  // namespace limpid::detail::im2col

@@ -1,0 +1,15 @@
+// Convolution as matrix products over unfolded windows; for float64, and for what oneDNN does not have.
+#pragma once
+#include <limpid/ops/window/detail/conv_dims.hpp>
+
+namespace limpid::detail::im2col {
+
+// All memory is row-major: x (n, c, h, w), weight (o, c / groups, kh, kw), y (n, o, oh, ow); bias may be null.
+template <class T>
+void conv_forward(const ConvDims& dims, const T* x, const T* weight, const T* bias, T* y);
+template <class T>
+void conv_input_grad(const ConvDims& dims, const T* dy, const T* weight, T* dx);
+template <class T>
+void conv_weight_grad(const ConvDims& dims, const T* x, const T* dy, T* dweight);
+
+}  // namespace limpid::detail::im2col

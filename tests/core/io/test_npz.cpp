@@ -1,0 +1,292 @@
+#include <limpid/core/io/detail/npy.hpp>
+#include <limpid/core/io/detail/zip.hpp>
+#include <test_paths.hpp>
+
+#include <zlib.h>
+
+#include <limpid/tests/core/io/file_tests.hpp>
+
+using namespace limpid;
+
+namespace {
+
+const std::string numpy = LIMPID_TEST_DATA "/numpy/";
+
+void load(const std::string& path) { load_npz(path); }
+
+uint32_t crc_of(const std::string& bytes) {
+  return static_cast<uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
+
+std::string deflate_raw(const std::string& bytes) {
+  z_stream stream{};
+  REQUIRE(deflateInit2(&stream, 9, Z_DEFLATED, -MAX_WBITS, 9, Z_DEFAULT_STRATEGY) == Z_OK);
+  std::string packed(deflateBound(&stream, bytes.size()), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  stream.avail_in = static_cast<uInt>(bytes.size());
+  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
+  stream.avail_out = static_cast<uInt>(packed.size());
+  REQUIRE(deflate(&stream, Z_FINISH) == Z_STREAM_END);
+  packed.resize(stream.total_out);
+  deflateEnd(&stream);
+  return packed;
+}
+
+// The bytes of an .npy file.
+std::string npy(const Tensor& x) {
+  const auto body = detail::bytes_of(x);
+  return detail::npy_header("test", x) + std::string(reinterpret_cast<const char*>(body.data()), body.size());
+}
+
+// A member as an archive states it, true or not.
+struct Member {
+  std::string name = "x.npy", content = npy(counting({3})), packed = content;
+  uint16_t flags = 0, method = 0;
+  uint32_t crc = crc_of(content), packed_size = static_cast<uint32_t>(packed.size()),
+           size = static_cast<uint32_t>(content.size());
+  std::string local_name = name, extra = {};
+  uint16_t disk = 0;
+  int64_t shift = 0;          // of the place that the directory gives
+  bool sizes_behind = false;  // the member's own header has none
+};
+
+Member deflated(Member member = {}) {
+  member.method = 8;
+  member.packed = deflate_raw(member.content);
+  member.packed_size = static_cast<uint32_t>(member.packed.size());
+  return member;
+}
+
+template <class F>
+Member changed(Member member, F&& change) {
+  change(member);
+  return member;
+}
+
+struct End {
+  int members = 0, size = 0, offset = 0;  // added to the truth
+  uint16_t disk = 0;
+  std::string between = {}, comment = {}, behind = {};
+};
+
+std::string zip(const std::vector<Member>& members, const End& end = {}) {
+  std::string bytes, directory;
+  for (const Member& m : members) {
+    const auto at = static_cast<uint32_t>(static_cast<int64_t>(bytes.size()) + m.shift);
+    const auto fields = [&](const std::string& name, bool none) {
+      return raw(uint16_t{20}) + raw(m.flags) + raw(m.method) + raw(uint32_t{0}) + raw(none ? 0 : m.crc) +
+             raw(none ? 0 : m.packed_size) + raw(none ? 0 : m.size) + raw(static_cast<uint16_t>(name.size())) +
+             raw(static_cast<uint16_t>(m.extra.size()));
+    };
+    bytes += raw(0x04034b50) + fields(m.local_name, m.sizes_behind) + m.local_name + m.extra + m.packed;
+    if (m.sizes_behind) bytes += raw(0x08074b50) + raw(m.crc) + raw(m.packed_size) + raw(m.size);
+    directory += raw(0x02014b50) + raw(uint16_t{20}) + fields(m.name, false) + raw(uint16_t{0}) + raw(m.disk) +
+                 std::string(6, '\0') + raw(at) + m.name + m.extra;
+  }
+  const auto count = static_cast<uint16_t>(static_cast<int>(members.size()) + end.members);
+  return bytes + directory + end.between + raw(0x06054b50) + raw(end.disk) + raw(uint16_t{0}) + raw(count) +
+         raw(count) + raw(static_cast<int>(directory.size()) + end.size) +
+         raw(static_cast<int>(bytes.size()) + end.offset) + raw(static_cast<uint16_t>(end.comment.size())) +
+         end.comment + end.behind;
+}
+
+}  // namespace
+
+TEST_CASE("npz files that NumPy saved are read") {
+  for (const char* file : {"stored", "deflated", "zip64"}) {
+    DYNAMIC_SECTION(file) {
+      const TensorMap tensors = load_npz(numpy + file + ".npz");
+      REQUIRE(tensors.size() == 3);
+      CHECK(same_bits(tensors.at("w"), counting({2, 3})));
+      CHECK(same_bits(tensors.at("layer/b"), counting({500}, int64)));
+      CHECK(same_bits(tensors.at("größe"), counting({}, bool_)));
+    }
+  }
+}
+
+TEST_CASE("npz files hold many tensors, or none") {
+  const Folder folder;
+  TensorMap tensors;
+  save_npz(folder / "x", tensors);
+  CHECK(load_npz(folder / "x").empty());
+  for (int i = 0; i < 100; ++i)
+    tensors["layer." + std::to_string(i) + ".weight"] = counting({i % 7, 3}, all_dtypes[i % 5]);
+  tensors["größe/π"] = counting({});
+  save_npz(folder / "x", tensors);
+  const TensorMap loaded = load_npz(folder / "x");
+  REQUIRE(loaded.size() == tensors.size());
+  for (const auto& [name, x] : tensors) CHECK(same_bits(loaded.at(name), x));
+}
+
+TEST_CASE("equal tensors give equal npz files") {
+  const Folder folder;
+  save_npz(folder / "x", {{"a", counting({3})}, {"b", counting({2}, bool_)}});
+  save_npz(folder / "y", {{"a", counting({3})}, {"b", counting({2}, bool_)}});
+  CHECK(read_bytes(folder / "x") == read_bytes(folder / "y"));
+}
+
+TEST_CASE("npz sizes, places and counts above 32 bits are written as zip64") {
+  const Folder folder;
+  const std::string bytes = npy(counting({2, 3}));
+  // As if 32 bits ended at these.
+  for (const detail::ZipWriter::Limits limits : {detail::ZipWriter::Limits{1, 1}, {200, 1}, {100, 100}, {1000, 2}}) {
+    INFO(limits.bytes << ", " << limits.members);
+    detail::FileWriter file("test", folder / "x");
+    detail::ZipWriter archive(file, limits);
+    for (const char* name : {"a.npy", "b.npy", "c.npy"}) archive.add(name, detail::bytes_of(bytes), {});
+    archive.finish();
+    file.commit();
+    const TensorMap tensors = load_npz(folder / "x");
+    REQUIRE(tensors.size() == 3);
+    CHECK(same_bits(tensors.at("c"), counting({2, 3})));
+  }
+}
+
+TEST_CASE("npz archives of other make are read") {
+  struct Row {
+    const char* name;
+    std::string bytes;
+  };
+  const Row table[] = {
+      {"stored", zip({{}})},
+      {"deflated", zip({deflated()})},
+      {"with a comment", zip({{}}, {.comment = "hello PK\x05\x06 there, this comment looks like an end record"})},
+      {"sizes behind the data", zip({changed(deflated(), [](Member& m) { m.flags = 8, m.sizes_behind = true; })})},
+      {"other extra fields", zip({{.extra = raw(uint16_t{0x5455}) + raw(uint16_t{1}) + "t"}})},
+      {"deflated without compressing", zip({changed({},
+                                                    [](Member& m) {
+                                                      const auto size = static_cast<uint16_t>(m.content.size());
+                                                      m.method = 8;
+                                                      m.packed = "\x01" + raw(size) +
+                                                                 raw(static_cast<uint16_t>(~size)) + m.content;
+                                                      m.packed_size = static_cast<uint32_t>(m.packed.size());
+                                                    })})},
+  };
+  const Folder folder;
+  for (const Row& row : table) {
+    INFO(row.name);
+    write_bytes(folder / "x", row.bytes);
+    CHECK(same_bits(load_npz(folder / "x").at("x"), counting({3})));
+  }
+}
+
+TEST_CASE("npz files that lie are refused") {
+  const auto one = [](auto change) { return zip({changed({}, change)}); };
+  const auto packed = [](auto change) { return zip({changed(deflated(), change)}); };
+  const std::string wide = npy(counting({1000000}, uint8));
+  check_malformed(
+      {
+          {"no archive", "not a zip archive, whatever its name says", "expected a zip archive's end record, got none"},
+          {"trailing bytes", zip({{}}, {.behind = "x"}), "expected a zip archive's end record"},
+          {"bytes before the end", zip({{}}, {.between = "x"}), "expected a directory that ends at byte"},
+          {"directory too long", zip({{}}, {.size = 1}), "expected a directory that ends at byte"},
+          {"directory elsewhere", zip({{}}, {.offset = -1}), "expected a directory that ends at byte"},
+          {"directory beyond the file", zip({{}}, {.offset = 1000000}), "expected a directory that ends at byte"},
+          {"too many members", zip({{}}, {.members = 1000}), "expected a directory of at least 46 bytes per member"},
+          {"one member too few", zip({{}, {.name = "y.npy"}}, {.members = -1}), "expected the end of the directory"},
+          {"several disks", zip({{}}, {.disk = 1}), "expected an archive in one piece"},
+          {"other disk", one([](Member& m) { m.disk = 1; }), "member 'x.npy': expected an archive in one piece"},
+          {"encrypted", one([](Member& m) { m.flags = 1; }), "expected a readable member, got an encrypted one"},
+          {"strongly encrypted", one([](Member& m) { m.flags = 64; }),
+           "expected only flags that NumPy sets, got flags 64"},
+          {"bzip2", one([](Member& m) { m.method = 12; }), "got compression method 12"},
+          {"absolute name", one([](Member& m) { m.name = "/x.npy"; }), "got an absolute name"},
+          {"Windows name", one([](Member& m) { m.name = "\\x.npy"; }), "got an absolute name"},
+          {"climbing name", one([](Member& m) { m.name = "a/../../x.npy"; }), "climbs out with '..'"},
+          {"NUL in a name", one([](Member& m) { m.name = std::string("a\0.npy", 6); }), "got a name with a NUL"},
+          {"name not UTF-8", one([](Member& m) { m.name = "\xff.npy"; }), "got a name that is not UTF-8"},
+          {"name not marked", one([](Member& m) { m.name = "ß.npy"; }), "expected a name in ASCII or marked as UTF-8"},
+          {"same name twice", zip({{}, {}}), "expected names that differ, got this one twice"},
+          {"no array", one([](Member& m) { m.name = m.local_name = "readme.txt"; }), "a name that ends in .npy"},
+          {"not npy", one([](Member& m) { m = {.content = "not NumPy's"}; }),
+           "member 'x.npy': offset 0: expected the magic"},
+          {"empty member", one([](Member& m) { m = {.content = ""}; }), "expected 6 bytes of magic, got 0"},
+          {"names disagree", one([](Member& m) { m.local_name = "y.npy"; }),
+           "expected the name that the directory has"},
+          {"directory points elsewhere", one([](Member& m) { m.shift = 1; }), "expected a member's header"},
+          {"directory points far off", one([](Member& m) { m.shift = 1 << 30; }),
+           "before the directory, got the offset"},
+          {"CRC", one([](Member& m) { m.crc ^= 1; }), "member 'x.npy': offset 140: expected the CRC"},
+          {"CRC of deflated", packed([](Member& m) { m.crc ^= 1; }), "member 'x.npy': offset 140: expected the CRC"},
+          {"stored sizes differ", one([](Member& m) { m.size += 1; }),
+           "expected a size that 140 packed bytes can hold"},
+          {"stored beyond the file", one([](Member& m) { m.size = m.packed_size = 100000; }),
+           "expected 100000 bytes before"},
+          {"size too small", packed([](Member& m) { m.size -= 1; }), "expected 12 bytes of data, got 11"},
+          {"size too large", packed([](Member& m) { m.size += 1; }), "expected the end, got 1 bytes more"},
+          {"more deflated than said", packed([](Member& m) {
+             m.packed = deflate_raw(m.content + "x");
+             m.packed_size = static_cast<uint32_t>(m.packed.size());
+           }),
+           "expected at most 140 bytes, got more in the deflated data"},
+          {"less deflated than said", packed([](Member& m) {
+             m.packed = deflate_raw(m.content.substr(0, 139));
+             m.packed_size = static_cast<uint32_t>(m.packed.size());
+           }),
+           "got the end of the deflated data"},
+          {"bytes behind the deflated", packed([](Member& m) {
+             m.packed += "x";
+             m.packed_size += 1;
+           }),
+           "got an earlier end"},
+          {"deflated data cut", packed([](Member& m) {
+             m.packed.pop_back();
+             m.packed_size -= 1;
+           }),
+           "expected more deflated data, got its end"},
+          {"no deflated data", packed([](Member& m) { m.packed[0] = '\xff'; }),
+           "expected deflated data, got invalid block type"},
+          {"bomb", packed([](Member& m) { m.size = 0xfffffffe; }), "packed bytes can hold, got 4294967294"},
+          {"npy bomb", zip({deflated({.content = wide.substr(0, 128)})}), "expected 1000000 bytes of data, got 0"},
+          {"shared data",
+           [] {
+             // The first member's data hold the second's header and data.
+             const std::string inner = zip({{}});
+             const std::string head = inner.substr(0, 35 + 140);
+             Member outer{.name = "a.npy", .content = npy(counting({3})) + head};
+             Member nested{};
+             nested.shift = -(35 + 140);
+             std::string bytes = zip({outer, nested});
+             return bytes;
+           }(),
+           "expected members that do not overlap"},
+          {"no zip64 size", one([](Member& m) { m.size = ~0u; }),
+           "expected a size of 64 bits in the extra field, got none"},
+          {"extra field cut short", one([](Member& m) { m.extra = "\x01"; }),
+           "expected extra fields that fill their room"},
+          {"huge zip64 size", one([](Member& m) {
+             m.size = m.packed_size = ~0u;
+             m.extra = raw(uint16_t{1}) + raw(uint16_t{16}) + raw(~uint64_t{0}) + raw(~uint64_t{0});
+           }),
+           "bytes before the directory"},
+      },
+      load);
+}
+
+TEST_CASE("npz files cut short are refused") {
+  for (const char* file : {"deflated", "zip64"}) check_truncations(read_bytes(numpy + file + ".npz"), load);
+  check_truncations(zip({{}}), load);
+}
+
+TEST_CASE("changed npz files load or are refused") {
+  for (const char* file : {"deflated", "zip64"}) check_mutations(read_bytes(numpy + file + ".npz"), load);
+  check_mutations(zip({{}, deflated({.name = "y.npy"})}), load);
+}
+
+TEST_CASE("what npz cannot hold is not saved") {
+  using Catch::Matchers::Contains;
+  const Folder folder;
+  const Tensor x = counting({3});
+  const auto message = [&](const std::string& name) {
+    return refusal<ValueError>([&] { save_npz(folder / "x", {{name, x}}); });
+  };
+  CHECK_THAT(message("/x"), Contains("expected names that a zip archive can have, got an absolute name: '/x'"));
+  CHECK_THAT(message("../x"), Contains("climbs out"));
+  CHECK_THAT(message("\xff"), Contains("not UTF-8"));
+  CHECK_THAT(message(std::string(70000, 'x')), Contains("more than 65535 bytes"));
+  CHECK_THAT(refusal<DTypeError>([&] {
+               save_npz(folder / "x", {{"a", x}, {"b", counting({2}, bfloat16)}});
+             }),
+             Contains("save_npz: expected a dtype that NumPy has, got bfloat16"));
+  CHECK(folder.empty());
+}

@@ -1,0 +1,270 @@
+// The fused second derivative against its formula in long double, element by element.
+#include <limpid/core/parallel.hpp>
+#include <limpid/ops/norm/detail/second_driver.hpp>
+#include <limpid/tests/ops/norm/kernels/reference.hpp>
+
+#include <algorithm>
+
+using namespace limpid;
+using namespace limpid::test;
+
+namespace {
+
+constexpr auto kLast = NormLayout::channels_last;
+
+/// {n, g, d, s}: around lanes and blocks; one channel, few (folded, with and without a rest) and many.
+const std::vector<NormDims> kShapes = {
+    {1, 1, 1, 1},     {2, 3, 1, 1},    {3, 2, 4, 1},     {3, 2, 531, 1}, {2, 3, 1, 7},   {2, 2, 1, 16},
+    {2, 5, 1, 33},    {2, 4, 3, 10},   {1, 2, 8, 49},    {3, 1, 6, 20},  {40, 1, 33, 1}, {1, 130, 1, 3},
+    {1, 2, 1, 8191},  {1, 2, 1, 8193}, {1, 1, 3, 8200},  {5, 2, 3, 70},  {2, 1, 300, 6}, {40, 3, 2, 5},
+    {1, 1, 1, 17000}, {2, 3, 1, 6000}, {36, 20, 1, 500}, {1, 3, 1, 11}};
+
+std::vector<NormDims> plans() {
+  std::vector<NormDims> out;
+  for (NormDims d : kShapes)
+    for (NormLayout layout : {NormLayout::contiguous, kLast})
+      for (bool center : {true, false})
+        for (bool batch : {false, true}) {
+          if (batch && (d.d > 1 || !center)) continue;
+          d.layout = layout;
+          d.center = center;
+          d.batch = batch;
+          out.push_back(d);
+        }
+  return out;
+}
+
+/// A first derivative's inputs, the gradients of its results, and what the kernels made of both.
+template <class T>
+struct DoubleRun : Run<T> {
+  bool has_u = true, has_v = true, has_w = true;
+  Guarded<T> u, v, w, ddy, ddx, ddgamma;
+
+  explicit DoubleRun(const Case& given, unsigned seed = 1)
+      : Run<T>(given, seed),
+        u(given.dims.size(), T{}, 2),
+        v(given.dims.channels()),
+        w(given.dims.channels()),
+        ddy(given.dims.size(), T{}, 4),
+        ddx(given.dims.size(), T{}, 6),
+        ddgamma(given.dims.channels()) {
+    std::mt19937 random(seed + 100);
+    std::normal_distribution<double> normal;
+    for (Guarded<T>* t : {&u, &v, &w})
+      for (T& value : *t) value = static_cast<T>(normal(random));
+    this->forward();
+  }
+  /// wanted: bits 1, 2, 4 for ddy, dx, dgamma.
+  void run(int wanted = 7) {
+    NormDouble<T> at;
+    at.x = this->x.begin();
+    at.dy = this->dy.begin();
+    at.gamma = this->gamma_or_null();
+    if (has_u) at.u = u.begin();
+    if (has_v) at.v = v.begin();
+    if (has_w) at.w = w.begin();
+    at.stats = this->stats();
+    if (wanted & 1) at.ddy = ddy.begin();
+    if (wanted & 2) at.dx = ddx.begin();
+    if (wanted & 4) at.dgamma = ddgamma.begin();
+    Guarded<double> scratch(norm_double_scratch(this->c.dims, this->x_strides), std::nan(""));
+    norm_double_backward(this->c.dims, this->x_strides, at, scratch.begin());
+    CHECK(scratch.intact());
+    CHECK(this->intact());
+    CHECK((u.intact() && v.intact() && w.intact() && ddy.intact() && ddx.intact() && ddgamma.intact()));
+  }
+  bool same_results(const DoubleRun& o) const {
+    return ddy.same_bits(o.ddy) && ddx.same_bits(o.ddx) && ddgamma.same_bits(o.ddgamma);
+  }
+};
+
+/// The largest error, as a multiple of an ulp of the result and 2^-44 of the magnitudes that went into it.
+template <class T>
+Real double_error(const DoubleRun<T>& run) {
+  const Case& c = run.c;
+  const NormDims& d = c.dims;
+  const Reference first = reference(run);
+  const auto slices = static_cast<std::size_t>(d.slices());
+  const Real count = static_cast<Real>(d.size()) / static_cast<Real>(d.slices());
+  const auto channel = [](bool has, const Guarded<T>& t, index_t ch, Real absent) {
+    return has ? static_cast<Real>(t[ch]) : absent;
+  };
+  struct Element {
+    std::size_t q;
+    index_t ch, at;
+    Real xhat, dy, u, gamma, v, w, r;
+  };
+  const auto each = [&](auto&& f) {
+    for (index_t n = 0; n < d.n; ++n)
+      for (index_t ch = 0; ch < d.channels(); ++ch)
+        for (index_t s = 0; s < d.s; ++s) {
+          const auto q = static_cast<std::size_t>(slice_of(d, n, ch));
+          const index_t i = at(run.strides, n, ch, s);
+          const Real mean = d.center ? first.mean[q] : 0, r = first.rstd[q];
+          f(Element{q, ch, i, (static_cast<Real>(run.x[at(run.x_strides, n, ch, s)]) - mean) * r,
+                    static_cast<Real>(run.dy[i]), run.has_u ? static_cast<Real>(run.u[i]) : 0,
+                    channel(c.gamma, run.gamma, ch, 1), channel(run.has_v, run.v, ch, 0),
+                    channel(run.has_w, run.w, ch, 0), r});
+        }
+  };
+  // Means over each slice, and of magnitudes.
+  struct Means {
+    std::vector<Real> t, size;
+    explicit Means(std::size_t n) : t(n), size(n) {}
+    void add(std::size_t q, Real value, Real count_) {
+      t[q] += value / count_;
+      size[q] += std::fabs(value) / count_;
+    }
+  };
+  Means u(slices), u_xhat(slices), a(slices), a_xhat(slices), k(slices), h(slices), h_xhat(slices);
+  each([&](const Element& e) {
+    if (d.center) u.add(e.q, e.u, count), a.add(e.q, e.gamma * e.dy, count);
+    u_xhat.add(e.q, e.u * e.xhat, count);
+    a_xhat.add(e.q, e.gamma * e.dy * e.xhat, count);
+  });
+  const auto h_of = [&](const Element& e) {
+    return e.v * e.dy - e.r * (e.u * a_xhat.t[e.q] + e.gamma * e.dy * u_xhat.t[e.q]);
+  };
+  each([&](const Element& e) {
+    k.add(e.q, e.u * (e.gamma * e.dy - a.t[e.q] - e.xhat * a_xhat.t[e.q]), count);
+    if (d.center) h.add(e.q, h_of(e), count);
+    h_xhat.add(e.q, h_of(e) * e.xhat, count);
+  });
+  Real worst = 0;
+  const auto see = [&](T got, Real want, Real size) {
+    const Real error = std::fabs(static_cast<Real>(got) - want) / (2 * ulp<T>(want) + 0x1p-44L * size);
+    worst = worse(error, worst);
+  };
+  std::vector<Real> dgamma(static_cast<std::size_t>(d.channels())), dgamma_size(dgamma);
+  each([&](const Element& e) {
+    const Real x = std::fabs(e.xhat), projected = e.r * (e.u - u.t[e.q] - e.xhat * u_xhat.t[e.q]);
+    const Real projected_size = e.r * (std::fabs(e.u) + u.size[e.q] + x * u_xhat.size[e.q]);
+    see(run.ddy[e.at], e.gamma * projected + e.v * e.xhat + e.w,
+        std::fabs(e.gamma) * projected_size + std::fabs(e.v) * (1 + x) + std::fabs(e.w));  // xhat is good to 2^-48
+    const Real h_size = std::fabs(e.v * e.dy) +
+                        e.r * (std::fabs(e.u) * a_xhat.size[e.q] + std::fabs(e.gamma * e.dy) * u_xhat.size[e.q]);
+    see(run.ddx[e.at], e.r * (h_of(e) - h.t[e.q] - e.xhat * h_xhat.t[e.q]) - e.r * e.r * e.xhat * k.t[e.q],
+        e.r * (h_size + h.size[e.q] + x * h_xhat.size[e.q]) + e.r * e.r * x * k.size[e.q]);
+    const auto ch = static_cast<std::size_t>(e.ch);
+    dgamma[ch] += e.dy * projected;
+    dgamma_size[ch] += std::fabs(e.dy) * projected_size;
+  });
+  for (index_t ch = 0; ch < d.channels(); ++ch) {
+    const auto i = static_cast<std::size_t>(ch);
+    see(run.ddgamma[ch], dgamma[i], dgamma_size[i]);
+  }
+  return worst;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("norm second derivatives agree with long double for every plan", "", float, double) {
+  const Isa level = GENERATE(from_range(levels()));
+  const WithIsa with(level);
+  for (const NormDims& dims : plans())
+    for (const bool gamma : {false, true}) {
+      DoubleRun<TestType> run({dims, gamma, true});
+      run.run();
+      INFO(to_string(level) << " " << name(run.c));
+      CHECK(double_error(run) <= 1);
+    }
+}
+
+TEMPLATE_TEST_CASE("norm second derivatives take absent gradients as zero", "", float, double) {
+  for (const NormDims& dims : plans())
+    for (int present = 0; present < 8; ++present) {
+      DoubleRun<TestType> run({dims});
+      run.has_u = present & 1, run.has_v = present & 2, run.has_w = present & 4;
+      run.run();
+      INFO(name(run.c) << " present " << present);
+      CHECK(double_error(run) <= 1);
+    }
+}
+
+TEMPLATE_TEST_CASE("norm second derivatives do not depend on which of them are asked for", "", float, double) {
+  for (const NormDims& dims : plans()) {
+    DoubleRun<TestType> all({dims});
+    all.run();
+    for (int wanted = 0; wanted < 7; ++wanted) {
+      DoubleRun<TestType> some({dims});
+      some.run(wanted);
+      INFO(name(all.c) << " wanted " << wanted);
+      const Guarded<TestType> none(dims.size()), no_channels(dims.channels());
+      CHECK(some.ddy.same_bits(wanted & 1 ? all.ddy : none));
+      CHECK(some.ddx.same_bits(wanted & 2 ? all.ddx : none));
+      CHECK(some.ddgamma.same_bits(wanted & 4 ? all.ddgamma : no_channels));
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("norm second derivatives have the same bits with AVX2 and AVX-512, and any threads", "", float,
+                   double) {
+  const int before = get_num_threads();
+  std::vector<NormDims> all = plans();
+  for (const NormDims& large : {NormDims{8, 16, 1, 3000}, {1, 1, 8, 40000}, {300, 1, 700, 1}, {1, 3, 1, 100001}})
+    for (const NormLayout layout : {NormLayout::contiguous, kLast})
+      for (const bool batch : {false, true}) {
+        NormDims dims = large;
+        dims.layout = layout;
+        dims.batch = batch && dims.d == 1;
+        all.push_back(dims);
+      }
+  for (const NormDims& dims : all) {
+    const Case c{dims, true, true, 3.0, 0.1};
+    set_num_threads(1);
+    DoubleRun<TestType> one(c);
+    one.run();
+    INFO(name(c));
+    for (const int threads : {2, 3, 7}) {
+      set_num_threads(threads);
+      DoubleRun<TestType> many(c);
+      many.run();
+      CHECK(many.same_results(one));
+    }
+    if (best_isa() < Isa::avx512) continue;
+    const WithIsa with(Isa::avx2);
+    DoubleRun<TestType> narrow(c);
+    narrow.run();
+    const WithIsa wider(Isa::avx512);
+    DoubleRun<TestType> wide(c);
+    wide.run();
+    CHECK(wide.same_results(narrow));
+  }
+  set_num_threads(before);
+}
+
+TEMPLATE_TEST_CASE("norm second derivatives read strided and expanded x in place", "", float, double) {
+  struct View {
+    NormDims dims;
+    NormStrides strides;
+  };
+  const std::vector<View> views = {{{3, 4, 1, 300}, {4 * 700, 700, 2}}, {{3, 4, 1, 300}, {0, 700, 2}},
+                                   {{3, 4, 1, 300}, {700, 700, 0}},     {{3, 2, 2, 300}, {1, 3, 12}},
+                                   {{3, 4, 1, 1}, {1, 3, 1}},           {{3, 4, 1, 300, kLast}, {1500, 1, 5}},
+                                   {{3, 4, 1, 300, kLast}, {0, 1, 4}},  {{3, 4, 1, 300, kLast}, {10, 1, 0}}};
+  for (const View& view : views) {
+    DoubleRun<TestType> run({view.dims}, 7);
+    Guarded<TestType> x(4 * 4 * 700);
+    for (index_t i = 0; i < x.size(); ++i) x[i] = static_cast<TestType>(std::sin(static_cast<double>(i) * 1.7));
+    run.x = x;
+    run.x_strides = view.strides;
+    run.forward();
+    run.run();
+    INFO(name(run.c));
+    CHECK(double_error(run) <= 1);
+  }
+}
+
+TEMPLATE_TEST_CASE("a constant slice has zero second derivatives at eps 0", "", float, double) {
+  for (NormDims dims : std::vector<NormDims>{{2, 3, 1, 5}, {2, 3, 2, 100}, {2, 1, 50, 1}})
+    for (NormLayout layout : {NormLayout::contiguous, kLast}) {
+      dims.layout = layout;
+      DoubleRun<TestType> run({dims, true, true, 0.1, 0, 0});
+      run.has_w = false;
+      run.run();
+      const auto zero = [](TestType t) { return t == 0; };
+      CHECK(std::all_of(run.ddy.begin(), run.ddy.end(), zero));
+      CHECK(std::all_of(run.ddx.begin(), run.ddx.end(), zero));
+      CHECK(std::all_of(run.ddgamma.begin(), run.ddgamma.end(), zero));
+    }
+}

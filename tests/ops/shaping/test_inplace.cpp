@@ -1,0 +1,191 @@
+// Writing in place: values, versions, and what the tape allows.
+#include <limpid/limpid.hpp>
+
+#include <limpid/tests/catch.hpp>
+
+using namespace limpid;
+using Catch::Matchers::Contains;
+
+TEST_CASE("in-place operations change memory and advance the version", "[inplace]") {
+  Tensor x = tensor({1, 2, 3});
+  const Tensor alias = x;
+  const float* memory = x.data<float>();
+  const uint32_t version = x.version();
+  x.add_(ones({3}), 2).mul_(tensor({2})).mul_(0.5).add_(tensor({1}));
+  CHECK(equal(x, tensor({4, 5, 6})));
+  CHECK(x.version() == version + 4);
+  CHECK(x.data<float>() == memory);
+  CHECK(equal(alias, x));
+  CHECK(equal(x.fill_(7), full({3}, 7)));
+  CHECK(equal(x.copy_(arange(3)), tensor({0, 1, 2})));
+  CHECK(equal(x.zero_(), zeros({3})));
+}
+
+TEST_CASE("an in-place source may overlap its destination", "[inplace]") {
+  Tensor x = arange(6, float32);
+  slice(x, 0, 1).add_(slice(x, 0, 0, 5));
+  CHECK(equal(x, tensor({0, 1, 3, 5, 7, 9})));
+  Tensor m = arange(0, 4, 1).to(float32);
+  Tensor square = reshape(m, {2, 2});
+  square.copy_(transpose(square, 0, 1));
+  CHECK(equal(m, tensor({0, 2, 1, 3})));
+  x.add_(x);
+  CHECK(equal(x, tensor({0, 2, 6, 10, 14, 18})));
+}
+
+TEST_CASE("half precision in place", "[inplace]") {
+  Tensor x = tensor({1, 2}, float16);
+  x.add_(tensor({0.5, 0.5}, float16), 2).mul_(3).mul_(tensor({2, 2}, float16));
+  CHECK(equal(x, tensor({12, 18}, float16)));
+}
+
+TEST_CASE("in place: refused with the remedy", "[inplace]") {
+  Tensor leaf = ones({2}).set_requires_grad();
+  CHECK_THROWS_AS(leaf.add_(ones({2})), AutogradError);
+  CHECK_THROWS_WITH(leaf.mul_(2),
+                    "mul_: expected a tensor that is no leaf, got a leaf that requires a gradient; write "
+                    "to it under a NoGradGuard");
+  CHECK_THROWS_AS(leaf.fill_(0), AutogradError);
+  {
+    const NoGradGuard guard;
+    leaf.mul_(2);
+  }
+  CHECK(equal(leaf.detach(), full({2}, 2)));
+
+  Tensor y = leaf * 3;
+  Tensor view = slice(y, 0, 0, 1);
+  CHECK_THROWS_WITH(view.fill_(1),
+                    "fill_: expected a tensor with memory of its own while recording, got a view that shares memory "
+                    "with another tensor; use the op that gives a new tensor, or write under a NoGradGuard");
+  Tensor buffer = zeros({2});
+  const Tensor rows = reshape(buffer, {1, 2});
+  CHECK_THROWS_WITH(buffer.copy_(leaf), Contains("got one without a history that shares memory with another tensor"));
+
+  Tensor plain = zeros({3});
+  CHECK_THROWS_WITH(plain.add_(ones({2, 3})), "add_: expected a source that broadcasts to (3,), got (2, 3)");
+  CHECK_THROWS_WITH(arange(3).add_(ones({3})), "add_: expected a source that int64 can hold, got float32");
+  CHECK_THROWS_AS(arange(3).add_(arange(3), 0.5), ValueError);
+  CHECK_THROWS_AS(arange(3).mul_(0.5), DTypeError);
+  CHECK_THROWS_WITH(expand(zeros({1}), {3}).fill_(1), Contains("expected a tensor with a place for each element"));
+  CHECK_THROWS_AS(plain.copy_(Tensor()), ValueError);
+}
+
+TEST_CASE("in-place operations on results are recorded", "[inplace]") {
+  const Tensor x = tensor({1, 2, 3}).set_requires_grad();
+  const Tensor w = tensor({2, 2, 2}).set_requires_grad();
+  Tensor y = x + 0;
+  y.mul_(w).add_(x, 3).mul_(2);  // 2 (x w + 3 x)
+  const Tensors dx = grad({y}, {x, w}, {ones({3})});
+  CHECK(equal(dx[0], 2 * (w + 3).detach()));
+  CHECK(equal(dx[1], 2 * x.detach()));
+
+  Tensor z = x + 1;
+  z.mul_(z);
+  CHECK(equal(grad({z}, {x}, {ones({3})})[0], 2 * (x + 1).detach()));
+
+  Tensor buffer = zeros({2, 3});
+  buffer.copy_(x);
+  CHECK(equal(grad({buffer}, {x}, {ones({2, 3})})[0], full({3}, 2)));
+  buffer.fill_(0);
+  CHECK(!buffer.requires_grad());
+}
+
+TEST_CASE("a saved tensor changed in place is an error that names it", "[inplace]") {
+  const Tensor x = tensor({1, 2}).set_requires_grad();
+  Tensor b = tensor({3, 4});
+  const Tensor y = x * b;
+  b.add_(ones({2}));
+  CHECK_THROWS_WITH(y.backward(ones({2})),
+                    Contains("mul: expected saved tensor b of shape (2,)") && Contains("it was changed in place"));
+}
+
+TEST_CASE("in place on a result that its op saved", "[inplace]") {
+  const Tensor x = tensor({1, 2}).set_requires_grad();
+  SECTION("and needs: the change is recorded, and backward names the stale tensor") {
+    Tensor y = exp(x);
+    y.add_(ones({2}));
+    CHECK(equal(y.detach(), exp(x.detach()) + 1));
+    CHECK_THROWS_WITH(y.backward(ones({2})), Contains("exp: expected saved tensor y of shape (2,) unchanged"));
+  }
+  SECTION("and does not need") {
+    Tensor y = x * 3;
+    const Tensor z = y * tensor({5, 7});  // saves 5 and 7 alone
+    y.mul_(2).add_(x, 10);
+    backward({y, z}, {ones({2}), ones({2})});
+    CHECK(equal(x.grad(), tensor({6 + 10 + 15, 6 + 10 + 21})));
+  }
+}
+
+TEST_CASE("in place: every handle on the tensor has the new history", "[inplace]") {
+  const Tensor x = tensor({1, 2}).set_requires_grad();
+  Tensor y = x * 3;
+  const Tensor other = y, before = y.detach();
+  y.mul_(2);
+  CHECK(equal(other.detach(), tensor({6, 12})));
+  CHECK(equal(before, tensor({6, 12})));
+  CHECK(equal(grad({other}, {x}, {ones({2})})[0], full({2}, 6)));
+}
+
+TEST_CASE("in place: a view taken before is refused where it is used", "[inplace]") {
+  const Tensor x = tensor({1, 2, 3, 4}).set_requires_grad();
+  Tensor y = x * 3;
+  const Tensor view = reshape(y, {2, 2});
+  y.add_(x);
+  CHECK(equal(view.detach(), reshape(y.detach(), {2, 2})));
+  CHECK_THROWS_WITH(view * 2,
+                    "mul: expected operands with a history of their present values, got view 0 of shape (2, 2) "
+                    "whose base was changed in place while recording; take the view again");
+  CHECK_THROWS_WITH(view.backward(ones({2, 2})),
+                    Contains("got view 0 of shape (2, 2) whose base was changed in place"));
+  const Tensor again = reshape(y, {2, 2});
+  CHECK(equal(grad({again * 2}, {x}, {ones({2, 2})})[0], full({4}, 8)));
+}
+
+TEST_CASE("in place without recording leaves views valid", "[inplace]") {
+  Tensor w = tensor({1, 2}).set_requires_grad();
+  const Tensor view = reshape(w, {2, 1});
+  {
+    const NoGradGuard guard;
+    w.mul_(10);
+  }
+  CHECK(equal(grad({view * view}, {w}, {ones({2, 1})})[0], tensor({20, 40})));
+}
+
+TEST_CASE("in place: a view whose base is gone has its memory to itself", "[inplace]") {
+  const Tensor x = tensor({1, 2}).set_requires_grad();
+  Tensor y = reshape(x * 3, {2, 1});
+  y.mul_(2).add_(ones({2, 1}));
+  CHECK(equal(grad({y}, {x}, {ones({2, 1})})[0], full({2}, 6)));
+}
+
+TEST_CASE("in place with what was computed from the tensor makes no cycle", "[inplace]") {
+  const Tensor w = tensor({2, 3}).set_requires_grad();
+  const Tensor large = ones({2, 1 << 15}).set_requires_grad();
+  const int64_t before = memory_stats().in_use;
+  const auto is_gone = [&] { return memory_stats().in_use - before < (int64_t{1} << 17); };  // half of one tensor
+  {
+    Tensor y = large * 1;
+    y.add_(y * reshape(w, {2, 1}));
+    CHECK_THROWS_WITH(sum(y).backward(), Contains("mul: expected saved tensor a"));
+  }
+  CHECK(is_gone());
+  {
+    Tensor buffer = ones({2, 1 << 15});
+    buffer.copy_(buffer * reshape(w, {2, 1}));
+  }
+  CHECK(is_gone());
+}
+
+TEST_CASE("in-place gradients are those that differences give", "[inplace]") {
+  const GradcheckReport report = gradcheck(
+      [](const Tensor& a, const Tensor& b) {
+        Tensor y = a * 2.0;
+        y.mul_(b).add_(a, 0.5).mul_(y).mul_(3.0);
+        Tensor z = zeros({3}, float64);
+        z.copy_(y).add_(y * b);
+        return z;
+      },
+      {tensor({1, -2, 0.5}, float64), tensor({3, 1, 2}, float64)});
+  INFO(report);
+  CHECK(report);
+}
