@@ -242,9 +242,8 @@ TEST_CASE("pools say what does not fit") {
   CHECK(thrown<ValueError>([&] {
           avg_pool2d(x, 2, {.stride = {-1, 1}});
         }) == "avg_pool2d: expected stride of at least 1 and below 2^31, got (-1, 1)");
-  CHECK(thrown<ValueError>([&] {
-          max_pool2d(x, 2, {.stride = 0});
-        }) == "max_pool2d: expected stride of at least 1 and below 2^31, got (0, 0)");
+  CHECK(thrown<ValueError>([&] { max_pool2d(x, 2, {.stride = 0}); }) ==
+        "max_pool2d: expected stride of at least 1 and below 2^31, got (0, 0)");
   CHECK(thrown<DTypeError>([&] {
           max_pool2d(zeros({1, 2, 4, 5}, int32), 2);
         }) == "max_pool2d: expected float32 or float64, got int32");
