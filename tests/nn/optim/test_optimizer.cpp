@@ -82,6 +82,16 @@ TEST_CASE("optimisers treat every layout of parameter and gradient alike") {
     }
 }
 
+TEST_CASE("a gradient in the memory of its parameter is read before that is written") {
+  const Tensor memory = reshape(arange(9, float32), {9}), start = memory.clone();
+  Tensor x = slice(memory, 0, 1, 9).detach();
+  x.set_requires_grad();
+  optim::SGD optimizer({x}, {.lr = 0.5});
+  x.set_grad(slice(memory, 0, 0, 8).detach());
+  optimizer.step();
+  CHECK(equal(x.detach(), slice(start, 0, 1, 9) - 0.5 * slice(start, 0, 0, 8)));
+}
+
 TEST_CASE("an optimiser passes over parameters without a gradient and counts their steps apart") {
   Tensor a = leaf(ones({2})), b = leaf(ones({2}));
   optim::Adam optimizer({a, b});

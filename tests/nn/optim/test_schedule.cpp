@@ -109,6 +109,13 @@ TEST_CASE("a schedule resumes where it was saved, and sets the rate") {
   }
 }
 
+TEST_CASE("a loaded schedule sets the rate by itself") {
+  optim::SGD optimizer = make_optimizer(0.5);
+  optim::StepLR schedule(optimizer, {.step_size = 1, .gamma = 0.5});
+  schedule.load_state_dict({{"step", full({}, 2, int64)}, {"base", full({}, 8, float64)}});
+  CHECK(optimizer.lr() == 2);
+}
+
 TEST_CASE("schedules refuse what they cannot work with, and change nothing") {
   optim::SGD optimizer = make_optimizer();
   CHECK_THROWS_WITH(optim::StepLR(optimizer, {.step_size = 0}), "StepLR: expected a step_size of at least 1, got 0");
