@@ -27,7 +27,7 @@ History train(nn::Sequential& network, const Dataset& training, const Dataset& t
   const data::DataLoader loader(data::TensorDataset(images_of(training), labels_of(training)),
                                 {.batch_size = options.batch_size, .shuffle = true});
   optim::Adam optimizer(network.parameters(), {.lr = options.lr});
-  const optim::CosineLR schedule{options.lr, options.epochs * loader.size()};
+  optim::CosineLR schedule(optimizer, {.total_steps = options.epochs * loader.size()});
   History history;
   for (int64_t epoch = 1; epoch <= options.epochs; ++epoch) {
     const std::string title = "epoch " + std::to_string(epoch) + "/" + std::to_string(options.epochs);
@@ -36,12 +36,11 @@ History train(nn::Sequential& network, const Dataset& training, const Dataset& t
     double smooth = 0;
     network.train();
     for (auto [x, t] : loader) {
-      const auto step = static_cast<int64_t>(history.losses.size());
-      optimizer.set_lr(schedule(step));
       optimizer.zero_grad();
       const Tensor loss = nn::cross_entropy(network(x), t);
       loss.backward();
       optimizer.step();
+      schedule.step();
       history.losses.push_back(loss.item<float>());
       smooth = seen == 0 ? loss.item<double>() : 0.95 * smooth + 0.05 * loss.item<double>();
       seen += static_cast<std::size_t>(t.numel());

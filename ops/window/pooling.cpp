@@ -31,10 +31,9 @@ PoolDims pool_dims(const char* op, const Tensor& x, Size2d kernel, const Pool2dO
   detail::require_defined(op, "x", x);
   if (x.dim() != 4) throw_error<ShapeError>(op, ": expected x of shape (N, C, H, W), got ", x.shape());
   detail::require_at_least(op, "kernel", 1, kernel);
-  detail::require_at_least(op, "stride", 0, options.stride);
-  detail::require_at_least(op, "padding", 0, options.padding);
-  const Size2d padding = options.padding;
-  const Size2d stride{options.stride.h ? options.stride.h : kernel.h, options.stride.w ? options.stride.w : kernel.w};
+  const Size2d stride = options.stride.value_or(kernel), padding = options.padding;
+  detail::require_at_least(op, "stride", 1, stride);
+  detail::require_at_least(op, "padding", 0, padding);
   if (2 * padding.h > kernel.h || 2 * padding.w > kernel.w)
     throw_error<ValueError>(op, ": expected padding of at most half the kernel, got padding = ", padding,
                             " and kernel = ", kernel);
