@@ -24,6 +24,7 @@
 #include <limpid/core/tensor.hpp>
 #include <limpid/core/tensor_map.hpp>
 #include <limpid/nn/data.hpp>
+#include <limpid/nn/data/idx.hpp>
 #include <limpid/nn/init.hpp>
 #include <limpid/nn/layers.hpp>
 #include <limpid/nn/losses.hpp>
