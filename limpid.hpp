@@ -31,6 +31,10 @@
 #include <limpid/nn/module.hpp>
 #include <limpid/nn/norm.hpp>
 #include <limpid/nn/optim.hpp>
+#include <limpid/nn/report/curves.hpp>
+#include <limpid/nn/report/pictures.hpp>
+#include <limpid/nn/report/progress.hpp>
+#include <limpid/nn/report/table.hpp>
 #include <limpid/nn/sequential.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/loss.hpp>
