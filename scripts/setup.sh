@@ -5,7 +5,7 @@ set -eu
 
 libraries="
   libxtensor-dev libxsimd-dev xtl-dev libspdlog-dev libdnnl-dev libopenblas-openmp-dev zlib1g-dev nlohmann-json3-dev
-  libstb-dev catch2
+  libstb-dev libcli11-dev catch2
 "
 packages="
   g++ cmake ninja-build ccache pkg-config git python3
