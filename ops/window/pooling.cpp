@@ -20,17 +20,10 @@ using kernels::PoolDims;
 
 namespace {
 
-#if defined(__x86_64__)
-#define LIMPID_PICK(name) \
-  (isa() == Isa::avx512 ? kernels::avx512::name : isa() == Isa::avx2 ? kernels::avx2::name : kernels::baseline::name)
-#else
-#define LIMPID_PICK(name) kernels::baseline::name
-#endif
-
 // f(kernels of x's type, that type)
 template <class F>
 void with_kernels(DType dtype, F&& f) {
-  dtype == float32 ? f(LIMPID_PICK(pool_float), float{}) : f(LIMPID_PICK(pool_double), double{});
+  dtype == float32 ? f(LIMPID_AT_ISA(pool_float), float{}) : f(LIMPID_AT_ISA(pool_double), double{});
 }
 
 // The sizes of a pooling of x; throws where there is none.

@@ -69,7 +69,7 @@ Tensor ties(const Shape& shape, DType dtype, MemoryFormat format) {
 }  // namespace
 
 TEST_CASE("max_pool2d takes the first maximum, and sends the gradient there") {
-  for (Isa level : {Isa::baseline, Isa::avx2, Isa::avx512}) {
+  for (const Isa level : isa_levels()) {
     const Isa before = isa();
     set_isa(level);
     for (DType dtype : {float32, float64})
@@ -160,7 +160,7 @@ TEST_CASE("the first NaN wins wherever it lies, for every kernel") {
   struct Window {
     int64_t kernel, stride, padding;
   };
-  for (Isa level : {Isa::baseline, Isa::avx2, Isa::avx512}) {
+  for (const Isa level : isa_levels()) {
     const Isa before = isa();
     set_isa(level);
     for (DType dtype : {float32, float64})
