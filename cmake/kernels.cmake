@@ -1,8 +1,8 @@
 # limpid_kernels(SOURCE... [EXCEPT ISA...]): compiles each kernel source once per instruction set, but for those given,
 # and adds the objects to limpid.
 #
-# A kernel source sees LIMPID_KERNEL_ISA, the namespace it must put its one exported table into (baseline, avx2 or
-# avx512), and exports nothing else: all other names live in an unnamed namespace, so that no inline function compiled
+# A kernel source sees LIMPID_KERNEL_ISA, the namespace it must put its one exported table into (baseline, avx2, avx512
+# or neon), and exports nothing else: all other names live in an unnamed namespace, so that no inline function compiled
 # for a larger instruction set can be picked by the linker for a smaller one.
 set(LIMPID_KERNEL_FLAGS_baseline "")
 set(LIMPID_KERNEL_FLAGS_avx2 -mavx2 -mfma -mf16c)
@@ -11,11 +11,15 @@ set(LIMPID_KERNEL_FLAGS_avx512 -mavx512f -mavx512cd -mavx512dq -mavx512bw -mavx5
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND LIMPID_KERNEL_FLAGS_avx512 -Wno-maybe-uninitialized -Wno-uninitialized)
 endif()
+set(LIMPID_KERNEL_FLAGS_neon "")  # every aarch64 has it
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(LIMPID_KERNEL_ISAS baseline avx2 avx512)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  set(LIMPID_KERNEL_ISAS neon)
 else()
   set(LIMPID_KERNEL_ISAS baseline)
 endif()
+list(GET LIMPID_KERNEL_ISAS 0 LIMPID_LOWEST_ISA)
 
 function(limpid_kernels)
   cmake_parse_arguments(arg "" "" "EXCEPT" ${ARGN})

@@ -22,7 +22,7 @@ void train(nn::Sequential& network, const data::LabelledImages& training, const 
   const data::DataLoader loader(data::TensorDataset(training.images, training.labels),
                                 {.batch_size = options.batch_size, .shuffle = true});
   optim::Adam optimizer(network.parameters(), {.lr = options.lr});
-  const optim::CosineLR schedule{options.lr, options.epochs * loader.size()};
+  optim::CosineLR schedule(optimizer, {.total_steps = options.epochs * loader.size()});
   int64_t step = 0;
   double smooth = 0;
   for (int64_t epoch = 1; epoch <= options.epochs; ++epoch) {
@@ -31,11 +31,11 @@ void train(nn::Sequential& network, const data::LabelledImages& training, const 
         {.label = "epoch " + std::to_string(epoch) + '/' + std::to_string(options.epochs), .unit = "images"});
     network.train();
     for (auto [x, t] : loader) {
-      optimizer.set_lr(schedule(step));
       optimizer.zero_grad();
       const Tensor loss = nn::cross_entropy(network(x), t);
       loss.backward();
       optimizer.step();
+      schedule.step();
       const auto value = loss.item<double>();
       smooth = step == 0 ? value : 0.95 * smooth + 0.05 * value;
       curves.add("training", static_cast<double>(++step), value);
@@ -77,9 +77,7 @@ Tensor sheet(const data::LabelledImages& set, const Tensor& predictions) {
       const Tensor ink = there ? select(set.images, 0, column[row]) : zeros({1, kSide, kSide});
       tiles.push_back(1.0 - ink * reshape(tensor({right ? 1.0 : 0.0, 1, 1}), {3, 1, 1}));
     }
-  const Tensor small = reshape(stack(tiles), {-1, 3, kSide, 1, kSide, 1});
-  const Tensor large = reshape(expand(small, {-1, 3, kSide, 2, kSide, 2}), {-1, 3, 2 * kSide, 2 * kSide});
-  return report::image_grid(large, {.columns = kClasses, .gap = 12});
+  return report::image_grid(nn::Upsample(2)(stack(tiles)), {.columns = kClasses, .gap = 12});
 }
 
 }  // namespace digits

@@ -92,6 +92,14 @@ Tensor unary(const kernels::KernelRow& f, const Tensor& x, Tensor (*self)(const 
 
 constexpr double pi = std::numbers::pi;
 constexpr double infinity = std::numeric_limits<double>::infinity();
+
+// gelu'(x) = Phi(x) + x phi(x), for the normal distribution Phi and its density phi. Compilers may record the terms of
+// one expression in any order, in which their gradients are then summed: here it is one.
+Tensor gelu_slope(const Tensor& x) {
+  const Tensor density = x * (std::sqrt(0.5 / pi) * exp(-0.5 * square(x)));
+  return 0.5 + 0.5 * erf(std::sqrt(0.5) * x) + density;
+}
+
 constexpr kernels::KernelRow none{};
 
 }  // namespace
@@ -137,9 +145,7 @@ UNARY(sigmoid,    functions().sigmoid,    arithmetic().sigmoid_gradient,    y,  
 UNARY(erf,        functions().erf,        functions().erf_gradient,         x,     dy * (2 / std::sqrt(pi) * exp(-square(x))))
 UNARY(relu,       arithmetic().relu,      none,                             y,     gate(dy, y))
 UNARY(silu,       functions().silu,       none,                             x,     silu_backward(dy, x))
-// Phi(x) + x phi(x), for the normal distribution Phi and its density phi.
-UNARY(gelu,       functions().gelu,       none,                             x,     dy * (0.5 + 0.5 * erf(std::sqrt(0.5) * x) +
-                                                       x * (std::sqrt(0.5 / pi) * exp(-0.5 * square(x)))))
+UNARY(gelu,       functions().gelu,       none,                             x,     dy * gelu_slope(x))
 // clang-format on
 #undef UNARY
 

@@ -244,7 +244,8 @@ std::vector<ZipMember> read_zip_directory(const FileSource& file) {
     };
     const char* bad = bad_member_name(entry.name);
     expect(!bad, "a plain UTF-8 name", bad ? bad : "");
-    expect(entry.flags & utf8_flag || std::all_of(entry.name.begin(), entry.name.end(), [](char c) { return c >= 0; }),
+    expect(entry.flags & utf8_flag ||
+               std::all_of(entry.name.begin(), entry.name.end(), [](unsigned char c) { return c < 0x80; }),
            "a name in ASCII or marked as UTF-8", "neither");
     expect(names.insert(entry.name).second, "names that differ", "this one twice");
     expect(!(entry.flags & encrypted_flag), "a readable member", "an encrypted one");

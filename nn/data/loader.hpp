@@ -1,51 +1,13 @@
-// Data sets and batches of them.
+// Batches of a data set.
 #pragma once
 #include <limpid/core/random.hpp>
-#include <limpid/core/tensor.hpp>
+#include <limpid/nn/data/dataset.hpp>
 
-#include <array>
-#include <concepts>
+#include <cstdint>
 #include <optional>
+#include <utility>
 
 namespace limpid::data {
-
-namespace detail {
-int64_t common_size(const Tensor* tensors, std::size_t count);
-void gather_rows(const Tensor* tensors, std::size_t count, const Tensor& index, Tensor* batch);
-}  // namespace detail
-
-/// Samples that are rows of N tensors: TensorDataset(images, labels).
-template <std::size_t N>
-class TensorDataset {
- public:
-  /// Throws ShapeError where the tensors differ in size along axis 0.
-  template <std::same_as<Tensor>... Ts>
-  requires(sizeof...(Ts) == N) explicit TensorDataset(const Ts&... tensors)
-      : tensors_{tensors...},
-        size_(detail::common_size(tensors_.data(), N)) {}
-
-  int64_t size() const noexcept { return size_; }
-  const std::array<Tensor, N>& tensors() const noexcept { return tensors_; }
-  /// The samples at an int64 index (B,): copies (B, ...) of rows, in its order.
-  std::array<Tensor, N> batch(const Tensor& index) const {
-    std::array<Tensor, N> rows;
-    detail::gather_rows(tensors_.data(), N, index, rows.data());
-    return rows;
-  }
-
- private:
-  std::array<Tensor, N> tensors_;
-  int64_t size_;
-};
-template <std::same_as<Tensor>... Ts>
-TensorDataset(const Ts&...) -> TensorDataset<sizeof...(Ts)>;
-
-/// A number of samples, and any of them as a batch; TensorDataset or the user's own.
-template <class D>
-concept Dataset = requires(const D& d, const Tensor& index) {
-  { d.size() } -> std::convertible_to<int64_t>;
-  d.batch(index);
-};
 
 struct DataLoaderOptions {
   int64_t batch_size = 1;
@@ -65,8 +27,14 @@ Tensor batch_index(const Tensor& order, int64_t number, int64_t batch_size);
 ///
 ///     data::DataLoader loader(data::TensorDataset(images, labels), {.batch_size = 16, .shuffle = true});
 ///     for (auto [x, t] : loader) ...
-template <Dataset D>
+///
+/// Of a data set of one tensor, `data::DataLoader loader(data::TensorDataset(xs))` declares a function, as C++ has it:
+/// write `data::DataLoader loader{data::TensorDataset(xs)}`.
+template <class D>
 class DataLoader {
+  static_assert(Dataset<D>,
+                "DataLoader: expected a data set, which has int64_t size() const and batch(const Tensor&) const");
+
  public:
   /// Throws ValueError where batch_size is below 1.
   explicit DataLoader(D dataset, const DataLoaderOptions& options = {})

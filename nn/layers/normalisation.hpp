@@ -30,7 +30,7 @@ class RunningNorm : public Module {
   Settings settings_;
 };
 
-struct InstanceNormModuleOptions {
+struct InstanceNormOptions {
   double eps = 1e-5;
   std::optional<double> momentum = 0.1;  ///< none: the running statistics are plain means over all batches
   bool affine = false;
@@ -46,28 +46,28 @@ class InstanceNorm : public RunningNorm {
   Tensor operator()(const Tensor& x) const;
 
  protected:
-  InstanceNorm(const char* type, int64_t axes, int64_t features, const InstanceNormModuleOptions& options);
+  InstanceNorm(const char* type, int64_t axes, int64_t features, const InstanceNormOptions& options);
 };
 
 struct InstanceNorm1d : InstanceNorm {
-  explicit InstanceNorm1d(int64_t features, const InstanceNormModuleOptions& options = {})
+  explicit InstanceNorm1d(int64_t features, const InstanceNormOptions& options = {})
       : InstanceNorm("InstanceNorm1d", 1, features, options) {}
 };
 struct InstanceNorm2d : InstanceNorm {
-  explicit InstanceNorm2d(int64_t features, const InstanceNormModuleOptions& options = {})
+  explicit InstanceNorm2d(int64_t features, const InstanceNormOptions& options = {})
       : InstanceNorm("InstanceNorm2d", 2, features, options) {}
 };
 struct InstanceNorm3d : InstanceNorm {
-  explicit InstanceNorm3d(int64_t features, const InstanceNormModuleOptions& options = {})
+  explicit InstanceNorm3d(int64_t features, const InstanceNormOptions& options = {})
       : InstanceNorm("InstanceNorm3d", 3, features, options) {}
 };
 
-struct BatchNormModuleOptions {
+struct BatchNormOptions {
   double eps = 1e-5;
   std::optional<double> momentum = 0.1;  ///< none: the running statistics are plain means over all batches
   bool affine = true;
   bool track_running_stats = true;
-  bool relu = false;  ///< as in InstanceNormModuleOptions
+  bool relu = false;  ///< as in InstanceNormOptions
 };
 
 /// batch_norm() of x (N, C, *spatial) with as many spatial axes as the class says; BatchNorm1d takes (N, C) too.
@@ -78,31 +78,31 @@ class BatchNorm : public RunningNorm {
   Tensor operator()(const Tensor& x) const;
 
  protected:
-  BatchNorm(const char* type, int64_t axes, int64_t features, const BatchNormModuleOptions& options);
+  BatchNorm(const char* type, int64_t axes, int64_t features, const BatchNormOptions& options);
 };
 
 struct BatchNorm1d : BatchNorm {
-  explicit BatchNorm1d(int64_t features, const BatchNormModuleOptions& options = {})
+  explicit BatchNorm1d(int64_t features, const BatchNormOptions& options = {})
       : BatchNorm("BatchNorm1d", 1, features, options) {}
 };
 struct BatchNorm2d : BatchNorm {
-  explicit BatchNorm2d(int64_t features, const BatchNormModuleOptions& options = {})
+  explicit BatchNorm2d(int64_t features, const BatchNormOptions& options = {})
       : BatchNorm("BatchNorm2d", 2, features, options) {}
 };
 struct BatchNorm3d : BatchNorm {
-  explicit BatchNorm3d(int64_t features, const BatchNormModuleOptions& options = {})
+  explicit BatchNorm3d(int64_t features, const BatchNormOptions& options = {})
       : BatchNorm("BatchNorm3d", 3, features, options) {}
 };
 
-struct GroupNormModuleOptions {
+struct GroupNormOptions {
   double eps = 1e-5;
   bool affine = true;
-  bool relu = false;  ///< as in InstanceNormModuleOptions
+  bool relu = false;  ///< as in InstanceNormOptions
 };
 
 /// group_norm() of x (N, channels, *spatial). weight and bias are (channels,).
 struct GroupNorm : Module {
-  GroupNorm(int64_t num_groups, int64_t channels, const GroupNormModuleOptions& options = {});
+  GroupNorm(int64_t num_groups, int64_t channels, const GroupNormOptions& options = {});
   Tensor operator()(const Tensor& x) const;
   Tensor weight, bias;
 

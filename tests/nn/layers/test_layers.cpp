@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "../catch.hpp"
+#include "../../catch.hpp"
 
 using namespace limpid;
 
@@ -26,7 +26,7 @@ TEST_CASE("Linear and Conv2d begin as PyTorch's do") {
   CHECK(conv.weight.shape() == Shape{32, 4, 3, 2});
   CHECK(stddev(conv.weight) == Approx(1 / std::sqrt(3 * 24.0)).epsilon(0.06));
   CHECK(largest(conv.bias) <= 1 / std::sqrt(24.0));
-  CHECK_FALSE(nn::Linear(2, 2, false).bias.defined());
+  CHECK_FALSE(nn::Linear(2, 2, {.bias = false}).bias.defined());
   CHECK_FALSE(nn::Conv2d(2, 2, 1, {.bias = false}).bias.defined());
 }
 
@@ -37,6 +37,46 @@ TEST_CASE("one seed gives one network") {
   const nn::Linear b(3, 3);
   CHECK(equal(a.weight.detach(), b.weight.detach()));
   CHECK(equal(a.bias.detach(), b.bias.detach()));
+}
+
+TEST_CASE("layers draw from the generator given") {
+  manual_seed(4);
+  const Tensor next = rand({4});
+  manual_seed(4);
+  const auto check = [](const auto& make) {
+    Generator same(9), twin(9), other(10);
+    const TensorMap a = make(&same).state_dict(), b = make(&twin).state_dict(), c = make(&other).state_dict();
+    for (const auto& [name, tensor] : a) {
+      CHECK(equal(tensor, b.at(name)));
+      CHECK_FALSE(equal(tensor, c.at(name)));
+    }
+    CHECK(same.advance(0) > 0);
+  };
+  check([](Generator* g) { return nn::Linear(5, 3, {.generator = g}); });
+  check([](Generator* g) { return nn::Conv2d(2, 3, 3, {.generator = g}); });
+  check([](Generator* g) { return nn::Embedding(5, 3, {.generator = g}); });
+  Generator one(3), two(3);
+  const Tensor x = ones({100});
+  CHECK(equal(nn::Dropout(0.5, {.generator = &one})(x), nn::Dropout(0.5, {.generator = &two})(x)));
+  CHECK(one.advance(0) > 0);
+  CHECK(equal(rand({4}), next));  // the default generator has not moved
+}
+
+TEST_CASE("a lone option may be given as a number") {
+  const Tensor x = randn({10});
+  CHECK(equal(nn::LeakyReLU({.negative_slope = 0.2})(x), nn::LeakyReLU(0.2)(x)));
+  CHECK(equal(nn::ELU({.alpha = 2})(x), nn::ELU(2)(x)));
+  CHECK(equal(nn::Softplus({.beta = 2})(x), nn::Softplus(2)(x)));
+  CHECK(equal(nn::LeakyReLU()(x), leaky_relu(x)));
+}
+
+TEST_CASE("pools move by their kernel where no stride is given") {
+  const Tensor x = randn({1, 1, 6, 6});
+  CHECK(equal(nn::MaxPool2d({2, 3})(x), max_pool2d(x, {2, 3})));
+  CHECK(nn::MaxPool2d({2, 3})(x).shape() == Shape{1, 1, 3, 2});
+  CHECK(nn::AvgPool2d({2, 3}, {.stride = 1})(x).shape() == Shape{1, 1, 5, 4});
+  CHECK(nn::MaxPool2d(2, {.stride = {1, 2}})(x).shape() == Shape{1, 1, 5, 3});
+  CHECK(nn::MaxPool2d(2, {.stride = std::nullopt})(x).shape() == Shape{1, 1, 3, 3});
 }
 
 TEST_CASE("layers compute what the functions of their names do") {
@@ -111,60 +151,14 @@ TEST_CASE("Dropout scales what it keeps while training, and is the identity in e
   CHECK(largest(x.grad()) == 0);
 }
 
-TEST_CASE("initialisers have the spread their papers ask for") {
-  manual_seed(2);
-  const Tensor w = empty({64, 16, 3, 3});
-  CHECK(nn::init::fans(w).in == 144);
-  CHECK(nn::init::fans(w).out == 576);
-  nn::init::kaiming_normal_(w);
-  CHECK(stddev(w) == Approx(std::sqrt(2 / 144.0)).epsilon(0.03));
-  nn::init::kaiming_uniform_(w, {.fan = nn::init::Fan::out});
-  CHECK(stddev(w) == Approx(std::sqrt(2 / 576.0)).epsilon(0.03));
-  nn::init::xavier_uniform_(w, 2);
-  CHECK(stddev(w) == Approx(2 * std::sqrt(2 / 720.0)).epsilon(0.03));
-  nn::init::xavier_normal_(w);
-  CHECK(stddev(w) == Approx(std::sqrt(2 / 720.0)).epsilon(0.03));
-  nn::init::normal_(w, 3, 0.5);
-  CHECK(mean(w).item<double>() == Approx(3).margin(0.03));
-  nn::init::uniform_(w, -2, -1);
-  CHECK(max(w).item<double>() <= -1);
-  CHECK(min(w).item<double>() >= -2);
-}
-
-TEST_CASE("orthogonal_ gives orthonormal rows or columns, times gain") {
-  for (const Shape& shape : {Shape{3, 5}, Shape{5, 3}, Shape{4, 2, 3}}) {
-    const Tensor w = empty(shape, float64);
-    nn::init::orthogonal_(w, 2);
-    const Tensor m = reshape(w, {shape[0], -1}), t = transpose(m, 0, 1);
-    const Tensor product = m.size(0) <= m.size(1) ? matmul(m, t) : matmul(t, m);
-    CHECK(allclose(product, 4 * eye(product.size(0), float64), 1e-12, 1e-12));
-  }
-}
-
-TEST_CASE("initialisers write in place to a leaf, of any floating-point dtype and layout") {
-  nn::Linear linear(2, 3);
-  const uint32_t version = linear.weight.version();
-  nn::init::ones_(linear.weight);
-  CHECK(linear.weight.version() > version);
-  CHECK(equal(linear.weight.detach(), ones({3, 2})));
-  const Tensor half = empty({100}, float16);
-  nn::init::normal_(half);
-  CHECK(stddev(half.to(float32)) == Approx(1).epsilon(0.3));
-  const Tensor x = zeros({4, 4});
-  nn::init::uniform_(transpose(slice(x, 1, 0, 2), 0, 1), 1, 2);
-  CHECK(min(slice(x, 1, 0, 2)).item<double>() >= 1);
-  CHECK(equal(slice(x, 1, 2), zeros({4, 2})));
-}
-
-TEST_CASE("layers and initialisers refuse sizes that make no sense") {
+TEST_CASE("layers refuse sizes that make no sense") {
   CHECK_THROWS_WITH(nn::Linear(0, 3), "Linear: expected in and out of at least 1, got 0");
   CHECK_THROWS_WITH(nn::Conv2d(3, 4, 1, {.groups = 2}),
                     "Conv2d: expected in and out divisible by groups, got in = 3, out = 4, groups = 2");
   CHECK_THROWS_WITH(nn::Conv2d(1, 1, 3, {.padding = {0, -1}}), "Conv2d: expected padding of at least 0, got (0, -1)");
   CHECK_THROWS_WITH(nn::Conv2d(1, 1, 3, {.stride = 0}), "Conv2d: expected stride and dilation of at least 1, got 0");
+  CHECK_THROWS_WITH(nn::AvgPool2d(2, {.stride = {1, 0}}), "AvgPool2d: expected a stride of at least 1, got 0");
+  CHECK_THROWS_WITH(nn::MaxPool2d(2, {.padding = -1}), "MaxPool2d: expected padding of at least 0, got (-1, -1)");
   CHECK_THROWS_WITH(nn::MaxPool2d(0), "MaxPool2d: expected a kernel of at least 1, got 0");
   CHECK_THROWS_WITH(nn::Dropout(1.5), "Dropout: expected a probability from 0 to 1, got 1.5");
-  CHECK_THROWS_WITH(nn::init::fans(zeros({3})), "fans: expected a weight of shape (out, in, *kernel), got (3,)");
-  CHECK_THROWS_WITH(nn::init::normal_(zeros({3}, int64)), "normal_: expected a floating-point tensor, got int64");
-  CHECK_THROWS_WITH(nn::init::uniform_(zeros({3}), 2, 1), "uniform_: expected low <= high, got low = 2, high = 1");
 }

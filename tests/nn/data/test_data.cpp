@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "../catch.hpp"
+#include "../../catch.hpp"
 
 using namespace limpid;
 
@@ -81,6 +81,13 @@ TEST_CASE("a data set holds any number of tensors") {
   for (auto [x, t, w] : data::DataLoader(data::TensorDataset(samples, labels, samples), {.batch_size = 10}))
     CHECK(equal(x, w));
   CHECK(data::DataLoader(data::TensorDataset(zeros({0, 3})), {.batch_size = 2}).size() == 0);
+}
+
+TEST_CASE("a loader of a data set of one tensor is declared with braces") {
+  const data::DataLoader loader{data::TensorDataset(samples), {.batch_size = 4}};
+  const data::DataLoader other(data::TensorDataset{samples}, {.batch_size = 4});
+  CHECK(loader.size() == 3);
+  CHECK(other.size() == 3);
 }
 
 TEST_CASE("a loader takes data sets of one's own") {

@@ -1,8 +1,8 @@
 #include <optional>
 #include <sstream>
 
-#include "../catch.hpp"
-#include "vectors.hpp"
+#include "../../catch.hpp"
+#include "../vectors.hpp"
 
 using namespace limpid;
 

@@ -1,7 +1,6 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
-#include <limpid/core/random.hpp>
-#include <limpid/nn/init.hpp>
+#include <limpid/nn/layers/init.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -40,18 +39,18 @@ void constant_(const Tensor& x, double value) {
   x.bump_version();
 }
 
-void uniform_(const Tensor& x, double low, double high) {
+void uniform_(const Tensor& x, double low, double high, Generator& generator) {
   require_floating("uniform_", x);
   if (!(low <= high)) throw_error<ValueError>("uniform_: expected low <= high, got low = ", low, ", high = ", high);
-  const Tensor y = rand(x.shape(), drawn_dtype(x));
+  const Tensor y = rand(x.shape(), drawn_dtype(x), generator);
   scale_and_shift(y, high - low, low);
   assign(x, y);
 }
 
-void normal_(const Tensor& x, double mean, double stddev) {
+void normal_(const Tensor& x, double mean, double stddev, Generator& generator) {
   require_floating("normal_", x);
   if (!(stddev >= 0)) throw_error<ValueError>("normal_: expected a standard deviation of at least 0, got ", stddev);
-  const Tensor y = randn(x.shape(), drawn_dtype(x));
+  const Tensor y = randn(x.shape(), drawn_dtype(x), generator);
   scale_and_shift(y, stddev, mean);
   assign(x, y);
 }
@@ -78,30 +77,32 @@ double xavier_stddev(const Tensor& weight, double gain) {
 }
 
 // Uniform within +-sqrt(3) stddev has that standard deviation.
-void uniform_of_stddev(const Tensor& weight, double stddev) {
-  uniform_(weight, -std::sqrt(3.0) * stddev, std::sqrt(3.0) * stddev);
+void uniform_of_stddev(const Tensor& weight, double stddev, Generator& generator) {
+  uniform_(weight, -std::sqrt(3.0) * stddev, std::sqrt(3.0) * stddev, generator);
 }
 
 }  // namespace
 
-void kaiming_uniform_(const Tensor& weight, const KaimingOptions& options) {
-  uniform_of_stddev(weight, kaiming_stddev(weight, options));
+void kaiming_uniform_(const Tensor& weight, const KaimingOptions& options, Generator& generator) {
+  uniform_of_stddev(weight, kaiming_stddev(weight, options), generator);
 }
-void kaiming_normal_(const Tensor& weight, const KaimingOptions& options) {
-  normal_(weight, 0, kaiming_stddev(weight, options));
+void kaiming_normal_(const Tensor& weight, const KaimingOptions& options, Generator& generator) {
+  normal_(weight, 0, kaiming_stddev(weight, options), generator);
 }
-void xavier_uniform_(const Tensor& weight, double gain) {
-  uniform_of_stddev(weight, std::abs(xavier_stddev(weight, gain)));
+void xavier_uniform_(const Tensor& weight, double gain, Generator& generator) {
+  uniform_of_stddev(weight, std::abs(xavier_stddev(weight, gain)), generator);
 }
-void xavier_normal_(const Tensor& weight, double gain) { normal_(weight, 0, std::abs(xavier_stddev(weight, gain))); }
+void xavier_normal_(const Tensor& weight, double gain, Generator& generator) {
+  normal_(weight, 0, std::abs(xavier_stddev(weight, gain)), generator);
+}
 
-void orthogonal_(const Tensor& weight, double gain) {
+void orthogonal_(const Tensor& weight, double gain, Generator& generator) {
   require_floating("orthogonal_", weight);
   fans(weight);
   const int64_t rows = weight.size(0), columns = rows ? weight.numel() / rows : 0;
   const int64_t count = std::min(rows, columns), length = std::max(rows, columns);
   // Gram and Schmidt, twice over for accuracy, on `count` normal vectors.
-  const Tensor vectors = randn({count, length}, float64);
+  const Tensor vectors = randn({count, length}, float64, generator);
   const auto vector = [&](int64_t i) { return vectors.data<double>() + i * length; };
   for (int64_t i = 0; i < count; ++i) {
     double* v = vector(i);

@@ -1,7 +1,7 @@
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/core/detail/message.hpp>
-#include <limpid/nn/detail/text.hpp>
-#include <limpid/nn/norm.hpp>
+#include <limpid/nn/layers/detail/arguments.hpp>
+#include <limpid/nn/layers/normalisation.hpp>
 #include <limpid/ops/shaping.hpp>
 
 namespace limpid::nn {
@@ -56,7 +56,7 @@ void RunningNorm::track(const Tensor& x, RunningRule rule) const {
     update_running_stats(x, running_mean, running_var, num_batches_tracked, rule);
 }
 
-InstanceNorm::InstanceNorm(const char* type, int64_t axes, int64_t features, const InstanceNormModuleOptions& o)
+InstanceNorm::InstanceNorm(const char* type, int64_t axes, int64_t features, const InstanceNormOptions& o)
     : RunningNorm({type, axes, features, o.eps, o.momentum, o.affine, o.track_running_stats, o.relu}) {}
 
 Tensor InstanceNorm::operator()(const Tensor& x) const {
@@ -80,7 +80,7 @@ Tensor InstanceNorm::operator()(const Tensor& x) const {
   return batched ? y : squeeze(y, 0);
 }
 
-BatchNorm::BatchNorm(const char* type, int64_t axes, int64_t features, const BatchNormModuleOptions& o)
+BatchNorm::BatchNorm(const char* type, int64_t axes, int64_t features, const BatchNormOptions& o)
     : RunningNorm({type, axes, features, o.eps, o.momentum, o.affine, o.track_running_stats, o.relu}) {}
 
 Tensor BatchNorm::operator()(const Tensor& x) const {
@@ -117,7 +117,7 @@ int64_t checked_groups(int64_t groups, int64_t channels) {
 
 }  // namespace
 
-GroupNorm::GroupNorm(int64_t num_groups, int64_t channels, const GroupNormModuleOptions& options)
+GroupNorm::GroupNorm(int64_t num_groups, int64_t channels, const GroupNormOptions& options)
     : Module("GroupNorm", arguments(message(num_groups, ", ", channels), options.eps, options.affine, options.relu)),
       weight(parameter("weight", ones_if(options.affine, {checked_groups(num_groups, channels)}))),
       bias(parameter("bias", zeros_if(options.affine, {channels}))),
