@@ -140,6 +140,7 @@ TEST_CASE("thinning a curve keeps its highest and lowest point") {
 TEST_CASE("pictures of curves are well-formed") {
   const Folder folder;
   const std::vector<std::string> names = {"loss",
+                                          "a & b",
                                           "<b>&amp;\"'</b>",
                                           "]]>",
                                           "<!-- --",

@@ -291,6 +291,7 @@ TEST_CASE("what earlier runs have done counts, but not as speed") {
   REQUIRE(recorder.shown.size() == 3);
   CHECK(recorder.shown[1].done == 992);
   CHECK(recorder.shown[1].rate <= 2 / 0.02);
+  CHECK(recorder.shown[2].rate <= 2 / 0.02);
   CHECK(*recorder.shown[1].seconds_left >= 8 * 0.01 - 1e-9);
   CHECK(*recorder.shown[1].seconds_left == Approx(8 / recorder.shown[1].rate));
 }
