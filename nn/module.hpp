@@ -55,6 +55,9 @@ class Module {
   /// Converts floating-point parameters, their gradients and buffers, in every handle on them. Optimisers follow at
   /// their next step. Throws DTypeError where dtype is not floating point.
   void to(DType dtype);
+  /// Lays out parameters, their gradients and buffers of rank 3 and up in format, in every handle on them: convolutions
+  /// and their optimisers then meet the layout that channels-last input gives.
+  void to(MemoryFormat format);
   /// Calls f(Module&) for every descendant, children before parents, and at last for this.
   template <class F>
   void apply(F&& f) {

@@ -1,13 +1,22 @@
 #!/bin/sh
 # Installs what limpid needs to build, from Debian 12's own packages. Says and does nothing when nothing is missing.
+# setup.sh [PACKAGE...]: these as well. setup.sh --libraries: prints those of the packages that limpid is built against.
 set -eu
 
+libraries="
+  libxtensor-dev libxsimd-dev xtl-dev libspdlog-dev libdnnl-dev libopenblas-openmp-dev zlib1g-dev nlohmann-json3-dev
+  libstb-dev libcli11-dev catch2
+"
 packages="
   g++ cmake ninja-build ccache pkg-config git python3
-  libxtensor-dev libxsimd-dev xtl-dev libspdlog-dev libdnnl-dev libopenblas-openmp-dev zlib1g-dev nlohmann-json3-dev
-  libstb-dev catch2
+  $libraries
   clang clang-format libomp-dev
+  $*
 "
+if [ "$*" = --libraries ]; then
+  echo $libraries
+  exit
+fi
 
 fail() {
   echo "setup: $*" >&2

@@ -22,6 +22,7 @@ const HalfKernels& half_kernels(DType dtype) noexcept;
 namespace baseline { extern const HalfTable half_table; }
 namespace avx2     { extern const HalfTable half_table; }
 namespace avx512   { extern const HalfTable half_table; }
+namespace neon     { extern const HalfTable half_table; }
 // clang-format on
 
 }  // namespace limpid::kernels

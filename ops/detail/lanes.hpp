@@ -5,7 +5,7 @@
 #pragma once
 #include <cstdint>
 #include <utility>
-#include <xsimd/xsimd.hpp>
+#include <limpid/core/kernels/simd.hpp>
 
 #if defined(__x86_64__)
 #include <immintrin.h>

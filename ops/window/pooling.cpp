@@ -20,17 +20,10 @@ using kernels::PoolDims;
 
 namespace {
 
-#if defined(__x86_64__)
-#define LIMPID_PICK(name) \
-  (isa() == Isa::avx512 ? kernels::avx512::name : isa() == Isa::avx2 ? kernels::avx2::name : kernels::baseline::name)
-#else
-#define LIMPID_PICK(name) kernels::baseline::name
-#endif
-
 // f(kernels of x's type, that type)
 template <class F>
 void with_kernels(DType dtype, F&& f) {
-  dtype == float32 ? f(LIMPID_PICK(pool_float), float{}) : f(LIMPID_PICK(pool_double), double{});
+  dtype == float32 ? f(LIMPID_AT_ISA(pool_float), float{}) : f(LIMPID_AT_ISA(pool_double), double{});
 }
 
 // The sizes of a pooling of x; throws where there is none.
@@ -38,10 +31,9 @@ PoolDims pool_dims(const char* op, const Tensor& x, Size2d kernel, const Pool2dO
   detail::require_defined(op, "x", x);
   if (x.dim() != 4) throw_error<ShapeError>(op, ": expected x of shape (N, C, H, W), got ", x.shape());
   detail::require_at_least(op, "kernel", 1, kernel);
-  detail::require_at_least(op, "stride", 0, options.stride);
-  detail::require_at_least(op, "padding", 0, options.padding);
-  const Size2d padding = options.padding;
-  const Size2d stride{options.stride.h ? options.stride.h : kernel.h, options.stride.w ? options.stride.w : kernel.w};
+  const Size2d stride = options.stride.value_or(kernel), padding = options.padding;
+  detail::require_at_least(op, "stride", 1, stride);
+  detail::require_at_least(op, "padding", 0, padding);
   if (2 * padding.h > kernel.h || 2 * padding.w > kernel.w)
     throw_error<ValueError>(op, ": expected padding of at most half the kernel, got padding = ", padding,
                             " and kernel = ", kernel);

@@ -13,21 +13,8 @@
 namespace limpid {
 namespace kernels {
 
-const ArithmeticKernels& arithmetic() noexcept {
-#if defined(__x86_64__)
-  const Isa level = isa();
-  if (level == Isa::avx512) return avx512::arithmetic_kernels;
-  if (level == Isa::avx2) return avx2::arithmetic_kernels;
-#endif
-  return baseline::arithmetic_kernels;
-}
-
-const FunctionKernels& functions() noexcept {
-#if defined(__x86_64__)
-  if (isa() >= Isa::avx2) return avx2::function_kernels;
-#endif
-  return baseline::function_kernels;
-}
+const ArithmeticKernels& arithmetic() noexcept { return LIMPID_AT_ISA(arithmetic_kernels); }
+const FunctionKernels& functions() noexcept { return LIMPID_AT_ISA(function_kernels); }
 
 }  // namespace kernels
 

@@ -75,7 +75,8 @@ const FunctionKernels& functions() noexcept;
 // clang-format off
 namespace baseline { extern const ArithmeticKernels arithmetic_kernels; extern const FunctionKernels function_kernels; }
 namespace avx2     { extern const ArithmeticKernels arithmetic_kernels; extern const FunctionKernels function_kernels; }
-namespace avx512   { extern const ArithmeticKernels arithmetic_kernels; }
+namespace avx512   { extern const ArithmeticKernels arithmetic_kernels; using avx2::function_kernels; }
+namespace neon     { extern const ArithmeticKernels arithmetic_kernels; extern const FunctionKernels function_kernels; }
 // clang-format on
 
 }  // namespace limpid::kernels

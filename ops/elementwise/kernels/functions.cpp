@@ -3,7 +3,7 @@
 // results and the last octave before infinity, its log subnormal arguments, its erf both ends and some digits).
 #include <limpid/ops/elementwise/kernels/strip.hpp>
 
-#include <xsimd/xsimd.hpp>
+#include <limpid/core/kernels/simd.hpp>
 
 #include <cmath>
 #include <limits>

@@ -15,9 +15,9 @@ constexpr index_t kStep = kNormColumnStep;
 template <class T>
 const NormColumnKernels<T>& column_kernels() noexcept {
   if constexpr (sizeof(T) == 4)
-    return LIMPID_PICK_KERNELS(norm_columns_float);
+    return LIMPID_AT_ISA(norm_columns_float);
   else
-    return LIMPID_PICK_KERNELS(norm_columns_double);
+    return LIMPID_AT_ISA(norm_columns_double);
 }
 
 /// Elements of a block of rows, but for the shortest and longest ones.

@@ -16,9 +16,9 @@ constexpr index_t kStep = 16;  // arrays over columns are padded to this
 template <class T>
 const NormDoubleKernels<T>& double_kernels() noexcept {
   if constexpr (sizeof(T) == 4)
-    return LIMPID_PICK_KERNELS(norm_double_float);
+    return LIMPID_AT_ISA(norm_double_float);
   else
-    return LIMPID_PICK_KERNELS(norm_double_double);
+    return LIMPID_AT_ISA(norm_double_double);
 }
 
 /// The work in units of whole slices (under batch: of whole channels of one sample), which lots of threads take in

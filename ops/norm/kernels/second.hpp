@@ -91,6 +91,7 @@ struct NormDoubleKernels {
 LIMPID_DECLARE_NORM_DOUBLE(baseline)
 LIMPID_DECLARE_NORM_DOUBLE(avx2)
 LIMPID_DECLARE_NORM_DOUBLE(avx512)
+LIMPID_DECLARE_NORM_DOUBLE(neon)
 #undef LIMPID_DECLARE_NORM_DOUBLE
 
 }  // namespace limpid::kernels

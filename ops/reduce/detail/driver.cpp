@@ -10,13 +10,7 @@
 
 namespace limpid {
 
-const kernels::ReduceKernels& kernels::reduce_table() noexcept {
-#if defined(__x86_64__)
-  if (isa() == Isa::avx512) return avx512::reduce_kernels;
-  if (isa() == Isa::avx2) return avx2::reduce_kernels;
-#endif
-  return baseline::reduce_kernels;
-}
+const kernels::ReduceKernels& kernels::reduce_table() noexcept { return LIMPID_AT_ISA(reduce_kernels); }
 
 namespace detail {
 

@@ -49,6 +49,7 @@ struct ReduceKernels {
 namespace baseline { extern const ReduceKernels reduce_kernels; }
 namespace avx2     { extern const ReduceKernels reduce_kernels; }
 namespace avx512   { extern const ReduceKernels reduce_kernels; }
+namespace neon     { extern const ReduceKernels reduce_kernels; }
 // clang-format on
 
 /// The table of the instruction set in use.

@@ -43,6 +43,7 @@ struct PoolKernels {
 LIMPID_DECLARE(baseline)
 LIMPID_DECLARE(avx2)
 LIMPID_DECLARE(avx512)
+LIMPID_DECLARE(neon)
 #undef LIMPID_DECLARE
 
 }  // namespace limpid::kernels

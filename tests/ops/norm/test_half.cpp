@@ -139,7 +139,7 @@ TEST_CASE("norms of half precision have the bits of float32 where slices outgrow
 
 TEST_CASE("norms of half precision have the bits of float32 at every instruction set") {
   const Isa before = isa();
-  for (const Isa level : {Isa::baseline, Isa::avx2, Isa::avx512}) {
+  for (const Isa level : isa_levels()) {
     set_isa(level);
     for (const Norm& norm : norms)
       for (const char* layout : {"contiguous", "channels_last"})

@@ -281,7 +281,7 @@ TEST_CASE("threads and instruction sets show in no bit") {
         set_num_threads(1);
         set_isa(best_isa());
         const Tensor expected = ops[o](x, axis);
-        for (Isa level : {Isa::baseline, Isa::avx2, Isa::avx512})
+        for (const Isa level : isa_levels())
           for (int threads : {1, 2, 3, 7}) {
             set_isa(level);
             set_num_threads(threads);
