@@ -1,8 +1,10 @@
-// Convolution and pooling by oneDNN, float32. All that differs between its versions 2 and 3 is in onednn.cpp.
+// Convolution and pooling by oneDNN, float32.
 #pragma once
 #include <limpid/core/tensor_impl.hpp>
 #include <limpid/ops/window/detail/conv_dims.hpp>
 #include <limpid/ops/window/kernels/pool.hpp>
+
+#include <cstdint>
 
 namespace limpid::detail::onednn {
 
@@ -17,5 +19,8 @@ bool conv_weight_grad(const ConvDims& dims, MemoryFormat format, const float* x,
 // on the number of threads.
 bool mean_forward(const kernels::PoolDims& dims, const float* x, float* y);
 bool mean_grad(const kernels::PoolDims& dims, const float* dy, float* dx);
+
+/// Whether so many products are done sooner than other threads would begin: they stay on the calling one.
+inline bool is_tiny(std::int64_t products) noexcept { return products < std::int64_t{1} << 18; }
 
 }  // namespace limpid::detail::onednn
