@@ -14,6 +14,7 @@
 #include <limpid/core/allocator.hpp>
 #include <limpid/core/dtype.hpp>
 #include <limpid/core/error.hpp>
+#include <limpid/core/io/image.hpp>
 #include <limpid/core/io/npy.hpp>
 #include <limpid/core/io/safetensors.hpp>
 #include <limpid/core/parallel.hpp>
@@ -23,6 +24,7 @@
 #include <limpid/core/tensor.hpp>
 #include <limpid/core/tensor_map.hpp>
 #include <limpid/nn/data/dataset.hpp>
+#include <limpid/nn/data/idx.hpp>
 #include <limpid/nn/data/loader.hpp>
 #include <limpid/nn/layers/activation.hpp>
 #include <limpid/nn/layers/convolution.hpp>
@@ -41,6 +43,10 @@
 #include <limpid/nn/optim/optimizer.hpp>
 #include <limpid/nn/optim/schedule.hpp>
 #include <limpid/nn/optim/sgd.hpp>
+#include <limpid/nn/report/curves.hpp>
+#include <limpid/nn/report/pictures.hpp>
+#include <limpid/nn/report/progress.hpp>
+#include <limpid/nn/report/table.hpp>
 #include <limpid/nn/sequential.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/loss.hpp>

@@ -239,9 +239,9 @@ Tensor make_view(const Tensor& x, Shape shape, Strides strides, int64_t offset) 
   return view;
 }
 
-Tensor as_contiguous(const Tensor& x) {
-  if (x.is_contiguous()) return x;
-  Tensor y = empty(x.shape(), x.dtype());
+Tensor as_contiguous(const Tensor& x, MemoryFormat format) {
+  if (x.is_contiguous(format)) return x;
+  Tensor y = empty(x.shape(), x.dtype(), format);
   copy_into(y, x);
   return y;
 }

@@ -18,11 +18,12 @@ using detail::promoted;
 using detail::require_defined;
 using kernels::arithmetic;
 
+namespace {
+
 // y = f(a, b) of whatever operands, of integers as float32 where `floats`. True where `op` itself did it, on operands
 // converted to another dtype: y is recorded then. Out of line, so that tiny ops pass by.
-[[gnu::noinline]] static bool map_any(Tensor& y, const char* name, Tensor (*op)(const Tensor&, const Tensor&),
-                                      const kernels::KernelRow& f, const Tensor& a, const Tensor& b,
-                                      bool floats = false) {
+[[gnu::noinline]] bool map_any(Tensor& y, const char* name, Tensor (*op)(const Tensor&, const Tensor&),
+                               const kernels::KernelRow& f, const Tensor& a, const Tensor& b, bool floats = false) {
   require_defined(name, a);
   require_defined(name, b);
   const DType common = promote_types(a.dtype(), b.dtype()), dtype = floats ? detail::floating_type(common) : common;
@@ -46,6 +47,8 @@ struct AddNode final : SymmetricNode {
   }
 };
 
+}  // namespace
+
 Tensor add(const Tensor& a, const Tensor& b) {
   Tensor y = map_tiny(arithmetic().add_run, a, b);
   if (!y.defined() && map_any(y, "add", add, arithmetic().add, a, b)) return y;
@@ -53,11 +56,15 @@ Tensor add(const Tensor& a, const Tensor& b) {
   return y;
 }
 
+namespace {
+
 struct ShiftNode final : SymmetricNode {
   const char* name() const noexcept override { return "add"; }
   // y_i = x_i + s for a number s:  dx = dy.
   Tensors backward(const Tensors& dy) override { return {dy[0]}; }
 };
+
+}  // namespace
 
 Tensor add(const Tensor& a, Scalar b) {
   require_defined("add", a);
@@ -68,6 +75,8 @@ Tensor add(const Tensor& a, Scalar b) {
   return y;
 }
 
+namespace {
+
 struct SubNode final : SymmetricNode {
   const char* name() const noexcept override { return "sub"; }
   // y_i = a_i - b_i:  da = dy,  db = -dy.
@@ -75,6 +84,8 @@ struct SubNode final : SymmetricNode {
     return {needs(0) ? dy[0] : Tensor(), needs(1) ? neg(dy[0]) : Tensor()};
   }
 };
+
+}  // namespace
 
 Tensor sub(const Tensor& a, const Tensor& b) {
   Tensor y = map_tiny(arithmetic().sub_run, a, b);
@@ -92,11 +103,15 @@ Tensor sub(const Tensor& a, Scalar b) {
   return y;
 }
 
+namespace {
+
 struct NegNode final : SymmetricNode {
   const char* name() const noexcept override { return "neg"; }
   // y_i = a - x_i for a number a:  dx = -dy.
   Tensors backward(const Tensors& dy) override { return {neg(dy[0])}; }
 };
+
+}  // namespace
 
 Tensor sub(Scalar a, const Tensor& b) {
   require_defined("sub", b);
@@ -116,13 +131,16 @@ Tensor neg(const Tensor& x) {
   return y;
 }
 
+namespace {
+
 // sum += dy x for tiny tensors that lie alike; in dy's memory where the sum is yet to begin and dy is `free`, in nobody
 // else's hands and no longer needed. Calls come last, so that no register need be saved for what follows.
-[[gnu::noinline]] static void add_new_product(const kernels::ArithmeticKernels& f, Tensor& sum, const Tensor& dy,
-                                              const Tensor& x) {
+[[gnu::noinline]] void add_new_product(const kernels::ArithmeticKernels& f, Tensor& sum, const Tensor& dy,
+                                       const Tensor& x) {
   detail::accumulate(sum, map_tiny(f.mul_run, dy, x));
 }
-static void add_product(const kernels::ArithmeticKernels& f, Tensor& sum, Tensor& dy, const Tensor& x, bool free) {
+
+void add_product(const kernels::ArithmeticKernels& f, Tensor& sum, Tensor& dy, const Tensor& x, bool free) {
   const TensorImpl &p = dy.impl(), &q = x.impl();
   if (sum.is_unique() && sum.impl().layout == p.layout) {
     std::byte* s = sum.impl().data;
@@ -161,6 +179,8 @@ struct MulNode final : SymmetricNode {
   }
 };
 
+}  // namespace
+
 Tensor mul(const Tensor& a, const Tensor& b) {
   Tensor y = map_tiny(arithmetic().mul_run, a, b);
   if (!y.defined() && map_any(y, "mul", mul, arithmetic().mul, a, b)) return y;
@@ -171,12 +191,16 @@ Tensor mul(const Tensor& a, const Tensor& b) {
   return y;
 }
 
+namespace {
+
 struct ScaleNode final : SymmetricNode {
   double factor = 0;
   const char* name() const noexcept override { return "mul"; }
   // y_i = s x_i for a number s:  dx = s dy.
   Tensors backward(const Tensors& dy) override { return {mul(dy[0], factor)}; }
 };
+
+}  // namespace
 
 Tensor mul(const Tensor& a, Scalar b) {
   require_defined("mul", a);
@@ -186,6 +210,8 @@ Tensor mul(const Tensor& a, Scalar b) {
   if (auto* node = record<ScaleNode>(y, a)) node->factor = b.to_double();
   return y;
 }
+
+namespace {
 
 struct DivNode final : SymmetricNode {
   Saved b{*this, "b"}, y{*this, "y"};
@@ -203,6 +229,8 @@ struct DivNode final : SymmetricNode {
   }
 };
 
+}  // namespace
+
 Tensor div(const Tensor& a, const Tensor& b) {
   Tensor y = map_tiny(arithmetic().div_run, a, b);
   if (!y.defined() && map_any(y, "div", div, arithmetic().div, a, b, true)) return y;
@@ -213,12 +241,16 @@ Tensor div(const Tensor& a, const Tensor& b) {
   return y;
 }
 
+namespace {
+
 struct DivByNumberNode final : SymmetricNode {
   double divisor = 1;
   const char* name() const noexcept override { return "div"; }
   // y_i = x_i / s for a number s:  dx = dy / s.
   Tensors backward(const Tensors& dy) override { return {div(dy[0], divisor)}; }
 };
+
+}  // namespace
 
 Tensor div(const Tensor& a, Scalar b) {
   require_defined("div", a);
@@ -229,12 +261,16 @@ Tensor div(const Tensor& a, Scalar b) {
   return y;
 }
 
+namespace {
+
 struct DivNumberNode final : SymmetricNode {
   Saved x{*this, "x"}, y{*this, "y"};
   const char* name() const noexcept override { return "div"; }
   // y_i = s / x_i for a number s:  dx = -dy s / x^2 = -(dy / x) y.
   Tensors backward(const Tensors& dy) override { return {neg(mul(div(dy[0], x), y))}; }
 };
+
+}  // namespace
 
 Tensor div(Scalar a, const Tensor& b) {
   require_defined("div", b);
@@ -248,6 +284,8 @@ Tensor div(Scalar a, const Tensor& b) {
   return y;
 }
 
+namespace {
+
 struct RemainderNode final : SymmetricNode {
   Saved a{*this, "a"}, b{*this, "b"}, y{*this, "y"};
   const char* name() const noexcept override { return "remainder"; }
@@ -255,13 +293,15 @@ struct RemainderNode final : SymmetricNode {
   Tensors backward(const Tensors& dy) override { return {dy[0], needs(1) ? mul(dy[0], div(sub(y, a), b)) : Tensor()}; }
 };
 
-static void require_no_zero(const Tensor& b) {
+void require_no_zero(const Tensor& b) {
   if (is_floating_point(b.dtype()) || b.dtype() == bool_) return;
   const Tensor zero = eq(b, 0).contiguous();
   const bool* first = zero.data<bool>();
   if (std::find(first, first + zero.numel(), true) != first + zero.numel())
     detail::throw_error<ValueError>("remainder: expected divisors other than 0, got 0");
 }
+
+}  // namespace
 
 Tensor remainder(const Tensor& a, const Tensor& b) {
   require_defined("remainder", a);
@@ -290,6 +330,8 @@ Tensor remainder(const Tensor& a, Scalar b) {
   return y;
 }
 
+namespace {
+
 struct PowNode final : SymmetricNode {
   Saved a{*this, "a"}, b{*this, "b"}, y{*this, "y"};
   const char* name() const noexcept override { return "pow"; }
@@ -303,6 +345,8 @@ struct PowNode final : SymmetricNode {
     return {da, db};
   }
 };
+
+}  // namespace
 
 Tensor pow(const Tensor& a, const Tensor& b) {
   require_defined("pow", a);
@@ -319,6 +363,8 @@ Tensor pow(const Tensor& a, const Tensor& b) {
   return y;
 }
 
+namespace {
+
 struct PowNumberNode final : SymmetricNode {
   Saved x{*this, "x"};
   double exponent = 0;
@@ -328,6 +374,8 @@ struct PowNumberNode final : SymmetricNode {
     return {exponent == 0 ? zeros_like(dy[0]) : mul(dy[0], mul(pow(x, exponent - 1), exponent))};
   }
 };
+
+}  // namespace
 
 Tensor pow(const Tensor& a, Scalar b) {
   require_defined("pow", a);
@@ -342,6 +390,8 @@ Tensor pow(const Tensor& a, Scalar b) {
   return y;
 }
 
+namespace {
+
 struct ExponentialNode final : SymmetricNode {
   Saved y{*this, "y"};
   double base = 1;
@@ -351,6 +401,8 @@ struct ExponentialNode final : SymmetricNode {
     return {base == 0 ? where(isfinite(y), 0, mul(dy[0], -y.get())) : mul(dy[0], mul(y, std::log(base)))};
   }
 };
+
+}  // namespace
 
 Tensor pow(Scalar a, const Tensor& b) {
   require_defined("pow", b);
@@ -363,6 +415,8 @@ Tensor pow(Scalar a, const Tensor& b) {
   }
   return y;
 }
+
+namespace {
 
 struct ExtremumNode final : SymmetricNode {
   Saved a{*this, "a"}, b{*this, "b"};
@@ -384,7 +438,7 @@ struct ExtremumNode final : SymmetricNode {
   }
 };
 
-static Tensor extremum(const char* op, const kernels::KernelRow& f, bool largest, const Tensor& a, const Tensor& b) {
+Tensor extremum(const char* op, const kernels::KernelRow& f, bool largest, const Tensor& a, const Tensor& b) {
   require_defined(op, a);
   require_defined(op, b);
   const DType dtype = promote_types(a.dtype(), b.dtype());
@@ -398,6 +452,8 @@ static Tensor extremum(const char* op, const kernels::KernelRow& f, bool largest
   }
   return y;
 }
+
+}  // namespace
 
 Tensor maximum(const Tensor& a, const Tensor& b) { return extremum("maximum", arithmetic().maximum, true, a, b); }
 Tensor minimum(const Tensor& a, const Tensor& b) { return extremum("minimum", arithmetic().minimum, false, a, b); }

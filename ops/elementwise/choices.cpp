@@ -70,6 +70,8 @@ Tensor logical_or(const Tensor& a, const Tensor& b) {
   return map("logical_or", arithmetic().add, bool_, bool_, a.to(bool_), b.to(bool_));
 }
 
+namespace {
+
 struct WhereNode final : SymmetricNode {
   Saved condition{*this, "condition"};
   const char* name() const noexcept override { return "where"; }
@@ -82,8 +84,6 @@ struct WhereNode final : SymmetricNode {
     return dx[0].defined() && dx[1].defined() ? Tensors{where(condition, dx[0], dx[1])} : SymmetricNode::jvp(dx);
   }
 };
-
-namespace {
 
 void require_condition(const Tensor& condition) {
   require_defined("where", condition);
@@ -104,6 +104,8 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   return y;
 }
 
+namespace {
+
 struct WhereNumberNode final : SymmetricNode {
   Saved condition{*this, "condition"};
   bool where_true = true;
@@ -113,8 +115,6 @@ struct WhereNumberNode final : SymmetricNode {
     return {where_true ? where(condition, dy[0], 0) : where(condition, 0, dy[0])};
   }
 };
-
-namespace {
 
 Tensor where_number(const Tensor& condition, const Tensor& x, Scalar number, bool where_true) {
   require_condition(condition);

@@ -6,6 +6,7 @@
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/parallel.hpp>
+#include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/reduce.hpp>
@@ -119,19 +120,12 @@ void for_tiles(const Tensor& x, int64_t axis, F&& f) {
   });
 }
 
-template <class F>
-void visit_float(const Tensor& x, F&& f) {
-  x.dtype() == float32 ? f(float{}) : f(double{});
-}
-
-Tensor as_dense(const Tensor& x) {
-  return x.memory_format() == MemoryFormat::channels_last ? x : detail::as_contiguous(x);
-}
+Tensor as_dense(const Tensor& x) { return detail::as_contiguous(x, x.memory_format()); }
 
 Tensor softmax_of(const Tensor& given, int64_t axis, bool log) {
   const Tensor x = as_dense(given), y = empty_like(x);
   if (x.numel() == 0) return y;
-  visit_float(x, [&]<class T>(T) {
+  detail::visit_float(x.dtype(), [&]<class T>(T) {
     const auto& kernel = softmax_kernels<T>();
     for_tiles<T>(x, axis, [&](const Tile<T>& tile, int64_t at, int64_t) {
       T* to = y.data<T>() + at;
@@ -219,7 +213,7 @@ Tensor logsumexp_of(const Tensor& x, int64_t axis) {
     detail::fill(y, -infinity);
     return y;
   }
-  visit_float(x, [&]<class T>(T) {
+  detail::visit_float(x.dtype(), [&]<class T>(T) {
     for_tiles<T>(x, axis, [&](const Tile<T>& tile, int64_t, int64_t slice) {
       const Statistics<T> s(tile, nullptr);
       for (int64_t j = 0; j < tile.slices(); ++j)

@@ -35,10 +35,11 @@ struct ArithmeticKernels {
   KernelRow add_scaled;              ///< a + b * c
   KernelRow eq, ne, lt, le, gt, ge;  ///< of T, giving bool
   KernelRow neg, abs, sign, square, relu;
-  KernelRow isfinite;  ///< of T, giving bool
-  KernelRow clamp;     ///< x, low, high
-  KernelRow where;     ///< bool, T, T
-  KernelRow gate;      ///< dy where y > 0, else 0
+  KernelRow leaky_relu;  ///< of float32 and float64: x, slope
+  KernelRow isfinite;    ///< of T, giving bool
+  KernelRow clamp;       ///< x, low, high
+  KernelRow where;       ///< bool, T, T
+  KernelRow gate;        ///< dy where y > 0, else 0
 
   // Derivatives in one pass, of float32 and float64: dx from dy and what forward kept; dy from da, db and the operands.
   KernelRow sqrt_gradient, rsqrt_gradient, reciprocal_gradient, tanh_gradient, sigmoid_gradient;  ///< dy, y
@@ -57,10 +58,9 @@ struct ArithmeticKernels {
 /// Of float32 and float64, accurate to a few units in the last place over the whole range. There is no AVX-512 version:
 /// the math library's differs from AVX2's in the last bit.
 struct FunctionKernels {
-  KernelRow exp, log, sqrt, rsqrt, reciprocal, sin, cos, tanh, sigmoid, erf, gelu, silu;
-  KernelRow leaky_relu;  ///< x, slope
-  KernelRow elu;         ///< x, alpha
-  KernelRow softplus;    ///< x, beta
+  KernelRow exp, log, sqrt, rsqrt, reciprocal, tanh, sigmoid, erf, gelu, silu;
+  KernelRow elu;       ///< x, alpha
+  KernelRow softplus;  ///< x, beta
 
   // Derivatives in one pass.
   KernelRow erf_gradient, silu_gradient;  ///< dy, x

@@ -1,6 +1,7 @@
 // Tensors as the normalisation kernels see them.
 #pragma once
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/norm/detail/halves.hpp>
 #include <limpid/ops/norm/detail/plan.hpp>
 
@@ -143,10 +144,5 @@ class PartScratch {
   int64_t each_;
   Tensor all_;
 };
-
-template <class F>
-void visit_float(DType dtype, F&& f) {
-  dtype == float64 ? f(double{}) : f(float{});
-}
 
 }  // namespace limpid::detail

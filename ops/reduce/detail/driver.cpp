@@ -1,5 +1,6 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/isa.hpp>
+#include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/reduce/detail/tree.hpp>
 #include <limpid/ops/reduce/kernels/reduce.hpp>
 
@@ -146,13 +147,6 @@ void fold(const Tensor& y, const Tensor& x, const Axes& axes, Acc start, F f) {
   reduce(y, x, axes, Fold<T, Acc, Y, F>(start, f));
 }
 
-template <class F>
-void visit_number(const Tensor& x, F&& f) {
-  visit_dtype(x.dtype(), [&]<class T>(T) {
-    if constexpr (std::is_arithmetic_v<T>) f(T{});
-  });
-}
-
 template <class T>
 constexpr T lowest = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
                                                           : std::numeric_limits<T>::lowest();
@@ -170,7 +164,7 @@ void sum_into(const Tensor& y, const Tensor& x, const Axes& axes, double divisor
   }
   if (x.dtype() == float32) return reduce(y, x, axes, FloatSum<float>(kernels::reduce_table().add_rows_f32, divisor));
   if (x.dtype() == float64) return reduce(y, x, axes, FloatSum<double>(kernels::reduce_table().add_rows_f64, divisor));
-  visit_number(x, [&]<class T>(T) {
+  visit_number(x.dtype(), [&]<class T>(T) {
     if constexpr (std::is_integral_v<T>)
       fold<T, uint64_t, int64_t>(y, x, axes, uint64_t{0}, [](uint64_t a, uint64_t b) { return a + b; });
   });
@@ -203,7 +197,7 @@ void sum_squares_into(const Tensor& y, const Tensor& x, const Tensor& centre, co
 void norm_into(const Tensor& y, const Tensor& x, const Axes& axes) { add_squares(y, x, nullptr, axes, 1, true); }
 
 void prod_into(const Tensor& y, const Tensor& x, const Axes& axes) {
-  visit_number(x, [&]<class T>(T) {
+  visit_number(x.dtype(), [&]<class T>(T) {
     using Acc = Wide<T>;
     fold<T, Acc, WideResult<T>>(y, x, axes, Acc{1}, [](Acc a, Acc b) { return a * b; });
   });
@@ -211,23 +205,25 @@ void prod_into(const Tensor& y, const Tensor& x, const Axes& axes) {
 
 void max_into(const Tensor& y, const Tensor& x, const Axes& axes) {
   // b where it is larger or NaN; a NaN in a stays, for nothing is larger.
-  visit_number(x, [&]<class T>(T) {
+  visit_number(x.dtype(), [&]<class T>(T) {
     fold<T, T, T>(y, x, axes, lowest<T>, [](T a, T b) { return (b > a) | (b != b) ? b : a; });
   });
 }
 
 void min_into(const Tensor& y, const Tensor& x, const Axes& axes) {
-  visit_number(x, [&]<class T>(T) {
+  visit_number(x.dtype(), [&]<class T>(T) {
     fold<T, T, T>(y, x, axes, highest<T>, [](T a, T b) { return (b < a) | (b != b) ? b : a; });
   });
 }
 
 void all_into(const Tensor& y, const Tensor& x, const Axes& axes) {
-  visit_number(x, [&]<class T>(T) { fold<T, bool, bool>(y, x, axes, true, [](bool a, bool b) { return a & b; }); });
+  visit_number(x.dtype(),
+               [&]<class T>(T) { fold<T, bool, bool>(y, x, axes, true, [](bool a, bool b) { return a & b; }); });
 }
 
 void any_into(const Tensor& y, const Tensor& x, const Axes& axes) {
-  visit_number(x, [&]<class T>(T) { fold<T, bool, bool>(y, x, axes, false, [](bool a, bool b) { return a | b; }); });
+  visit_number(x.dtype(),
+               [&]<class T>(T) { fold<T, bool, bool>(y, x, axes, false, [](bool a, bool b) { return a | b; }); });
 }
 
 }  // namespace detail

@@ -8,7 +8,8 @@ namespace limpid::kernels {
 struct PoolDims {
   std::int64_t n, c, h, w, oh, ow;
   std::int64_t kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w;
-  bool channels_last;
+  bool channels_last = false;
+  friend bool operator==(const PoolDims&, const PoolDims&) = default;
 
   /// Work is shared out by rows of y, which any thread may write, or by planes: the channels of a sample, in blocks
   /// where they are interleaved.
