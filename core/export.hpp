@@ -1,6 +1,5 @@
 // What of limpid is seen from outside the shared library, and what a program must agree on with it (docs/border.md).
 #pragma once
-#include <limpid/core/export.hpp>
 
 /// Exports what a namespace block declares: public headers write `namespace LIMPID_API limpid {`. All else that the
 /// library is made of is hidden.
