@@ -1,8 +1,9 @@
 // Replaying the tape. A graph belongs to one thread at a time; several may share leaves.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 /// Adds d(sum_k <y_k, dy_k>)/d(leaf) to the gradient of every leaf below ys. dys: one per y and of its shape, or none
 /// where each y has one element. Without retain_graph the graph is used up; create_graph records the gradients

@@ -1,6 +1,7 @@
 // The tensor: a cheap handle on shared, strided memory.
 #pragma once
 #include <limpid/core/error.hpp>
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor_impl.hpp>
 
 #include <cstdint>
@@ -10,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 class Tensors;
 

@@ -10,7 +10,7 @@ libraries="
   libstb-dev libcli11-dev catch2
 "
 own="
-  clang-14 clang-16
+  clang-14 clang-19
   g++-12-aarch64-linux-gnu mmdebstrap qemu-user
 "
 if [ "$*" = --libraries ]; then
