@@ -1,8 +1,9 @@
 // Replaying the tape. A graph belongs to one thread at a time; several may share leaves.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 struct GradOptions {
   bool create_graph = false;  ///< record the gradients, so that they can be differentiated; implies retain_graph

@@ -5,12 +5,13 @@
 // arguments, or what f captures, require a gradient. So transforms nest, to any order, and mix with backward().
 #pragma once
 #include <limpid/autograd/tensor_function.hpp>
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 
 #include <type_traits>
 #include <vector>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 struct Vjp {
   Tensors ys;   ///< f(xs)

@@ -1,5 +1,12 @@
+# limpid_compile_for_library(TARGET): the objects of TARGET become part of limpid, shared or static. Both are compiled
+# alike and share the compiler cache.
+function(limpid_compile_for_library target)
+  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON
+    CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+endfunction()
+
 # limpid_kernels(SOURCE... [EXCEPT ISA...]): compiles each kernel source once per instruction set, but for those given,
-# and adds the objects to limpid.
+# into objects of limpid.
 #
 # A kernel source sees LIMPID_KERNEL_ISA, the namespace it must put its one exported table into (baseline, avx2, avx512
 # or neon), and exports nothing else: all other names live in an unnamed namespace, so that no inline function compiled
@@ -20,6 +27,7 @@ else()
   set(LIMPID_KERNEL_ISAS baseline)
 endif()
 list(GET LIMPID_KERNEL_ISAS 0 LIMPID_LOWEST_ISA)
+list(TRANSFORM LIMPID_KERNEL_ISAS PREPEND limpid_kernels_ OUTPUT_VARIABLE LIMPID_KERNEL_TARGETS)
 
 # What all kernels are compiled with, after limpid_flags. -O3 in every build type, so that nothing inline is left to the
 # linker. Sanitized, a kernel is looked at for what it can do wrong, past the ends of its arrays above all, in a sixth of
@@ -54,8 +62,7 @@ function(limpid_kernels)
       target_compile_definitions(${target} PRIVATE LIMPID_KERNEL_ISA=${isa})
       target_compile_options(${target} PRIVATE ${LIMPID_KERNEL_FLAGS_${isa}})
       target_link_libraries(${target} PRIVATE limpid_flags limpid_kernel_flags limpid_dependencies)
-      set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
-      target_sources(limpid PRIVATE $<TARGET_OBJECTS:${target}>)
+      limpid_compile_for_library(${target})
     endif()
     list(TRANSFORM arg_UNPARSED_ARGUMENTS PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/ OUTPUT_VARIABLE sources)
     target_sources(${target} PRIVATE ${sources})

@@ -1,5 +1,7 @@
 // Element types.
 #pragma once
+#include <limpid/core/export.hpp>
+
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -7,7 +9,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 /// In order of promotion: a result takes the later of two; float16 with bfloat16 gives float32.
 enum class DType : uint8_t { bool_, uint8, int32, int64, float16, bfloat16, float32, float64 };

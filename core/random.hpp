@@ -1,11 +1,12 @@
 // Random numbers from a counter-based generator (Philox4x32-10; Salmon, Moraes, Dror, Shaw, 2011): a value depends on
 // seed and position alone, so that one seed gives the same numbers for any number of threads.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 
 #include <cstdint>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 /// A stream of random numbers. Copies go on separately from the same position.
 class Generator {

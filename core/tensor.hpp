@@ -1,6 +1,7 @@
 // The tensor: a cheap handle on shared, strided memory.
 #pragma once
 #include <limpid/core/error.hpp>
+#include <limpid/core/export.hpp>
 #include <limpid/core/scalar.hpp>
 #include <limpid/core/tensor_impl.hpp>
 
@@ -12,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 class Tensors;
 struct GradOptions;

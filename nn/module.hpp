@@ -1,5 +1,6 @@
 // Modules: functions with named parameters.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 #include <limpid/core/tensor_map.hpp>
 
@@ -9,7 +10,8 @@
 #include <typeinfo>
 #include <vector>
 
-namespace limpid::nn {
+namespace LIMPID_API limpid {
+namespace nn {
 
 struct NamedTensor {
   std::string name;
@@ -110,4 +112,5 @@ std::ostream& operator<<(std::ostream& out, const M& module) {
   return out;
 }
 
-}  // namespace limpid::nn
+}  // namespace nn
+}  // namespace limpid

@@ -1,11 +1,13 @@
 // Modules and functions one after another.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/nn/module.hpp>
 
 #include <type_traits>
 #include <utility>
 
-namespace limpid::nn {
+namespace LIMPID_API limpid {
+namespace nn {
 
 /// Anything that makes a tensor of a tensor: a module, a function, a lambda.
 template <class F>
@@ -79,4 +81,5 @@ class Sequential : public Module {
   Ref<Layers> layers_;  // shared by copies, as all of a module is
 };
 
-}  // namespace limpid::nn
+}  // namespace nn
+}  // namespace limpid

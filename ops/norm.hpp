@@ -1,9 +1,10 @@
 // The normalisation family. Statistics are exact for every finite input, and saved for the backward; a constant slice
 // gives exactly bias. Formulas and derivations: docs/instance_norm.md.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 struct InstanceNormOptions {
   Tensor running_mean = {}, running_var = {};  ///< (C,) each, or none

@@ -1,9 +1,10 @@
 // Reductions over any axes; none given stands for all. With keepdims a reduced axis stays with size 1.
 // Floating-point sums are formed pairwise in a fixed order: the same bits for any number of threads.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 Tensor sum(const Tensor& x, const Axes& axes = {}, bool keepdims = false);   ///< integers and bool give int64
 Tensor mean(const Tensor& x, const Axes& axes = {}, bool keepdims = false);  ///< NaN over no elements

@@ -1,10 +1,11 @@
 // Shape, order and selection. What can be a view shares memory with x.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 
 #include <limits>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 /// The same elements in row-major order under another shape; one size may be -1. A view where strides allow.
 Tensor reshape(const Tensor& x, const Shape& shape);

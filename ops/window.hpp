@@ -1,10 +1,11 @@
 // Convolution and pooling over the last two axes of (N, C, H, W), in either memory format.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 
 #include <optional>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 /// Height and width; one number stands for both.
 struct Size2d {

@@ -141,30 +141,31 @@ Png read_png(Source& file) {
     png.bytes += big_endian(static_cast<uint32_t>(data.size())) + type + data + std::string(4, '\0');
   };
   add(first.type, first.data);
-  std::string palette;
-  for (bool pixels = false;;) {
+  std::string palette, pixels;
+  for (bool ended = false; !ended;) {
     const uint64_t at = file.offset();
     const Chunk chunk = read_chunk(file);
     if (chunk.type == "PLTE") {
-      if (chunk.data.empty() || chunk.data.size() % 3 || chunk.data.size() > 768 || !palette.empty() || pixels)
+      if (chunk.data.empty() || chunk.data.size() % 3 || chunk.data.size() > 768 || !palette.empty() || !pixels.empty())
         file.fail_at(at, "expected one palette of 1 to 256 colours before the pixels, got ", chunk.data.size(),
                      " bytes");
       palette = chunk.data;
       palette.resize(768);  // an index beyond the palette is black, not what memory holds
       add(chunk.type, palette);
     } else if (chunk.type == "tRNS") {
+      if (!pixels.empty()) file.fail_at(at, "expected transparency before the pixels, got it behind them");
       add(chunk.type, chunk.data);
     } else if (chunk.type == "IDAT") {
-      pixels = true;
-      add(chunk.type, chunk.data);
+      pixels += chunk.data;
     } else if (chunk.type == "IEND") {
-      if (!pixels) file.fail_at(at, "expected pixels before the end, got none");
-      break;
+      if (pixels.empty()) file.fail_at(at, "expected pixels before the end, got none");
+      ended = true;
     } else if (!(chunk.type[0] & 0x20)) {
       file.fail_at(at, "expected only critical chunks that the standard has, got ", in_quotes(chunk.type));
     }
   }
   if (file.remaining()) file.fail("expected the end of the file after 'IEND', got ", file.remaining(), " bytes more");
+  add("IDAT", pixels);
   add("IEND", "");
   return png;
 }

@@ -1,11 +1,12 @@
 // Images on disk as tensors. A malformed file is refused with an IOError that names file, offset and reason; a file is
 // written beside its place and moved there when whole.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 
 #include <string>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 /// A PNG file as uint8 (C, H, W): C is 1 for grey, 2 for grey and alpha, 3 for RGB, 4 for RGBA; a palette is looked up,
 /// 16 bits are rounded to 8. Colours are as they are stored: no gamma, alpha not multiplied in. At most 2^30 bytes, and

@@ -80,12 +80,12 @@ int run(const Options& options) {
   const data::Mnist data =
       drawn ? data::Mnist{synthesize(options.train_count, kTrainSeed), synthesize(options.test_count, kTestSeed)}
             : data::load_mnist(options.data);
+  const int64_t tested = data.test.labels.numel();
+  print(std::to_string(data.train.labels.numel()) + " digits to train on and " + std::to_string(tested) +
+        " others to test, " + (drawn ? "drawn by this program" : "from " + options.data) + "; " +
+        std::to_string(get_num_threads()) + " threads\n\n");
   if (!prove_gradients()) return 1;
 
-  const int64_t tested = data.test.labels.numel();
-  print("\ntraining on " + std::to_string(data.train.labels.numel()) + " digits " +
-        (drawn ? "drawn by this program" : "from " + options.data) + ", testing on " + std::to_string(tested) +
-        " others; " + std::to_string(get_num_threads()) + " threads\n");
   nn::Sequential network = make_network();
   report::Curves curves({.title = "loss", .y_label = "cross entropy", .log_y = true});
   train(network, data.train, data.test, options.training, curves);

@@ -77,9 +77,7 @@ Tensor sheet(const data::LabelledImages& set, const Tensor& predictions) {
       const Tensor ink = there ? select(set.images, 0, column[row]) : zeros({1, kSide, kSide});
       tiles.push_back(1.0 - ink * reshape(tensor({right ? 1.0 : 0.0, 1, 1}), {3, 1, 1}));
     }
-  const Tensor small = reshape(stack(tiles), {-1, 3, kSide, 1, kSide, 1});
-  const Tensor large = reshape(expand(small, {-1, 3, kSide, 2, kSide, 2}), {-1, 3, 2 * kSide, 2 * kSide});
-  return report::image_grid(large, {.columns = kClasses, .gap = 12});
+  return report::image_grid(nn::Upsample(2)(stack(tiles)), {.columns = kClasses, .gap = 12});
 }
 
 }  // namespace digits

@@ -1,12 +1,14 @@
 // Data sets.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 
 #include <array>
 #include <concepts>
 #include <cstddef>
 
-namespace limpid::data {
+namespace LIMPID_API limpid {
+namespace data {
 
 namespace detail {
 int64_t common_size(const Tensor* tensors, std::size_t count);
@@ -51,4 +53,5 @@ class TensorDataset {
 template <std::same_as<Tensor>... Ts>
 TensorDataset(const Ts&...) -> TensorDataset<sizeof...(Ts)>;
 
-}  // namespace limpid::data
+}  // namespace data
+}  // namespace limpid

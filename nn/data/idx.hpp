@@ -1,10 +1,12 @@
 // MNIST's file format, and MNIST itself (http://yann.lecun.com/exdb/mnist/): big-endian sizes, then the elements.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 
 #include <string>
 
-namespace limpid::data {
+namespace LIMPID_API limpid {
+namespace data {
 
 /// An IDX file of uint8, int32, float32 or float64 and of any rank, plain or gzipped, which is told by its first bytes.
 /// Throws IOError where it is malformed, has other elements, or does not end where its header says; a gzipped one is
@@ -29,4 +31,5 @@ struct Mnist {
 /// files.
 Mnist load_mnist(const std::string& directory);
 
-}  // namespace limpid::data
+}  // namespace data
+}  // namespace limpid

@@ -1,5 +1,6 @@
 // Batches of a data set.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/random.hpp>
 #include <limpid/nn/data/dataset.hpp>
 
@@ -7,7 +8,8 @@
 #include <optional>
 #include <utility>
 
-namespace limpid::data {
+namespace LIMPID_API limpid {
+namespace data {
 
 struct DataLoaderOptions {
   int64_t batch_size = 1;
@@ -83,4 +85,5 @@ class DataLoader {
   mutable Generator generator_;
 };
 
-}  // namespace limpid::data
+}  // namespace data
+}  // namespace limpid

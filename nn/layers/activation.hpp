@@ -1,12 +1,14 @@
 // Activations as layers: limpid's functions of the same names.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/nn/module.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/reduce.hpp>
 
 #include <concepts>
 
-namespace limpid::nn {
+namespace LIMPID_API limpid {
+namespace nn {
 
 struct ReLU : Module {
   ReLU() : Module("ReLU") {}
@@ -88,4 +90,5 @@ struct LogSoftmax : Module {
   int64_t axis_;
 };
 
-}  // namespace limpid::nn
+}  // namespace nn
+}  // namespace limpid

@@ -1,10 +1,12 @@
 // Convolutions as layers.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/random.hpp>
 #include <limpid/nn/module.hpp>
 #include <limpid/ops/window.hpp>
 
-namespace limpid::nn {
+namespace LIMPID_API limpid {
+namespace nn {
 
 struct ConvOptions {
   Size2d stride = 1, padding = 0, dilation = 1;
@@ -24,4 +26,5 @@ struct Conv2d : Module {
   limpid::Conv2dOptions options_;
 };
 
-}  // namespace limpid::nn
+}  // namespace nn
+}  // namespace limpid

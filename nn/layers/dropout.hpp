@@ -1,9 +1,11 @@
 // Elements left out at random.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/random.hpp>
 #include <limpid/nn/module.hpp>
 
-namespace limpid::nn {
+namespace LIMPID_API limpid {
+namespace nn {
 
 struct DropoutOptions {
   Generator* generator =
@@ -21,4 +23,5 @@ struct Dropout : Module {
   DropoutOptions options_;
 };
 
-}  // namespace limpid::nn
+}  // namespace nn
+}  // namespace limpid

@@ -1,9 +1,11 @@
 // Vectors looked up by number.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/random.hpp>
 #include <limpid/nn/module.hpp>
 
-namespace limpid::nn {
+namespace LIMPID_API limpid {
+namespace nn {
 
 struct EmbeddingOptions {
   Generator* generator = nullptr;  ///< draws the initial values; none: the default one
@@ -16,4 +18,5 @@ struct Embedding : Module {
   Tensor weight;
 };
 
-}  // namespace limpid::nn
+}  // namespace nn
+}  // namespace limpid

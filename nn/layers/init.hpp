@@ -1,9 +1,12 @@
 // Initial values. Each fills x in place, unrecorded; those that are random draw from the default generator or the one
 // given.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/random.hpp>
 
-namespace limpid::nn::init {
+namespace LIMPID_API limpid {
+namespace nn {
+namespace init {
 
 void constant_(const Tensor& x, double value);
 inline void zeros_(const Tensor& x) { constant_(x, 0); }
@@ -36,4 +39,6 @@ void xavier_normal_(const Tensor& weight, double gain = 1, Generator& generator 
 /// Ganguli, 2014).
 void orthogonal_(const Tensor& weight, double gain = 1, Generator& generator = default_generator());
 
-}  // namespace limpid::nn::init
+}  // namespace init
+}  // namespace nn
+}  // namespace limpid

@@ -1,10 +1,12 @@
 // The layer of a matrix product.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/random.hpp>
 #include <limpid/nn/module.hpp>
 #include <limpid/ops/product.hpp>
 
-namespace limpid::nn {
+namespace LIMPID_API limpid {
+namespace nn {
 
 struct LinearOptions {
   bool bias = true;
@@ -18,4 +20,5 @@ struct Linear : Module {
   Tensor weight, bias;
 };
 
-}  // namespace limpid::nn
+}  // namespace nn
+}  // namespace limpid

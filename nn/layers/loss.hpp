@@ -1,8 +1,10 @@
 // limpid's losses, under the name where users of PyTorch look for them.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/ops/loss.hpp>
 
-namespace limpid::nn {
+namespace LIMPID_API limpid {
+namespace nn {
 
 using limpid::bce_with_logits;
 using limpid::cross_entropy;
@@ -12,4 +14,5 @@ using limpid::mse_loss;
 using limpid::nll_loss;
 using limpid::Reduction;
 
-}  // namespace limpid::nn
+}  // namespace nn
+}  // namespace limpid

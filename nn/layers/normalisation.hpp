@@ -1,11 +1,13 @@
 // The normalisation family as modules, with PyTorch's options, names and running statistics.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/nn/module.hpp>
 #include <limpid/ops/norm.hpp>
 
 #include <optional>
 
-namespace limpid::nn {
+namespace LIMPID_API limpid {
+namespace nn {
 
 /// What InstanceNorm and BatchNorm share: weight and bias, and the buffers running_mean, running_var and
 /// num_batches_tracked, each undefined where not asked for.
@@ -147,4 +149,5 @@ struct RMSNorm : Module {
   double eps_;
 };
 
-}  // namespace limpid::nn
+}  // namespace nn
+}  // namespace limpid

@@ -1,9 +1,11 @@
 // Borders added to images.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/nn/module.hpp>
 #include <limpid/ops/window.hpp>
 
-namespace limpid::nn {
+namespace LIMPID_API limpid {
+namespace nn {
 
 /// Mirrors the last two axes beyond the border, which is not repeated.
 struct ReflectionPad2d : Module {
@@ -14,4 +16,5 @@ struct ReflectionPad2d : Module {
   Size2d padding_;
 };
 
-}  // namespace limpid::nn
+}  // namespace nn
+}  // namespace limpid

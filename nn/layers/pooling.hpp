@@ -1,9 +1,11 @@
 // Pooling as layers.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/nn/module.hpp>
 #include <limpid/ops/window.hpp>
 
-namespace limpid::nn {
+namespace LIMPID_API limpid {
+namespace nn {
 
 struct MaxPoolOptions {
   OptionalSize2d stride = {};  ///< none: the kernel's size
@@ -42,4 +44,5 @@ struct AdaptiveAvgPool2d : Module {
   Size2d size_;
 };
 
-}  // namespace limpid::nn
+}  // namespace nn
+}  // namespace limpid

@@ -1,10 +1,12 @@
 // Layers that change sizes and axes alone.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/nn/module.hpp>
 #include <limpid/ops/shaping.hpp>
 #include <limpid/ops/window.hpp>
 
-namespace limpid::nn {
+namespace LIMPID_API limpid {
+namespace nn {
 
 struct Identity : Module {
   Identity() : Module("Identity") {}
@@ -29,4 +31,5 @@ struct Upsample : Module {
   Size2d scale_;
 };
 
-}  // namespace limpid::nn
+}  // namespace nn
+}  // namespace limpid

@@ -1,8 +1,10 @@
 // Adam and AdamW.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/nn/optim/optimizer.hpp>
 
-namespace limpid::optim {
+namespace LIMPID_API limpid {
+namespace optim {
 
 struct AdamOptions {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
@@ -27,4 +29,5 @@ struct AdamW : Optimizer {
   explicit AdamW(const Tensors& parameters, const AdamWOptions& options = {});
 };
 
-}  // namespace limpid::optim
+}  // namespace optim
+}  // namespace limpid

@@ -35,7 +35,7 @@ struct Optimizer::State final : RefCounted<State> {
   };
   // A parameter that step() is to move.
   struct Turn {
-    std::size_t index;
+    std::size_t index = 0;
     Tensor dx;     // lies as x does, and apart from it
     Tensor dense;  // stands for the parameter where that has gaps
   };
@@ -51,8 +51,9 @@ struct Optimizer::State final : RefCounted<State> {
   std::vector<std::string> names;  // of what is kept
   std::unique_ptr<AnyRule> rule;
   std::vector<Progress> progress;
-  // Room for step(), which is to allocate nothing.
+  // Room for step(), which is to allocate nothing; the first `moving` of turns are in use.
   std::vector<Turn> turns;
+  std::size_t moving = 0;
   std::vector<float*> singles;
   std::vector<double*> doubles;
 };
@@ -64,9 +65,9 @@ Optimizer::State::State(const Tensors& xs, OptimizerOptions&& options, std::uniq
       names(std::move(options.state)),
       rule(std::move(its_rule)),
       progress(xs.size()),
+      turns(xs.size()),
       singles(names.size()),
       doubles(names.size()) {
-  turns.reserve(xs.size());
   if (xs.empty()) throw_error<ValueError>(name, ": expected at least one parameter, got none");
   for (std::size_t i = 0; i < xs.size(); ++i) {
     if (!xs[i].is_leaf()) throw_error<AutogradError>(name, ": expected leaves as parameters, got a recorded result");
@@ -117,13 +118,15 @@ void Optimizer::State::prepare() {
     Tensor dx = parameter.grad();
     if (!dx.defined()) continue;
     require_dtype(name.c_str(), parameter);
-    Tensor dense;
-    if (!is_dense(parameter)) dense = limpid::detail::as_contiguous(parameter);
-    const Tensor& x = dense.defined() ? dense : parameter;
+    Turn& turn = turns[moving++];
+    turn.index = i;
+    if (!is_dense(parameter)) turn.dense = limpid::detail::as_contiguous(parameter);
+    const Tensor& x = turn.dense.defined() ? turn.dense : parameter;
     const DType dtype = x.dtype();
     const MemoryFormat format = x.memory_format();
     const auto lies_like_x = [=](const Tensor& y) { return y.dtype() == dtype && y.is_contiguous(format); };
-    if (!lies_like_x(dx) || dx.shares_storage_with(x)) dx = laid_out_like(x, dx);
+    const bool fits = lies_like_x(dx) && !dx.shares_storage_with(x);
+    turn.dx = fits ? std::move(dx) : laid_out_like(x, dx);
 
     Tensors& kept = progress[i].kept;
     if (kept.size() == names.size()) {
@@ -134,7 +137,6 @@ void Optimizer::State::prepare() {
       for (std::size_t k = 0; k < names.size(); ++k) zeros.push_back(zeros_like(x));
       kept = std::move(zeros);
     }
-    turns.push_back({i, std::move(dx), std::move(dense)});
   }
 }
 
@@ -157,12 +159,16 @@ void Optimizer::State::move(const Turn& turn, std::vector<T*>& state) {
 void Optimizer::step() {
   State& state = *state_;
   struct Finally {
-    ~Finally() { turns.clear(); }
-    std::vector<State::Turn>& turns;
-  } finally{state.turns};
+    ~Finally() {
+      for (; s.moving > 0; --s.moving) s.turns[s.moving - 1].dx = s.turns[s.moving - 1].dense = Tensor();
+    }
+    State& s;
+  } finally{state};
   state.prepare();
-  for (const State::Turn& turn : state.turns)
+  for (std::size_t i = 0; i < state.moving; ++i) {
+    const State::Turn& turn = state.turns[i];
     turn.dx.dtype() == float64 ? state.move(turn, state.doubles) : state.move(turn, state.singles);
+  }
 }
 
 void detail::in_ranges(int64_t n, void (*body)(void*, int64_t, int64_t), void* context) noexcept {

@@ -1,5 +1,6 @@
 // What all optimisers share, and what one of your own is made from.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 #include <limpid/core/tensor_map.hpp>
 
@@ -9,7 +10,8 @@
 #include <utility>
 #include <vector>
 
-namespace limpid::optim {
+namespace LIMPID_API limpid {
+namespace optim {
 
 /// One parameter's turn in Optimizer::step(): what a rule is given, to move x. x, dx and each array of state hold n
 /// elements in one order, in memory of their own. T is float or double, as the parameter is.
@@ -114,4 +116,5 @@ void in_ranges(int64_t n, F body) noexcept {
       n, [](void* context, int64_t begin, int64_t end) { (*static_cast<F*>(context))(begin, end); }, &body);
 }
 
-}  // namespace limpid::optim
+}  // namespace optim
+}  // namespace limpid

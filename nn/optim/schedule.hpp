@@ -1,12 +1,14 @@
 // Schedules of the learning rate.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/nn/optim/optimizer.hpp>
 
 #include <concepts>
 #include <cstdint>
 #include <utility>
 
-namespace limpid::optim {
+namespace LIMPID_API limpid {
+namespace optim {
 
 /// Sets the learning rate of an optimiser, step by step: a handle, whose copies share it, and which keeps the optimiser
 /// alive. A rate is a function of the number of steps done, never of the rate before, so that a run which is resumed
@@ -82,4 +84,5 @@ struct CosineLR : Schedule {
   CosineLR(const Optimizer& optimizer, const CosineLROptions& options);
 };
 
-}  // namespace limpid::optim
+}  // namespace optim
+}  // namespace limpid

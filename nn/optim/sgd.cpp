@@ -10,32 +10,47 @@ using detail::with_constant;
 
 namespace {
 
+// The loops are functions of their own: only as parameters of one does GCC heed __restrict, and make vectors of them.
+
+template <class T>
+struct Factors {
+  T rate, decay, momentum, keep, share;
+};
+
+template <bool decays, class T>
+[[gnu::noinline]] void descend(int64_t n, T* __restrict x, const T* __restrict dx, const Factors<T> f) {
+  for (int64_t i = 0; i < n; ++i) x[i] -= f.rate * decayed<decays>(dx[i], f.decay, x[i]);
+}
+
+template <bool decays, bool nesterov, class T>
+[[gnu::noinline]] void roll(int64_t n, T* __restrict x, const T* __restrict dx, T* __restrict b, const Factors<T> f) {
+  for (int64_t i = 0; i < n; ++i) {
+    const T d = decayed<decays>(dx[i], f.decay, x[i]);
+    b[i] = f.keep * b[i] + f.share * d;
+    x[i] -= f.rate * (nesterov ? d + f.momentum * b[i] : b[i]);
+  }
+}
+
 struct Descent {
   SGDOptions options;
 
   template <class T>
   void operator()(const Step<T>& step) const {
     const bool begun = step.number > 1;
-    const T rate = static_cast<T>(step.lr), decay = static_cast<T>(options.weight_decay);
-    const T momentum = static_cast<T>(options.momentum), keep = begun ? momentum : T{0};
-    const T share = begun ? static_cast<T>(1 - options.dampening) : T{1};
-    with_constant(decay != 0, [&](auto decays) {
+    const T momentum = static_cast<T>(options.momentum);
+    const Factors<T> factors{.rate = static_cast<T>(step.lr),
+                             .decay = static_cast<T>(options.weight_decay),
+                             .momentum = momentum,
+                             .keep = begun ? momentum : T{0},
+                             .share = begun ? static_cast<T>(1 - options.dampening) : T{1}};
+    with_constant(factors.decay != 0, [&](auto decays) {
       if (options.momentum == 0)
-        return in_ranges(step.n, [=](int64_t begin, int64_t end) {
-          T* __restrict x = step.x;
-          const T* __restrict dx = step.dx;
-          for (int64_t i = begin; i < end; ++i) x[i] -= rate * decayed<decays>(dx[i], decay, x[i]);
+        return in_ranges(step.n, [&](int64_t begin, int64_t end) {
+          descend<decays>(end - begin, step.x + begin, step.dx + begin, factors);
         });
       with_constant(options.nesterov, [&](auto nesterov) {
-        in_ranges(step.n, [=, buffer = step.state[0]](int64_t begin, int64_t end) {
-          T* __restrict x = step.x;
-          T* __restrict b = buffer;
-          const T* __restrict dx = step.dx;
-          for (int64_t i = begin; i < end; ++i) {
-            const T d = decayed<decays>(dx[i], decay, x[i]);
-            b[i] = keep * b[i] + share * d;
-            x[i] -= rate * (nesterov ? d + momentum * b[i] : b[i]);
-          }
+        in_ranges(step.n, [&](int64_t begin, int64_t end) {
+          roll<decays, nesterov>(end - begin, step.x + begin, step.dx + begin, step.state[0] + begin, factors);
         });
       });
     });

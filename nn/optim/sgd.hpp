@@ -1,8 +1,10 @@
 // Stochastic gradient descent.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/nn/optim/optimizer.hpp>
 
-namespace limpid::optim {
+namespace LIMPID_API limpid {
+namespace optim {
 
 struct SGDOptions {
   double lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0;
@@ -17,4 +19,5 @@ struct SGD : Optimizer {
   explicit SGD(const Tensors& parameters, const SGDOptions& options = {});
 };
 
-}  // namespace limpid::optim
+}  // namespace optim
+}  // namespace limpid

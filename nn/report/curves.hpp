@@ -1,10 +1,13 @@
 // Curves of what a run logs, as a picture (SVG) and as a table (CSV).
 #pragma once
+#include <limpid/core/export.hpp>
+
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace limpid::report {
+namespace LIMPID_API limpid {
+namespace report {
 
 struct CurvesOptions {
   std::string title = {}, x_label = "step", y_label = {};
@@ -51,4 +54,5 @@ class Curves {
   std::vector<Curve> curves_;
 };
 
-}  // namespace limpid::report
+}  // namespace report
+}  // namespace limpid

@@ -1,8 +1,10 @@
 // Many pictures as one.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 
-namespace limpid::report {
+namespace LIMPID_API limpid {
+namespace report {
 
 struct ImageGridOptions {
   int64_t columns = 8;
@@ -15,4 +17,5 @@ struct ImageGridOptions {
 /// (columns below 1, gap below 0), DTypeError.
 Tensor image_grid(const Tensor& images, const ImageGridOptions& options = {});
 
-}  // namespace limpid::report
+}  // namespace report
+}  // namespace limpid

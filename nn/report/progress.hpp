@@ -1,5 +1,7 @@
 // How far a run has come: a bar in a terminal, plain lines elsewhere, or whatever a sink of the user's own makes of it.
 #pragma once
+#include <limpid/core/export.hpp>
+
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
@@ -8,7 +10,8 @@
 #include <string_view>
 #include <type_traits>
 
-namespace limpid::report {
+namespace LIMPID_API limpid {
+namespace report {
 
 /// A number to show beside the progress, such as {"loss", 0.25}.
 struct Metric {
@@ -100,4 +103,5 @@ class Progress {
   Impl* impl_;  // null where there was no memory for it
 };
 
-}  // namespace limpid::report
+}  // namespace report
+}  // namespace limpid

@@ -1,12 +1,15 @@
 // Tables of text: what a program prints at the end of a run.
 #pragma once
+#include <limpid/core/export.hpp>
+
 #include <iosfwd>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <vector>
 
-namespace limpid::report {
+namespace LIMPID_API limpid {
+namespace report {
 
 /// value with at most so many significant digits, alike in every locale: 0.1234, 1.234e-05, 20, nan.
 std::string number(double value, int digits = 4);
@@ -55,4 +58,5 @@ class Table {
 std::string to_string(const Table& table);
 std::ostream& operator<<(std::ostream& out, const Table& table);
 
-}  // namespace limpid::report
+}  // namespace report
+}  // namespace limpid

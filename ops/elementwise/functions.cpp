@@ -221,7 +221,11 @@ Tensor rsqrt(const Tensor& operand) {
       .op = "rsqrt",
       .kernel = &F::rsqrt,
       .keeps = Keeps::y,
-      .dx = [](const Tensor& dy, const Tensor& y) { return dy * (-0.5 * y * square(y)); },
+      .dx =
+          [](const Tensor& dy, const Tensor& y) {
+            const Tensor y2 = square(y);  // recorded before the other y, as in gelu's
+            return dy * (-0.5 * y * y2);
+          },
       .gradient = &A::rsqrt_gradient,
   };
   return unary<row>(operand);

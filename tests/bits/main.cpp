@@ -192,7 +192,7 @@ void elementwise(Record& record) {
     record.add(named("to", dtype), {clamp(common, 0, 70).to(dtype)});
 }
 
-/// Each row of the table of ops: its results, the gradients of its inputs, and of a second order.
+/// Each row of the table of ops: its results, and the gradients of its inputs up to the third order.
 void op_rows(Record& record) {
   const auto of_library = [](const OpRow& row, DType dtype) {
     for (const char* op :
@@ -207,20 +207,16 @@ void op_rows(Record& record) {
         xs.push_back(is_floating_point(x.dtype()) ? x.to(dtype) : x);
         if (row.differentiable && is_floating_point(x.dtype())) leaves.push_back(xs.back().set_requires_grad());
       }
-      Tensors results = row.f(xs), found = results;
-      if (row.differentiable) {
-        Generator generator(11);
-        Tensors dys, moved;
-        for (const Tensor& y : results) dys.push_back(rand(y.shape(), float64, generator).to(y.dtype()) - 0.5);
-        const Tensors dxs = grad(results, leaves, dys, {.create_graph = true, .allow_unused = true});
-        for (const Tensor& dx : dxs)
-          if (dx.defined() && dx.requires_grad()) moved.push_back(dx);
-        for (const Tensor& dx : dxs) found.push_back(dx);
-        if (!moved.empty()) {
-          Tensors ddys;
-          for (const Tensor& dx : moved) ddys.push_back(rand(dx.shape(), float64, generator).to(dx.dtype()) - 0.5);
-          const Tensors second = grad(moved, leaves, ddys, {.allow_unused = true});
-          for (const Tensor& dx : second) found.push_back(dx);
+      Tensors found = row.f(xs), ys = found;
+      Generator generator(11);
+      for (int order = 1; row.differentiable && !ys.empty() && order <= 3; ++order) {
+        Tensors dys;
+        for (const Tensor& y : ys) dys.push_back(rand(y.shape(), float64, generator).to(y.dtype()) - 0.5);
+        const Tensors dxs = grad(ys, leaves, dys, {.create_graph = true, .allow_unused = true});
+        ys = {};
+        for (const Tensor& dx : dxs) {
+          found.push_back(dx);
+          if (dx.defined() && dx.requires_grad()) ys.push_back(dx);
         }
       }
       record.add(named("row " + row.name(), dtype), found, of_library(row, dtype));

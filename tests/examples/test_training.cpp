@@ -20,7 +20,7 @@ TEST_CASE("a short training learns, and leaves its curves") {
   CHECK_FALSE(logits.requires_grad());
   CHECK(mean(eq(argmax(logits, 1), test.labels).to(float64)).item<double>() > 0.5);
   const std::string csv = curves.csv();
-  CHECK_THAT(csv, Catch::StartsWith("step,training,held out\n1,"));
+  CHECK_THAT(csv, StartsWith("step,training,held out\n1,"));
   CHECK(std::count(csv.begin(), csv.end(), '\n') == 1 + 2 * 19);
 }
 

@@ -77,7 +77,7 @@ struct LeakyRelu { template <class T> static T f(T x, T slope) noexcept { return
 struct LeakyReluGradient { template <class T> static T f(T dy, T x, T slope) noexcept {
   return x > T{} ? dy : slope * dy; } };
 struct ClampGradient { template <class T> static T f(T dy, T x, T low, T high) noexcept {
-  return (x >= low) & (x <= high) ? dy : T{}; } };
+  return ((x >= low) & (x <= high)) ? dy : T{}; } };
 struct MulTangent { template <class T> static T f(T da, T b, T db, T a) noexcept { return da * b + db * a; } };
 struct DivTangent { template <class T> static T f(T da, T db, T y, T b) noexcept { return (da - y * db) / b; } };
 struct MaximumTangent { template <class T> static T f(T da, T db, T a, T b) noexcept {

@@ -49,7 +49,7 @@ void max_rows(double* LIMPID_RESTRICT acc, const T* LIMPID_RESTRICT x, const Row
   for (int64_t i = 0; i < rows; ++i, x += stride)
     for (int64_t j = 0; j < n; ++j) {
       const double v = static_cast<double>(x[j]);
-      acc[j] = (v > acc[j]) | (v != v) ? v : acc[j];
+      acc[j] = ((v > acc[j]) | (v != v)) ? v : acc[j];
     }
 }
 

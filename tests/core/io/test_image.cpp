@@ -122,33 +122,33 @@ TEST_CASE("what cannot be an image is not saved") {
         "save_image: " + path + ": expected a defined tensor, got an undefined one");
   for (const Shape& shape : {Shape{}, Shape{4}, Shape{1, 3, 4, 4}})
     CHECK_THAT(refusal<ShapeError>([&] { save_image(path, zeros(shape)); }),
-               Catch::Contains(path + ": expected an image of shape (C, H, W) or (H, W), got shape ("));
+               ContainsSubstring(path + ": expected an image of shape (C, H, W) or (H, W), got shape ("));
   for (const Shape& shape : {Shape{0, 4, 4}, Shape{5, 4, 4}, Shape{3, 0, 4}, Shape{3, 4, 0}, Shape{0, 4}})
     CHECK_THAT(refusal<ShapeError>([&] { save_image(path, zeros(shape)); }),
-               Catch::Contains("expected 1 to 4 channels of at least one pixel, got shape ("));
+               ContainsSubstring("expected 1 to 4 channels of at least one pixel, got shape ("));
   for (const DType dtype : {int32, int64, bool_})
     CHECK_THAT(refusal<DTypeError>([&] {
                  save_image(path, zeros({1, 2, 2}, dtype));
                }),
-               Catch::Contains("expected uint8 or a floating-point dtype, got "));
+               ContainsSubstring("expected uint8 or a floating-point dtype, got "));
   for (const char* name : {"a.jpg", "a", "png", "a.png.bak", ".pn"})
     CHECK_THAT(refusal<ValueError>([&] {
                  save_image(folder / name, zeros({1, 2, 2}));
                }),
-               Catch::EndsWith(": expected a path that ends in .png, got another"));
+               EndsWith(": expected a path that ends in .png, got another"));
   // One byte, seen as many: there is no memory to be taken for these.
   const Tensor one = zeros({1}, uint8);
   for (const Shape& shape : {Shape{1, 1 << 15, 1 << 15}, Shape{1, 1, int64_t{1} << 40}, Shape{1, int64_t{1} << 40, 1}})
     CHECK_THAT(refusal<ShapeError>([&] {
                  save_image(path, detail::make_view(one, shape, {0, 0, 0}, 0));
                }),
-               Catch::Contains("expected at most 2^30 bytes, got shape ("));
+               ContainsSubstring("expected at most 2^30 bytes, got shape ("));
   CHECK(folder.empty());
   CHECK_THAT(refusal([&] {
                save_image(folder / "no/such/a.png", zeros({1, 2, 2}));
              }),
-             Catch::Contains("cannot create"));
-  CHECK_THAT(refusal([&] { save_image("/dev/full/a.png", zeros({1, 2, 2})); }), Catch::Contains("cannot create"));
+             ContainsSubstring("cannot create"));
+  CHECK_THAT(refusal([&] { save_image("/dev/full/a.png", zeros({1, 2, 2})); }), ContainsSubstring("cannot create"));
 }
 
 TEST_CASE("a failed save leaves the image that was there") {
@@ -198,6 +198,8 @@ TEST_CASE("every kind of png is read") {
   };
   for (const Row& row : rows) {
     INFO(row.name);
+    // A palette of 256 colours first: they must not shine through where the next one has fewer.
+    loaded({1, 1, 8, 3, 0, std::string("\0\7", 2), chunk("PLTE", std::string(768, 'c'))});
     const Tensor image = loaded(row.png);
     CHECK(image.shape() == row.shape);
     CHECK(values(image) == row.pixels);
@@ -276,9 +278,10 @@ TEST_CASE("malformed pngs are refused in one line") {
           {"two palettes", with_chunks(palette + palette + pixels + end), "expected one palette"},
           {"palette after pixels", with_chunks(pixels + palette + end), "expected one palette"},
           {"transparency of 1 byte", with_chunks(chunk("tRNS", "a") + pixels + end), "expected a sound PNG image"},
-          {"transparency after pixels", with_chunks(pixels + chunk("tRNS", "ab") + end), "expected a sound PNG image"},
+          {"transparency after pixels", with_chunks(pixels + chunk("tRNS", "ab") + end),
+           "expected transparency before the pixels, got it behind them"},
           {"no pixels", with_chunks(end), "offset 33: expected pixels before the end, got none"},
-          {"empty pixels", with_chunks(chunk("IDAT", "") + end), "expected a sound PNG image"},
+          {"empty pixels", with_chunks(chunk("IDAT", "") + end), "offset 45: expected pixels before the end, got none"},
           {"pixels that are no zlib stream", with_chunks(chunk("IDAT", "no zlib") + end), "expected a sound PNG image"},
           {"zlib stream cut", with_chunks(chunk("IDAT", zlib_packed(good.rows).substr(0, 6)) + end),
            "expected a sound PNG image"},
@@ -306,7 +309,7 @@ TEST_CASE("what a png's pixels inflate to is bounded by its header") {
   deflateEnd(&stream);
   const Folder folder;
   write_bytes(folder / "a.png", png_start + Png{}.header() + chunk("IDAT", packed) + chunk("IEND", ""));
-  CHECK_THAT(refusal([&] { load_image(folder / "a.png"); }), Catch::Contains("stb refuses: outofmem"));
+  CHECK_THAT(refusal([&] { load_image(folder / "a.png"); }), ContainsSubstring("stb refuses: outofmem"));
   CHECK(values(loaded(Png{})) == std::vector<int>{0});  // the bound ends with its picture
 }
 
@@ -352,6 +355,7 @@ TEST_CASE("changed chunks with right checksums do not crash") {
 
 TEST_CASE("what is no file is no image") {
   const Folder folder;
-  CHECK_THAT(refusal([&] { load_image(folder / "none.png"); }), Catch::Contains("cannot open: No such file"));
-  CHECK_THAT(refusal([&] { load_image(folder.path()); }), Catch::Contains("expected a regular file, got a directory"));
+  CHECK_THAT(refusal([&] { load_image(folder / "none.png"); }), ContainsSubstring("cannot open: No such file"));
+  CHECK_THAT(refusal([&] { load_image(folder.path()); }),
+             ContainsSubstring("expected a regular file, got a directory"));
 }
