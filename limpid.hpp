@@ -1,4 +1,4 @@
-// All of limpid but <limpid/core/xtensor.hpp>.
+// All of limpid but what needs headers of others: <limpid/core/xtensor.hpp> and <limpid/testing/catch2.hpp>.
 #pragma once
 #include <limpid/autograd/anomaly.hpp>
 #include <limpid/autograd/checkpoint.hpp>
@@ -14,6 +14,7 @@
 #include <limpid/core/allocator.hpp>
 #include <limpid/core/dtype.hpp>
 #include <limpid/core/error.hpp>
+#include <limpid/core/io/image.hpp>
 #include <limpid/core/io/npy.hpp>
 #include <limpid/core/io/safetensors.hpp>
 #include <limpid/core/parallel.hpp>
@@ -22,13 +23,30 @@
 #include <limpid/core/shape.hpp>
 #include <limpid/core/tensor.hpp>
 #include <limpid/core/tensor_map.hpp>
-#include <limpid/nn/data.hpp>
-#include <limpid/nn/init.hpp>
-#include <limpid/nn/layers.hpp>
-#include <limpid/nn/losses.hpp>
+#include <limpid/nn/data/dataset.hpp>
+#include <limpid/nn/data/idx.hpp>
+#include <limpid/nn/data/loader.hpp>
+#include <limpid/nn/layers/activation.hpp>
+#include <limpid/nn/layers/convolution.hpp>
+#include <limpid/nn/layers/dropout.hpp>
+#include <limpid/nn/layers/embedding.hpp>
+#include <limpid/nn/layers/init.hpp>
+#include <limpid/nn/layers/linear.hpp>
+#include <limpid/nn/layers/loss.hpp>
+#include <limpid/nn/layers/normalisation.hpp>
+#include <limpid/nn/layers/padding.hpp>
+#include <limpid/nn/layers/pooling.hpp>
+#include <limpid/nn/layers/shape.hpp>
 #include <limpid/nn/module.hpp>
-#include <limpid/nn/norm.hpp>
-#include <limpid/nn/optim.hpp>
+#include <limpid/nn/optim/adam.hpp>
+#include <limpid/nn/optim/clip.hpp>
+#include <limpid/nn/optim/optimizer.hpp>
+#include <limpid/nn/optim/schedule.hpp>
+#include <limpid/nn/optim/sgd.hpp>
+#include <limpid/nn/report/curves.hpp>
+#include <limpid/nn/report/pictures.hpp>
+#include <limpid/nn/report/progress.hpp>
+#include <limpid/nn/report/table.hpp>
 #include <limpid/nn/sequential.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/loss.hpp>

@@ -35,7 +35,7 @@ RecordSources::~RecordSources() {
   detail::watching = static_cast<uint8_t>((detail::watching & ~ours) | (before_ & ours));
 }
 
-TraceScope::TraceScope(const char* name, std::source_location where) noexcept
+TraceScope::TraceScope(const char* name, SourceLocation where) noexcept
     : name_(name),
       where_(where),
       outer_(innermost_scope) {

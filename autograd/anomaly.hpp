@@ -1,9 +1,11 @@
 // Finding the op that first made a NaN or an infinity, and the line of the program that it came from.
 #pragma once
-#include <cstdint>
-#include <source_location>
+#include <limpid/core/export.hpp>
+#include <limpid/core/source_location.hpp>
 
-namespace limpid {
+#include <cstdint>
+
+namespace LIMPID_API limpid {
 
 /// While it lives, what this thread records and replays is searched for NaN and infinities, and the first is an
 /// AutogradError that names the op, the element, and where the program recorded the op: file and line where the program
@@ -35,18 +37,18 @@ class RecordSources {
 /// Names a part of the program in what the two above tell; needs no debug information. name must outlive the scope.
 class TraceScope {
  public:
-  explicit TraceScope(const char* name, std::source_location where = std::source_location::current()) noexcept;
+  explicit TraceScope(const char* name, SourceLocation where = SourceLocation::current()) noexcept;
   ~TraceScope();
   TraceScope(const TraceScope&) = delete;
   TraceScope& operator=(const TraceScope&) = delete;
 
   const char* name() const noexcept { return name_; }
-  const std::source_location& where() const noexcept { return where_; }
+  const SourceLocation& where() const noexcept { return where_; }
   const TraceScope* outer() const noexcept { return outer_; }
 
  private:
   const char* name_;
-  std::source_location where_;
+  SourceLocation where_;
   const TraceScope* outer_;
 };
 

@@ -1,13 +1,14 @@
 // Trading time for memory: part of a graph that is computed again in backward instead of kept.
 #pragma once
 #include <limpid/autograd/tensor_function.hpp>
+#include <limpid/core/export.hpp>
 #include <limpid/core/ref.hpp>
 #include <limpid/core/tensor.hpp>
 
 #include <type_traits>
 #include <utility>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 namespace detail {
 

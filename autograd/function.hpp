@@ -1,13 +1,14 @@
 // Differentiable functions of the user's own.
 #pragma once
 #include <limpid/autograd/node.hpp>
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 
 #include <type_traits>
 #include <typeinfo>
 #include <utility>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 /// What a Function's forward leaves for its backward.
 class Context {

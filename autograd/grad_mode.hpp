@@ -1,7 +1,8 @@
 // Whether ops are recorded.
 #pragma once
+#include <limpid/core/export.hpp>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 /// Per thread; on at first.
 bool is_grad_enabled() noexcept;

@@ -15,7 +15,7 @@ bool is_checked(const Tensor& x) { return x.defined() && is_floating_point(x.dty
 }  // namespace
 
 Checker::Checker(const char* check, const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options,
-                 const std::source_location& where)
+                 const SourceLocation& where)
     : f_(f),
       inputs_(inputs),
       options_(options),
@@ -231,12 +231,12 @@ void TensorFunction::wrong_count(const char* op, std::size_t count) {
 }
 
 GradcheckReport gradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options,
-                          const std::source_location& where) {
+                          const SourceLocation& where) {
   return Checker("gradcheck", f, inputs, options, where).check();
 }
 
 GradcheckReport gradgradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options,
-                              const std::source_location& where) {
+                              const SourceLocation& where) {
   const EnableGradGuard recording;
   Tensors xs;
   for (const Tensor& x : inputs) {

@@ -1,18 +1,19 @@
 // Proving gradients: what backward gives against what finite differences give.
 #pragma once
 #include <limpid/autograd/tensor_function.hpp>
+#include <limpid/core/export.hpp>
+#include <limpid/core/source_location.hpp>
 #include <limpid/core/tensor.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <iosfwd>
-#include <source_location>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 struct GradcheckOptions {
   /// Largest relative error that passes, where relative means
@@ -93,9 +94,9 @@ std::string to_json(const GradcheckReport& report);
 namespace detail {
 
 GradcheckReport gradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options,
-                          const std::source_location& where);
+                          const SourceLocation& where);
 GradcheckReport gradgradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options,
-                              const std::source_location& where);
+                              const SourceLocation& where);
 
 }  // namespace detail
 
@@ -117,7 +118,7 @@ GradcheckReport gradgradcheck(const TensorFunction& f, const Tensors& inputs, co
 /// overlaps itself (as expand() makes) and for an f whose outputs are undefined.
 template <class F>
 GradcheckReport gradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {},
-                          const std::source_location& where = std::source_location::current()) {
+                          const SourceLocation& where = SourceLocation::current()) {
   return detail::gradcheck(detail::TensorFunction(f), inputs, options, where);
 }
 
@@ -125,7 +126,7 @@ GradcheckReport gradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& 
 /// names the pair: whose gradient is wrong with respect to what.
 template <class F>
 GradcheckReport gradgradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {},
-                              const std::source_location& where = std::source_location::current()) {
+                              const SourceLocation& where = SourceLocation::current()) {
   return detail::gradgradcheck(detail::TensorFunction(f), inputs, options, where);
 }
 

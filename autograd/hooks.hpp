@@ -1,6 +1,7 @@
 // Functions of the user's that backward calls on its way.
 #pragma once
 #include <limpid/autograd/node.hpp>
+#include <limpid/core/export.hpp>
 #include <limpid/core/ref.hpp>
 #include <limpid/core/tensor.hpp>
 
@@ -8,7 +9,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 namespace detail {
 

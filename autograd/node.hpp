@@ -1,15 +1,17 @@
 // The tape: one node per recorded op.
 #pragma once
 #include <limpid/autograd/grad_mode.hpp>
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 
 #include <atomic>
 #include <cstdint>
 #include <initializer_list>
 
+// Friends that stay inside the library.
 namespace limpid {
-
-class Node;
+class Engine;
+class ForwardSweep;
 namespace detail {
 class ExtrasOfNodes;
 class NeedsGuard;
@@ -17,6 +19,11 @@ class Sums;
 template <class Slot>
 class Slots;
 }  // namespace detail
+}  // namespace limpid
+
+namespace LIMPID_API limpid {
+
+class Node;
 
 /// Where a gradient flows on to: one output of the node that made a tensor. Without a node: nowhere.
 struct Edge {

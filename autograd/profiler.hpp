@@ -1,11 +1,13 @@
 // Where the time of a training step goes, op by op.
 #pragma once
+#include <limpid/core/export.hpp>
+
 #include <cstdint>
 #include <iosfwd>
 #include <string>
 #include <vector>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 /// Times the ops of the thread that makes it, from then on until stop() or its end: those computed, recorded or not,
 /// and the backward of those replayed. What an op calls in turn is not counted as its own, but ops that compute a

@@ -1,12 +1,14 @@
 // What gradcheck and the transforms take: a callable from tensors to tensors.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 
 #include <cstddef>
 #include <type_traits>
 #include <utility>
 
-namespace limpid::detail {
+namespace LIMPID_API limpid {
+namespace detail {
 
 /// Refers to a callable for the length of one call: from Tensors to Tensors.
 class TensorFunction {
@@ -30,30 +32,30 @@ class TensorFunction {
   template <std::size_t>
   using Argument = const Tensor&;
 
-  template <class F, std::size_t... I>
-  static constexpr bool takes(std::index_sequence<I...>) {
-    return std::is_invocable_v<F&, Argument<I>...>;
+  template <class F, std::size_t... index>
+  static constexpr bool takes(std::index_sequence<index...>) {
+    return std::is_invocable_v<F&, Argument<index>...>;
   }
-  template <class F, std::size_t... I>
-  static constexpr bool takes_some(std::index_sequence<I...>) {
-    return (takes<F>(std::make_index_sequence<I + 1>()) || ...);
+  template <class F, std::size_t... index>
+  static constexpr bool takes_some(std::index_sequence<index...>) {
+    return (takes<F>(std::make_index_sequence<index + 1>()) || ...);
   }
   static Tensors wrap(Tensor y) { return {std::move(y)}; }
   static Tensors wrap(Tensors ys) { return ys; }
 
-  template <class F, std::size_t... I>
-  static bool call_with(F& f, const Tensors& xs, Tensors& ys, std::index_sequence<I...> count) {
+  template <class F, std::size_t... index>
+  static bool call_with(F& f, const Tensors& xs, Tensors& ys, std::index_sequence<index...> count) {
     if constexpr (takes<F>(count)) {
-      if (xs.size() != sizeof...(I)) return false;
-      ys = wrap(f(xs[I]...));
+      if (xs.size() != sizeof...(index)) return false;
+      ys = wrap(f(xs[index]...));
       return true;
     }
     return false;
   }
-  template <class F, std::size_t... I>
-  static Tensors call_by_count(F& f, const Tensors& xs, const char* op, std::index_sequence<I...>) {
+  template <class F, std::size_t... index>
+  static Tensors call_by_count(F& f, const Tensors& xs, const char* op, std::index_sequence<index...>) {
     Tensors ys;
-    if (!(call_with(f, xs, ys, std::make_index_sequence<I + 1>()) || ...)) wrong_count(op, xs.size());
+    if (!(call_with(f, xs, ys, std::make_index_sequence<index + 1>()) || ...)) wrong_count(op, xs.size());
     return ys;
   }
   template <class F>
@@ -78,4 +80,5 @@ class TensorFunction {
 template <class F>
 concept TensorCallable = TensorFunction::accepts<std::remove_reference_t<F>>();
 
-}  // namespace limpid::detail
+}  // namespace detail
+}  // namespace limpid

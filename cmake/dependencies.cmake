@@ -35,6 +35,12 @@ limpid_require(nlohmann_json nlohmann-json3-dev)
 limpid_require(onednn libdnnl-dev)
 limpid_require(cblas libopenblas-openmp-dev)
 
+find_path(LIMPID_STB_INCLUDE_DIR stb_image_write.h PATH_SUFFIXES stb)
+mark_as_advanced(LIMPID_STB_INCLUDE_DIR)
+if(NOT LIMPID_STB_INCLUDE_DIR)
+  message(FATAL_ERROR "limpid: expected stb_image_write.h, not found: install libstb-dev (scripts/setup.sh does)")
+endif()
+
 # Headers alone: xtensor's and xsimd's own targets may add defines and flags that are not ours to give.
 set(LIMPID_XTENSOR_INCLUDE_DIRS "")
 foreach(package xtl xtensor xsimd)
@@ -50,7 +56,8 @@ list(APPEND LIMPID_XTENSOR_INCLUDE_DIRS ${xtl_headers} ${xtensor_headers})
 list(REMOVE_DUPLICATES LIMPID_XTENSOR_INCLUDE_DIRS)
 
 add_library(limpid_dependencies INTERFACE)
-target_include_directories(limpid_dependencies SYSTEM INTERFACE ${LIMPID_XTENSOR_INCLUDE_DIRS} ${xsimd_headers})
+target_include_directories(limpid_dependencies SYSTEM INTERFACE ${LIMPID_XTENSOR_INCLUDE_DIRS} ${xsimd_headers}
+  ${LIMPID_STB_INCLUDE_DIR})
 target_link_libraries(limpid_dependencies INTERFACE
   OpenMP::OpenMP_CXX Threads::Threads spdlog::spdlog nlohmann_json::nlohmann_json ZLIB::ZLIB onednn::onednn cblas::cblas)
 

@@ -4,7 +4,6 @@ include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/limpid)
 
 # A shared library brings its dependencies along; of a static one, they are linked by its users.
-get_target_property(limpid_type limpid TYPE)
 set(LIMPID_PC_LIBS "")
 if(limpid_type STREQUAL "STATIC_LIBRARY")
   set(LIMPID_STATIC ON)
@@ -51,6 +50,9 @@ if(NOT LIMPID_STATIC AND NOT CMAKE_INSTALL_PREFIX MATCHES "^/(usr)?/?$")
 endif()
 # xtensor's headers, where they are not among the system's own.
 set(LIMPID_PC_CFLAGS "")
+foreach(definition IN LISTS LIMPID_PUBLIC_DEFINITIONS)
+  string(APPEND LIMPID_PC_CFLAGS " -D${definition}")
+endforeach()
 foreach(directory IN LISTS LIMPID_XTENSOR_INCLUDE_DIRS)
   if(NOT directory IN_LIST CMAKE_CXX_IMPLICIT_INCLUDE_DIRECTORIES)
     string(APPEND LIMPID_PC_CFLAGS " -isystem ${directory}")

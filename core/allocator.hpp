@@ -1,9 +1,11 @@
 // The caching allocator behind every tensor and graph node.
 #pragma once
+#include <limpid/core/export.hpp>
+
 #include <cstddef>
 #include <cstdint>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 /// 64-byte-aligned memory of at least bytes bytes, from this thread's cache where it holds a block of that size class.
 /// Throws MemoryError beyond the limit, std::bad_alloc where the system has none. bytes = 0 gives a valid, unique

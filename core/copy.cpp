@@ -2,6 +2,7 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/strided.hpp>
+#include <limpid/core/detail/visit.hpp>
 #include <limpid/core/kernels/half.hpp>
 #include <limpid/core/tensor.hpp>
 
@@ -130,12 +131,10 @@ bool equal(const Tensor& a, const Tensor& b) {
   if (a.shape() != b.shape() || a.dtype() != b.dtype()) return false;
   if (a.numel() == 0) return true;
   if (is_half(a.dtype())) return equal(detail::as_dtype(a, float32), detail::as_dtype(b, float32));
-  return visit_dtype(a.dtype(), [&]<class T>(T) {
-    if constexpr (std::is_arithmetic_v<T>)
-      return detail::all_pairs<T>(a, b, [](T x, T y) { return x == y; });
-    else
-      return false;
-  });
+  bool result = false;
+  detail::visit_number(a.dtype(),
+                       [&]<class T>(T) { result = detail::all_pairs<T>(a, b, [](T x, T y) { return x == y; }); });
+  return result;
 }
 
 bool allclose(const Tensor& a, const Tensor& b, double rtol, double atol, bool equal_nan) {

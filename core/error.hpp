@@ -1,9 +1,11 @@
 // What limpid throws. Every message reads "op: expected ..., got ...".
 #pragma once
+#include <limpid/core/export.hpp>
+
 #include <stdexcept>
 #include <string>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 /// Base of every exception limpid throws on purpose.
 class Error : public std::runtime_error {

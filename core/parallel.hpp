@@ -1,7 +1,8 @@
 // How many threads limpid uses.
 #pragma once
+#include <limpid/core/export.hpp>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 /// For kernels, BLAS and oneDNN alike, from the next call on; results are the same bits for any. Throws ValueError
 /// below 1.

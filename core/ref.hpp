@@ -1,5 +1,7 @@
 // Intrusive, thread-safe reference counting.
 #pragma once
+#include <limpid/core/export.hpp>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -10,7 +12,7 @@
 #include <sys/single_threaded.h>
 #endif
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 namespace detail {
 /// True only while the process has no thread but the caller's, so that counting need not be atomic.

@@ -1,9 +1,11 @@
 // A number as an operand beside tensors.
 #pragma once
+#include <limpid/core/export.hpp>
+
 #include <concepts>
 #include <cstdint>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 /// A C++ number that meets a tensor: it takes the tensor's dtype where that can hold its kind (a bool anywhere, an
 /// integer in any number, a float in a float), else int64 or float32.

@@ -1,12 +1,13 @@
 // Sizes and strides.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/small_vector.hpp>
 
 #include <cstdint>
 #include <iosfwd>
 #include <string>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 /// The sizes of a tensor's axes, slowest first; printed as NumPy prints them: (2, 3), (4,), ().
 class Shape : public SmallVector<int64_t, 6> {

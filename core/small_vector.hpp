@@ -1,6 +1,7 @@
 // A vector whose first N elements need no heap.
 #pragma once
 #include <limpid/core/allocator.hpp>
+#include <limpid/core/export.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -10,7 +11,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 template <class T, std::size_t N>
 class SmallVector {

@@ -1,13 +1,14 @@
 // What a Tensor points at. Users need core/tensor.hpp alone.
 #pragma once
 #include <limpid/core/dtype.hpp>
+#include <limpid/core/export.hpp>
 #include <limpid/core/ref.hpp>
 #include <limpid/core/shape.hpp>
 
 #include <cstddef>
 #include <cstdint>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 /// Bytes shared by a tensor and its views, 64-byte aligned, with the version that in-place writes advance.
 ///

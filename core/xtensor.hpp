@@ -1,6 +1,10 @@
 // xtensor on both sides of a Tensor: the one public header that needs xtensor (0.24 to 0.27).
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
+// xtl calls parameters of templates I, which is a macro after <complex.h>.
+#pragma push_macro("I")
+#undef I
 #if __has_include(<xtensor/containers/xadapt.hpp>)  // 0.26 moved its headers
 #include <xtensor/containers/xadapt.hpp>
 #include <xtensor/containers/xarray.hpp>
@@ -10,12 +14,13 @@
 #include <xtensor/xarray.hpp>
 #include <xtensor/xnoalias.hpp>
 #endif
+#pragma pop_macro("I")
 
 #include <cstddef>
 #include <type_traits>
 #include <vector>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 /// An xtensor expression over x's own memory, strides and all: reading and assigning its elements is reading and
 /// assigning x's. It does not keep x alive, and writes through it are invisible to autograd (see Tensor::data).

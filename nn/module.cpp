@@ -186,26 +186,39 @@ void Module::zero_grad() {
 
 namespace {
 
-// Gives the tensor behind every handle on x another dtype. A graph that saved it sees a version it does not know.
-void convert_in_place(Tensor x, DType dtype) {
-  if (!is_floating_point(x.dtype()) || x.dtype() == dtype) return;
+// Gives the tensor behind every handle on x the values of convert(x), which share no memory with it, and its gradient
+// those of convert(gradient). A graph that saved x sees a version it does not know.
+template <class F>
+void convert_in_place(Tensor x, const F& convert) {
   const bool learned = x.requires_grad();
-  const Tensor dx = learned ? x.grad() : Tensor();
-  x.set_requires_grad(false);  // the leaf knows the dtype it was made for
-
-  const Tensor y = limpid::detail::as_dtype(x, dtype);
+  const Tensor dx = learned ? x.grad() : Tensor(), converted_dx = dx.defined() ? convert(dx) : dx;
+  const Tensor y = convert(x);
   while (y.version() <= x.version()) y.bump_version();
+  x.set_requires_grad(false);  // the leaf knows the dtype it was made for
   x.impl().become(y.impl());
-
   x.set_requires_grad(learned);
-  if (dx.defined()) x.set_grad(limpid::detail::as_dtype(dx, dtype));
+  if (dx.defined()) x.set_grad(converted_dx);
 }
 
 }  // namespace
 
 void Module::to(DType dtype) {
   if (!is_floating_point(dtype)) throw_error<DTypeError>("to: expected a floating-point dtype, got ", dtype);
-  for_each_tensor("", [&](const std::string&, const Tensor& tensor, bool) { convert_in_place(tensor, dtype); });
+  for_each_tensor("", [&](const std::string&, const Tensor& x, bool) {
+    if (is_floating_point(x.dtype()) && x.dtype() != dtype)
+      convert_in_place(x, [&](const Tensor& source) { return limpid::detail::as_dtype(source, dtype); });
+  });
+}
+
+void Module::to(MemoryFormat format) {
+  for_each_tensor("", [&](const std::string&, const Tensor& x, bool) {
+    if (x.dim() < 3 || x.is_contiguous(format)) return;
+    convert_in_place(x, [&](const Tensor& source) {
+      Tensor y = empty(source.shape(), source.dtype(), format);
+      limpid::detail::copy_into(y, source);
+      return y;
+    });
+  });
 }
 
 void Module::visit(void (*f)(void*, Module&), void* context) {

@@ -1,5 +1,6 @@
 // Modules: functions with named parameters.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 #include <limpid/core/tensor_map.hpp>
 
@@ -9,7 +10,8 @@
 #include <typeinfo>
 #include <vector>
 
-namespace limpid::nn {
+namespace LIMPID_API limpid {
+namespace nn {
 
 struct NamedTensor {
   std::string name;
@@ -55,6 +57,9 @@ class Module {
   /// Converts floating-point parameters, their gradients and buffers, in every handle on them. Optimisers follow at
   /// their next step. Throws DTypeError where dtype is not floating point.
   void to(DType dtype);
+  /// Lays out parameters, their gradients and buffers of rank 3 and up in format, in every handle on them: convolutions
+  /// and their optimisers then meet the layout that channels-last input gives.
+  void to(MemoryFormat format);
   /// Calls f(Module&) for every descendant, children before parents, and at last for this.
   template <class F>
   void apply(F&& f) {
@@ -107,4 +112,5 @@ std::ostream& operator<<(std::ostream& out, const M& module) {
   return out;
 }
 
-}  // namespace limpid::nn
+}  // namespace nn
+}  // namespace limpid

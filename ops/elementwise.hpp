@@ -2,10 +2,11 @@
 // takes the tensor's dtype where it can. All are differentiable where mathematics allows, any number of times.
 // An operand in channels-last gives a result in channels-last.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/scalar.hpp>
 #include <limpid/core/tensor.hpp>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 // Arithmetic. Division of integers, like NumPy's true_divide, gives float32. For bool, + is or and * is and; it has no
 // -, remainder or pow. Other integers wrap on overflow.

@@ -1,8 +1,9 @@
 // Losses, averaged over all elements (or samples) by default.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 enum class Reduction { mean, sum, none };
 

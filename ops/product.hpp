@@ -1,8 +1,9 @@
 // Matrix products.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 /// NumPy's matmul: (..., n, k) x (..., k, m) -> (..., n, m), leading axes broadcast; a 1-D operand is a row (left) or a
 /// column (right) whose axis is dropped. float32 and float64; dtypes promote.

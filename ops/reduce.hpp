@@ -1,9 +1,10 @@
 // Reductions over any axes; none given stands for all. With keepdims a reduced axis stays with size 1.
 // Floating-point sums are formed pairwise in a fixed order: the same bits for any number of threads.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 Tensor sum(const Tensor& x, const Axes& axes = {}, bool keepdims = false);   ///< integers and bool give int64
 Tensor mean(const Tensor& x, const Axes& axes = {}, bool keepdims = false);  ///< NaN over no elements
@@ -25,8 +26,8 @@ Tensor any(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 Tensor logsumexp(const Tensor& x, const Axes& axes = {}, bool keepdims = false);  ///< without overflow
 Tensor softmax(const Tensor& x, int64_t axis);
 Tensor log_softmax(const Tensor& x, int64_t axis);
-/// (sum |x|^p)^(1/p) for p > 0, max |x| for p = infinity. Gradient 0 where the norm is 0.
-Tensor norm(const Tensor& x, const Axes& axes = {}, bool keepdims = false, double p = 2);
+/// The p-norm (sum |x|^p)^(1/p) for p > 0, max |x| for p = infinity. Gradient 0 where the norm is 0.
+Tensor vector_norm(const Tensor& x, double p = 2, const Axes& axes = {}, bool keepdims = false);
 
 /// x summed down to a shape that broadcasts to x's.
 Tensor sum_to(const Tensor& x, const Shape& shape);

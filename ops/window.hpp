@@ -1,8 +1,11 @@
 // Convolution and pooling over the last two axes of (N, C, H, W), in either memory format.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 
-namespace limpid {
+#include <optional>
+
+namespace LIMPID_API limpid {
 
 /// Height and width; one number stands for both.
 struct Size2d {
@@ -10,6 +13,12 @@ struct Size2d {
   constexpr Size2d(int64_t both) : h(both), w(both) {}  // NOLINT: padding = 1 is meant to work
   constexpr Size2d(int64_t height, int64_t width) : h(height), w(width) {}
   friend constexpr bool operator==(const Size2d&, const Size2d&) = default;
+};
+
+/// A size or none: std::optional<Size2d> that {2, 1} makes as well.
+struct OptionalSize2d : std::optional<Size2d> {
+  using std::optional<Size2d>::optional;
+  constexpr OptionalSize2d(int64_t height, int64_t width) : optional(Size2d(height, width)) {}
 };
 
 struct Conv2dOptions {
@@ -29,7 +38,7 @@ Tensor conv2d_weight_grad(const Tensor& x, const Tensor& dy, const Shape& weight
                           const Conv2dOptions& options = {});
 
 struct Pool2dOptions {
-  Size2d stride = 0;  ///< 0: the kernel's size
+  OptionalSize2d stride = {};  ///< none: the kernel's size
   Size2d padding = 0;
 };
 

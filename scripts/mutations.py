@@ -74,10 +74,9 @@ class Mutant:
 @dataclasses.dataclass
 class Region:
     owner: str
-    start: int       # of the text between the braces, or of the expression
+    start: int       # of the text between the braces
     end: int
     is_void: bool
-    is_expression: bool
     tokens: list
     saved: list      # names of the Saved members in reach
 
@@ -113,7 +112,7 @@ def split(tokens, partner, first, last):
 
 
 def regions_of(text, names):
-    """The bodies of functions with these names, and the rules of UNARY's rows."""
+    """The bodies of functions with these names, and of the rules (dx) in rows of a table of functions."""
     tokens = tokens_of(text)
     partner = partners(tokens)
     structs = [(t.end, tokens[partner[j]].start, tokens[i + 1].text) for i, t in enumerate(tokens)
@@ -121,15 +120,15 @@ def regions_of(text, names):
                for j in [next((j for j in range(i, len(tokens)) if tokens[j].text in "{;"), i)] if j in partner]
     found = []
     for i, token in enumerate(tokens):
+        if token.text == "dx" and [t.text for t in tokens[i + 1:i + 4]] == ["=", "[", "]"]:  # Unary row{..., .dx = ...
+            opening = partner[i + 4] + 1
+            function = max((t for t in tokens[:i] if t.kind == "string"), key=lambda t: t.start).text.strip('"')
+            found.append(Region(f"row {function}", tokens[opening].end, tokens[partner[opening]].start, False,
+                                tokens[opening + 1:partner[opening]], []))
+            continue
         if token.kind != "name" or i + 1 not in partner or tokens[i + 1].text != "(" or i == 0:
             continue
         close = partner[i + 1]
-        if token.text == "UNARY":
-            pieces = split(tokens, partner, i + 2, close)
-            a, b = pieces[4][0], pieces[-1][1]
-            found.append(Region(f"UNARY {tokens[i + 2].text}", tokens[a].start, tokens[b - 1].end, False, True,
-                                tokens[a:b], []))
-            continue
         j = close + 1
         while j < len(tokens) and tokens[j].text in ("const", "noexcept", "override", "final"):
             j += 1
@@ -152,7 +151,7 @@ def regions_of(text, names):
         while tokens[name - 1].text == "::":
             name -= 2
         saved = re.findall(r'(\w+)\{\*this, "', text[slice(*struct)])
-        found.append(Region(owner, tokens[j].end, tokens[partner[j]].start, tokens[name - 1].text == "void", False,
+        found.append(Region(owner, tokens[j].end, tokens[partner[j]].start, tokens[name - 1].text == "void",
                             tokens[j + 1:partner[j]], saved))
     return found
 
@@ -343,8 +342,6 @@ class Planter:
 
     def statements(self):
         """Expression statements, left out."""
-        if self.region.is_expression:
-            return
         starts = [0] + [i + 1 for i, t in enumerate(self.tokens)
                         if t.text in (";", "{", "}", "else") or t.text == ")" and self.is_header(i)]
         for i in starts:
@@ -382,7 +379,7 @@ def mutants_of(file, text, names):
             continue
         planter = Planter(file, text, region)
         mutants = planter.all()
-        is_template = planter.is_kernel or "visit_dtype" in text[region.start:region.end]
+        is_template = planter.is_kernel or re.search(r"\bvisit_\w+\(", text[region.start:region.end])
         if is_template and len(mutants) > MOST_OF_A_KERNEL:
             mutants.sort(key=lambda mutant: mutant.start)
             mutants = [mutants[i * len(mutants) // MOST_OF_A_KERNEL] for i in range(MOST_OF_A_KERNEL)]
@@ -413,12 +410,9 @@ def mutated(text, mutants):
         for fault in faults:
             body = text[start:fault.start] + fault.text + text[fault.end:end]
             first = sum(part.count("\n") for part in parts) + 1
-            if region.is_expression:
-                parts.append(f"limpid_mutant == {fault.number} ? Tensor({body}) :\n")
-            else:
-                leave = " return; " if region.is_void else ""
-                parts.append(f" if (limpid_mutant == {fault.number}) {{{body}{leave}}}\n")
+            leave = " return; " if region.is_void else ""
+            parts.append(f" if (limpid_mutant == {fault.number}) {{{body}{leave}}}\n")
             lines.append((first, first + parts[-1].count("\n"), fault))
-        parts.append(f"Tensor({text[start:end]})" if region.is_expression else text[start:end])
+        parts.append(text[start:end])
         done = end
     return "".join(parts) + text[done:], lines

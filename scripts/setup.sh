@@ -1,12 +1,32 @@
 #!/bin/sh
 # Installs what limpid needs to build, from Debian 12's own packages. Says and does nothing when nothing is missing.
+# setup.sh [--all] [PACKAGE...]: these as well. --all: and what only limpid's own tests need, second compilers and an
+# emulator; a test that lacks its own says so.
+# setup.sh --libraries: prints those of the packages that limpid is built against.
 set -eu
 
+libraries="
+  libxtensor-dev libxsimd-dev xtl-dev libspdlog-dev libdnnl-dev libopenblas-openmp-dev zlib1g-dev nlohmann-json3-dev
+  libstb-dev libcli11-dev catch2
+"
+own="
+  clang-14 clang-19
+  g++-12-aarch64-linux-gnu mmdebstrap qemu-user
+"
+if [ "$*" = --libraries ]; then
+  echo $libraries
+  exit
+fi
+if [ "${1-}" = --all ]; then
+  shift
+else
+  own=
+fi
 packages="
   g++ cmake ninja-build ccache pkg-config git python3
-  libxtensor-dev libxsimd-dev xtl-dev libspdlog-dev libdnnl-dev libopenblas-openmp-dev zlib1g-dev nlohmann-json3-dev
-  libstb-dev catch2
+  $libraries
   clang clang-format libomp-dev
+  $own $*
 "
 
 fail() {

@@ -2,9 +2,9 @@
 #pragma once
 #include <limpid/autograd/detail/values.hpp>
 #include <limpid/autograd/gradcheck.hpp>
+#include <limpid/core/source_location.hpp>
 
 #include <optional>
-#include <source_location>
 #include <span>
 
 namespace limpid::detail {
@@ -14,7 +14,7 @@ namespace limpid::detail {
 class Checker {
  public:
   Checker(const char* check, const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options,
-          const std::source_location& where);
+          const SourceLocation& where);
 
   /// Names for messages.
   void name_inputs(std::vector<std::string> names);

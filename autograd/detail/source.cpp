@@ -44,6 +44,8 @@ backtrace_state* state() {
   return state;
 }
 
+std::mutex mutex;  // libbacktrace may run on several threads, but the thread sanitizer cannot see how
+
 // Called for each function inlined at an address, from the inside out: the first that is the program's own counts.
 int take_line(void* data, uintptr_t, const char* file, int line, const char* function) {
   Place& place = *static_cast<Place*>(data);
@@ -58,20 +60,34 @@ int take_line(void* data, uintptr_t, const char* file, int line, const char* fun
 }
 
 void find_line(uintptr_t call, Place& place) {
-  static std::mutex mutex;  // the library may run on several threads, but the thread sanitizer cannot see how
   const std::lock_guard lock(mutex);
   if (state()) backtrace_pcinfo(state(), call, take_line, ignore_error, &place);
+}
+
+void take_symbol(void* data, uintptr_t, const char* name, uintptr_t address, uintptr_t) {
+  Dl_info& info = *static_cast<Dl_info*>(data);
+  info.dli_sname = name;
+  info.dli_saddr = reinterpret_cast<void*>(address);
+}
+
+// The table of all symbols, where the file has not been stripped of it: dladdr knows those that are exported, and a
+// program that limpid is linked into exports none.
+void find_hidden_symbol(uintptr_t call, Dl_info& info) {
+  const std::lock_guard lock(mutex);
+  if (state()) backtrace_syminfo(state(), call, take_symbol, ignore_error, &info);
 }
 
 #else
 
 void find_line(uintptr_t, Place&) {}
+void find_hidden_symbol(uintptr_t, Dl_info&) {}
 
 #endif
 
 void find_symbol(uintptr_t call, Place& place) {
   Dl_info info{};
   if (!dladdr(reinterpret_cast<void*>(call), &info)) return;
+  if (!info.dli_sname) find_hidden_symbol(call, info);
   std::string_view file = info.dli_fname ? info.dli_fname : "?";
   file.remove_prefix(file.rfind('/') + 1);
   place.is_library = info.dli_sname && is_library_function(info.dli_sname);

@@ -11,13 +11,13 @@
 #include <catch2/matchers/catch_matchers_templated.hpp>
 #endif
 #include <limpid/autograd/gradcheck.hpp>
+#include <limpid/core/export.hpp>
 
 #include <optional>
-#include <source_location>
 #include <string>
 #include <utility>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 namespace testing {
 
 #if CATCH_VERSION_MAJOR >= 3
@@ -36,7 +36,7 @@ struct MatcherBase {
 template <bool twice>
 class GradcheckMatcher : public MatcherBase {
  public:
-  GradcheckMatcher(Tensors inputs, const GradcheckOptions& options, const std::source_location& where)
+  GradcheckMatcher(Tensors inputs, const GradcheckOptions& options, const SourceLocation& where)
       : inputs_(std::move(inputs)),
         options_(options),
         where_(where) {}
@@ -58,23 +58,21 @@ class GradcheckMatcher : public MatcherBase {
  private:
   Tensors inputs_;
   GradcheckOptions options_;
-  std::source_location where_;
+  SourceLocation where_;
   mutable std::optional<GradcheckReport> report_;
 };
 
 }  // namespace testing
 
 /// Matches a function of the inputs whose backward gives its derivative: see gradcheck, which takes the same arguments.
-inline testing::GradcheckMatcher<false> PassesGradcheck(
-    const Tensors& inputs, const GradcheckOptions& options = {},
-    const std::source_location& where = std::source_location::current()) {
+inline testing::GradcheckMatcher<false> PassesGradcheck(const Tensors& inputs, const GradcheckOptions& options = {},
+                                                        const SourceLocation& where = SourceLocation::current()) {
   return {inputs, options, where};
 }
 
 /// The same for its second derivative: see gradgradcheck.
-inline testing::GradcheckMatcher<true> PassesGradgradcheck(
-    const Tensors& inputs, const GradcheckOptions& options = {},
-    const std::source_location& where = std::source_location::current()) {
+inline testing::GradcheckMatcher<true> PassesGradgradcheck(const Tensors& inputs, const GradcheckOptions& options = {},
+                                                           const SourceLocation& where = SourceLocation::current()) {
   return {inputs, options, where};
 }
 

@@ -19,8 +19,8 @@ void copy_into(const Tensor& y, const Tensor& source);
 /// y[...] = value. Does not advance the version.
 void fill(const Tensor& y, double value);
 
-/// x itself where it is row-major, else a row-major copy; no gradient.
-Tensor as_contiguous(const Tensor& x);
+/// x itself where it lies in memory in this format, else a copy that does; no gradient.
+Tensor as_contiguous(const Tensor& x, MemoryFormat format = MemoryFormat::contiguous);
 
 /// x converted to dtype; x itself where it is that already; memory format kept; no gradient.
 Tensor as_dtype(const Tensor& x, DType dtype);

@@ -1,9 +1,10 @@
 // NumPy's files. A malformed one is refused with an IOError that names file, offset and reason; a file is written
 // beside its place and moved there when whole.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor_map.hpp>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 /// NumPy's .npy, format versions 1 to 3, any dtype of ours, C or Fortran order, either byte order.
 Tensor load_npy(const std::string& path);

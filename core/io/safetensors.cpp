@@ -59,7 +59,6 @@ struct Cursor {
     return before;
   }
   friend bool operator==(const Cursor& a, const Cursor& b) { return a.at == b.at; }
-  friend bool operator!=(const Cursor& a, const Cursor& b) { return a.at != b.at; }
 };
 
 // Takes the header's JSON event by event: what is not of the one shape allowed is refused where it begins, so that

@@ -2,9 +2,10 @@
 // refused with an IOError that names file, offset and reason; a file is written beside its place and moved there when
 // whole.
 #pragma once
+#include <limpid/core/export.hpp>
 #include <limpid/core/tensor_map.hpp>
 
-namespace limpid {
+namespace LIMPID_API limpid {
 
 TensorMap load_safetensors(const std::string& path);
 void save_safetensors(const std::string& path, const TensorMap& tensors,

@@ -6,6 +6,8 @@
 
 #if defined(__SSE2__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace limpid::kernels {
@@ -28,6 +30,14 @@ void widen_lanes(const uint16_t* from, float* to) noexcept {
 void narrow_lanes(const float* from, uint16_t* to) noexcept {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
                    _mm256_cvtps_ph(_mm256_loadu_ps(from), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+#elif defined(__aarch64__)
+constexpr int kLanes = 4;
+void widen_lanes(const uint16_t* from, float* to) noexcept {
+  vst1q_f32(to, vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from))));
+}
+void narrow_lanes(const float* from, uint16_t* to) noexcept {
+  vst1_u16(to, vreinterpret_u16_f16(vcvt_f16_f32(vld1q_f32(from))));
 }
 #else
 // to_float and to_half of core/dtype.cpp with every case computed and one selected, several elements abreast.

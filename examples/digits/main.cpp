@@ -1,18 +1,18 @@
 // A whole program: proves the gradients of a small convolutional network with instance normalisation, trains it on
 // images of digits, shows what it learned, saves it and loads it again. Exit code 2: a bad command line or bad files.
+#include <CLI/CLI.hpp>
 #include <limpid/limpid.hpp>
 
+#include <cerrno>
+#include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <string>
-#include <vector>
 
-#include "idx.hpp"
 #include "model.hpp"
-#include "options.hpp"
-#include "plot.hpp"
-#include "png.hpp"
+#include "print.hpp"
 #include "proof.hpp"
 #include "synth.hpp"
 #include "training.hpp"
@@ -22,71 +22,123 @@ namespace {
 using namespace limpid;
 using namespace digits;
 
-Mnist load_data(const Options& options) {
-  if (!options.data.empty()) return read_mnist(options.data);
-  return {synthesize(static_cast<std::size_t>(options.train_count), kTrainSeed),
-          synthesize(static_cast<std::size_t>(options.test_count), kTestSeed)};
+struct Options {
+  std::string data, out = "digits-out";
+  int64_t train_count = 20000, test_count = 4000;
+  TrainingOptions training;
+  int seed = 0, threads = 0;
+};
+
+void add_options(CLI::App& app, Options& options) {
+  app.add_option("--data", options.data, "MNIST's four IDX files, plain or .gz; without it digits are drawn")
+      ->type_name("DIR")
+      ->check(CLI::Validator(CLI::ExistingDirectory).description(""));
+  app.add_option("--out", options.out, "where loss.svg, loss.csv, digits.png and model.safetensors go")
+      ->type_name("DIR")
+      ->capture_default_str();
+  const auto number = [&](const char* name, auto& value, const char* text, auto least, auto most) {
+    const std::string range = ", from " + report::number(least, 7) + " to " + report::number(most, 7);
+    app.add_option(name, value, text + range)
+        ->check(CLI::Validator(CLI::Range(least, most)).description(""))
+        ->capture_default_str();
+  };
+  number("--epochs", options.training.epochs, "passes over the training images", 1, 1000);
+  number("--batch", options.training.batch_size, "images per step", 1, 4096);
+  number("--lr", options.training.lr, "learning rate at the start", 1e-6, 1.0);
+  number("--train", options.train_count, "how many digits to draw", 1, 1'000'000);
+  number("--test", options.test_count, "how many more to draw", 1, 1'000'000);
+  number("--seed", options.seed, "of weights and order", 0, 1'000'000);
+  number("--threads", options.threads, "as many as there are cores without it", 1, 1024);
 }
 
-std::vector<int64_t> classes_of(const Tensor& logits) {
-  const Tensor best = argmax(logits, 1);
-  return {best.data<int64_t>(), best.data<int64_t>() + best.numel()};
-}
+/// The files that a run leaves behind. That they can be written shows before hours of training, not after.
+class Outputs {
+ public:
+  explicit Outputs(const std::string& folder) : folder_(folder) {
+    std::filesystem::create_directories(folder_);
+    for (const char* name : {"loss.svg", "loss.csv", "digits.png", "model.safetensors"}) {
+      const std::string path = (*this)(name);
+      const bool is_new = !std::filesystem::exists(path);
+      if (!is_new && !std::filesystem::is_regular_file(path)) throw IOError(path + ": expected a regular file");
+      std::FILE* file = std::fopen(path.c_str(), "ab");
+      if (!file) throw IOError(path + ": cannot write: " + std::strerror(errno));
+      std::fclose(file);
+      if (is_new) std::filesystem::remove(path);
+    }
+  }
+  std::string operator()(const char* name) const { return (folder_ / name).string(); }
+
+ private:
+  std::filesystem::path folder_;
+};
 
 int run(const Options& options) {
   if (options.threads) set_num_threads(options.threads);
-  manual_seed(options.seed);
-  const Mnist data = load_data(options);
-
+  manual_seed(static_cast<uint64_t>(options.seed));
+  const Outputs out(options.out);
+  const bool drawn = options.data.empty();
+  const data::Mnist data =
+      drawn ? data::Mnist{synthesize(options.train_count, kTrainSeed), synthesize(options.test_count, kTestSeed)}
+            : data::load_mnist(options.data);
+  const int64_t tested = data.test.labels.numel();
+  print(std::to_string(data.train.labels.numel()) + " digits to train on and " + std::to_string(tested) +
+        " others to test, " + (drawn ? "drawn by this program" : "from " + options.data) + "; " +
+        std::to_string(get_num_threads()) + " threads\n\n");
   if (!prove_gradients()) return 1;
 
-  std::printf("\ntraining on %zu digits %s, testing on %zu others; %d threads\n", data.train.size(),
-              options.data.empty() ? "drawn by this program" : ("from " + options.data).c_str(), data.test.size(),
-              get_num_threads());
   nn::Sequential network = make_network();
-  const History history = train(network, data.train, data.test, options);
+  report::Curves curves({.title = "loss", .y_label = "cross entropy", .log_y = true});
+  train(network, data.train, data.test, options.training, curves);
 
-  network.eval();
-  const Tensor test_images = images_of(data.test), logits = predict(network, test_images);
-  const std::vector<int64_t> predictions = classes_of(logits);
-  print_confusion(predictions, data.test.labels);
+  const Tensor logits = predict(network, data.test.images), predictions = argmax(logits, 1);
+  const auto accuracy = mean(eq(predictions, data.test.labels).to(float64)).item<double>();
+  print('\n' + to_string(confusion(data.test.labels, predictions)) + "\naccuracy on " + std::to_string(tested) +
+        " held-out digits: " + report::number(100 * accuracy) + " %\n");
 
-  std::filesystem::create_directories(options.out);
-  const auto path = [&](const char* name) { return (std::filesystem::path(options.out) / name).string(); };
-  write_png(path("loss.png"), plot_loss(history.losses, "training loss", history.held_out));
-  write_png(path("digits.png"), digit_sheet(data.test, predictions, 100, 10, "held-out digits, as predicted"));
-  save_safetensors(path("model.safetensors"), network.state_dict());
+  curves.save_svg(out("loss.svg"));
+  curves.save_csv(out("loss.csv"));
+  save_image(out("digits.png"), sheet(data.test, predictions));
+  save_safetensors(out("model.safetensors"), network.state_dict());
   nn::Sequential twin = make_network();
-  twin.load_state_dict(load_safetensors(path("model.safetensors")));
+  twin.load_state_dict(load_safetensors(out("model.safetensors")));
   twin.eval();
-  const bool same = equal(predict(twin, test_images), logits);
-  std::printf("wrote %s, %s and %s\nthe network loaded from it predicts %s\n", path("loss.png").c_str(),
-              path("digits.png").c_str(), path("model.safetensors").c_str(),
-              same ? "the same, bit for bit" : "SOMETHING ELSE");
+  const bool same = equal(predict(twin, data.test.images), logits);
+  print("wrote " + out("loss.svg") +
+        ", loss.csv, digits.png and model.safetensors\nthe network loaded from it predicts " +
+        (same ? "the same, bit for bit\n" : "SOMETHING ELSE\n"));
   return same ? 0 : 1;
+}
+
+int fail(const std::exception& error, int code) {
+  std::fprintf(stderr, "digits: %s\n", error.what());
+  return code;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
-    const digits::Options options = digits::parse_options(argc, argv);
-    if (options.help) {
-      std::fputs(digits::usage, stdout);
+    Options options;
+    CLI::App app(
+        "Proves the gradients of a small convolutional network, trains it on images of digits, and shows what "
+        "it learned.",
+        "digits");
+    add_options(app, options);
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::CallForHelp&) {
+      print(app.help());
       return 0;
     }
+    if (std::isnan(options.training.lr)) throw CLI::ValidationError("--lr", "expected a number, got nan");
     return run(options);
-  } catch (const digits::UsageError& error) {
-    std::fprintf(stderr, "digits: %s\n", error.what());
-  } catch (const digits::FileError& error) {
-    std::fprintf(stderr, "digits: %s\n", error.what());
-  } catch (const limpid::IOError& error) {
-    std::fprintf(stderr, "digits: %s\n", error.what());
+  } catch (const CLI::Error& error) {
+    return fail(error, 2);
+  } catch (const IOError& error) {
+    return fail(error, 2);
   } catch (const std::filesystem::filesystem_error& error) {
-    std::fprintf(stderr, "digits: %s\n", error.what());
+    return fail(error, 2);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "digits: %s\n", error.what());
-    return 1;
+    return fail(error, 1);
   }
-  return 2;
 }

@@ -2,9 +2,10 @@
 
 #include <limpid/limpid.hpp>
 
-#include <cstdio>
 #include <string>
 #include <vector>
+
+#include "print.hpp"
 
 namespace digits {
 
@@ -52,20 +53,23 @@ std::vector<Layer> layers() {
 }  // namespace
 
 bool prove_gradients() {
-  std::printf("%-22s %14s %14s\n", "worst relative error", "gradient", "second order");
-  bool proved = true;
-  for (const Layer& layer : layers()) {
-    const GradcheckReport first = gradcheck(layer.function, layer.inputs);
-    // Piecewise linear functions have no second derivative to see.
-    const GradcheckReport second = gradgradcheck(layer.function, layer.inputs, {.allow_vacuous = true});
-    std::printf("%-22s %14.1e %14.1e   %s\n", layer.name, first.error, second.error,
-                first && second ? "proved" : "WRONG");
-    for (const GradcheckReport* report : {&first, &second})
-      if (!*report) std::printf("%s\n", to_string(*report).c_str());
-    proved = proved && first && second;
-    std::fflush(stdout);
+  report::Table table({"worst relative error", "gradient", "second order", ""});
+  std::string failures;
+  const std::vector<Layer> all = layers();
+  {
+    report::Progress progress(static_cast<int64_t>(all.size()), {.label = "proving gradients", .unit = "layers"});
+    for (const Layer& layer : all) {
+      const GradcheckReport first = gradcheck(layer.function, layer.inputs);
+      // Piecewise linear functions have no second derivative to see.
+      const GradcheckReport second = gradgradcheck(layer.function, layer.inputs, {.allow_vacuous = true});
+      table.add({layer.name, {first.error, 2}, {second.error, 2}, first && second ? "proved" : "WRONG"});
+      for (const GradcheckReport* report : {&first, &second})
+        if (!*report) failures += to_string(*report) + '\n';
+      progress.advance();
+    }
   }
-  return proved;
+  print(to_string(table) + failures);
+  return failures.empty();
 }
 
 }  // namespace digits

@@ -151,7 +151,7 @@ void expose(std::span<float> image, Random& random) {
   }
 }
 
-std::int64_t draw_digit(std::span<float> image, Random random) {
+int64_t draw_digit(std::span<float> image, Random random) {
   const int digit = random.below(kClasses);
   const auto choices = styles(digit);
   const Style& style = choices[static_cast<std::size_t>(random.below(static_cast<int>(choices.size())))];
@@ -173,15 +173,15 @@ std::int64_t draw_digit(std::span<float> image, Random random) {
 
 }  // namespace
 
-Dataset synthesize(std::size_t count, std::uint64_t seed, int threads) {
-  Dataset set{std::vector<float>(count * kPixels), std::vector<std::int64_t>(count)};
-  const auto n = static_cast<std::int64_t>(count);
+limpid::data::LabelledImages synthesize(int64_t count, uint64_t seed, int threads) {
+  limpid::data::LabelledImages set{limpid::empty({count, 1, kSide, kSide}), limpid::empty({count}, limpid::int64)};
+  float* images = set.images.data<float>();
+  int64_t* labels = set.labels.data<int64_t>();
+  std::fill_n(images, set.images.numel(), 0.0f);
   styles(0);  // the table is built here, not under the threads' lock
 #pragma omp parallel for schedule(static) num_threads(threads > 0 ? threads : omp_get_max_threads())
-  for (std::int64_t i = 0; i < n; ++i) {
-    const auto k = static_cast<std::size_t>(i);
-    set.labels[k] = draw_digit(std::span(set.images).subspan(k * kPixels, kPixels), Random(seed, k));
-  }
+  for (int64_t i = 0; i < count; ++i)
+    labels[i] = draw_digit({images + i * kPixels, kPixels}, Random(seed, static_cast<uint64_t>(i)));
   return set;
 }
 

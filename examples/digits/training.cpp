@@ -1,19 +1,14 @@
 #include "training.hpp"
 
-#include <cstdio>
+#include <algorithm>
 #include <string>
+#include <vector>
 
-#include "progress.hpp"
+#include "synth.hpp"
 
 namespace digits {
 
 using namespace limpid;
-
-Tensor images_of(const Dataset& set) {
-  return from_vector(set.images, {static_cast<int64_t>(set.size()), 1, kSide, kSide});
-}
-
-Tensor labels_of(const Dataset& set) { return from_vector(set.labels, {static_cast<int64_t>(set.size())}); }
 
 Tensor predict(const nn::Sequential& network, const Tensor& images) {
   const NoGradGuard no_grad;
@@ -22,59 +17,67 @@ Tensor predict(const nn::Sequential& network, const Tensor& images) {
   return cat(logits, 0);
 }
 
-History train(nn::Sequential& network, const Dataset& training, const Dataset& test, const Options& options) {
-  const Tensor test_images = images_of(test), test_labels = labels_of(test);
-  const data::DataLoader loader(data::TensorDataset(images_of(training), labels_of(training)),
+void train(nn::Sequential& network, const data::LabelledImages& training, const data::LabelledImages& test,
+           const TrainingOptions& options, report::Curves& curves) {
+  const data::DataLoader loader(data::TensorDataset(training.images, training.labels),
                                 {.batch_size = options.batch_size, .shuffle = true});
   optim::Adam optimizer(network.parameters(), {.lr = options.lr});
-  const optim::CosineLR schedule{options.lr, options.epochs * loader.size()};
-  History history;
+  optim::CosineLR schedule(optimizer, {.total_steps = options.epochs * loader.size()});
+  int64_t step = 0;
+  double smooth = 0;
   for (int64_t epoch = 1; epoch <= options.epochs; ++epoch) {
-    const std::string title = "epoch " + std::to_string(epoch) + "/" + std::to_string(options.epochs);
-    Progress progress(title, training.size(), stdout);
-    std::size_t seen = 0;
-    double smooth = 0;
+    report::Progress progress(
+        training.labels.numel(),
+        {.label = "epoch " + std::to_string(epoch) + '/' + std::to_string(options.epochs), .unit = "images"});
     network.train();
     for (auto [x, t] : loader) {
-      const auto step = static_cast<int64_t>(history.losses.size());
-      optimizer.set_lr(schedule(step));
       optimizer.zero_grad();
       const Tensor loss = nn::cross_entropy(network(x), t);
       loss.backward();
       optimizer.step();
-      history.losses.push_back(loss.item<float>());
-      smooth = seen == 0 ? loss.item<double>() : 0.95 * smooth + 0.05 * loss.item<double>();
-      seen += static_cast<std::size_t>(t.numel());
-      progress.update(seen, smooth);
+      schedule.step();
+      const auto value = loss.item<double>();
+      smooth = step == 0 ? value : 0.95 * smooth + 0.05 * value;
+      curves.add("training", static_cast<double>(++step), value);
+      progress.advance(t.numel(), {{"loss", smooth}});
     }
-    progress.finish();
     network.eval();
-    history.held_out.push_back(cross_entropy(predict(network, test_images), test_labels).item<float>());
+    curves.add("held out", static_cast<double>(step),
+               cross_entropy(predict(network, test.images), test.labels).item<double>());
   }
-  return history;
 }
 
-double print_confusion(const std::vector<int64_t>& predictions, const std::vector<int64_t>& labels) {
-  std::vector<int> counts(kClasses * kClasses, 0);
-  int right = 0;
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    ++counts[static_cast<std::size_t>(labels[i] * kClasses + predictions[i])];
-    right += labels[i] == predictions[i];
-  }
-  std::printf("\ndigit taken for");
-  for (int p = 0; p < kClasses; ++p) std::printf("%5d", p);
-  std::printf("\n");
+report::Table confusion(const Tensor& labels, const Tensor& predictions) {
+  std::vector<std::string> head{"digit taken for"};
+  for (int p = 0; p < kClasses; ++p) head.push_back(std::to_string(p));
+  report::Table table(head);
   for (int t = 0; t < kClasses; ++t) {
-    std::printf("%15d", t);
+    std::vector<report::Cell> row{t};
     for (int p = 0; p < kClasses; ++p) {
-      const int count = counts[static_cast<std::size_t>(t * kClasses + p)];
-      count ? std::printf("%5d", count) : std::printf("    .");
+      const auto count = sum(logical_and(eq(labels, t), eq(predictions, p)).to(int64)).item<int64_t>();
+      row.push_back(count ? report::Cell(count) : report::Cell(""));
     }
-    std::printf("\n");
+    table.add(row);
   }
-  const double accuracy = labels.empty() ? 0 : static_cast<double>(right) / static_cast<double>(labels.size());
-  std::printf("\naccuracy on %zu held-out digits: %.2f %%\n", labels.size(), 100 * accuracy);
-  return accuracy;
+  return table;
+}
+
+Tensor sheet(const data::LabelledImages& set, const Tensor& predictions) {
+  constexpr std::size_t rows = 10;
+  const int64_t *truth = set.labels.data<int64_t>(), *guess = predictions.data<int64_t>();
+  std::vector<std::vector<int64_t>> columns(kClasses);
+  for (const bool right : {false, true})
+    for (int64_t i = 0; i < set.labels.numel(); ++i)
+      if (auto& column = columns[static_cast<std::size_t>(guess[i])]; (truth[i] == guess[i]) == right)
+        if (column.size() < rows) column.push_back(i);
+  Tensors tiles;
+  for (std::size_t row = 0; row < rows; ++row)
+    for (const auto& column : columns) {
+      const bool there = row < column.size(), right = there && truth[column[row]] == guess[column[row]];
+      const Tensor ink = there ? select(set.images, 0, column[row]) : zeros({1, kSide, kSide});
+      tiles.push_back(1.0 - ink * reshape(tensor({right ? 1.0 : 0.0, 1, 1}), {3, 1, 1}));
+    }
+  return report::image_grid(nn::Upsample(2)(stack(tiles)), {.columns = kClasses, .gap = 12});
 }
 
 }  // namespace digits

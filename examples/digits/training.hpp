@@ -1,28 +1,24 @@
 #pragma once
 #include <limpid/limpid.hpp>
 
-#include <vector>
-
-#include "dataset.hpp"
-#include "options.hpp"
-
 namespace digits {
 
-struct History {
-  std::vector<float> losses;    ///< of each step
-  std::vector<float> held_out;  ///< mean loss on the test digits after each epoch
+struct TrainingOptions {
+  int64_t epochs = 3, batch_size = 64;
+  double lr = 2e-3;  ///< at the start; it falls to 0 along half a cosine
 };
 
-/// The logits of all images, in batches, unrecorded.
+/// Trains with Adam, a progress bar per epoch. The curves "training" (each step) and "held out" (each epoch) are added.
+void train(limpid::nn::Sequential& network, const limpid::data::LabelledImages& training,
+           const limpid::data::LabelledImages& test, const TrainingOptions& options, limpid::report::Curves& curves);
+
+/// The logits (N, 10) of all images, in batches, unrecorded.
 limpid::Tensor predict(const limpid::nn::Sequential& network, const limpid::Tensor& images);
 
-/// Trains with Adam, a progress bar per epoch.
-History train(limpid::nn::Sequential& network, const Dataset& training, const Dataset& test, const Options& options);
+/// How often each digit (row) was taken for each (column). Both (N,), int64.
+limpid::report::Table confusion(const limpid::Tensor& labels, const limpid::Tensor& predictions);
 
-limpid::Tensor images_of(const Dataset& set);  ///< (N, 1, 28, 28), float32
-limpid::Tensor labels_of(const Dataset& set);  ///< (N,), int64
-
-/// Prints accuracy and how often each digit (row) was taken for each other (column); returns the accuracy.
-double print_confusion(const std::vector<int64_t>& predictions, const std::vector<int64_t>& labels);
+/// A picture (3, H, W) of ten columns: under each digit up to ten that were taken for it, mistakes first, in red.
+limpid::Tensor sheet(const limpid::data::LabelledImages& set, const limpid::Tensor& predictions);
 
 }  // namespace digits

@@ -19,6 +19,6 @@ inline DType common_float_dtype(const char* op, std::initializer_list<const Tens
 }
 
 /// x.to(dtype), differentiable; an undefined x stays so.
-inline Tensor promoted(const Tensor& x, DType dtype) { return x.defined() && x.dtype() != dtype ? x.to(dtype) : x; }
+inline Tensor to_dtype(const Tensor& x, DType dtype) { return x.defined() ? x.to(dtype) : x; }
 
 }  // namespace limpid::detail

@@ -2,11 +2,11 @@
 // it has internal linkage.
 //
 // A step of a kernel handles kLanes<T> elements in doubles, whatever the width of a register: one sequence of roundings
-// for every instruction set with a fused multiply-add, so AVX2 and AVX-512 agree bit for bit.
+// for every instruction set with a fused multiply-add, so AVX2, AVX-512 and NEON agree bit for bit.
 #pragma once
 #include <cstdint>
+#include <limpid/core/kernels/simd.hpp>
 #include <utility>
-#include <xsimd/xsimd.hpp>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -125,6 +125,12 @@ inline Lanes<16, V> load(const float* p) {
     out.v[i] = _mm_cvtps_pd(x);
     out.v[i + 1] = _mm_cvtps_pd(_mm_movehl_ps(x, x));
   }
+#elif defined(__aarch64__)
+  for (int i = 0; i < 8; i += 2) {
+    const float32x4_t x = vld1q_f32(p + 2 * i);
+    out.v[i] = vcvt_f64_f32(vget_low_f32(x));
+    out.v[i + 1] = vcvt_high_f64_f32(x);
+  }
 #else
   alignas(64) double wide[16];
   for (int i = 0; i < 16; ++i) wide[i] = static_cast<double>(p[i]);
@@ -146,6 +152,8 @@ inline void store(float* p, const Lanes<16>& a) {
 #elif defined(__SSE2__)
   for (int i = 0; i < 8; i += 2)
     _mm_storeu_ps(p + 2 * i, _mm_movelh_ps(_mm_cvtpd_ps(a.v[i]), _mm_cvtpd_ps(a.v[i + 1])));
+#elif defined(__aarch64__)
+  for (int i = 0; i < 8; i += 2) vst1q_f32(p + 2 * i, vcvt_high_f32_f64(vcvt_f32_f64(a.v[i]), a.v[i + 1]));
 #else
   alignas(64) double wide[16];
   for (int i = 0; i < Lanes<16>::count; ++i) a.v[i].store_aligned(wide + i * kVec);

@@ -18,17 +18,24 @@ using detail::promoted;
 using detail::require_defined;
 using kernels::arithmetic;
 
-// y = f(a, b) of whatever operands, of integers as float32 where `floats`. True where `op` itself did it, on operands
-// converted to another dtype: y is recorded then. Out of line, so that tiny ops pass by.
-[[gnu::noinline]] static bool map_any(Tensor& y, const char* name, Tensor (*op)(const Tensor&, const Tensor&),
-                                      const kernels::KernelRow& f, const Tensor& a, const Tensor& b,
-                                      bool floats = false) {
-  require_defined(name, a);
-  require_defined(name, b);
-  const DType common = promote_types(a.dtype(), b.dtype()), dtype = floats ? detail::floating_type(common) : common;
-  y = promoted(dtype, a, b, op);
+namespace {
+
+struct Binary {
+  const char* name;
+  Tensor (*op)(const Tensor&, const Tensor&);
+  const kernels::KernelRow& f;
+  bool floats = false;  ///< of integers as float32
+};
+// y = f(a, b) of whatever operands. True where `op` itself did it, on operands converted to another dtype: y is
+// recorded then. Out of line, so that tiny ops pass by.
+[[gnu::noinline]] bool map_any(Tensor& y, const Binary& binary, const Tensor& a, const Tensor& b) {
+  require_defined(binary.name, a);
+  require_defined(binary.name, b);
+  const DType common = promote_types(a.dtype(), b.dtype());
+  const DType dtype = binary.floats ? detail::floating_type(common) : common;
+  y = promoted(dtype, a, b, binary.op);
   if (y.defined()) return true;
-  y = map(name, f, dtype, dtype, a, b);
+  y = map({binary.name, binary.f, dtype}, a, b);
   return false;
 }
 
@@ -46,12 +53,16 @@ struct AddNode final : SymmetricNode {
   }
 };
 
+}  // namespace
+
 Tensor add(const Tensor& a, const Tensor& b) {
   Tensor y = map_tiny(arithmetic().add_run, a, b);
-  if (!y.defined() && map_any(y, "add", add, arithmetic().add, a, b)) return y;
+  if (!y.defined() && map_any(y, {"add", add, arithmetic().add}, a, b)) return y;
   record<AddNode>(y, a, b);
   return y;
 }
+
+namespace {
 
 struct ShiftNode final : SymmetricNode {
   const char* name() const noexcept override { return "add"; }
@@ -59,14 +70,18 @@ struct ShiftNode final : SymmetricNode {
   Tensors backward(const Tensors& dy) override { return {dy[0]}; }
 };
 
+}  // namespace
+
 Tensor add(const Tensor& a, Scalar b) {
   require_defined("add", a);
   const DType dtype = detail::promote_types(a.dtype(), b);
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return add(p, b); }); y.defined()) return y;
-  Tensor y = map("add", arithmetic().add, dtype, dtype, a, Operand("add", b, dtype));
+  Tensor y = map({"add", arithmetic().add, dtype}, a, Operand("add", b, dtype));
   record<ShiftNode>(y, a);
   return y;
 }
+
+namespace {
 
 struct SubNode final : SymmetricNode {
   const char* name() const noexcept override { return "sub"; }
@@ -76,9 +91,11 @@ struct SubNode final : SymmetricNode {
   }
 };
 
+}  // namespace
+
 Tensor sub(const Tensor& a, const Tensor& b) {
   Tensor y = map_tiny(arithmetic().sub_run, a, b);
-  if (!y.defined() && map_any(y, "sub", sub, arithmetic().sub, a, b)) return y;
+  if (!y.defined() && map_any(y, {"sub", sub, arithmetic().sub}, a, b)) return y;
   record<SubNode>(y, a, b);
   return y;
 }
@@ -87,10 +104,12 @@ Tensor sub(const Tensor& a, Scalar b) {
   require_defined("sub", a);
   const DType dtype = detail::promote_types(a.dtype(), b);
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return sub(p, b); }); y.defined()) return y;
-  Tensor y = map("sub", arithmetic().sub, dtype, dtype, a, Operand("sub", b, dtype));
+  Tensor y = map({"sub", arithmetic().sub, dtype}, a, Operand("sub", b, dtype));
   record<ShiftNode>(y, a);
   return y;
 }
+
+namespace {
 
 struct NegNode final : SymmetricNode {
   const char* name() const noexcept override { return "neg"; }
@@ -98,11 +117,13 @@ struct NegNode final : SymmetricNode {
   Tensors backward(const Tensors& dy) override { return {neg(dy[0])}; }
 };
 
+}  // namespace
+
 Tensor sub(Scalar a, const Tensor& b) {
   require_defined("sub", b);
   const DType dtype = detail::promote_types(b.dtype(), a);
   if (Tensor y = promoted(dtype, b, [&](const Tensor& p) { return sub(a, p); }); y.defined()) return y;
-  Tensor y = map("sub", arithmetic().sub, dtype, dtype, Operand("sub", a, dtype), b);
+  Tensor y = map({"sub", arithmetic().sub, dtype}, Operand("sub", a, dtype), b);
   record<NegNode>(y, b);
   return y;
 }
@@ -111,18 +132,21 @@ Tensor neg(const Tensor& x) {
   require_defined("neg", x);
   const DType dtype = x.dtype();
   if (Tensor y = promoted(dtype, x, [](const Tensor& p) { return neg(p); }); y.defined()) return y;
-  Tensor y = map("neg", arithmetic().neg, dtype, dtype, x);
+  Tensor y = map({"neg", arithmetic().neg, dtype}, x);
   record<NegNode>(y, x);
   return y;
 }
 
+namespace {
+
 // sum += dy x for tiny tensors that lie alike; in dy's memory where the sum is yet to begin and dy is `free`, in nobody
 // else's hands and no longer needed. Calls come last, so that no register need be saved for what follows.
-[[gnu::noinline]] static void add_new_product(const kernels::ArithmeticKernels& f, Tensor& sum, const Tensor& dy,
-                                              const Tensor& x) {
+[[gnu::noinline]] void add_new_product(const kernels::ArithmeticKernels& f, Tensor& sum, const Tensor& dy,
+                                       const Tensor& x) {
   detail::accumulate(sum, map_tiny(f.mul_run, dy, x));
 }
-static void add_product(const kernels::ArithmeticKernels& f, Tensor& sum, Tensor& dy, const Tensor& x, bool free) {
+
+void add_product(const kernels::ArithmeticKernels& f, Tensor& sum, Tensor& dy, const Tensor& x, bool free) {
   const TensorImpl &p = dy.impl(), &q = x.impl();
   if (sum.is_unique() && sum.impl().layout == p.layout) {
     std::byte* s = sum.impl().data;
@@ -144,7 +168,7 @@ struct MulNode final : SymmetricNode {
   Tensors jvp(const Tensors& dx) override {
     if (is_grad_enabled() || !dx[0].defined() || !dx[1].defined()) return SymmetricNode::jvp(dx);
     const DType dtype = outputs()[0].dtype;
-    return {map("mul", arithmetic().mul_tangent, dtype, dtype, dx[0], b.get(), dx[1], a.get())};
+    return {map({"mul", arithmetic().mul_tangent, dtype}, dx[0], b.get(), dx[1], a.get())};
   }
   bool add_to(detail::Sums& dx, Tensor& dy) override {
     const kernels::ArithmeticKernels& f = arithmetic();
@@ -161,15 +185,19 @@ struct MulNode final : SymmetricNode {
   }
 };
 
+}  // namespace
+
 Tensor mul(const Tensor& a, const Tensor& b) {
   Tensor y = map_tiny(arithmetic().mul_run, a, b);
-  if (!y.defined() && map_any(y, "mul", mul, arithmetic().mul, a, b)) return y;
+  if (!y.defined() && map_any(y, {"mul", mul, arithmetic().mul}, a, b)) return y;
   if (auto* node = record<MulNode>(y, a, b)) {
     if (node->needs(0)) node->b = b;
     if (node->needs(1)) node->a = a;
   }
   return y;
 }
+
+namespace {
 
 struct ScaleNode final : SymmetricNode {
   double factor = 0;
@@ -178,14 +206,18 @@ struct ScaleNode final : SymmetricNode {
   Tensors backward(const Tensors& dy) override { return {mul(dy[0], factor)}; }
 };
 
+}  // namespace
+
 Tensor mul(const Tensor& a, Scalar b) {
   require_defined("mul", a);
   const DType dtype = detail::promote_types(a.dtype(), b);
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return mul(p, b); }); y.defined()) return y;
-  Tensor y = map("mul", arithmetic().mul, dtype, dtype, a, Operand("mul", b, dtype));
+  Tensor y = map({"mul", arithmetic().mul, dtype}, a, Operand("mul", b, dtype));
   if (auto* node = record<ScaleNode>(y, a)) node->factor = b.to_double();
   return y;
 }
+
+namespace {
 
 struct DivNode final : SymmetricNode {
   Saved b{*this, "b"}, y{*this, "y"};
@@ -199,19 +231,23 @@ struct DivNode final : SymmetricNode {
   Tensors jvp(const Tensors& dx) override {
     if (is_grad_enabled() || !dx[0].defined() || !dx[1].defined()) return SymmetricNode::jvp(dx);
     const DType dtype = outputs()[0].dtype;
-    return {map("div", arithmetic().div_tangent, dtype, dtype, dx[0], dx[1], y.get(), b.get())};
+    return {map({"div", arithmetic().div_tangent, dtype}, dx[0], dx[1], y.get(), b.get())};
   }
 };
 
+}  // namespace
+
 Tensor div(const Tensor& a, const Tensor& b) {
   Tensor y = map_tiny(arithmetic().div_run, a, b);
-  if (!y.defined() && map_any(y, "div", div, arithmetic().div, a, b, true)) return y;
+  if (!y.defined() && map_any(y, {"div", div, arithmetic().div, true}, a, b)) return y;
   if (auto* node = record<DivNode>(y, a, b)) {
     node->b = b;
     if (node->needs(1)) node->y = y;
   }
   return y;
 }
+
+namespace {
 
 struct DivByNumberNode final : SymmetricNode {
   double divisor = 1;
@@ -220,14 +256,18 @@ struct DivByNumberNode final : SymmetricNode {
   Tensors backward(const Tensors& dy) override { return {div(dy[0], divisor)}; }
 };
 
+}  // namespace
+
 Tensor div(const Tensor& a, Scalar b) {
   require_defined("div", a);
   const DType dtype = detail::floating_type(a.dtype());
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return div(p, b); }); y.defined()) return y;
-  Tensor y = map("div", arithmetic().div, dtype, dtype, a, Operand("div", b, dtype));
+  Tensor y = map({"div", arithmetic().div, dtype}, a, Operand("div", b, dtype));
   if (auto* node = record<DivByNumberNode>(y, a)) node->divisor = b.to_double();
   return y;
 }
+
+namespace {
 
 struct DivNumberNode final : SymmetricNode {
   Saved x{*this, "x"}, y{*this, "y"};
@@ -236,17 +276,21 @@ struct DivNumberNode final : SymmetricNode {
   Tensors backward(const Tensors& dy) override { return {neg(mul(div(dy[0], x), y))}; }
 };
 
+}  // namespace
+
 Tensor div(Scalar a, const Tensor& b) {
   require_defined("div", b);
   const DType dtype = detail::floating_type(b.dtype());
   if (Tensor y = promoted(dtype, b, [&](const Tensor& p) { return div(a, p); }); y.defined()) return y;
-  Tensor y = map("div", arithmetic().div, dtype, dtype, Operand("div", a, dtype), b);
+  Tensor y = map({"div", arithmetic().div, dtype}, Operand("div", a, dtype), b);
   if (auto* node = record<DivNumberNode>(y, b)) {
     node->x = b;
     node->y = y;
   }
   return y;
 }
+
+namespace {
 
 struct RemainderNode final : SymmetricNode {
   Saved a{*this, "a"}, b{*this, "b"}, y{*this, "y"};
@@ -255,13 +299,15 @@ struct RemainderNode final : SymmetricNode {
   Tensors backward(const Tensors& dy) override { return {dy[0], needs(1) ? mul(dy[0], div(sub(y, a), b)) : Tensor()}; }
 };
 
-static void require_no_zero(const Tensor& b) {
+void require_no_zero(const Tensor& b) {
   if (is_floating_point(b.dtype()) || b.dtype() == bool_) return;
   const Tensor zero = eq(b, 0).contiguous();
   const bool* first = zero.data<bool>();
   if (std::find(first, first + zero.numel(), true) != first + zero.numel())
     detail::throw_error<ValueError>("remainder: expected divisors other than 0, got 0");
 }
+
+}  // namespace
 
 Tensor remainder(const Tensor& a, const Tensor& b) {
   require_defined("remainder", a);
@@ -270,7 +316,7 @@ Tensor remainder(const Tensor& a, const Tensor& b) {
   if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return remainder(p, q); }); y.defined())
     return y;
   require_no_zero(b);
-  Tensor y = map("remainder", arithmetic().remainder, dtype, dtype, a, b);
+  Tensor y = map({"remainder", arithmetic().remainder, dtype}, a, b);
   if (auto* node = record<RemainderNode>(y, a, b); node && node->needs(1)) {
     node->a = a;
     node->b = b;
@@ -285,10 +331,12 @@ Tensor remainder(const Tensor& a, Scalar b) {
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return remainder(p, b); }); y.defined()) return y;
   if (!is_floating_point(dtype) && b.to_int64() == 0)
     detail::throw_error<ValueError>("remainder: expected a divisor other than 0, got 0");
-  Tensor y = map("remainder", arithmetic().remainder, dtype, dtype, a, Operand("remainder", b, dtype));
+  Tensor y = map({"remainder", arithmetic().remainder, dtype}, a, Operand("remainder", b, dtype));
   record<ShiftNode>(y, a);
   return y;
 }
+
+namespace {
 
 struct PowNode final : SymmetricNode {
   Saved a{*this, "a"}, b{*this, "b"}, y{*this, "y"};
@@ -304,13 +352,15 @@ struct PowNode final : SymmetricNode {
   }
 };
 
+}  // namespace
+
 Tensor pow(const Tensor& a, const Tensor& b) {
   require_defined("pow", a);
   require_defined("pow", b);
   const DType dtype = promote_types(a.dtype(), b.dtype());
   if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return pow(p, q); }); y.defined())
     return y;
-  Tensor y = map("pow", arithmetic().pow, dtype, dtype, a, b);
+  Tensor y = map({"pow", arithmetic().pow, dtype}, a, b);
   if (auto* node = record<PowNode>(y, a, b)) {
     node->a = a;
     node->b = b;
@@ -318,6 +368,8 @@ Tensor pow(const Tensor& a, const Tensor& b) {
   }
   return y;
 }
+
+namespace {
 
 struct PowNumberNode final : SymmetricNode {
   Saved x{*this, "x"};
@@ -329,18 +381,22 @@ struct PowNumberNode final : SymmetricNode {
   }
 };
 
+}  // namespace
+
 Tensor pow(const Tensor& a, Scalar b) {
   require_defined("pow", a);
   const DType dtype = detail::promote_types(a.dtype(), b);
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return pow(p, b); }); y.defined()) return y;
   if (b.to_double() == 2) return square(a);
-  Tensor y = map("pow", arithmetic().pow, dtype, dtype, a, Operand("pow", b, dtype));
+  Tensor y = map({"pow", arithmetic().pow, dtype}, a, Operand("pow", b, dtype));
   if (auto* node = record<PowNumberNode>(y, a)) {
     node->x = a;
     node->exponent = b.to_double();
   }
   return y;
 }
+
+namespace {
 
 struct ExponentialNode final : SymmetricNode {
   Saved y{*this, "y"};
@@ -352,17 +408,21 @@ struct ExponentialNode final : SymmetricNode {
   }
 };
 
+}  // namespace
+
 Tensor pow(Scalar a, const Tensor& b) {
   require_defined("pow", b);
   const DType dtype = detail::promote_types(b.dtype(), a);
   if (Tensor y = promoted(dtype, b, [&](const Tensor& p) { return pow(a, p); }); y.defined()) return y;
-  Tensor y = map("pow", arithmetic().pow, dtype, dtype, Operand("pow", a, dtype), b);
+  Tensor y = map({"pow", arithmetic().pow, dtype}, Operand("pow", a, dtype), b);
   if (auto* node = record<ExponentialNode>(y, b)) {
     node->y = y;
     node->base = a.to_double();
   }
   return y;
 }
+
+namespace {
 
 struct ExtremumNode final : SymmetricNode {
   Saved a{*this, "a"}, b{*this, "b"};
@@ -379,18 +439,18 @@ struct ExtremumNode final : SymmetricNode {
   Tensors jvp(const Tensors& dx) override {
     if (is_grad_enabled() || !dx[0].defined() || !dx[1].defined()) return SymmetricNode::jvp(dx);
     const DType dtype = outputs()[0].dtype;
-    return {largest ? map(op, arithmetic().maximum_tangent, dtype, dtype, dx[0], dx[1], a.get(), b.get())
-                    : map(op, arithmetic().maximum_tangent, dtype, dtype, dx[0], dx[1], b.get(), a.get())};
+    return {largest ? map({op, arithmetic().maximum_tangent, dtype}, dx[0], dx[1], a.get(), b.get())
+                    : map({op, arithmetic().maximum_tangent, dtype}, dx[0], dx[1], b.get(), a.get())};
   }
 };
 
-static Tensor extremum(const char* op, const kernels::KernelRow& f, bool largest, const Tensor& a, const Tensor& b) {
+Tensor extremum(const char* op, const kernels::KernelRow& f, bool largest, const Tensor& a, const Tensor& b) {
   require_defined(op, a);
   require_defined(op, b);
   const DType dtype = promote_types(a.dtype(), b.dtype());
   const auto again = [&](const Tensor& p, const Tensor& q) { return extremum(op, f, largest, p, q); };
   if (Tensor y = promoted(dtype, a, b, again); y.defined()) return y;
-  Tensor y = map(op, f, dtype, dtype, a, b);
+  Tensor y = map({op, f, dtype}, a, b);
   if (auto* node = record_as<ExtremumNode>(op, y, a, b)) {
     node->a = a;
     node->b = b;
@@ -398,6 +458,8 @@ static Tensor extremum(const char* op, const kernels::KernelRow& f, bool largest
   }
   return y;
 }
+
+}  // namespace
 
 Tensor maximum(const Tensor& a, const Tensor& b) { return extremum("maximum", arithmetic().maximum, true, a, b); }
 Tensor minimum(const Tensor& a, const Tensor& b) { return extremum("minimum", arithmetic().minimum, false, a, b); }

@@ -1,8 +1,9 @@
-// Functions of one operand: a table, one row per op.
+// Functions of one operand: a table, one row per op, each the body of its function.
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/map.hpp>
+#include <limpid/ops/elementwise/kernels/strip.hpp>
 
 #include <cmath>
 #include <limits>
@@ -26,7 +27,7 @@ struct GateNode final : SymmetricNode {
 };
 
 Tensor gate(const Tensor& dy, const Tensor& y) {
-  Tensor z = detail::map("relu_backward", arithmetic().gate, y.dtype(), y.dtype(), dy, y);
+  Tensor z = detail::map({"relu_backward", arithmetic().gate, y.dtype()}, dy, y);
   if (auto* node = record<GateNode>(z, dy)) node->y = y;
   return z;
 }
@@ -44,7 +45,7 @@ struct TanhBackwardNode final : SymmetricNode {
 };
 
 Tensor tanh_backward(const Tensor& dy, const Tensor& y) {
-  Tensor z = detail::map("tanh_backward", arithmetic().tanh_gradient, y.dtype(), y.dtype(), dy, y);
+  Tensor z = detail::map({"tanh_backward", arithmetic().tanh_gradient, y.dtype()}, dy, y);
   if (auto* node = record<TanhBackwardNode>(z, dy, y)) {
     node->y = y;
     if (node->needs(1)) node->dy = dy;
@@ -71,7 +72,7 @@ struct SiluBackwardNode final : SymmetricNode {
 };
 
 Tensor silu_backward(const Tensor& dy, const Tensor& x) {
-  Tensor z = detail::map("silu_backward", functions().silu_gradient, x.dtype(), x.dtype(), dy, x);
+  Tensor z = detail::map({"silu_backward", functions().silu_gradient, x.dtype()}, dy, x);
   if (auto* node = record<SiluBackwardNode>(z, dy, x)) {
     node->x = x;
     if (node->needs(1)) node->dy = dy;
@@ -79,153 +80,326 @@ Tensor silu_backward(const Tensor& dy, const Tensor& x) {
   return z;
 }
 
-// y_i = f(x_i), in x's dtype; in float32 for integers where f is of floats alone. keep(node, x, y) saves one of them.
-template <class N, class Keep>
-Tensor unary(const kernels::KernelRow& f, const Tensor& x, Tensor (*self)(const Tensor&), Keep keep) {
-  detail::require_defined(N::op, x);
+/// A kernel: of one of the tables, that of the instruction set in use; or a row of this file. None where there is none.
+class Kernel {
+ public:
+  constexpr Kernel() = default;
+  constexpr Kernel(kernels::KernelRow kernels::ArithmeticKernels::*row) : arithmetic_(row) {}
+  constexpr Kernel(kernels::KernelRow kernels::FunctionKernels::*row) : function_(row) {}
+  constexpr Kernel(const kernels::KernelRow& row) : own_(&row) {}
+  const kernels::KernelRow& get() const noexcept {
+    return arithmetic_ ? arithmetic().*arithmetic_ : function_ ? functions().*function_ : own_ ? *own_ : none;
+  }
+
+ private:
+  static constexpr kernels::KernelRow none{};
+  kernels::KernelRow kernels::ArithmeticKernels::*arithmetic_ = nullptr;
+  kernels::KernelRow kernels::FunctionKernels::*function_ = nullptr;
+  const kernels::KernelRow* own_ = nullptr;
+};
+
+// Functions of the C library, element by element: what they do in a call no instruction set of ours does faster.
+template <float (*single)(float), double (*wide)(double)>
+struct Called {
+  static float f(float x) noexcept { return single(x); }
+  static double f(double x) noexcept { return wide(x); }
+};
+template <float (*single)(float), double (*wide)(double)>
+constexpr kernels::KernelRow c_library = kernels::float_row<kernels::Loop<Called<single, wide>>, 1>;
+
+enum class Keeps { x, y };
+
+/// One row of the table of functions y_i = f(x_i).
+struct Unary {
+  const char* op;
+  Kernel kernel;  ///< of floats alone, or of integers as well; those are converted to float32 where it is of floats
+  Keeps keeps;    ///< which of the two the node keeps
+  /// dx for dy and what is kept, in differentiable functions, so that this line serves derivatives of any order.
+  Tensor (*dx)(const Tensor& dy, const Tensor& kept);
+  Kernel gradient = {};  ///< says the same in one pass, where nothing is recorded
+};
+
+template <const Unary& row>
+struct UnaryNode final : SymmetricNode {
+  Saved kept{*this, row.keeps == Keeps::x ? "x" : "y"};
+  const char* name() const noexcept override { return row.op; }
+  Tensors backward(const Tensors& dy) override {
+    const Tensor k = kept;
+    if (const kernels::KernelRow& f = row.gradient.get(); f[k.dtype()] && !is_grad_enabled())
+      return {detail::map({row.op, f, k.dtype()}, dy[0], k)};
+    return {row.dx(dy[0], k)};
+  }
+};
+
+template <const Unary& row>
+Tensor unary(const Tensor& x) {
+  detail::require_defined(row.op, x);
+  const kernels::KernelRow& f = row.kernel.get();
   const DType dtype = f[int64] ? x.dtype() : detail::floating_type(x.dtype());
-  if (Tensor y = detail::promoted(dtype, x, self); y.defined()) return y;
-  Tensor y = detail::map(N::op, f, dtype, dtype, x);
-  if (auto* node = record<N>(y, x)) keep(*node, x, y);
+  if (Tensor y = detail::promoted(dtype, x, unary<row>); y.defined()) return y;
+  Tensor y = detail::map({row.op, f, dtype}, x);
+  if (auto* node = record<UnaryNode<row>>(y, x)) node->kept = row.keeps == Keeps::x ? x : y;
   return y;
 }
 
+/// One row of the table of functions y_i = f(x_i, p) for a number p, of which the node keeps x.
+struct Parametric {
+  const char* op;
+  Kernel kernel;                                              ///< of x, p
+  Tensor (*dx)(const Tensor& dy, const Tensor& x, double p);  ///< as in Unary
+  Kernel gradient;                                            ///< of dy, x, p
+};
+
+template <const Parametric& row>
+struct ParametricNode final : SymmetricNode {
+  Saved x{*this, "x"};
+  double p = 0;
+  const char* name() const noexcept override { return row.op; }
+  Tensors backward(const Tensors& dy) override {
+    const Tensor k = x;
+    if (is_grad_enabled()) return {row.dx(dy[0], k, p)};
+    return {detail::map({row.op, row.gradient.get(), k.dtype()}, dy[0], k, detail::Operand(row.op, p, k.dtype()))};
+  }
+};
+
+template <const Parametric& row>
+Tensor parametric(const Tensor& x, double p) {
+  detail::require_defined(row.op, x);
+  const DType dtype = detail::floating_type(x.dtype());
+  if (Tensor y = detail::promoted(dtype, x, [&](const Tensor& z) { return parametric<row>(z, p); }); y.defined())
+    return y;
+  Tensor y = detail::map({row.op, row.kernel.get(), dtype}, x, detail::Operand(row.op, p, dtype));
+  if (auto* node = record<ParametricNode<row>>(y, x)) {
+    node->x = x;
+    node->p = p;
+  }
+  return y;
+}
+
+using A = kernels::ArithmeticKernels;
+using F = kernels::FunctionKernels;
 constexpr double pi = std::numbers::pi;
 constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr kernels::KernelRow none{};
 
 }  // namespace
 
-// UNARY(op, kernel, gradient, kept, dx) defines Tensor op(const Tensor& x), y = op(x): its kernel, which of x and y its
-// node keeps, and dx for a given dy, in differentiable functions, so that this line serves derivatives of any order.
-// Where nothing is recorded, the kernel `gradient` says the same of dy and what is kept, in one pass; or there is none.
-#define UNARY(OP, KERNEL, GRADIENT, KEPT, ...)                                                                      \
-  namespace {                                                                                                       \
-  struct OP##_node final : SymmetricNode {                                                                          \
-    static constexpr const char* op = #OP;                                                                          \
-    Saved saved{*this, #KEPT};                                                                                      \
-    const char* name() const noexcept override { return op; }                                                       \
-    Tensors backward(const Tensors& dys) override {                                                                 \
-      [[maybe_unused]] const Tensor &dy = dys[0], KEPT = saved;                                                     \
-      if (const kernels::KernelRow& f = GRADIENT; f[KEPT.dtype()] && !is_grad_enabled())                            \
-        return {detail::map(op, f, KEPT.dtype(), KEPT.dtype(), dy, KEPT)};                                          \
-      return {__VA_ARGS__};                                                                                         \
-    }                                                                                                               \
-  };                                                                                                                \
-  }                                                                                                                 \
-  Tensor OP(const Tensor& x) {                                                                                      \
-    return unary<OP##_node>(                                                                                        \
-        KERNEL, x, &OP, [](OP##_node& node, [[maybe_unused]] const Tensor& x_, [[maybe_unused]] const Tensor& y_) { \
-          node.saved = KEPT##_;                                                                                     \
-        });                                                                                                         \
-  }
+// ---- the table
 
-// clang-format off
-//    op          kernel                  gradient                          keeps  dx
-UNARY(exp,        functions().exp,        none,                             y,     dy * y)
-UNARY(log,        functions().log,        none,                             x,     dy / x)
-UNARY(sqrt,       functions().sqrt,       arithmetic().sqrt_gradient,       y,     dy / (2 * y))
-UNARY(rsqrt,      functions().rsqrt,      arithmetic().rsqrt_gradient,      y,     dy * (-0.5 * y * square(y)))
-UNARY(reciprocal, functions().reciprocal, arithmetic().reciprocal_gradient, y,     -(dy * square(y)))
-UNARY(abs,        arithmetic().abs,       arithmetic().abs_gradient,        x,     dy * sign(x))
-UNARY(sign,       arithmetic().sign,      none,                             y,     zeros_like(dy))
-UNARY(square,     arithmetic().square,    arithmetic().square_gradient,     x,     dy * (2 * x))
-UNARY(sin,        functions().sin,        none,                             x,     dy * cos(x))
-UNARY(cos,        functions().cos,        none,                             x,     -(dy * sin(x)))
-UNARY(tanh,       functions().tanh,       none,                             y,     tanh_backward(dy, y))
-UNARY(sigmoid,    functions().sigmoid,    arithmetic().sigmoid_gradient,    y,     dy * (y * (1 - y)))
-UNARY(erf,        functions().erf,        functions().erf_gradient,         x,     dy * (2 / std::sqrt(pi) * exp(-square(x))))
-UNARY(relu,       arithmetic().relu,      none,                             y,     gate(dy, y))
-UNARY(silu,       functions().silu,       none,                             x,     silu_backward(dy, x))
-// Phi(x) + x phi(x), for the normal distribution Phi and its density phi.
-UNARY(gelu,       functions().gelu,       none,                             x,     dy * (0.5 + 0.5 * erf(std::sqrt(0.5) * x) +
-                                                       x * (std::sqrt(0.5 / pi) * exp(-0.5 * square(x)))))
-// clang-format on
-#undef UNARY
-
-// Activations with a parameter.
-
-struct LeakyReluNode final : SymmetricNode {
-  Saved x{*this, "x"};
-  double slope = 0;
-  const char* name() const noexcept override { return "leaky_relu"; }
-  // y_i = x_i where x_i > 0, else s x_i:  dx_i = dy_i, or s dy_i.
-  Tensors backward(const Tensors& dy) override {
-    const DType dtype = x.peek().dtype();
-    if (!is_grad_enabled())
-      return {detail::map(name(), arithmetic().leaky_relu_gradient, dtype, dtype, dy[0], x.get(),
-                          detail::Operand(name(), slope, dtype))};
-    return {where(gt(x, 0), dy[0], slope * dy[0])};
-  }
-};
-
-Tensor leaky_relu(const Tensor& x, double slope) {
-  detail::require_defined("leaky_relu", x);
-  const DType dtype = detail::floating_type(x.dtype());
-  if (Tensor y = detail::promoted(dtype, x, [&](const Tensor& p) { return leaky_relu(p, slope); }); y.defined())
-    return y;
-  Tensor y =
-      detail::map("leaky_relu", functions().leaky_relu, dtype, dtype, x, detail::Operand("leaky_relu", slope, dtype));
-  if (auto* node = record<LeakyReluNode>(y, x)) {
-    node->x = x;
-    node->slope = slope;
-  }
-  return y;
+Tensor exp(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "exp",
+      .kernel = &F::exp,
+      .keeps = Keeps::y,
+      .dx = [](const Tensor& dy, const Tensor& y) { return dy * y; },
+  };
+  return unary<row>(operand);
 }
 
-struct EluNode final : SymmetricNode {
-  Saved x{*this, "x"};
-  double alpha = 1;
-  const char* name() const noexcept override { return "elu"; }
-  // y_i = x_i where x_i > 0, else a (e^x_i - 1):  dx_i = dy_i, or dy_i a e^x_i. The clamp keeps e^x finite where the
-  // other branch holds, lest a second derivative multiply its infinity by 0.
-  Tensors backward(const Tensors& dy) override {
-    const DType dtype = x.peek().dtype();
-    if (!is_grad_enabled())
-      return {detail::map(name(), functions().elu_gradient, dtype, dtype, dy[0], x.get(),
-                          detail::Operand(name(), alpha, dtype))};
-    return {where(gt(x, 0), dy[0], dy[0] * (alpha * exp(clamp(x, -infinity, 0))))};
-  }
-};
-
-Tensor elu(const Tensor& x, double alpha) {
-  detail::require_defined("elu", x);
-  const DType dtype = detail::floating_type(x.dtype());
-  if (Tensor y = detail::promoted(dtype, x, [&](const Tensor& p) { return elu(p, alpha); }); y.defined()) return y;
-  Tensor y = detail::map("elu", functions().elu, dtype, dtype, x, detail::Operand("elu", alpha, dtype));
-  if (auto* node = record<EluNode>(y, x)) {
-    node->x = x;
-    node->alpha = alpha;
-  }
-  return y;
+Tensor log(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "log",
+      .kernel = &F::log,
+      .keeps = Keeps::x,
+      .dx = [](const Tensor& dy, const Tensor& x) { return dy / x; },
+  };
+  return unary<row>(operand);
 }
 
-struct SoftplusNode final : SymmetricNode {
-  Saved x{*this, "x"};
-  double beta = 1;
-  const char* name() const noexcept override { return "softplus"; }
-  // y_i = log(1 + e^(b x_i)) / b:  dx_i = dy_i sigmoid(b x_i).
-  Tensors backward(const Tensors& dy) override {
-    const DType dtype = x.peek().dtype();
-    if (!is_grad_enabled())
-      return {detail::map(name(), functions().softplus_gradient, dtype, dtype, dy[0], x.get(),
-                          detail::Operand(name(), beta, dtype))};
-    return {dy[0] * sigmoid(beta * x.get())};
-  }
-};
+Tensor sqrt(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "sqrt",
+      .kernel = &F::sqrt,
+      .keeps = Keeps::y,
+      .dx = [](const Tensor& dy, const Tensor& y) { return dy / (2 * y); },
+      .gradient = &A::sqrt_gradient,
+  };
+  return unary<row>(operand);
+}
 
-Tensor softplus(const Tensor& x, double beta) {
-  detail::require_defined("softplus", x);
+Tensor rsqrt(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "rsqrt",
+      .kernel = &F::rsqrt,
+      .keeps = Keeps::y,
+      .dx =
+          [](const Tensor& dy, const Tensor& y) {
+            const Tensor y2 = square(y);  // recorded before the other y, as in gelu's
+            return dy * (-0.5 * y * y2);
+          },
+      .gradient = &A::rsqrt_gradient,
+  };
+  return unary<row>(operand);
+}
+
+Tensor reciprocal(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "reciprocal",
+      .kernel = &F::reciprocal,
+      .keeps = Keeps::y,
+      .dx = [](const Tensor& dy, const Tensor& y) { return -(dy * square(y)); },
+      .gradient = &A::reciprocal_gradient,
+  };
+  return unary<row>(operand);
+}
+
+Tensor abs(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "abs",
+      .kernel = &A::abs,
+      .keeps = Keeps::x,
+      .dx = [](const Tensor& dy, const Tensor& x) { return dy * sign(x); },
+      .gradient = &A::abs_gradient,
+  };
+  return unary<row>(operand);
+}
+
+Tensor sign(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "sign",
+      .kernel = &A::sign,
+      .keeps = Keeps::y,
+      .dx = [](const Tensor& dy, const Tensor&) { return zeros_like(dy); },
+  };
+  return unary<row>(operand);
+}
+
+Tensor square(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "square",
+      .kernel = &A::square,
+      .keeps = Keeps::x,
+      .dx = [](const Tensor& dy, const Tensor& x) { return dy * (2 * x); },
+      .gradient = &A::square_gradient,
+  };
+  return unary<row>(operand);
+}
+
+Tensor sin(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "sin",
+      .kernel = c_library<::sinf, ::sin>,
+      .keeps = Keeps::x,
+      .dx = [](const Tensor& dy, const Tensor& x) { return dy * cos(x); },
+  };
+  return unary<row>(operand);
+}
+
+Tensor cos(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "cos",
+      .kernel = c_library<::cosf, ::cos>,
+      .keeps = Keeps::x,
+      .dx = [](const Tensor& dy, const Tensor& x) { return -(dy * sin(x)); },
+  };
+  return unary<row>(operand);
+}
+
+Tensor tanh(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "tanh",
+      .kernel = &F::tanh,
+      .keeps = Keeps::y,
+      .dx = [](const Tensor& dy, const Tensor& y) { return tanh_backward(dy, y); },
+  };
+  return unary<row>(operand);
+}
+
+Tensor sigmoid(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "sigmoid",
+      .kernel = &F::sigmoid,
+      .keeps = Keeps::y,
+      .dx = [](const Tensor& dy, const Tensor& y) { return dy * (y * (1 - y)); },
+      .gradient = &A::sigmoid_gradient,
+  };
+  return unary<row>(operand);
+}
+
+Tensor erf(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "erf",
+      .kernel = &F::erf,
+      .keeps = Keeps::x,
+      .dx = [](const Tensor& dy, const Tensor& x) { return dy * (2 / std::sqrt(pi) * exp(-square(x))); },
+      .gradient = &F::erf_gradient,
+  };
+  return unary<row>(operand);
+}
+
+Tensor relu(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "relu",
+      .kernel = &A::relu,
+      .keeps = Keeps::y,
+      .dx = [](const Tensor& dy, const Tensor& y) { return gate(dy, y); },
+  };
+  return unary<row>(operand);
+}
+
+Tensor silu(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "silu",
+      .kernel = &F::silu,
+      .keeps = Keeps::x,
+      .dx = [](const Tensor& dy, const Tensor& x) { return silu_backward(dy, x); },
+  };
+  return unary<row>(operand);
+}
+
+// x Phi(x), for the normal distribution Phi and its density phi.
+Tensor gelu(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "gelu",
+      .kernel = &F::gelu,
+      .keeps = Keeps::x,
+      .dx =
+          [](const Tensor& dy, const Tensor& x) {
+            // Phi(x) + x phi(x). Compilers may record the terms of one expression in any order, in which their
+            // gradients are then summed: here it is one.
+            const Tensor density = x * (std::sqrt(0.5 / pi) * exp(-0.5 * square(x)));
+            return dy * (0.5 + 0.5 * erf(std::sqrt(0.5) * x) + density);
+          },
+  };
+  return unary<row>(operand);
+}
+
+Tensor leaky_relu(const Tensor& operand, double slope) {
+  static constexpr Parametric row{
+      .op = "leaky_relu",
+      .kernel = &A::leaky_relu,
+      .dx = [](const Tensor& dy, const Tensor& x, double s) { return where(gt(x, 0), dy, s * dy); },
+      .gradient = &A::leaky_relu_gradient,
+  };
+  return parametric<row>(operand, slope);
+}
+
+Tensor elu(const Tensor& operand, double alpha) {
+  // The clamp keeps e^x finite where the other branch holds, lest a second derivative multiply its infinity by 0.
+  static constexpr Parametric row{
+      .op = "elu",
+      .kernel = &F::elu,
+      .dx = [](const Tensor& dy, const Tensor& x,
+               double a) { return where(gt(x, 0), dy, dy * (a * exp(clamp(x, -infinity, 0)))); },
+      .gradient = &F::elu_gradient,
+  };
+  return parametric<row>(operand, alpha);
+}
+
+Tensor softplus(const Tensor& operand, double beta) {
+  static constexpr Parametric row{
+      .op = "softplus",
+      .kernel = &F::softplus,
+      .dx = [](const Tensor& dy, const Tensor& x, double b) { return dy * sigmoid(b * x); },
+      .gradient = &F::softplus_gradient,
+  };
+  detail::require_defined(row.op, operand);
   if (!(beta > 0)) detail::throw_error<ValueError>("softplus: expected beta above 0, got ", beta);
-  const DType dtype = detail::floating_type(x.dtype());
-  if (Tensor y = detail::promoted(dtype, x, [&](const Tensor& p) { return softplus(p, beta); }); y.defined()) return y;
-  Tensor y = detail::map("softplus", functions().softplus, dtype, dtype, x, detail::Operand("softplus", beta, dtype));
-  if (auto* node = record<SoftplusNode>(y, x)) {
-    node->x = x;
-    node->beta = beta;
-  }
-  return y;
+  return parametric<row>(operand, beta);
 }
+
+// ---- clamp
+
+namespace {
 
 struct ClampNode final : SymmetricNode {
   Saved x{*this, "x"};
@@ -235,11 +409,13 @@ struct ClampNode final : SymmetricNode {
   Tensors backward(const Tensors& dy) override {
     const DType dtype = x.peek().dtype();
     if (!is_grad_enabled())
-      return {detail::map(name(), arithmetic().clamp_gradient, dtype, dtype, dy[0], x.get(),
+      return {detail::map({name(), arithmetic().clamp_gradient, dtype}, dy[0], x.get(),
                           detail::Operand::saturated(low, dtype), detail::Operand::saturated(high, dtype))};
     return {where(logical_and(ge(x, low), le(x, high)), dy[0], 0)};
   }
 };
+
+}  // namespace
 
 Tensor clamp(const Tensor& x, double low, double high) {
   detail::require_defined("clamp", x);
@@ -250,7 +426,7 @@ Tensor clamp(const Tensor& x, double low, double high) {
   const bool whole = !is_floating_point(x.dtype());
   const auto bottom = detail::Operand::saturated(whole ? std::ceil(low) : low, x.dtype());
   const auto top = detail::Operand::saturated(whole ? std::floor(high) : high, x.dtype());
-  Tensor y = detail::map("clamp", arithmetic().clamp, x.dtype(), x.dtype(), x, bottom, top);
+  Tensor y = detail::map({"clamp", arithmetic().clamp, x.dtype()}, x, bottom, top);
   if (auto* node = record<ClampNode>(y, x)) {
     node->x = x;
     node->low = low;

@@ -57,7 +57,8 @@ Tensor bce_with_logits(const Tensor& x, const Tensor& target, Reduction reductio
     if (const double value = t.data<double>()[i]; !(value >= 0 && value <= 1))
       throw_error<ValueError>("bce_with_logits: expected targets in [0, 1], got ", value);
   // -t log(sigmoid(x)) - (1 - t) log(1 - sigmoid(x)), a sum of two terms >= 0: nothing cancels.
-  return reduced(target * softplus(-x) + (1 - target) * softplus(x), reduction);
+  const Tensor of_zeros = (1 - target) * softplus(x), of_ones = target * softplus(-x);
+  return reduced(of_ones + of_zeros, reduction);
 }
 
 namespace {

@@ -170,61 +170,66 @@ Tensor group_norm(const Tensor& x, int64_t num_groups, const GroupNormOptions& o
   return detail::normalize(plan, {x, affine.weight, affine.bias});
 }
 
-Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& weight, const Tensor& bias, double eps) {
-  return group_norm(x, num_groups, GroupNormOptions{.weight = weight, .bias = bias, .eps = eps});
-}
-
-Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, const Tensor& bias,
-                  double eps) {
+Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const LayerNormOptions& o) {
   constexpr const char* op = "layer_norm";
   check_trailing(x, normalized_shape, op);
-  check_shape(weight, "weight", normalized_shape, op);
-  check_shape(bias, "bias", normalized_shape, op);
+  check_shape(o.weight, "weight", normalized_shape, op);
+  check_shape(o.bias, "bias", normalized_shape, op);
   check_floating_point(x, op);
-  check_same_dtype(weight, "weight", x, op);
-  check_same_dtype(bias, "bias", x, op);
-  check_eps(eps, op);
-  const bool affine = weight.defined() || bias.defined();
-  const NormPlan plan = trailing_plan(detail::kLayerNorm, x, normalized_shape, affine, eps);
-  return detail::normalize(plan, {x, flat(weight), flat(bias)});
+  check_same_dtype(o.weight, "weight", x, op);
+  check_same_dtype(o.bias, "bias", x, op);
+  check_eps(o.eps, op);
+  const bool affine = o.weight.defined() || o.bias.defined();
+  const NormPlan plan = trailing_plan(detail::kLayerNorm, x, normalized_shape, affine, o.eps);
+  return detail::normalize(plan, {x, flat(o.weight), flat(o.bias)});
 }
 
-Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, double eps) {
+Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const RMSNormOptions& o) {
   constexpr const char* op = "rms_norm";
   check_trailing(x, normalized_shape, op);
-  check_shape(weight, "weight", normalized_shape, op);
+  check_shape(o.weight, "weight", normalized_shape, op);
   check_floating_point(x, op);
-  check_same_dtype(weight, "weight", x, op);
-  check_eps(eps, op);
-  NormPlan plan = trailing_plan(detail::kRmsNorm, x, normalized_shape, weight.defined(), eps);
+  check_same_dtype(o.weight, "weight", x, op);
+  check_eps(o.eps, op);
+  NormPlan plan = trailing_plan(detail::kRmsNorm, x, normalized_shape, o.weight.defined(), o.eps);
   plan.dims.center = false;
-  return detail::normalize(plan, {x, flat(weight)});
+  return detail::normalize(plan, {x, flat(o.weight)});
+}
+
+Tensor batch_norm(const Tensor& x, const BatchNormOptions& o) {
+  constexpr const char* op = "batch_norm";
+  check_rank(x, 2, "(N, C, *spatial)", op);
+  if (!o.training && (!o.running_mean.defined() || !o.running_var.defined()))
+    throw_error<ValueError>(op, ": expected running_mean and running_var with training = false, got ",
+                            o.running_mean.defined()  ? "running_mean alone"
+                            : o.running_var.defined() ? "running_var alone"
+                                                      : "neither");
+  check_per_channel(o.running_mean, "running_mean", x, op);
+  check_per_channel(o.running_var, "running_var", x, op);
+  check_per_channel(o.weight, "weight", x, op);
+  check_per_channel(o.bias, "bias", x, op);
+  check_floating_point(x, op);
+  check_same_dtype(o.running_mean, "running_mean", x, op);
+  check_same_dtype(o.running_var, "running_var", x, op);
+  check_same_dtype(o.weight, "weight", x, op);
+  check_same_dtype(o.bias, "bias", x, op);
+  check_eps(o.eps, op);
+  NormPlan plan = channel_plan(detail::kBatchNorm, x, x.shape()[1], o.eps);
+  plan.dims.pooled = true;
+  plan.relu = o.relu;
+  const NormInputs in{x, o.weight, o.bias};
+  return o.training ? detail::normalize(plan, in) : detail::normalize_with(plan, in, o.running_mean, o.running_var);
 }
 
 Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
-                  const Tensor& bias, bool training, double eps, bool relu) {
-  constexpr const char* op = "batch_norm";
-  check_rank(x, 2, "(N, C, *spatial)", op);
-  if (!training && (!running_mean.defined() || !running_var.defined()))
-    throw_error<ValueError>(op, ": expected running_mean and running_var with training = false, got ",
-                            running_mean.defined()  ? "running_mean alone"
-                            : running_var.defined() ? "running_var alone"
-                                                    : "neither");
-  check_per_channel(running_mean, "running_mean", x, op);
-  check_per_channel(running_var, "running_var", x, op);
-  check_per_channel(weight, "weight", x, op);
-  check_per_channel(bias, "bias", x, op);
-  check_floating_point(x, op);
-  check_same_dtype(running_mean, "running_mean", x, op);
-  check_same_dtype(running_var, "running_var", x, op);
-  check_same_dtype(weight, "weight", x, op);
-  check_same_dtype(bias, "bias", x, op);
-  check_eps(eps, op);
-  NormPlan plan = channel_plan(detail::kBatchNorm, x, x.shape()[1], eps);
-  plan.dims.pooled = true;
-  plan.relu = relu;
-  const NormInputs in{x, weight, bias};
-  return training ? detail::normalize(plan, in) : detail::normalize_with(plan, in, running_mean, running_var);
+                  const Tensor& bias, bool training, double momentum, double eps) {
+  return batch_norm(x, {.running_mean = running_mean,
+                        .running_var = running_var,
+                        .weight = weight,
+                        .bias = bias,
+                        .training = training,
+                        .momentum = momentum,
+                        .eps = eps});
 }
 
 }  // namespace limpid

@@ -48,7 +48,8 @@ Tensors closed_form(const NormPlan& plan, const NormSecondInputs& in, const Norm
     if (v.defined()) h = v * dy;
     if (u.defined()) {
       const Tensor a = times(dy, gamma);
-      h = plus(h, neg(r * (u * slice_mean(a * xhat) + a * slice_mean(u * xhat))));
+      const Tensor along_a = a * slice_mean(u * xhat), along_u = u * slice_mean(a * xhat);  // recorded in this order
+      h = plus(h, neg(r * (along_u + along_a)));
       k = slice_mean(u * project(a));
     }
     if (h.defined()) dx = r * project(h);

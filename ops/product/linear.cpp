@@ -1,10 +1,10 @@
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
-#include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/detail/float_operands.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/product.hpp>
-#include <limpid/ops/product/detail/blas.hpp>
+#include <limpid/ops/product/detail/matrices.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 
@@ -16,21 +16,11 @@ using detail::throw_error;
 
 namespace {
 
-int64_t count_rows(const Tensor& x) { return Shape(x.shape().begin(), x.shape().end() - 1).numel(); }
-
-// (..., in) as (rows, in).
-Tensor as_rows(const Tensor& x) { return x.dim() == 2 ? x : reshape(x, {count_rows(x), x.size(-1)}); }
-
 // y = x weight^T + bias, or y += x weight^T where accumulate, y row-major.
 template <class T>
-void multiply_add(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y, bool accumulate = false) {
-  const int64_t rows = count_rows(x), in = x.size(-1), out = weight.size(0);
-  const auto steps = [](const Tensor& matrix) -> detail::MatrixSteps {
-    return {matrix.strides()[0], matrix.strides()[1]};
-  };
-  const bool in_place = x.dim() == 2 && detail::blas_reads(rows, in, steps(x));
-  const Tensor left = in_place ? x : detail::as_contiguous(x);
-  const Tensor right = detail::blas_reads(out, in, steps(weight)) ? weight : detail::as_contiguous(weight);
+void multiply_as(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y, bool accumulate) {
+  const int64_t rows = detail::count_rows(x), in = x.size(-1), out = weight.size(0);
+  const Tensor left = x.dim() == 2 ? detail::readable(x) : detail::as_contiguous(x), right = detail::readable(weight);
   T* py = y.data<T>();
   if (bias.defined()) {
     const T* pb = bias.data<T>();
@@ -38,9 +28,21 @@ void multiply_add(const Tensor& x, const Tensor& weight, const Tensor& bias, con
     for (int64_t j = 0; j < out; ++j) py[j] = pb[j * step];
     for (int64_t i = 1; i < rows; ++i) std::copy_n(py, out, py + i * out);
   }
-  const auto [w_row, w_col] = steps(right);
-  detail::gemm(rows, out, in, left.data<T>(), in_place ? steps(x) : detail::MatrixSteps{in, 1}, right.data<T>(),
-               {w_col, w_row}, py, out, accumulate || bias.defined());
+  const auto [w_row, w_col] = detail::matrix_steps(right);
+  detail::gemm<T>({
+      .n = rows,
+      .m = out,
+      .k = in,
+      .a = {left.data<T>(), x.dim() == 2 ? detail::matrix_steps(left) : detail::MatrixSteps{in, 1}},
+      .b = {right.data<T>(), {w_col, w_row}},
+      .y = py,
+      .y_row = out,
+      .accumulate = accumulate || bias.defined(),
+  });
+}
+void multiply_add(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y, bool accumulate = false) {
+  if (y.numel() == 0) return;
+  detail::visit_float(y.dtype(), [&]<class T>(T) { multiply_as<T>(x, weight, bias, y, accumulate); });
 }
 
 struct LinearNode final : Node {
@@ -52,8 +54,8 @@ struct LinearNode final : Node {
     Tensors dx(3);
     if (needs(0)) dx[0] = matmul(dy[0], weight);
     if (!needs(1) && !needs(2)) return dx;
-    const Tensor rows = as_rows(dy[0]);
-    if (needs(1)) dx[1] = matmul(transpose(rows, 0, 1), as_rows(x));
+    const Tensor rows = detail::as_rows(dy[0]);
+    if (needs(1)) dx[1] = matmul(transpose(rows, 0, 1), detail::as_rows(x));
     if (needs(2)) dx[2] = sum(rows, 0);
     return dx;
   }
@@ -63,9 +65,7 @@ struct LinearNode final : Node {
     Tensor dy = linear(dx[0], weight, dx[2]);
     if (!dx[1].defined()) return {dy};
     if (is_grad_enabled()) return {add(dy, linear(x, dx[1]))};
-    if (dy.numel() != 0)
-      dy.dtype() == float32 ? multiply_add<float>(x, dx[1], {}, dy, true)
-                            : multiply_add<double>(x, dx[1], {}, dy, true);
+    multiply_add(x, dx[1], {}, dy, true);
     return {dy};
   }
 };
@@ -84,13 +84,12 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
     throw_error<ShapeError>("linear: expected bias of shape ", Shape{weight.size(0)}, ", got ", bias.shape());
   const DType dtype = detail::common_float_dtype("linear", {&x, &weight, &bias});
   if (x.dtype() != dtype || weight.dtype() != dtype || (bias.defined() && bias.dtype() != dtype))
-    return linear(detail::promoted(x, dtype), detail::promoted(weight, dtype), detail::promoted(bias, dtype));
+    return linear(detail::to_dtype(x, dtype), detail::to_dtype(weight, dtype), detail::to_dtype(bias, dtype));
 
   Shape shape = x.shape();
   shape.back() = weight.size(0);
   Tensor y = empty(shape, dtype);
-  if (y.numel() != 0)
-    dtype == float32 ? multiply_add<float>(x, weight, bias, y) : multiply_add<double>(x, weight, bias, y);
+  multiply_add(x, weight, bias, y);
   if (auto* node = record<LinearNode>(y, x, weight, bias)) {
     if (node->needs(0)) node->weight = weight;
     if (node->needs(1)) node->x = x;

@@ -2,12 +2,12 @@
 
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
-#include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/detail/strided.hpp>
+#include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/detail/float_operands.hpp>
 #include <limpid/ops/elementwise.hpp>
-#include <limpid/ops/product/detail/blas.hpp>
+#include <limpid/ops/product/detail/matrices.hpp>
 #include <limpid/ops/shaping.hpp>
 
 #include <algorithm>
@@ -21,35 +21,25 @@ namespace {
 // The axes before the last two.
 Shape leading(const Shape& shape) { return Shape(shape.begin(), shape.end() - 2); }
 
-detail::MatrixSteps matrix_steps(const Tensor& x) {
-  const Strides& s = x.strides();
-  return {s[s.size() - 2], s[s.size() - 1]};
-}
-
-// (..., n, k) as one (rows, k) matrix.
-Tensor as_rows(const Tensor& x) {
-  if (x.dim() == 2) return x;
-  const int64_t k = x.size(-1);
-  return reshape(x, {k ? x.numel() / k : leading(x.shape()).numel() * x.size(-2), k});
-}
-
-// x itself where products can read its matrices in place, else a row-major copy.
-Tensor readable(const Tensor& x) {
-  return detail::blas_reads(x.size(-2), x.size(-1), matrix_steps(x)) ? x : detail::as_contiguous(x);
-}
-
 // y (..., n, m) = a b, or y += a b where accumulate, y row-major, leading axes of a and b broadcast to y's.
 template <class T>
-void multiply(const Tensor& a_any, const Tensor& b_any, const Tensor& y, bool accumulate = false) {
+void multiply_as(const Tensor& a_any, const Tensor& b_any, const Tensor& y, bool accumulate) {
   // One matrix b under a batch that lies in memory as one tall matrix is one product.
   const bool tall = b_any.dim() == 2 && a_any.dim() > 2 && a_any.is_contiguous();
   const int64_t m = y.size(-1), k = a_any.size(-1), n = tall ? y.numel() / m : y.size(-2);
   const int64_t batch = y.numel() / (n * m);
-  const Tensor a = readable(a_any), b = readable(b_any);
-  const detail::MatrixSteps a_steps = tall ? detail::MatrixSteps{k, 1} : matrix_steps(a), b_steps = matrix_steps(b);
-  const T *pa = a.data<T>(), *pb = b.data<T>();
-  T* py = y.data<T>();
-  if (batch == 1) return detail::gemm(n, m, k, pa, a_steps, pb, b_steps, py, m, accumulate);
+  const Tensor a = detail::readable(a_any), b = detail::readable(b_any);
+  const detail::Product<T> first{
+      .n = n,
+      .m = m,
+      .k = k,
+      .a = {a.data<T>(), tall ? detail::MatrixSteps{k, 1} : detail::matrix_steps(a)},
+      .b = {b.data<T>(), detail::matrix_steps(b)},
+      .y = y.data<T>(),
+      .y_row = m,
+      .accumulate = accumulate,
+  };
+  if (batch == 1) return detail::gemm(first);
 
   const Shape lead = leading(y.shape());
   const auto lead_strides = [&](const Tensor& x) {
@@ -57,12 +47,14 @@ void multiply(const Tensor& a_any, const Tensor& b_any, const Tensor& y, bool ac
   };
   const Strides a_lead = lead_strides(a), b_lead = lead_strides(b);
   const auto one = [&](int64_t i) {
-    int64_t a_at = 0, b_at = 0, rest = i;
+    detail::Product<T> product = first;
+    int64_t rest = i;
     for (std::size_t axis = lead.size(); axis-- > 0; rest /= lead[axis]) {
-      a_at += rest % lead[axis] * a_lead[axis];
-      b_at += rest % lead[axis] * b_lead[axis];
+      product.a.data += rest % lead[axis] * a_lead[axis];
+      product.b.data += rest % lead[axis] * b_lead[axis];
     }
-    detail::gemm(n, m, k, pa + a_at, a_steps, pb + b_at, b_steps, py + i * n * m, m, accumulate);
+    product.y += i * n * m;
+    detail::gemm(product);
   };
   // Many matrices are shared out over the threads; for few, each product is.
   constexpr int64_t grain = 65536;
@@ -72,6 +64,11 @@ void multiply(const Tensor& a_any, const Tensor& b_any, const Tensor& y, bool ac
     });
   else
     for (int64_t i = 0; i < batch; ++i) one(i);
+}
+
+void multiply(const Tensor& a, const Tensor& b, const Tensor& y, bool accumulate = false) {
+  if (y.numel() == 0) return;
+  detail::visit_float(y.dtype(), [&]<class T>(T) { multiply_as<T>(a, b, y, accumulate); });
 }
 
 struct MatmulNode final : Node {
@@ -86,7 +83,7 @@ struct MatmulNode final : Node {
       // One matrix under a batch: its sum over l and i is a single product.
       const Tensor left = a, g = dy[0];
       const bool one_matrix = inputs()[1].node->outputs()[inputs()[1].index].shape().dim() == 2;
-      dx[1] = one_matrix && left.dim() == g.dim() ? matmul(transpose(as_rows(left), 0, 1), as_rows(g))
+      dx[1] = one_matrix && left.dim() == g.dim() ? matmul(transpose(detail::as_rows(left), 0, 1), detail::as_rows(g))
                                                   : matmul(transpose(left, -2, -1), g);
     }
     return dx;
@@ -97,8 +94,7 @@ struct MatmulNode final : Node {
     Tensor dy = matmul(dx[0], b);
     if (!dx[1].defined()) return {dy};
     if (is_grad_enabled()) return {add(dy, matmul(a, dx[1]))};
-    if (dy.numel() != 0)
-      dy.dtype() == float32 ? multiply<float>(a, dx[1], dy, true) : multiply<double>(a, dx[1], dy, true);
+    multiply(a, dx[1], dy, true);
     return {dy};
   }
 };
@@ -115,7 +111,7 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   if (a.size(-1) != k)
     throw_error<ShapeError>("matmul: expected (..., n, k) and (..., k, m), got ", a.shape(), " and ", b.shape());
   const DType dtype = detail::common_float_dtype("matmul", {&a, &b});
-  if (a.dtype() != b.dtype()) return matmul(detail::promoted(a, dtype), detail::promoted(b, dtype));
+  if (a.dtype() != b.dtype()) return matmul(detail::to_dtype(a, dtype), detail::to_dtype(b, dtype));
   if (a.dim() == 1) return squeeze(matmul(unsqueeze(a, 0), b), b.dim() == 1 ? 0 : -2);
   if (b.dim() == 1) return squeeze(matmul(a, unsqueeze(b, 1)), -1);
 
@@ -124,7 +120,7 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   shape.push_back(a.size(-2));
   shape.push_back(b.size(-1));
   Tensor y = empty(shape, dtype);
-  if (y.numel() != 0) dtype == float32 ? multiply<float>(a, b, y) : multiply<double>(a, b, y);
+  multiply(a, b, y);
   if (auto* node = record<MatmulNode>(y, a, b)) {
     if (node->needs(0)) node->b = b;
     if (node->needs(1)) node->a = a;

@@ -5,6 +5,7 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/strided.hpp>
+#include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/elementwise/detail/map.hpp>
 #include <limpid/ops/shaping.hpp>
 
@@ -41,17 +42,6 @@ Tensor checked_index(const char* op, const Tensor& index, int64_t bound) {
 Strides without(Strides strides, std::size_t axis) {
   strides[axis] = 0;
   return strides;
-}
-
-// A type of dtype's size, for moving elements as they are.
-template <class F>
-void visit_size(DType dtype, F&& f) {
-  switch (itemsize(dtype)) {
-    case 1: return f(uint8_t{});
-    case 2: return f(uint16_t{});
-    case 4: return f(uint32_t{});
-    default: return f(uint64_t{});
-  }
 }
 
 Tensor gathered(const char* op, const Tensor& x, std::size_t axis, const Tensor& index);
@@ -94,7 +84,7 @@ Tensor gathered(const char* op, const Tensor& x, std::size_t axis, const Tensor&
     const detail::StridedLoop<3> loop(y.shape(), {y.strides(), without(x.strides(), axis), index.strides()});
     const int64_t step = x.strides()[axis];
     const int64_t* at = index.data<int64_t>();
-    visit_size(x.dtype(), [&]<class T>(T) {
+    detail::visit_size(x.dtype(), [&]<class T>(T) {
       T* to = static_cast<T*>(y.raw_data());
       const T* from = static_cast<const T*>(x.raw_data());
       loop.run([=](int64_t count, const auto& offset, const auto& steps) {
@@ -130,30 +120,28 @@ Tensor scattered(const char* op, const Shape& shape, std::size_t axis, const Ten
     const int64_t length = x.shape()[axis], y_step = y.strides()[axis], x_step = x.strides()[axis],
                   index_step = index.strides()[axis];
     const int64_t* at = index.data<int64_t>();
-    visit_dtype(x.dtype(), [&]<class T>(T) {
-      if constexpr (std::is_arithmetic_v<T>) {
-        T* to = y.data<T>();
-        const T* from = x.data<T>();
-        const auto add = [=](int64_t i, int64_t j, int64_t k) {
-          T& sum = to[i + at[k] * y_step];
-          if constexpr (std::is_same_v<T, bool>)
-            sum |= from[j];
-          else
-            sum = static_cast<T>(sum + from[j]);
-        };
-        const auto run = [=](int64_t count, const auto& o, const auto& s) {
-          if (x_step < s[1]) {
-            for (int64_t i = 0; i < count; ++i)
-              for (int64_t a = 0; a < length; ++a)
-                add(o[0] + i * s[0], o[1] + i * s[1] + a * x_step, o[2] + i * s[2] + a * index_step);
-          } else {
+    detail::visit_number(x.dtype(), [&]<class T>(T) {
+      T* to = y.data<T>();
+      const T* from = x.data<T>();
+      const auto add = [=](int64_t i, int64_t j, int64_t k) {
+        T& sum = to[i + at[k] * y_step];
+        if constexpr (std::is_same_v<T, bool>)
+          sum |= from[j];
+        else
+          sum = static_cast<T>(sum + from[j]);
+      };
+      const auto run = [=](int64_t count, const auto& o, const auto& s) {
+        if (x_step < s[1]) {
+          for (int64_t i = 0; i < count; ++i)
             for (int64_t a = 0; a < length; ++a)
-              for (int64_t i = 0; i < count; ++i)
-                add(o[0] + i * s[0], o[1] + i * s[1] + a * x_step, o[2] + i * s[2] + a * index_step);
-          }
-        };
-        loop.run(run, std::max<int64_t>(detail::elementwise_grain / length, 1));
-      }
+              add(o[0] + i * s[0], o[1] + i * s[1] + a * x_step, o[2] + i * s[2] + a * index_step);
+        } else {
+          for (int64_t a = 0; a < length; ++a)
+            for (int64_t i = 0; i < count; ++i)
+              add(o[0] + i * s[0], o[1] + i * s[1] + a * x_step, o[2] + i * s[2] + a * index_step);
+        }
+      };
+      loop.run(run, std::max<int64_t>(detail::elementwise_grain / length, 1));
     });
   }
   record_index<ScatterNode>(op, y, x, shape, axis, index);

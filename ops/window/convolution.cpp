@@ -4,11 +4,12 @@
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/detail/float_operands.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 #include <limpid/ops/window/detail/im2col.hpp>
-#include <limpid/ops/window/detail/onednn.hpp>
+#include <limpid/ops/window/detail/onednn_windows.hpp>
 #include <limpid/ops/window/detail/window.hpp>
 
 namespace limpid {
@@ -38,8 +39,24 @@ ConvDims conv_dims(const char* op, const Shape& xs, const Shape& ws, const Conv2
   if (ws[2] < 1 || ws[3] < 1 || oh < 1 || ow < 1)
     throw_error<ShapeError>(op, ": expected a kernel that fits the padded input, got x of shape ", xs,
                             ", weight of shape ", ws, ", padding = ", padding, " and dilation = ", dilation);
-  return {xs[0], xs[1],    xs[2],    xs[3],     ws[0],     ws[2],      ws[3],      oh,
-          ow,    stride.h, stride.w, padding.h, padding.w, dilation.h, dilation.w, groups};
+  return {
+      .n = xs[0],
+      .c = xs[1],
+      .h = xs[2],
+      .w = xs[3],
+      .o = ws[0],
+      .kh = ws[2],
+      .kw = ws[3],
+      .oh = oh,
+      .ow = ow,
+      .stride_h = stride.h,
+      .stride_w = stride.w,
+      .padding_h = padding.h,
+      .padding_w = padding.w,
+      .dilation_h = dilation.h,
+      .dilation_w = dilation.w,
+      .groups = groups,
+  };
 }
 
 Shape y_shape(const ConvDims& d) { return {d.n, d.o, d.oh, d.ow}; }
@@ -50,13 +67,6 @@ MemoryFormat common_format(const Tensor& a, const Tensor& b) {
   return (undecided ? b : a).memory_format();
 }
 
-Tensor laid_out(const Tensor& x, MemoryFormat format) {
-  if (x.is_contiguous(format)) return x;
-  Tensor y = empty(x.shape(), x.dtype(), format);
-  detail::copy_into(y, x);
-  return y;
-}
-
 // Runs compute(result), which writes row-major memory, on y or where y is laid out otherwise beside it.
 template <class F>
 void compute_row_major(const Tensor& y, F&& compute) {
@@ -64,11 +74,6 @@ void compute_row_major(const Tensor& y, F&& compute) {
   const Tensor result = empty(y.shape(), y.dtype());
   compute(result);
   detail::copy_into(y, result);
-}
-
-template <class F>
-void visit_float(DType dtype, F&& f) {
-  dtype == float32 ? f(float{}) : f(double{});
 }
 
 // The three products, on tensors of one dtype. Empty sums are zeros.
@@ -83,9 +88,9 @@ Tensor forward(const ConvDims& d, const Tensor& x_any, const Tensor& weight_any,
       detail::copy_into(y, detail::make_view(bias_any, {d.o, 1, 1}, {bias_any.strides()[0], 0, 0}, bias_any.offset()));
     return y;
   }
-  const Tensor x = laid_out(x_any, format), weight = detail::as_contiguous(weight_any);
+  const Tensor x = detail::as_contiguous(x_any, format), weight = detail::as_contiguous(weight_any);
   const Tensor bias = bias_any.defined() ? detail::as_contiguous(bias_any) : Tensor();
-  visit_float(y.dtype(), [&]<class T>(T) {
+  detail::visit_float(y.dtype(), [&]<class T>(T) {
     const T* pb = bias.defined() ? bias.data<T>() : nullptr;
     if constexpr (std::is_same_v<T, float>)
       if (detail::onednn::conv_forward(d, format, x.data<T>(), weight.data<T>(), pb, y.data<T>())) return;
@@ -105,8 +110,8 @@ Tensor input_grad(const ConvDims& d, const Tensor& dy_any, const Tensor& weight_
     detail::fill(dx, 0);
     return dx;
   }
-  const Tensor dy = laid_out(dy_any, format), weight = detail::as_contiguous(weight_any);
-  visit_float(dx.dtype(), [&]<class T>(T) {
+  const Tensor dy = detail::as_contiguous(dy_any, format), weight = detail::as_contiguous(weight_any);
+  detail::visit_float(dx.dtype(), [&]<class T>(T) {
     if constexpr (std::is_same_v<T, float>)
       if (detail::onednn::conv_input_grad(d, format, dy.data<T>(), weight.data<T>(), dx.data<T>())) return;
     compute_row_major(dx, [&](const Tensor& to) {
@@ -125,8 +130,8 @@ Tensor weight_grad(const ConvDims& d, const Tensor& x_any, const Tensor& dy_any)
     detail::fill(dweight, 0);
     return dweight;
   }
-  const Tensor x = laid_out(x_any, format), dy = laid_out(dy_any, format);
-  visit_float(dweight.dtype(), [&]<class T>(T) {
+  const Tensor x = detail::as_contiguous(x_any, format), dy = detail::as_contiguous(dy_any, format);
+  detail::visit_float(dweight.dtype(), [&]<class T>(T) {
     if constexpr (std::is_same_v<T, float>)
       if (detail::onednn::conv_weight_grad(d, format, x.data<T>(), dy.data<T>(), dweight.data<T>())) return;
     detail::im2col::conv_weight_grad(d, detail::as_contiguous(x).data<T>(), detail::as_contiguous(dy).data<T>(),
@@ -209,7 +214,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
     throw_error<ShapeError>("conv2d: expected bias of shape ", Shape{dims.o}, ", got ", bias.shape());
   const DType dtype = detail::common_float_dtype("conv2d", {&x, &weight, &bias});
   if (x.dtype() != dtype || weight.dtype() != dtype || (bias.defined() && bias.dtype() != dtype))
-    return conv2d(detail::promoted(x, dtype), detail::promoted(weight, dtype), detail::promoted(bias, dtype), options);
+    return conv2d(detail::to_dtype(x, dtype), detail::to_dtype(weight, dtype), detail::to_dtype(bias, dtype), options);
   Tensor y = forward(dims, x, weight, bias);
   if (auto* node = record<ConvNode>(y, x, weight, bias)) {
     node->x_shape = x.shape();
@@ -228,7 +233,7 @@ Tensor conv2d_input_grad(const Tensor& dy, const Tensor& weight, const Shape& x_
   require_dy("conv2d_input_grad", dy, dims);
   const DType dtype = detail::common_float_dtype("conv2d_input_grad", {&dy, &weight});
   if (dy.dtype() != weight.dtype())
-    return conv2d_input_grad(detail::promoted(dy, dtype), detail::promoted(weight, dtype), x_shape, options);
+    return conv2d_input_grad(detail::to_dtype(dy, dtype), detail::to_dtype(weight, dtype), x_shape, options);
   Tensor dx = input_grad(dims, dy, weight);
   if (auto* node = record<ConvInputGradNode>(dx, dy, weight)) {
     node->weight_shape = weight.shape();
@@ -246,7 +251,7 @@ Tensor conv2d_weight_grad(const Tensor& x, const Tensor& dy, const Shape& weight
   require_dy("conv2d_weight_grad", dy, dims);
   const DType dtype = detail::common_float_dtype("conv2d_weight_grad", {&x, &dy});
   if (x.dtype() != dy.dtype())
-    return conv2d_weight_grad(detail::promoted(x, dtype), detail::promoted(dy, dtype), weight_shape, options);
+    return conv2d_weight_grad(detail::to_dtype(x, dtype), detail::to_dtype(dy, dtype), weight_shape, options);
   Tensor dweight = weight_grad(dims, x, dy);
   if (auto* node = record<ConvWeightGradNode>(dweight, x, dy)) {
     node->x_shape = x.shape();

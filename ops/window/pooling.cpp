@@ -5,7 +5,7 @@
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/ops/detail/float_operands.hpp>
 #include <limpid/ops/window.hpp>
-#include <limpid/ops/window/detail/onednn.hpp>
+#include <limpid/ops/window/detail/onednn_windows.hpp>
 #include <limpid/ops/window/detail/window.hpp>
 #include <limpid/ops/window/kernels/pool.hpp>
 
@@ -20,17 +20,10 @@ using kernels::PoolDims;
 
 namespace {
 
-#if defined(__x86_64__)
-#define LIMPID_PICK(name) \
-  (isa() == Isa::avx512 ? kernels::avx512::name : isa() == Isa::avx2 ? kernels::avx2::name : kernels::baseline::name)
-#else
-#define LIMPID_PICK(name) kernels::baseline::name
-#endif
-
 // f(kernels of x's type, that type)
 template <class F>
 void with_kernels(DType dtype, F&& f) {
-  dtype == float32 ? f(LIMPID_PICK(pool_float), float{}) : f(LIMPID_PICK(pool_double), double{});
+  dtype == float32 ? f(LIMPID_AT_ISA(pool_float), float{}) : f(LIMPID_AT_ISA(pool_double), double{});
 }
 
 // The sizes of a pooling of x; throws where there is none.
@@ -38,10 +31,9 @@ PoolDims pool_dims(const char* op, const Tensor& x, Size2d kernel, const Pool2dO
   detail::require_defined(op, "x", x);
   if (x.dim() != 4) throw_error<ShapeError>(op, ": expected x of shape (N, C, H, W), got ", x.shape());
   detail::require_at_least(op, "kernel", 1, kernel);
-  detail::require_at_least(op, "stride", 0, options.stride);
-  detail::require_at_least(op, "padding", 0, options.padding);
-  const Size2d padding = options.padding;
-  const Size2d stride{options.stride.h ? options.stride.h : kernel.h, options.stride.w ? options.stride.w : kernel.w};
+  const Size2d stride = options.stride.value_or(kernel), padding = options.padding;
+  detail::require_at_least(op, "stride", 1, stride);
+  detail::require_at_least(op, "padding", 0, padding);
   if (2 * padding.h > kernel.h || 2 * padding.w > kernel.w)
     throw_error<ValueError>(op, ": expected padding of at most half the kernel, got padding = ", padding,
                             " and kernel = ", kernel);
@@ -52,7 +44,20 @@ PoolDims pool_dims(const char* op, const Tensor& x, Size2d kernel, const Pool2dO
     throw_error<ShapeError>(op, ": expected a kernel that fits the padded input, got x of shape ", x.shape(),
                             ", kernel = ", kernel, " and padding = ", padding);
   detail::common_float_dtype(op, {&x});
-  return {x.size(0), x.size(1), h, w, oh, ow, kernel.h, kernel.w, stride.h, stride.w, padding.h, padding.w, false};
+  return {
+      .n = x.size(0),
+      .c = x.size(1),
+      .h = h,
+      .w = w,
+      .oh = oh,
+      .ow = ow,
+      .kernel_h = kernel.h,
+      .kernel_w = kernel.w,
+      .stride_h = stride.h,
+      .stride_w = stride.w,
+      .padding_h = padding.h,
+      .padding_w = padding.w,
+  };
 }
 
 Shape x_shape(const PoolDims& d) { return {d.n, d.c, d.h, d.w}; }
@@ -60,14 +65,6 @@ Shape y_shape(const PoolDims& d) { return {d.n, d.c, d.oh, d.ow}; }
 
 MemoryFormat format_of(const PoolDims& d) {
   return d.channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous;
-}
-
-// x in the format of d.
-Tensor laid_out(const PoolDims& d, const Tensor& x) {
-  if (x.is_contiguous(format_of(d))) return x;
-  Tensor y = empty(x.shape(), x.dtype(), format_of(d));
-  detail::copy_into(y, x);
-  return y;
 }
 
 // d in x's format, which stays as it is where x is in both, as single pixels are.
@@ -119,7 +116,7 @@ struct MaxPoolNode final : Node {
 
 // index is in the format of d, which x and dy are brought to.
 Tensor gather_windows(const PoolDims& d, const Tensor& x_any, const Tensor& index) {
-  const Tensor x = laid_out(d, x_any);
+  const Tensor x = detail::as_contiguous(x_any, format_of(d));
   Tensor y = empty(y_shape(d), x.dtype(), format_of(d));
   if (y.numel())
     with_kernels(x.dtype(), [&]<class T>(const auto& k, T) {
@@ -135,7 +132,7 @@ Tensor gather_windows(const PoolDims& d, const Tensor& x_any, const Tensor& inde
 }
 
 Tensor scatter_windows(const PoolDims& d, const Tensor& dy_any, const Tensor& index) {
-  const Tensor dy = laid_out(d, dy_any);
+  const Tensor dy = detail::as_contiguous(dy_any, format_of(d));
   Tensor dx = empty(x_shape(d), dy.dtype(), format_of(d));
   if (dx.numel())
     with_kernels(dy.dtype(), [&]<class T>(const auto& k, T) {
@@ -170,7 +167,7 @@ struct AvgPoolGradNode final : Node {
 
 Tensor mean_of_windows(const PoolDims& any, const Tensor& x_any) {
   const PoolDims d = in_format_of(any, x_any);
-  const Tensor x = laid_out(d, x_any);
+  const Tensor x = detail::as_contiguous(x_any, format_of(d));
   Tensor y = empty(y_shape(d), x.dtype(), format_of(d));
   if (y.numel())
     with_kernels(x.dtype(), [&]<class T>(const auto& k, T) {
@@ -186,7 +183,7 @@ Tensor mean_of_windows(const PoolDims& any, const Tensor& x_any) {
 
 Tensor spread_over_windows(const PoolDims& any, const Tensor& dy_any) {
   const PoolDims d = in_format_of(any, dy_any);
-  const Tensor dy = laid_out(d, dy_any);
+  const Tensor dy = detail::as_contiguous(dy_any, format_of(d));
   Tensor dx = empty(x_shape(d), dy.dtype(), format_of(d));
   if (dx.numel())
     with_kernels(dy.dtype(), [&]<class T>(const auto& k, T) {
@@ -208,7 +205,7 @@ Tensor max_pool2d(const Tensor& x_any, Size2d kernel, const Pool2dOptions& optio
   if (x_any.size(2) * x_any.size(3) > std::numeric_limits<int32_t>::max())
     throw_error<ShapeError>("max_pool2d: expected planes of fewer than 2^31 elements, got x of shape ", x_any.shape());
   const PoolDims d = in_format_of(any, x_any);
-  const Tensor x = laid_out(d, x_any);
+  const Tensor x = detail::as_contiguous(x_any, format_of(d));
   Tensor y = empty(y_shape(d), x.dtype(), format_of(d));
   const bool recording = is_grad_enabled() && x_any.requires_grad();
   const Tensor index = recording ? empty(y_shape(d), int32, format_of(d)) : Tensor();

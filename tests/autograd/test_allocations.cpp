@@ -60,6 +60,27 @@ TEST_CASE("a warm training step takes no memory from the heap") {
         }) == 0);
 }
 
+TEST_CASE("a warm step of any optimiser and schedule takes no memory from the heap") {
+  nn::Linear linear(16, 16);
+  const Tensors xs = linear.parameters();
+  for (const Tensor& x : xs) x.set_grad(randn(x.shape()));
+  const auto check = [](optim::Optimizer optimizer) {
+    optim::CosineLR schedule(optimizer, {.total_steps = 10});
+    INFO(optimizer.name());
+    CHECK(allocations([&] {
+            optimizer.step();
+            schedule.step();
+          }) == 0);
+  };
+  check(optim::SGD(xs, {.momentum = 0.9}));
+  check(optim::Adam(xs, {.amsgrad = true}));
+  check(optim::AdamW(xs));
+  check(
+      optim::Optimizer(xs, {.name = "Own", .lr = 1e-3, .state = {"a", "b", "c", "d", "e", "f"}}, [](const auto& step) {
+        for (int64_t i = 0; i < step.n; ++i) step.x[i] -= step.state[5][i] += step.dx[i];
+      }));
+}
+
 TEST_CASE("a warm instance_norm takes no memory from the heap") {
   const Tensor x = randn({2, 3, 4, 4}).set_requires_grad(), dy = randn({2, 3, 4, 4});
   const Tensor weight = ones({3}).set_requires_grad(), bias = zeros({3}).set_requires_grad();

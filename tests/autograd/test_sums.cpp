@@ -38,7 +38,7 @@ Tensors gradients(const Case& c, const Tensor& x, const Tensor& w, bool recorded
   const Tensor a = x.detach().set_requires_grad(), b = w.detach().set_requires_grad();
   manual_seed(7);
   const Tensor y = c.f(a, b), dy = rand(y.shape()).to(y.dtype());
-  y.backward(dy, recorded, recorded);
+  y.backward(dy, {.create_graph = recorded});
   Tensors sums;
   for (const Tensor& leaf : {a, b}) {
     const Tensor sum = leaf.grad();
@@ -66,12 +66,15 @@ TEST_CASE("sums in place have the bits of recorded ones") {
     for (const int64_t n : {0, 1, 3, 4, 17, 1000})
       for (const Case& c : cases) {
         INFO(dtype << " of " << n);
-        check_alike(c, randn({n}).to(dtype), randn({n}).to(dtype));
+        // In the range of all that a chain makes of them in float16: of infinities comes NaN, which equals nothing.
+        const Tensor x = (2 * rand({n}) - 1).to(dtype), w = (2 * rand({n}) - 1).to(dtype);
+        check_alike(c, x, w);
       }
 }
 
 TEST_CASE("sums of operands that lie otherwise are the same") {
   const Tensor x = randn({4, 4}), row = randn({4}), one = randn({1, 1}), other = transpose(randn({4, 4}), 0, 1);
+  const Tensor image = randn({2, 3, 2, 2}), last = randn({2, 3, 2, 2}).contiguous(MemoryFormat::channels_last);
   for (const Case& c : cases) {
     check_alike(c, x, row);
     check_alike(c, row, x);
@@ -80,7 +83,7 @@ TEST_CASE("sums of operands that lie otherwise are the same") {
     check_alike(c, x, other);
     check_alike(c, other, x);
     check_alike(c, x, expand(one, {4, 4}));
-    check_alike(c, randn({2, 3, 2, 2}).contiguous(MemoryFormat::channels_last), randn({2, 3, 2, 2}));
+    check_alike(c, last, image);
   }
 }
 

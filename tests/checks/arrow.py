@@ -1,5 +1,5 @@
-"""Includes run one way, spelled <limpid/folder/file.hpp>: core <- autograd <- ops <- nn <- examples, and within ops/ from
-room to room as FAMILIES says. A function is declared in a header: never inside another function."""
+"""Includes run one way, spelled <limpid/folder/file.hpp>: core <- autograd <- ops <- nn <- examples, and within ops/
+from room to room as FAMILIES says. A function is declared in a header: never inside another function."""
 import re
 import sys
 

@@ -1,4 +1,4 @@
-"""Every header compiles alone, and public headers are light.
+"""Every header compiles alone; public headers do so without a warning, and are light.
 
 headers.py COMPILER FLAGS_FILE: FLAGS_FILE holds the library's own compile flags, one per line.
 """
@@ -21,7 +21,8 @@ def faults_of_header(compiler, flags, root, header):
     kernel = ["-DLIMPID_KERNEL_ISA=baseline"] if "kernels" in header.parts else []
     with tempfile.TemporaryDirectory() as folder:
         reached_file = Path(folder, "reached")
-        result = run([compiler, "-std=c++20", *flags, *kernel, "-fsyntax-only", "-MD", "-MF", reached_file,
+        strict = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"] if is_public(header) else []
+        result = run([compiler, "-std=c++20", *strict, *flags, *kernel, "-fsyntax-only", "-MD", "-MF", reached_file,
                       "-include", root / header, "-x", "c++", "/dev/null"])
         if result.returncode:
             return [f"{header}: does not compile alone:\n{first_lines(result.stdout)}"]
@@ -50,6 +51,8 @@ if mode == ["--self-test"]:
         ("public, heavy through another", {
             "core/a.hpp": '#pragma once\n#include "detail/b.hpp"\n',
             "core/detail/b.hpp": "#pragma once\n#include <xsimd/xsimd.hpp>\n"}, True),
+        ("public, with a warning", {"core/a.hpp": "#pragma once\ninline int f(double x) { return x; }\n"}, True),
+        ("internal, with a warning", {"core/detail/a.hpp": "#pragma once\ninline int f(double x) { return x; }\n"}, False),
         ("public, slow", {"nn/a.hpp": "#pragma once\n#include <regex>\n"}, True),
         ("public, slow through another", {
             "nn/a.hpp": '#pragma once\n#include "detail/b.hpp"\n',

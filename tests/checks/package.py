@@ -5,11 +5,13 @@ package.py COMPILER WORK_DIR pkg-config           programs by one g++ line
 package.py COMPILER WORK_DIR find_package         programs by a CMake project
 package.py COMPILER WORK_DIR subdirectory         programs by a project that adds limpid's sources; static
 package.py COMPILER WORK_DIR static               programs against what that project installed, both ways
+package.py COMPILER WORK_DIR debug-mode           configured with _GLIBCXX_DEBUG, a package says so
 package.py COMPILER WORK_DIR self-test            programs that must not pass do not
 
 Programs are tests/programs/*.cpp, and *.cpp of the folder that LIMPID_PROGRAMS names; each must end with 0.
 """
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -68,12 +70,12 @@ def install(build, prefix):
     return faults
 
 
-def by_pkg_config(compiler, prefix, files, work):
+def by_pkg_config(compiler, prefix, files, work, flags="-O2"):
     faults = []
     folders = ":".join(str(p) for p in prefix.glob("lib*/**/pkgconfig"))
     work.mkdir(parents=True, exist_ok=True)
     for file in files:
-        line = f'"{compiler}" -std=c++20 -O2 "{file}" $(pkg-config --cflags --libs limpid) -o "{work / file.stem}"'
+        line = f'"{compiler}" -std=c++20 {flags} "{file}" $(pkg-config --cflags --libs limpid) -o "{work / file.stem}"'
         built = run(["sh", "-c", line], env={**os.environ, "PKG_CONFIG_PATH": folders})
         if expect(faults, f"{file.name}: {line}", built):
             run_program(faults, file.name, work / file.stem)
@@ -90,6 +92,28 @@ def by_cmake(compiler, files, work, *arguments):
             faults, "build", run(["cmake", "--build", work, "--parallel", len(os.sched_getaffinity(0))])):
         for file in files:
             run_program(faults, file.name, work / file.stem)
+    return faults
+
+
+def debug_mode(compiler, work):
+    """A library of the standard library's debug mode passes that on to its users. It is configured, not built."""
+    faults = []
+    shutil.rmtree(work, ignore_errors=True)
+    options = ["-DLIMPID_BUILD_TESTS=OFF", "-DLIMPID_BUILD_EXAMPLES=OFF", "-DLIMPID_INSTALL=ON"]
+    for name, flag in {"debug": "-D_GLIBCXX_DEBUG", "release": "-D_GLIBCXX_ASSERTIONS"}.items():
+        build = work / name
+        if not expect(faults, "configure", run(["cmake", "-G", "Ninja", "-S", ROOT, "-B", build, *options,
+                                                f"-DCMAKE_CXX_COMPILER={compiler}", f"-DCMAKE_CXX_FLAGS={flag}"])):
+            continue
+        told = {"limpid.pc": (build / "limpid.pc").read_text()}
+        told.update((file.name, file.read_text()) for file in build.rglob("limpid-targets.cmake"))
+        if len(told) != 2:
+            faults.append(f"expected limpid.pc and limpid-targets.cmake in {build}, got {sorted(told)}")
+        wanted = {"_GLIBCXX_DEBUG", "LIMPID_GLIBCXX_DEBUG"} if name == "debug" else set()
+        for file, text in told.items():
+            got = set(re.findall(r'(?:-D|[";])(\w*_GLIBCXX_DEBUG)\b', text))
+            if got != wanted:
+                faults.append(f"{file} of {flag}: expected the definitions {wanted or 'none'}, got {got or 'none'}")
     return faults
 
 
@@ -126,10 +150,13 @@ if mode == "find_package":
     report(by_cmake(compiler, programs(), work / mode, f"-DCMAKE_PREFIX_PATH={shared}"), "programs pass")
 if mode == "subdirectory":
     files = programs()
-    # The whole library once more: compiled for a quick build, not for speed.
+    # The whole library once more, with the flags of the release preset: the compiler cache has each object already.
     report(by_cmake(compiler, files, work / mode, f"-DLIMPID_SOURCE={ROOT}", "-DLIMPID_INSTALL=ON",
-                    "-DCMAKE_CXX_FLAGS_RELEASE=-O1"), "programs pass")
+                    "-DLIMPID_WERROR=ON"), "programs pass")
 if mode == "static":
     files = programs()
     report(install(work / "subdirectory", static) + by_pkg_config(compiler, static, files, work / "static") +
+           by_pkg_config(compiler, static, files[:1], work / "static-lto", "-O1 -flto") +
            by_cmake(compiler, files, work / "static-cmake", f"-DCMAKE_PREFIX_PATH={static}"), "programs pass")
+if mode == "debug-mode":
+    report(debug_mode(compiler, work / mode), "a package built with _GLIBCXX_DEBUG says so")

@@ -15,28 +15,47 @@ BLOCK = re.compile(r"^```cpp *([^\n]*)\n(.*?)^```", re.M | re.S)
 
 def snippets(root):
     """(file:line, text) of each block."""
-    pages = ["README.md", "docs/**/*.md"]
-    for page in [p for pattern in pages for p in (matching(root, pattern) if root == ROOT else sorted(root.glob(pattern)))]:
-        if page.exists():
-            text = page.read_text()
-            for block in BLOCK.finditer(text):
-                if block[1].strip() != "ignore":
-                    yield f"{page.relative_to(root)}:{text.count(chr(10), 0, block.start()) + 1}", block[2]
+    list_of = matching if root == ROOT else lambda folder, pattern: sorted(folder.glob(pattern))
+    for page in list_of(root, "README.md") + list_of(root, "docs/**/*.md"):
+        text = page.read_text()
+        for block in BLOCK.finditer(text):
+            if block[1].strip() != "ignore":
+                yield f"{page.relative_to(root)}:{text.count(chr(10), 0, block.start()) + 1}", block[2]
 
 
-def program(text):
-    if re.search(r"\bint main\b|\bCATCH_CONFIG_MAIN\b", text):
-        return text
-    lines = text.splitlines()
-    includes = [line for line in lines if line.startswith("#include")]
-    body = [line for line in lines if not line.startswith("#include")]
-    return "\n".join(["#include <limpid/limpid.hpp>", *includes, "namespace limpid {}", "using namespace limpid;",
-                      "[[maybe_unused]] static void snippet() {", *body, "}", "int main() {}", ""])
+def is_program(text):
+    return re.search(r"\bint main\b|\bCATCH_CONFIG_MAIN\b", text)
+
+
+def program(bodies):
+    """One program of these, each a function."""
+    includes = [line for _, text in bodies for line in text.splitlines() if line.startswith("#include")]
+    functions = []
+    for i, (where, text) in enumerate(bodies):
+        page, line = where.rsplit(":", 1)
+        body = ["" if line.startswith("#include") else line for line in text.splitlines()]
+        functions += [f"[[maybe_unused]] static void snippet{i}() {{", f'#line {int(line) + 1} "{page}"', *body, "}"]
+    return "\n".join(["#include <limpid/limpid.hpp>", *includes, "using namespace limpid;", *functions, "int main() {}",
+                      ""])
+
+
+def programs(root):
+    """(where, text): each whole program, and one of all others; but each that includes something is by itself, lest it
+    lend that to the rest."""
+    alone, together = [], []
+    for where, text in snippets(root):
+        if is_program(text):
+            alone.append((where, text))
+        elif "#include" in text:
+            alone.append((where, program([(where, text)])))
+        else:
+            together.append((where, text))
+    return alone + ([("statements", program(together))] if together else [])
 
 
 def fault_of(compiler, includes, library, where, text):
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "a.cpp").write_text(program(text))
+        Path(folder, "a.cpp").write_text(text)
         built = run([compiler, "-std=c++20", *(f"-I{include}" for include in includes.split(":")), "a.cpp", library,
                      f"-Wl,-rpath,{Path(library).parent}", "-o", "a"], cwd=folder)
         if built.returncode:
@@ -46,7 +65,7 @@ def fault_of(compiler, includes, library, where, text):
 
 
 def faults_of(root, *with_what):
-    return [fault for fault in in_parallel(lambda s: fault_of(*with_what, *s), snippets(root)) if fault]
+    return [fault for fault in in_parallel(lambda s: fault_of(*with_what, *s), programs(root)) if fault]
 
 
 *with_what, mode = sys.argv[1:] if sys.argv[-1] == "--self-test" else [*sys.argv[1:], ""]

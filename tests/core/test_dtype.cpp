@@ -58,7 +58,7 @@ namespace {
 template <class F>
 void at_every_isa(F f) {
   const Isa before = isa();
-  for (const Isa level : {Isa::baseline, Isa::avx2, Isa::avx512}) {
+  for (const Isa level : isa_levels()) {
     set_isa(level);
     f();
   }

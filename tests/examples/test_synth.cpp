@@ -1,48 +1,63 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <span>
 #include "../catch.hpp"
 
 #include "digits/glyphs.hpp"
 #include "digits/synth.hpp"
 
 using namespace digits;
+using limpid::data::LabelledImages;
+
+namespace {
+
+std::span<const float> pixels(const LabelledImages& set) {
+  return {set.images.data<float>(), static_cast<std::size_t>(set.images.numel())};
+}
+std::span<const float> image(const LabelledImages& set, std::size_t i) {
+  return pixels(set).subspan(i * kPixels, kPixels);
+}
+int64_t label(const LabelledImages& set, std::size_t i) { return set.labels.data<int64_t>()[i]; }
+
+}  // namespace
 
 TEST_CASE("synthetic digits do not depend on threads or count") {
-  const Dataset one = synthesize(500, 3, 1);
+  const LabelledImages one = synthesize(500, 3, 1);
+  CHECK(one.images.shape() == limpid::Shape{500, 1, 28, 28});
   for (const int threads : {2, 3, 7}) {
-    const Dataset many = synthesize(500, 3, threads);
-    CHECK(many.labels == one.labels);
-    CHECK(many.images == one.images);
+    const LabelledImages many = synthesize(500, 3, threads);
+    CHECK(equal(many.labels, one.labels));
+    CHECK(equal(many.images, one.images));
   }
-  const Dataset few = synthesize(10, 3);
-  CHECK(std::equal(few.images.begin(), few.images.end(), one.images.begin()));
-  CHECK(synthesize(0, 3).size() == 0);
+  const LabelledImages few = synthesize(10, 3);
+  CHECK(std::ranges::equal(pixels(few), pixels(one).first(10 * kPixels)));
+  CHECK(synthesize(0, 3).labels.numel() == 0);
 }
 
 TEST_CASE("synthetic digits are the same on every machine") {
-  const Dataset set = synthesize(100, kTrainSeed);
+  const LabelledImages set = synthesize(100, kTrainSeed);
   std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-  for (const float v : set.images) hash = (hash ^ static_cast<std::uint64_t>(std::lround(v * 255.0f))) * 0x100000001b3;
+  for (const float v : pixels(set)) hash = (hash ^ static_cast<std::uint64_t>(std::lround(v * 255.0f))) * 0x100000001b3;
   CHECK(hash == 0xa098830b82559875);
 }
 
 TEST_CASE("training and test digits share no image") {
-  const Dataset train = synthesize(400, kTrainSeed), test = synthesize(400, kTestSeed);
-  for (std::size_t i = 0; i < train.size(); ++i)
-    for (std::size_t j = 0; j < test.size(); ++j)
-      if (std::ranges::equal(train.image(i), test.image(j))) FAIL("train " << i << " is test " << j);
+  const LabelledImages train = synthesize(400, kTrainSeed), test = synthesize(400, kTestSeed);
+  for (std::size_t i = 0; i < 400; ++i)
+    for (std::size_t j = 0; j < 400; ++j)
+      if (std::ranges::equal(image(train, i), image(test, j))) FAIL("train " << i << " is test " << j);
 }
 
 TEST_CASE("synthetic digits are eight-bit ink inside the frame, all ten alike in number") {
-  const Dataset set = synthesize(5000, kTrainSeed);
+  const LabelledImages set = synthesize(5000, kTrainSeed);
   std::array<int, kClasses> count{};
-  for (std::size_t i = 0; i < set.size(); ++i) {
-    REQUIRE((set.labels[i] >= 0 && set.labels[i] < kClasses));
-    ++count[static_cast<std::size_t>(set.labels[i])];
+  for (std::size_t i = 0; i < 5000; ++i) {
+    REQUIRE((label(set, i) >= 0 && label(set, i) < kClasses));
+    ++count[static_cast<std::size_t>(label(set, i))];
     double ink = 0, border = 0;
     for (std::size_t k = 0; k < kPixels; ++k) {
-      const float v = set.image(i)[k];
+      const float v = image(set, i)[k];
       if (!(v >= 0.0f && v <= 1.0f && v == std::round(v * 255.0f) / 255.0f))
         FAIL("digit " << i << " has a pixel " << v);
       const std::size_t x = k % kSide, y = k / kSide;
@@ -57,20 +72,20 @@ TEST_CASE("synthetic digits are eight-bit ink inside the frame, all ten alike in
 
 TEST_CASE("synthetic digits are readable and yet varied") {
   // The nearest of 1500 known digits names a new one nearly always, yet not as surely as if all looked the same.
-  const Dataset known = synthesize(1500, kTrainSeed), fresh = synthesize(300, kTestSeed);
+  const LabelledImages known = synthesize(1500, kTrainSeed), fresh = synthesize(300, kTestSeed);
   int right = 0;
-  for (std::size_t i = 0; i < fresh.size(); ++i) {
+  for (std::size_t i = 0; i < 300; ++i) {
     float best = 1e9f;
     std::int64_t guess = -1;
-    for (std::size_t j = 0; j < known.size(); ++j) {
+    for (std::size_t j = 0; j < 1500; ++j) {
       float distance = 0;
       for (std::size_t k = 0; k < kPixels && distance < best; ++k) {
-        const float d = known.image(j)[k] - fresh.image(i)[k];
+        const float d = image(known, j)[k] - image(fresh, i)[k];
         distance += d * d;
       }
-      if (distance < best) best = distance, guess = known.labels[j];
+      if (distance < best) best = distance, guess = label(known, j);
     }
-    right += guess == fresh.labels[i];
+    right += guess == label(fresh, i);
   }
   INFO(right << " of 300 right");
   CHECK(right > 0.75 * 300);

@@ -167,6 +167,26 @@ TEST_CASE("to converts parameters, gradients and buffers in every handle") {
   CHECK_THROWS_WITH(pair.to(int64), "to: expected a floating-point dtype, got int64");
 }
 
+TEST_CASE("to lays out parameters, gradients and buffers in every handle") {
+  nn::Conv2d conv(3, 4, {2, 3});
+  const Tensor handle = conv.weight, values = conv.weight.detach().clone(), dw = randn({4, 3, 2, 3});
+  conv.weight.set_grad(dw);
+  const Tensor x = randn({2, 3, 5, 5}), y = conv(x).detach();
+  nn::Sequential net{conv, nn::LayerNorm({2, 3})};
+  net.to(MemoryFormat::channels_last);
+  CHECK(handle.is_contiguous(MemoryFormat::channels_last));
+  CHECK_FALSE(handle.is_contiguous());
+  CHECK(handle.is_leaf());
+  CHECK(handle.requires_grad());
+  CHECK(equal(handle.detach(), values));
+  CHECK(handle.grad().is_contiguous(MemoryFormat::channels_last));
+  CHECK(equal(handle.grad(), dw));
+  CHECK(allclose(conv(x).detach(), y, 1e-5, 1e-5));
+  net.to(MemoryFormat::contiguous);
+  CHECK(handle.is_contiguous());
+  CHECK(equal(handle.detach(), values));
+}
+
 TEST_CASE("to is seen by a graph that saved a parameter") {
   Pair pair;
   const Tensor y = square(pair.a);
@@ -183,7 +203,7 @@ TEST_CASE("apply visits children before parents") {
 
 TEST_CASE("a module prints as a tree") {
   std::ostringstream out;
-  out << nn::Sequential{Block(1, 2), nn::Sequential{relu, nn::Dropout(0.25)}, nn::Linear(3, 4, false)};
+  out << nn::Sequential{Block(1, 2), nn::Sequential{relu, nn::Dropout(0.25)}, nn::Linear(3, 4, {.bias = false})};
   CHECK(out.str() == R"(Sequential(
   (0): Block(
     (conv): Conv2d(1, 2, kernel = (3, 3), padding = (1, 1))

@@ -1,7 +1,11 @@
 // xtensor expressions in and out: one memory, no copy but the evaluation of what was lazy.
 #include <limpid/core/xtensor.hpp>
 #include <limpid/limpid.hpp>
+#if __has_include(<xtensor/core/xmath.hpp>)  // 0.26 moved its headers
+#include <xtensor/core/xmath.hpp>
+#else
 #include <xtensor/xmath.hpp>
+#endif
 
 int main() {
   limpid::Tensor x = limpid::arange(24, limpid::float64);

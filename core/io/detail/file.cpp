@@ -24,7 +24,7 @@ bool is_utf8(std::string_view text) noexcept {
     uint32_t code = lead & (0x3fu >> more);
     for (int k = 0; k < more; ++k) {
       if (i == text.size() || (text[i] & 0xc0) != 0x80) return false;
-      code = code << 6 | (text[i++] & 0x3fu);
+      code = code << 6 | (static_cast<unsigned char>(text[i++]) & 0x3fu);
     }
     // Overlong forms, surrogates, and what lies beyond Unicode.
     if ((more == 2 && code < 0x800) || (more == 3 && code < 0x10000)) return false;

@@ -4,10 +4,7 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
-#include <memory>
-#include <new>
 #include <set>
 
 namespace limpid::detail {
@@ -20,7 +17,6 @@ constexpr uint32_t in_64_bits = 0xffffffff;  // "look in the zip64 extra field"
 constexpr uint16_t stored = 0, deflated = 8;
 constexpr uint16_t encrypted_flag = 1, sizes_behind_flag = 8, utf8_flag = 0x800;
 constexpr uint16_t known_flags = 2 | 4 | sizes_behind_flag | utf8_flag;  // 2 and 4: how hard the packer tried
-constexpr uint64_t max_inflation = 1032;                                 // deflate gives no more bytes for one
 
 // Little-endian fields, front to back.
 class Fields {
@@ -248,7 +244,8 @@ std::vector<ZipMember> read_zip_directory(const FileSource& file) {
     };
     const char* bad = bad_member_name(entry.name);
     expect(!bad, "a plain UTF-8 name", bad ? bad : "");
-    expect(entry.flags & utf8_flag || std::all_of(entry.name.begin(), entry.name.end(), [](char c) { return c >= 0; }),
+    expect(entry.flags & utf8_flag ||
+               std::all_of(entry.name.begin(), entry.name.end(), [](unsigned char c) { return c < 0x80; }),
            "a name in ASCII or marked as UTF-8", "neither");
     expect(names.insert(entry.name).second, "names that differ", "this one twice");
     expect(!(entry.flags & encrypted_flag), "a readable member", "an encrypted one");
@@ -269,81 +266,30 @@ std::vector<ZipMember> read_zip_directory(const FileSource& file) {
   return members;
 }
 
-struct MemberSource::Inflater {
-  z_stream stream{};
-  bool ended = false;
-  std::array<unsigned char, 1 << 16> buffer;
-
-  Inflater() {
-    if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) throw std::bad_alloc();  // negative: deflate without a wrapper
-  }
-  Inflater(const Inflater&) = delete;
-  Inflater& operator=(const Inflater&) = delete;
-  ~Inflater() { inflateEnd(&stream); }
-};
-
 MemberSource::MemberSource(const FileSource& file, const ZipMember& member)
     : Source(file.name() + ": member " + in_quotes(member.name), member.size),
       file_(file),
       member_(member) {
-  if (member.deflated) inflater_ = std::make_unique<Inflater>();
+  if (member.deflated) inflater_.emplace(file, member.begin, member.packed_size, Inflater::Wrapper::none);
 }
-
-MemberSource::~MemberSource() = default;
 
 void MemberSource::fill(std::byte* to, uint64_t bytes) {
-  if (inflater_)
-    inflate(to, bytes);
-  else
+  if (inflater_) {
+    const uint64_t done = inflater_->read(*this, to, bytes);
+    if (done < bytes) fail("expected ", bytes - done, " more bytes, got the end of the deflated data");
+  } else {
     file_.read_at(member_.begin + offset(), to, bytes);
-  crc_ = static_cast<uint32_t>(crc32_z(crc_, reinterpret_cast<const Bytef*>(to), bytes));
-}
-
-void MemberSource::refill() {
-  Inflater& inflater = *inflater_;
-  const uint64_t count = std::min<uint64_t>(inflater.buffer.size(), member_.packed_size - packed_read_);
-  if (count == 0) fail("expected more deflated data, got its end");
-  file_.read_at(member_.begin + packed_read_, inflater.buffer.data(), count);
-  packed_read_ += count;
-  inflater.stream.next_in = inflater.buffer.data();
-  inflater.stream.avail_in = static_cast<uInt>(count);
-}
-
-void MemberSource::inflate(std::byte* to, uint64_t bytes) {
-  z_stream& stream = inflater_->stream;
-  while (bytes) {
-    if (inflater_->ended) fail("expected ", bytes, " more bytes, got the end of the deflated data");
-    if (stream.avail_in == 0) refill();
-    const auto room = static_cast<uInt>(std::min<uint64_t>(bytes, 1u << 30));
-    stream.next_out = reinterpret_cast<Bytef*>(to);
-    stream.avail_out = room;
-    const int result = ::inflate(&stream, Z_NO_FLUSH);
-    if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
-      fail("expected deflated data, got ", stream.msg ? stream.msg : "something else");
-    inflater_->ended = result == Z_STREAM_END;
-    to += room - stream.avail_out;
-    bytes -= room - stream.avail_out;
   }
+  crc_ = static_cast<uint32_t>(crc32_z(crc_, reinterpret_cast<const Bytef*>(to), bytes));
 }
 
 void MemberSource::finish() {
   if (remaining()) fail("expected the end, got ", remaining(), " bytes more");
   if (inflater_) {
     // The mark of the end may still be ahead; another byte must not be.
-    z_stream& stream = inflater_->stream;
-    while (!inflater_->ended) {
-      if (stream.avail_in == 0) refill();
-      Bytef extra;
-      stream.next_out = &extra;
-      stream.avail_out = 1;
-      const int result = ::inflate(&stream, Z_NO_FLUSH);
-      if (stream.avail_out == 0) fail("expected at most ", size(), " bytes, got more in the deflated data");
-      if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
-        fail("expected deflated data, got ", stream.msg ? stream.msg : "something else");
-      inflater_->ended = result == Z_STREAM_END;
-    }
-    if (stream.avail_in || packed_read_ != member_.packed_size)
-      fail("expected deflated data that ends where the member does, got an earlier end");
+    std::byte extra;
+    if (inflater_->read(*this, &extra, 1)) fail("expected at most ", size(), " bytes, got more in the deflated data");
+    if (inflater_->unused()) fail("expected deflated data that ends where the member does, got an earlier end");
   }
   if (crc_ != member_.crc) fail("expected the CRC ", member_.crc, ", got ", crc_);
 }

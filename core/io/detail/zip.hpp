@@ -1,8 +1,9 @@
 // Zip archives as NumPy writes them: stored or deflated members, sizes of 64 bits.
 #pragma once
 #include <limpid/core/io/detail/file.hpp>
+#include <limpid/core/io/detail/inflate.hpp>
 
-#include <memory>
+#include <optional>
 #include <vector>
 
 namespace limpid::detail {
@@ -22,21 +23,16 @@ std::vector<ZipMember> read_zip_directory(const FileSource& file);
 class MemberSource final : public Source {
  public:
   MemberSource(const FileSource& file, const ZipMember& member);
-  ~MemberSource() override;
 
   /// To be called when all is read: checks the CRC, and that the packed bytes end where they should.
   void finish();
 
  private:
-  struct Inflater;
   void fill(std::byte* to, uint64_t bytes) override;
-  void inflate(std::byte* to, uint64_t bytes);
-  void refill();
 
   const FileSource& file_;
   const ZipMember member_;
-  std::unique_ptr<Inflater> inflater_;
-  uint64_t packed_read_ = 0;
+  std::optional<Inflater> inflater_;
   uint32_t crc_ = 0;
 };
 

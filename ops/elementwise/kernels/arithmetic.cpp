@@ -2,7 +2,6 @@
 #include <limpid/ops/elementwise/kernels/strip.hpp>
 
 #include <cmath>
-#include <limits>
 #include <type_traits>
 
 namespace limpid::kernels {
@@ -74,10 +73,11 @@ struct TanhGradient { template <class T> static T f(T dy, T y) noexcept { return
 struct SigmoidGradient { template <class T> static T f(T dy, T y) noexcept { return dy * (y * (T{1} - y)); } };
 struct AbsGradient { template <class T> static T f(T dy, T x) noexcept { return dy * Sign::f(x); } };
 struct SquareGradient { template <class T> static T f(T dy, T x) noexcept { return dy * (T{2} * x); } };
+struct LeakyRelu { template <class T> static T f(T x, T slope) noexcept { return x > T{} ? x : slope * x; } };
 struct LeakyReluGradient { template <class T> static T f(T dy, T x, T slope) noexcept {
   return x > T{} ? dy : slope * dy; } };
 struct ClampGradient { template <class T> static T f(T dy, T x, T low, T high) noexcept {
-  return (x >= low) & (x <= high) ? dy : T{}; } };
+  return ((x >= low) & (x <= high)) ? dy : T{}; } };
 struct MulTangent { template <class T> static T f(T da, T b, T db, T a) noexcept { return da * b + db * a; } };
 struct DivTangent { template <class T> static T f(T da, T db, T y, T b) noexcept { return (da - y * db) / b; } };
 struct MaximumTangent { template <class T> static T f(T da, T db, T a, T b) noexcept {
@@ -126,49 +126,27 @@ struct Pow {
   }
 };
 
-// Rows of a table, in DType's order.
-template <class F>
-constexpr KernelRow binary_floats{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
-                                   strip<Loop<F>, float, float, float>, strip<Loop<F>, double, double, double>}};
-template <class F>
-constexpr KernelRow binary_numbers{{nullptr, strip<Loop<F>, uint8_t, uint8_t, uint8_t>,
-                                    strip<Loop<F>, int32_t, int32_t, int32_t>,
-                                    strip<Loop<F>, int64_t, int64_t, int64_t>, nullptr, nullptr,
-                                    strip<Loop<F>, float, float, float>, strip<Loop<F>, double, double, double>}};
+template <class F, std::size_t arity>
+constexpr KernelRow floats = float_row<Loop<F>, arity>;
+template <class F, std::size_t arity>
+constexpr KernelRow numbers = number_row<Loop<F>, arity>;
 template <class F>
 constexpr KernelRow with_bool(KernelRow row) {
-  row.by_dtype[0] = strip<Loop<F>, bool, bool, bool>;
+  row.by_dtype[0] = strip_over<Loop<F>, 2, bool>;
   return row;
 }
 // Flags are written as bytes, which the compiler vectorises.
 template <class F>
-constexpr KernelRow comparisons{{strip<Loop<F>, bool, bool, bool>, strip<Loop<F>, uint8_t, uint8_t, uint8_t>,
-                                 strip<Loop<F>, uint8_t, int32_t, int32_t>, strip<Loop<F>, uint8_t, int64_t, int64_t>,
-                                 nullptr, nullptr, strip<Loop<F>, uint8_t, float, float>,
-                                 strip<Loop<F>, uint8_t, double, double>}};
+constexpr KernelRow comparisons{{strip_over<Loop<F>, 2, bool>, strip_over<Loop<F>, 2, uint8_t>,
+                                 strip_over<Loop<F>, 2, int32_t, uint8_t>, strip_over<Loop<F>, 2, int64_t, uint8_t>,
+                                 nullptr, nullptr, strip_over<Loop<F>, 2, float, uint8_t>,
+                                 strip_over<Loop<F>, 2, double, uint8_t>}};
 template <class F>
-constexpr KernelRow unary_numbers{{nullptr, strip<Loop<F>, uint8_t, uint8_t>, strip<Loop<F>, int32_t, int32_t>,
-                                   strip<Loop<F>, int64_t, int64_t>, nullptr, nullptr, strip<Loop<F>, float, float>,
-                                   strip<Loop<F>, double, double>}};
-template <class F>
-constexpr KernelRow predicates{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, strip<Loop<F>, uint8_t, float>,
-                                strip<Loop<F>, uint8_t, double>}};
-template <class F>
-constexpr KernelRow ternary_numbers{
-    {nullptr, strip<Loop<F>, uint8_t, uint8_t, uint8_t, uint8_t>, strip<Loop<F>, int32_t, int32_t, int32_t, int32_t>,
-     strip<Loop<F>, int64_t, int64_t, int64_t, int64_t>, nullptr, nullptr, strip<Loop<F>, float, float, float, float>,
-     strip<Loop<F>, double, double, double, double>}};
+constexpr KernelRow predicates{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+                                strip_over<Loop<F>, 1, float, uint8_t>, strip_over<Loop<F>, 1, double, uint8_t>}};
 template <class F>
 constexpr ByDType<BinaryRun> float_runs{
     {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, binary_run<Loop<F>, float>, binary_run<Loop<F>, double>}};
-template <class F>
-constexpr KernelRow ternary_floats{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
-                                    strip<Loop<F>, float, float, float, float>,
-                                    strip<Loop<F>, double, double, double, double>}};
-template <class F>
-constexpr KernelRow quaternary_floats{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
-                                       strip<Loop<F>, float, float, float, float, float>,
-                                       strip<Loop<F>, double, double, double, double, double>}};
 // Choosing moves bits: floats go by as integers of their size.
 constexpr StripKernel where1 = strip<Loop<Where>, uint8_t, uint8_t, uint8_t, uint8_t>;
 constexpr StripKernel where2 = strip<Loop<Where>, uint16_t, uint8_t, uint16_t, uint16_t>;
@@ -180,42 +158,43 @@ constexpr StripKernel where8 = strip<Loop<Where>, uint64_t, uint8_t, uint64_t, u
 namespace LIMPID_KERNEL_ISA {
 
 const ArithmeticKernels arithmetic_kernels{
-    .add = with_bool<Add>(binary_numbers<Add>),
-    .sub = binary_numbers<Sub>,
-    .mul = with_bool<Mul>(binary_numbers<Mul>),
-    .div = binary_floats<Div>,
-    .remainder = binary_numbers<Remainder>,
-    .pow = binary_numbers<Pow>,
-    .maximum = with_bool<Maximum>(binary_numbers<Maximum>),
-    .minimum = with_bool<Minimum>(binary_numbers<Minimum>),
-    .add_scaled = ternary_numbers<AddScaled>,
+    .add = with_bool<Add>(numbers<Add, 2>),
+    .sub = numbers<Sub, 2>,
+    .mul = with_bool<Mul>(numbers<Mul, 2>),
+    .div = floats<Div, 2>,
+    .remainder = numbers<Remainder, 2>,
+    .pow = numbers<Pow, 2>,
+    .maximum = with_bool<Maximum>(numbers<Maximum, 2>),
+    .minimum = with_bool<Minimum>(numbers<Minimum, 2>),
+    .add_scaled = numbers<AddScaled, 3>,
     .eq = comparisons<Eq>,
     .ne = comparisons<Ne>,
     .lt = comparisons<Lt>,
     .le = comparisons<Le>,
     .gt = comparisons<Gt>,
     .ge = comparisons<Ge>,
-    .neg = unary_numbers<Neg>,
-    .abs = unary_numbers<Abs>,
-    .sign = unary_numbers<Sign>,
-    .square = unary_numbers<Square>,
-    .relu = unary_numbers<Relu>,
+    .neg = numbers<Neg, 1>,
+    .abs = numbers<Abs, 1>,
+    .sign = numbers<Sign, 1>,
+    .square = numbers<Square, 1>,
+    .relu = numbers<Relu, 1>,
+    .leaky_relu = floats<LeakyRelu, 2>,
     .isfinite = predicates<IsFinite>,
-    .clamp = ternary_numbers<Clamp>,
+    .clamp = numbers<Clamp, 3>,
     .where = {{where1, where1, where4, where8, where2, where2, where4, where8}},
-    .gate = binary_floats<Gate>,
-    .sqrt_gradient = binary_floats<SqrtGradient>,
-    .rsqrt_gradient = binary_floats<RsqrtGradient>,
-    .reciprocal_gradient = binary_floats<ReciprocalGradient>,
-    .tanh_gradient = binary_floats<TanhGradient>,
-    .sigmoid_gradient = binary_floats<SigmoidGradient>,
-    .abs_gradient = binary_floats<AbsGradient>,
-    .square_gradient = binary_floats<SquareGradient>,
-    .leaky_relu_gradient = ternary_floats<LeakyReluGradient>,
-    .clamp_gradient = quaternary_floats<ClampGradient>,
-    .mul_tangent = quaternary_floats<MulTangent>,
-    .div_tangent = quaternary_floats<DivTangent>,
-    .maximum_tangent = quaternary_floats<MaximumTangent>,
+    .gate = floats<Gate, 2>,
+    .sqrt_gradient = floats<SqrtGradient, 2>,
+    .rsqrt_gradient = floats<RsqrtGradient, 2>,
+    .reciprocal_gradient = floats<ReciprocalGradient, 2>,
+    .tanh_gradient = floats<TanhGradient, 2>,
+    .sigmoid_gradient = floats<SigmoidGradient, 2>,
+    .abs_gradient = floats<AbsGradient, 2>,
+    .square_gradient = floats<SquareGradient, 2>,
+    .leaky_relu_gradient = floats<LeakyReluGradient, 3>,
+    .clamp_gradient = floats<ClampGradient, 4>,
+    .mul_tangent = floats<MulTangent, 4>,
+    .div_tangent = floats<DivTangent, 4>,
+    .maximum_tangent = floats<MaximumTangent, 4>,
     .add_run = float_runs<Add>,
     .sub_run = float_runs<Sub>,
     .mul_run = float_runs<Mul>,

@@ -1,6 +1,7 @@
 // The kernels behind the elementwise ops: one function per op and dtype, compiled per instruction set.
 #pragma once
 #include <limpid/core/dtype.hpp>
+#include <limpid/core/kernels/tables.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -29,16 +30,18 @@ struct ByDType {
 };
 using KernelRow = ByDType<StripKernel>;
 
-/// Exact, or one correctly rounded operation. Integers wrap; for bool + is or, * is and.
+/// Made of operations that round correctly, in one order: the same bits on every instruction set, each of which has a
+/// version; pow and remainder are the C library's. Integers wrap; for bool + is or, * is and.
 struct ArithmeticKernels {
   KernelRow add, sub, mul, div, remainder, pow, maximum, minimum;
   KernelRow add_scaled;              ///< a + b * c
   KernelRow eq, ne, lt, le, gt, ge;  ///< of T, giving bool
   KernelRow neg, abs, sign, square, relu;
-  KernelRow isfinite;  ///< of T, giving bool
-  KernelRow clamp;     ///< x, low, high
-  KernelRow where;     ///< bool, T, T
-  KernelRow gate;      ///< dy where y > 0, else 0
+  KernelRow leaky_relu;  ///< of float32 and float64: x, slope
+  KernelRow isfinite;    ///< of T, giving bool
+  KernelRow clamp;       ///< x, low, high
+  KernelRow where;       ///< bool, T, T
+  KernelRow gate;        ///< dy where y > 0, else 0
 
   // Derivatives in one pass, of float32 and float64: dx from dy and what forward kept; dy from da, db and the operands.
   KernelRow sqrt_gradient, rsqrt_gradient, reciprocal_gradient, tanh_gradient, sigmoid_gradient;  ///< dy, y
@@ -57,10 +60,9 @@ struct ArithmeticKernels {
 /// Of float32 and float64, accurate to a few units in the last place over the whole range. There is no AVX-512 version:
 /// the math library's differs from AVX2's in the last bit.
 struct FunctionKernels {
-  KernelRow exp, log, sqrt, rsqrt, reciprocal, sin, cos, tanh, sigmoid, erf, gelu, silu;
-  KernelRow leaky_relu;  ///< x, slope
-  KernelRow elu;         ///< x, alpha
-  KernelRow softplus;    ///< x, beta
+  KernelRow exp, log, sqrt, rsqrt, reciprocal, tanh, sigmoid, erf, gelu, silu;
+  KernelRow elu;       ///< x, alpha
+  KernelRow softplus;  ///< x, beta
 
   // Derivatives in one pass.
   KernelRow erf_gradient, silu_gradient;  ///< dy, x
@@ -72,10 +74,12 @@ struct FunctionKernels {
 const ArithmeticKernels& arithmetic() noexcept;
 const FunctionKernels& functions() noexcept;
 
+LIMPID_DECLARE_KERNELS(ArithmeticKernels, arithmetic_kernels)
 // clang-format off
-namespace baseline { extern const ArithmeticKernels arithmetic_kernels; extern const FunctionKernels function_kernels; }
-namespace avx2     { extern const ArithmeticKernels arithmetic_kernels; extern const FunctionKernels function_kernels; }
-namespace avx512   { extern const ArithmeticKernels arithmetic_kernels; }
+namespace baseline { extern const FunctionKernels function_kernels; }
+namespace avx2     { extern const FunctionKernels function_kernels; }
+namespace avx512   { using avx2::function_kernels; }
+namespace neon     { extern const FunctionKernels function_kernels; }
 // clang-format on
 
 }  // namespace limpid::kernels

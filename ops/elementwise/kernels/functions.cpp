@@ -3,7 +3,7 @@
 // results and the last octave before infinity, its log subnormal arguments, its erf both ends and some digits).
 #include <limpid/ops/elementwise/kernels/strip.hpp>
 
-#include <xsimd/xsimd.hpp>
+#include <limpid/core/kernels/simd.hpp>
 
 #include <cmath>
 #include <limits>
@@ -266,27 +266,17 @@ struct Exactly {
 };
 
 // clang-format off
-// By the C library: xsimd's reduction of large arguments is plain code that the linker would share between the
-// instruction sets.
-struct Sin { template <class T> static T f(T x) noexcept {
-  if constexpr (sizeof(T) == 4) return __builtin_sinf(x); else return __builtin_sin(x); } };
-struct Cos { template <class T> static T f(T x) noexcept {
-  if constexpr (sizeof(T) == 4) return __builtin_cosf(x); else return __builtin_cos(x); } };
 struct Sqrt { template <class T> static T f(T x) noexcept { return std::sqrt(x); } };
 struct Rsqrt { template <class T> static T f(T x) noexcept { return T{1} / std::sqrt(x); } };
 struct Reciprocal { template <class T> static T f(T x) noexcept { return T{1} / x; } };
-struct LeakyRelu { template <class T> static T f(T x, T slope) noexcept { return x > T{} ? x : slope * x; } };
 // clang-format on
 
 template <class Float, class Double = Float>
-constexpr KernelRow unary{
-    {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, strip<Float, float, float>, strip<Double, double, double>}};
+constexpr KernelRow unary = float_row<Float, 1, Double>;
 template <class F>
-constexpr KernelRow ternary{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, strip<F, float, float, float, float>,
-                             strip<F, double, double, double, double>}};
+constexpr KernelRow binary = float_row<F, 2>;
 template <class F>
-constexpr KernelRow binary{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, strip<F, float, float, float>,
-                            strip<F, double, double, double>}};
+constexpr KernelRow ternary = float_row<F, 3>;
 
 }  // namespace
 
@@ -298,14 +288,11 @@ const FunctionKernels function_kernels{
     .sqrt = unary<Loop<Sqrt>>,
     .rsqrt = unary<Loop<Rsqrt>>,
     .reciprocal = unary<Loop<Reciprocal>>,
-    .sin = unary<Loop<Sin>>,
-    .cos = unary<Loop<Cos>>,
     .tanh = unary<Batches<Tanh>>,
     .sigmoid = unary<Batches<Sigmoid>>,
     .erf = unary<Batches<Erf>, Loop<Exactly<Erf>>>,
     .gelu = unary<Widened<Gelu>, Loop<Exactly<Gelu>>>,
     .silu = unary<Batches<Silu>>,
-    .leaky_relu = binary<Loop<LeakyRelu>>,
     .elu = binary<Batches<Elu>>,
     .softplus = binary<Batches<Softplus>>,
     .erf_gradient = binary<Batches<ErfGradient>>,

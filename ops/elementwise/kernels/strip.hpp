@@ -1,7 +1,8 @@
-// Runs a contiguous loop over a Strip. Included by kernel sources alone, hence the unnamed namespace.
+// Runs a contiguous loop over a Strip. Compiled once per instruction set, hence the unnamed namespace.
 #pragma once
 #include <limpid/ops/elementwise/kernels/elementwise.hpp>
 
+#include <type_traits>
 #include <utility>
 
 namespace limpid::kernels {
@@ -79,6 +80,23 @@ struct Loop {
     for (int64_t i = 0; i < count; ++i) y[i] = F::f(x[i]...);
   }
 };
+
+template <class F, class Y, class T, std::size_t... K>
+constexpr StripKernel strip_of_alike(std::index_sequence<K...>) noexcept {
+  return strip<F, Y, std::enable_if_t<K != ~std::size_t{0}, T>...>;
+}
+/// strip() for `arity` operands of one type.
+template <class F, std::size_t arity, class T, class Y = T>
+constexpr StripKernel strip_over = strip_of_alike<F, Y, T>(std::make_index_sequence<arity>());
+
+// Rows of a table, in DType's order, of an F over `arity` operands: of floats, or of numbers.
+template <class F, std::size_t arity, class Double = F>
+constexpr KernelRow float_row{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, strip_over<F, arity, float>,
+                               strip_over<Double, arity, double>}};
+template <class F, std::size_t arity>
+constexpr KernelRow number_row{{nullptr, strip_over<F, arity, uint8_t>, strip_over<F, arity, int32_t>,
+                                strip_over<F, arity, int64_t>, nullptr, nullptr, strip_over<F, arity, float>,
+                                strip_over<F, arity, double>}};
 
 }  // namespace
 }  // namespace limpid::kernels

@@ -13,9 +13,9 @@ using index_t = std::int64_t;
 template <class T>
 const NormColumnKernels<T>& column_kernels() noexcept {
   if constexpr (sizeof(T) == 4)
-    return LIMPID_PICK_KERNELS(norm_columns_float);
+    return LIMPID_AT_ISA(norm_columns_float);
   else
-    return LIMPID_PICK_KERNELS(norm_columns_double);
+    return LIMPID_AT_ISA(norm_columns_double);
 }
 
 NormColumnGeometry columns_geometry(const NormGeometry& at) noexcept {

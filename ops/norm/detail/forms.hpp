@@ -132,11 +132,4 @@ void norm_total(const ChannelSums& sums, T* to) noexcept {
                });
 }
 
-#if defined(__x86_64__)
-#define LIMPID_PICK_KERNELS(name) \
-  (isa() == Isa::avx512 ? kernels::avx512::name : isa() == Isa::avx2 ? kernels::avx2::name : kernels::baseline::name)
-#else
-#define LIMPID_PICK_KERNELS(name) kernels::baseline::name
-#endif
-
 }  // namespace limpid::detail

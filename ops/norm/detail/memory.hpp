@@ -2,6 +2,7 @@
 #pragma once
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/parallel.hpp>
+#include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/norm/detail/forms.hpp>
 #include <limpid/ops/norm/detail/plan.hpp>
 #include <limpid/ops/norm/detail/second_driver.hpp>
@@ -184,10 +185,5 @@ class Parts {
   int64_t samples_ = 1, groups_ = 1, cuts_ = 1;  // groups of a part, parts of a sample
   int64_t scratch_each_ = 0;
 };
-
-template <class F>
-void visit_float(DType dtype, F&& f) {
-  dtype == float64 ? f(double{}) : f(float{});
-}
 
 }  // namespace limpid::detail

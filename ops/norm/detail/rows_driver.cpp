@@ -13,9 +13,9 @@ using index_t = std::int64_t;
 template <class T>
 const NormRowKernels<T>& row_kernels() noexcept {
   if constexpr (sizeof(T) == 4)
-    return LIMPID_PICK_KERNELS(norm_rows_float);
+    return LIMPID_AT_ISA(norm_rows_float);
   else
-    return LIMPID_PICK_KERNELS(norm_rows_double);
+    return LIMPID_AT_ISA(norm_rows_double);
 }
 
 /// Where the rows of a plan's slices lie, x by these strides.

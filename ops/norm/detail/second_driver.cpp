@@ -12,9 +12,9 @@ using index_t = std::int64_t;
 template <class T>
 const NormSecondKernels<T>& second_kernels() noexcept {
   if constexpr (sizeof(T) == 4)
-    return LIMPID_PICK_KERNELS(norm_second_float);
+    return LIMPID_AT_ISA(norm_second_float);
   else
-    return LIMPID_PICK_KERNELS(norm_second_double);
+    return LIMPID_AT_ISA(norm_second_double);
 }
 
 /// From sums, in their place. With <t> the mean of t over the slice and a = gamma dy, and <u>, <a> and <h> left out

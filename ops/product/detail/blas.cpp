@@ -65,14 +65,12 @@ struct Blocks {
 
 // For what BLAS cannot take: any steps, sizes past its integers, no k at all.
 template <class T>
-void plain_gemm(int64_t n, int64_t m, int64_t k, const T* a, MatrixSteps a_steps, const T* b, MatrixSteps b_steps, T* y,
-                int64_t y_row, bool accumulate) noexcept {
-  for (int64_t i = 0; i < n; ++i) {
-    T* row = y + i * y_row;
-    if (!accumulate) std::fill_n(row, m, T{});
-    for (int64_t p = 0; p < k; ++p)
-      for (int64_t j = 0; j < m; ++j)
-        row[j] += a[i * a_steps.row + p * a_steps.col] * b[p * b_steps.row + j * b_steps.col];
+void plain_gemm(const Product<T>& p) noexcept {
+  for (int64_t i = 0; i < p.n; ++i) {
+    T* row = p.y + i * p.y_row;
+    if (!p.accumulate) std::fill_n(row, p.m, T{});
+    for (int64_t q = 0; q < p.k; ++q)
+      for (int64_t j = 0; j < p.m; ++j) row[j] += p.a.at(i, q) * p.b.at(q, j);
   }
 }
 
@@ -83,28 +81,26 @@ bool blas_reads(int64_t rows, int64_t cols, MatrixSteps s) noexcept {
 }
 
 template <class T>
-void gemm(int64_t n, int64_t m, int64_t k, const T* a, MatrixSteps a_steps, const T* b, MatrixSteps b_steps, T* y,
-          int64_t y_row, bool accumulate) noexcept {
-  if (n == 0 || m == 0) return;
-  const BlasMatrix left = as_blas(n, k, a_steps), right = as_blas(k, m, b_steps);
-  const bool fits = std::max({n, m, k, left.row, right.row, y_row}) <= std::numeric_limits<blasint>::max();
-  if (k == 0 || !fits || !blas_reads(n, k, a_steps) || !blas_reads(k, m, b_steps))
-    return plain_gemm(n, m, k, a, a_steps, b, b_steps, y, y_row, accumulate);
+void gemm(const Product<T>& p) noexcept {
+  if (p.n == 0 || p.m == 0) return;
+  const BlasMatrix a = as_blas(p.n, p.k, p.a.steps), b = as_blas(p.k, p.m, p.b.steps);
+  const bool fits = std::max({p.n, p.m, p.k, a.row, b.row, p.y_row}) <= std::numeric_limits<blasint>::max();
+  if (p.k == 0 || !fits || !blas_reads(p.n, p.k, p.a.steps) || !blas_reads(p.k, p.m, p.b.steps)) return plain_gemm(p);
   // No kernel of our own for small products: measured, OpenBLAS takes 0.1 us for (16, 16) x (16, 16), and with its
   // AVX2 kernels, which have no special case for them, 0.25 us.
   keep_one_pool();
   const auto call = [&](auto* cblas_gemm, int64_t i, int64_t rows, int64_t j, int64_t cols) {
     const auto to_int = [](int64_t size) { return static_cast<blasint>(size); };
-    cblas_gemm(CblasRowMajor, left.transpose, right.transpose, to_int(rows), to_int(cols), to_int(k), T{1},
-               a + i * a_steps.row, to_int(left.row), b + j * b_steps.col, to_int(right.row), accumulate ? T{1} : T{0},
-               y + i * y_row + j, to_int(y_row));
+    cblas_gemm(CblasRowMajor, a.transpose, b.transpose, to_int(rows), to_int(cols), to_int(p.k), T{1},
+               p.a.data + i * p.a.steps.row, to_int(a.row), p.b.data + j * p.b.steps.col, to_int(b.row),
+               p.accumulate ? T{1} : T{0}, p.y + i * p.y_row + j, to_int(p.y_row));
   };
-  const Blocks blocks(n, m, k);
+  const Blocks blocks(p.n, p.m, p.k);
   parallel_for(blocks.count(), 1, [&](int64_t begin, int64_t end) {
     const OneThread guard;
     for (int64_t block = begin; block < end; ++block) {
       const int64_t i = block / blocks.across * blocks.rows, j = block % blocks.across * blocks.cols;
-      const int64_t rows = std::min(blocks.rows, n - i), cols = std::min(blocks.cols, m - j);
+      const int64_t rows = std::min(blocks.rows, p.n - i), cols = std::min(blocks.cols, p.m - j);
       if constexpr (std::is_same_v<T, float>)
         call(cblas_sgemm, i, rows, j, cols);
       else
@@ -113,9 +109,7 @@ void gemm(int64_t n, int64_t m, int64_t k, const T* a, MatrixSteps a_steps, cons
   });
 }
 
-template void gemm(int64_t, int64_t, int64_t, const float*, MatrixSteps, const float*, MatrixSteps, float*, int64_t,
-                   bool) noexcept;
-template void gemm(int64_t, int64_t, int64_t, const double*, MatrixSteps, const double*, MatrixSteps, double*, int64_t,
-                   bool) noexcept;
+template void gemm(const Product<float>&) noexcept;
+template void gemm(const Product<double>&) noexcept;
 
 }  // namespace limpid::detail

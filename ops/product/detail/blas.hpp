@@ -12,11 +12,26 @@ struct MatrixSteps {
 /// Whether BLAS can read a (rows, cols) matrix of these steps, as it is or transposed, without a copy.
 bool blas_reads(int64_t rows, int64_t cols, MatrixSteps steps) noexcept;
 
-/// y (n, m) = a (n, k) b (k, m), or y += a b where accumulate; rows of y are y_row apart. The same bits for any number
-/// of threads; on the calling thread alone inside a parallel loop. Fast where blas_reads() both a and b; right in any
-/// case.
 template <class T>
-void gemm(int64_t n, int64_t m, int64_t k, const T* a, MatrixSteps a_steps, const T* b, MatrixSteps b_steps, T* y,
-          int64_t y_row, bool accumulate) noexcept;
+struct Matrix {
+  const T* data;
+  MatrixSteps steps;
+  T at(int64_t i, int64_t j) const noexcept { return data[i * steps.row + j * steps.col]; }
+};
+
+/// y (n, m) = a (n, k) b (k, m), or y += a b.
+template <class T>
+struct Product {
+  int64_t n, m, k;
+  Matrix<T> a, b;
+  T* y;
+  int64_t y_row;  ///< from one row of y to the next
+  bool accumulate = false;
+};
+
+/// The same bits for any number of threads; on the calling thread alone inside a parallel loop. Fast where blas_reads()
+/// both a and b; right in any case.
+template <class T>
+void gemm(const Product<T>& product) noexcept;
 
 }  // namespace limpid::detail

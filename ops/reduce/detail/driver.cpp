@@ -1,5 +1,6 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/isa.hpp>
+#include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/reduce/detail/tree.hpp>
 #include <limpid/ops/reduce/kernels/reduce.hpp>
 
@@ -9,13 +10,7 @@
 
 namespace limpid {
 
-const kernels::ReduceKernels& kernels::reduce_table() noexcept {
-#if defined(__x86_64__)
-  if (isa() == Isa::avx512) return avx512::reduce_kernels;
-  if (isa() == Isa::avx2) return avx2::reduce_kernels;
-#endif
-  return baseline::reduce_kernels;
-}
+const kernels::ReduceKernels& kernels::reduce_table() noexcept { return LIMPID_AT_ISA(reduce_kernels); }
 
 namespace detail {
 
@@ -96,9 +91,7 @@ struct FloatSum : Adding<double> {
   kernels::AddRows<T> add_rows;
   double divisor;
   FloatSum(kernels::AddRows<T> kernel, double d) : add_rows(kernel), divisor(d) {}
-  void rows(double* acc, const double*, const T* x, int64_t count, int64_t stride, int64_t n) const {
-    add_rows(acc, x, count, stride, n);
-  }
+  void rows(double* acc, const double*, const T* x, const kernels::RowBlock& block) const { add_rows(acc, x, block); }
   Y finish(double acc) const { return static_cast<Y>(acc / divisor); }
 };
 
@@ -116,8 +109,8 @@ struct SquareSum : Adding<double> {
         root(square_root) {
     centres = centre;
   }
-  void rows(double* acc, const double* centre, const T* x, int64_t count, int64_t stride, int64_t n) const {
-    add_squares(acc, centres ? centre : nullptr, x, count, stride, n);
+  void rows(double* acc, const double* centre, const T* x, const kernels::RowBlock& block) const {
+    add_squares(acc, centres ? centre : nullptr, x, block);
   }
   Y finish(double acc) const { return static_cast<T>(root ? std::sqrt(acc) : acc / divisor); }
 };
@@ -131,8 +124,9 @@ struct Fold {
   Acc start;
   const double* centres = nullptr;
   explicit Fold(Acc first, F) : start(first) {}
-  void rows(Acc* acc, const double*, const T* x, int64_t count, int64_t stride, int64_t n) const {
-    for (int64_t i = 0; i < count; ++i)
+  void rows(Acc* acc, const double*, const T* x, const kernels::RowBlock& block) const {
+    const auto [rows, stride, n] = block;
+    for (int64_t i = 0; i < rows; ++i)
       for (int64_t j = 0; j < n; ++j) acc[j] = F{}(acc[j], static_cast<Acc>(x[i * stride + j]));
   }
   static void merge(Acc* acc, const Acc* other, int64_t n) {
@@ -152,13 +146,6 @@ void fold(const Tensor& y, const Tensor& x, const Axes& axes, Acc start, F f) {
   reduce(y, x, axes, Fold<T, Acc, Y, F>(start, f));
 }
 
-template <class F>
-void visit_number(const Tensor& x, F&& f) {
-  visit_dtype(x.dtype(), [&]<class T>(T) {
-    if constexpr (std::is_arithmetic_v<T>) f(T{});
-  });
-}
-
 template <class T>
 constexpr T lowest = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
                                                           : std::numeric_limits<T>::lowest();
@@ -176,7 +163,7 @@ void sum_into(const Tensor& y, const Tensor& x, const Axes& axes, double divisor
   }
   if (x.dtype() == float32) return reduce(y, x, axes, FloatSum<float>(kernels::reduce_table().add_rows_f32, divisor));
   if (x.dtype() == float64) return reduce(y, x, axes, FloatSum<double>(kernels::reduce_table().add_rows_f64, divisor));
-  visit_number(x, [&]<class T>(T) {
+  visit_number(x.dtype(), [&]<class T>(T) {
     if constexpr (std::is_integral_v<T>)
       fold<T, uint64_t, int64_t>(y, x, axes, uint64_t{0}, [](uint64_t a, uint64_t b) { return a + b; });
   });
@@ -209,7 +196,7 @@ void sum_squares_into(const Tensor& y, const Tensor& x, const Tensor& centre, co
 void norm_into(const Tensor& y, const Tensor& x, const Axes& axes) { add_squares(y, x, nullptr, axes, 1, true); }
 
 void prod_into(const Tensor& y, const Tensor& x, const Axes& axes) {
-  visit_number(x, [&]<class T>(T) {
+  visit_number(x.dtype(), [&]<class T>(T) {
     using Acc = Wide<T>;
     fold<T, Acc, WideResult<T>>(y, x, axes, Acc{1}, [](Acc a, Acc b) { return a * b; });
   });
@@ -217,23 +204,25 @@ void prod_into(const Tensor& y, const Tensor& x, const Axes& axes) {
 
 void max_into(const Tensor& y, const Tensor& x, const Axes& axes) {
   // b where it is larger or NaN; a NaN in a stays, for nothing is larger.
-  visit_number(x, [&]<class T>(T) {
+  visit_number(x.dtype(), [&]<class T>(T) {
     fold<T, T, T>(y, x, axes, lowest<T>, [](T a, T b) { return (b > a) | (b != b) ? b : a; });
   });
 }
 
 void min_into(const Tensor& y, const Tensor& x, const Axes& axes) {
-  visit_number(x, [&]<class T>(T) {
+  visit_number(x.dtype(), [&]<class T>(T) {
     fold<T, T, T>(y, x, axes, highest<T>, [](T a, T b) { return (b < a) | (b != b) ? b : a; });
   });
 }
 
 void all_into(const Tensor& y, const Tensor& x, const Axes& axes) {
-  visit_number(x, [&]<class T>(T) { fold<T, bool, bool>(y, x, axes, true, [](bool a, bool b) { return a & b; }); });
+  visit_number(x.dtype(),
+               [&]<class T>(T) { fold<T, bool, bool>(y, x, axes, true, [](bool a, bool b) { return a & b; }); });
 }
 
 void any_into(const Tensor& y, const Tensor& x, const Axes& axes) {
-  visit_number(x, [&]<class T>(T) { fold<T, bool, bool>(y, x, axes, false, [](bool a, bool b) { return a | b; }); });
+  visit_number(x.dtype(),
+               [&]<class T>(T) { fold<T, bool, bool>(y, x, axes, false, [](bool a, bool b) { return a | b; }); });
 }
 
 }  // namespace detail

@@ -65,6 +65,9 @@ void sum_squares_into(const Tensor& y, const Tensor& x, const Tensor& centre, co
 /// y[...] = square root of the sum of x^2 over axes, rounded once.
 void norm_into(const Tensor& y, const Tensor& x, const Axes& axes);
 
+/// What the functions of max, all and the like are to their callers.
+using ReduceInto = void (*)(const Tensor& y, const Tensor& x, const Axes& axes);
+
 /// These take x of any dtype but float16 and bfloat16.
 void prod_into(const Tensor& y, const Tensor& x, const Axes& axes);  ///< y as for sum_into
 void max_into(const Tensor& y, const Tensor& x, const Axes& axes);   ///< y of x's dtype; NaN wins

@@ -10,6 +10,7 @@ struct ConvDims {
   int64_t o, kh, kw, oh, ow;
   int64_t stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w;
   int64_t groups;
+  friend bool operator==(const ConvDims&, const ConvDims&) = default;
 };
 
 }  // namespace limpid::detail

@@ -1,12 +1,11 @@
 #include <limpid/ops/window/detail/im2col.hpp>
 
-#include <limpid/core/allocator.hpp>
 #include <limpid/core/detail/parallel.hpp>
+#include <limpid/ops/detail/buffer.hpp>
 #include <limpid/ops/product/detail/blas.hpp>
 
 #include <algorithm>
 #include <cstddef>
-#include <memory>
 
 namespace limpid::detail::im2col {
 namespace {
@@ -68,23 +67,17 @@ struct Windows {
   }
 };
 
-template <class T>
-struct Free {
-  std::size_t bytes;
-  void operator()(T* p) const noexcept { deallocate(p, bytes); }
-};
-
 // f(windows, sample, group, matrix) for all output rows of samples [begin, end), in pieces whose matrix stays small.
 template <class T, class F>
 void for_each_piece(const ConvDims& d, int64_t begin, int64_t end, F&& f) {
   constexpr int64_t piece = 1 << 18;  // elements
   const int64_t per_row = d.c / d.groups * d.kh * d.kw * d.ow;
   const int64_t rows = std::clamp<int64_t>(piece / per_row, 1, d.oh);
-  const auto bytes = static_cast<std::size_t>(per_row * rows) * sizeof(T);
-  const std::unique_ptr<T, Free<T>> matrix(static_cast<T*>(allocate(bytes)), Free<T>{bytes});
+  const Buffer matrix(static_cast<std::size_t>(per_row * rows) * sizeof(T));
   for (int64_t n = begin; n < end; ++n)
     for (int64_t g = 0; g < d.groups; ++g)
-      for (int64_t row = 0; row < d.oh; row += rows) f(Windows{d, row, std::min(rows, d.oh - row)}, n, g, matrix.get());
+      for (int64_t row = 0; row < d.oh; row += rows)
+        f(Windows{d, row, std::min(rows, d.oh - row)}, n, g, matrix.as<T>());
 }
 
 // Where the parts of one (sample, group) lie.
@@ -108,8 +101,16 @@ void conv_forward(const ConvDims& d, const T* x, const T* weight, const T* bias,
       windows.gather(x + at.x, matrix);
       if (bias)
         for (int64_t o = 0; o < out; ++o) std::fill_n(to + o * plane, windows.width(), bias[g * out + o]);
-      gemm(out, windows.width(), windows.height(), weight + at.weight, {windows.height(), 1}, matrix,
-           {windows.width(), 1}, to, plane, bias != nullptr);
+      gemm<T>({
+          .n = out,
+          .m = windows.width(),
+          .k = windows.height(),
+          .a = {weight + at.weight, {windows.height(), 1}},
+          .b = {matrix, {windows.width(), 1}},
+          .y = to,
+          .y_row = plane,
+          .accumulate = bias != nullptr,
+      });
     });
   });
 }
@@ -121,8 +122,15 @@ void conv_input_grad(const ConvDims& d, const T* dy, const T* weight, T* dx) {
     std::fill(dx + begin * sample, dx + end * sample, T{});
     for_each_piece<T>(d, begin, end, [&](const Windows& windows, int64_t n, int64_t g, T* matrix) {
       const Offsets at(d, n, g);
-      gemm(windows.height(), windows.width(), out, weight + at.weight, {1, windows.height()},
-           dy + at.y + windows.row * d.ow, {plane, 1}, matrix, windows.width(), false);
+      gemm<T>({
+          .n = windows.height(),
+          .m = windows.width(),
+          .k = out,
+          .a = {weight + at.weight, {1, windows.height()}},
+          .b = {dy + at.y + windows.row * d.ow, {plane, 1}},
+          .y = matrix,
+          .y_row = windows.width(),
+      });
       windows.scatter_add(matrix, dx + at.x);
     });
   });
@@ -136,8 +144,16 @@ void conv_weight_grad(const ConvDims& d, const T* x, const T* dy, T* dweight) {
   for_each_piece<T>(d, 0, d.n, [&](const Windows& windows, int64_t n, int64_t g, T* matrix) {
     const Offsets at(d, n, g);
     windows.gather(x + at.x, matrix);
-    gemm(out, windows.height(), windows.width(), dy + at.y + windows.row * d.ow, {plane, 1}, matrix,
-         {1, windows.width()}, dweight + at.weight, windows.height(), true);
+    gemm<T>({
+        .n = out,
+        .m = windows.height(),
+        .k = windows.width(),
+        .a = {dy + at.y + windows.row * d.ow, {plane, 1}},
+        .b = {matrix, {1, windows.width()}},
+        .y = dweight + at.weight,
+        .y_row = windows.height(),
+        .accumulate = true,
+    });
   });
 }
 

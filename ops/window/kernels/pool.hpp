@@ -1,5 +1,7 @@
 // Pooling over windows of (N, C, H, W), and the adjoints.
 #pragma once
+#include <limpid/core/kernels/tables.hpp>
+
 #include <cstdint>
 
 namespace limpid::kernels {
@@ -8,7 +10,8 @@ namespace limpid::kernels {
 struct PoolDims {
   std::int64_t n, c, h, w, oh, ow;
   std::int64_t kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w;
-  bool channels_last;
+  bool channels_last = false;
+  friend bool operator==(const PoolDims&, const PoolDims&) = default;
 
   /// Work is shared out by rows of y, which any thread may write, or by planes: the channels of a sample, in blocks
   /// where they are interleaved.
@@ -34,14 +37,7 @@ struct PoolKernels {
   void (*spread)(const PoolDims&, std::int64_t plane_begin, std::int64_t plane_end, const T* dy, T* dx) noexcept;
 };
 
-#define LIMPID_DECLARE(isa)                     \
-  namespace isa {                               \
-  extern const PoolKernels<float> pool_float;   \
-  extern const PoolKernels<double> pool_double; \
-  }
-LIMPID_DECLARE(baseline)
-LIMPID_DECLARE(avx2)
-LIMPID_DECLARE(avx512)
-#undef LIMPID_DECLARE
+LIMPID_DECLARE_KERNELS(PoolKernels<float>, pool_float)
+LIMPID_DECLARE_KERNELS(PoolKernels<double>, pool_double)
 
 }  // namespace limpid::kernels

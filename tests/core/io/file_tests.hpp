@@ -93,8 +93,8 @@ void check_malformed(const std::vector<Malformed>& table, F&& load) {
   for (const Malformed& row : table) {
     DYNAMIC_SECTION(row.name) {
       const std::string text = refusal([&] { load_bytes(folder, row.bytes, load); });
-      CHECK_THAT(text, Catch::Matchers::Contains(folder / "file: ") && Catch::Matchers::Contains("offset "));
-      CHECK_THAT(text, Catch::Matchers::Contains(row.message));
+      CHECK_THAT(text, ContainsSubstring(folder / "file: ") && ContainsSubstring("offset "));
+      CHECK_THAT(text, ContainsSubstring(row.message));
     }
   }
 }

@@ -274,19 +274,19 @@ TEST_CASE("changed npz files load or are refused") {
 }
 
 TEST_CASE("what npz cannot hold is not saved") {
-  using Catch::Matchers::Contains;
   const Folder folder;
   const Tensor x = counting({3});
   const auto message = [&](const std::string& name) {
     return refusal<ValueError>([&] { save_npz(folder / "x", {{name, x}}); });
   };
-  CHECK_THAT(message("/x"), Contains("expected names that a zip archive can have, got an absolute name: '/x'"));
-  CHECK_THAT(message("../x"), Contains("climbs out"));
-  CHECK_THAT(message("\xff"), Contains("not UTF-8"));
-  CHECK_THAT(message(std::string(70000, 'x')), Contains("more than 65535 bytes"));
+  CHECK_THAT(message("/x"),
+             ContainsSubstring("expected names that a zip archive can have, got an absolute name: '/x'"));
+  CHECK_THAT(message("../x"), ContainsSubstring("climbs out"));
+  CHECK_THAT(message("\xff"), ContainsSubstring("not UTF-8"));
+  CHECK_THAT(message(std::string(70000, 'x')), ContainsSubstring("more than 65535 bytes"));
   CHECK_THAT(refusal<DTypeError>([&] {
                save_npz(folder / "x", {{"a", x}, {"b", counting({2}, bfloat16)}});
              }),
-             Contains("save_npz: expected a dtype that NumPy has, got bfloat16"));
+             ContainsSubstring("save_npz: expected a dtype that NumPy has, got bfloat16"));
   CHECK(folder.empty());
 }

@@ -41,7 +41,9 @@ const std::vector<Kind> kinds = {
      },
      true},
     {"batch_norm",
-     [](const Tensor& x, const Tensor& w, const Tensor& b) { return batch_norm(x, {}, {}, w, b, true, 1e-5, true); },
+     [](const Tensor& x, const Tensor& w, const Tensor& b) {
+       return batch_norm(x, {.weight = w, .bias = b, .training = true, .relu = true});
+     },
      true}};
 
 struct Inputs {

@@ -4,7 +4,6 @@
 #include <limpid/tests/catch.hpp>
 
 using namespace limpid;
-using Catch::Matchers::Contains;
 
 TEST_CASE("in-place operations change memory and advance the version", "[inplace]") {
   Tensor x = tensor({1, 2, 3});
@@ -59,14 +58,16 @@ TEST_CASE("in place: refused with the remedy", "[inplace]") {
                     "with another tensor; use the op that gives a new tensor, or write under a NoGradGuard");
   Tensor buffer = zeros({2});
   const Tensor rows = reshape(buffer, {1, 2});
-  CHECK_THROWS_WITH(buffer.copy_(leaf), Contains("got one without a history that shares memory with another tensor"));
+  CHECK_THROWS_WITH(buffer.copy_(leaf),
+                    ContainsSubstring("got one without a history that shares memory with another tensor"));
 
   Tensor plain = zeros({3});
   CHECK_THROWS_WITH(plain.add_(ones({2, 3})), "add_: expected a source that broadcasts to (3,), got (2, 3)");
   CHECK_THROWS_WITH(arange(3).add_(ones({3})), "add_: expected a source that int64 can hold, got float32");
   CHECK_THROWS_AS(arange(3).add_(arange(3), 0.5), ValueError);
   CHECK_THROWS_AS(arange(3).mul_(0.5), DTypeError);
-  CHECK_THROWS_WITH(expand(zeros({1}), {3}).fill_(1), Contains("expected a tensor with a place for each element"));
+  CHECK_THROWS_WITH(expand(zeros({1}), {3}).fill_(1),
+                    ContainsSubstring("expected a tensor with a place for each element"));
   CHECK_THROWS_AS(plain.copy_(Tensor()), ValueError);
 }
 
@@ -95,8 +96,8 @@ TEST_CASE("a saved tensor changed in place is an error that names it", "[inplace
   Tensor b = tensor({3, 4});
   const Tensor y = x * b;
   b.add_(ones({2}));
-  CHECK_THROWS_WITH(y.backward(ones({2})),
-                    Contains("mul: expected saved tensor b of shape (2,)") && Contains("it was changed in place"));
+  CHECK_THROWS_WITH(y.backward(ones({2})), ContainsSubstring("mul: expected saved tensor b of shape (2,)") &&
+                                               ContainsSubstring("it was changed in place"));
 }
 
 TEST_CASE("in place on a result that its op saved", "[inplace]") {
@@ -105,7 +106,7 @@ TEST_CASE("in place on a result that its op saved", "[inplace]") {
     Tensor y = exp(x);
     y.add_(ones({2}));
     CHECK(equal(y.detach(), exp(x.detach()) + 1));
-    CHECK_THROWS_WITH(y.backward(ones({2})), Contains("exp: expected saved tensor y of shape (2,) unchanged"));
+    CHECK_THROWS_WITH(y.backward(ones({2})), ContainsSubstring("exp: expected saved tensor y of shape (2,) unchanged"));
   }
   SECTION("and does not need") {
     Tensor y = x * 3;
@@ -136,7 +137,7 @@ TEST_CASE("in place: a view taken before is refused where it is used", "[inplace
                     "mul: expected operands with a history of their present values, got view 0 of shape (2, 2) "
                     "whose base was changed in place while recording; take the view again");
   CHECK_THROWS_WITH(view.backward(ones({2, 2})),
-                    Contains("got view 0 of shape (2, 2) whose base was changed in place"));
+                    ContainsSubstring("got view 0 of shape (2, 2) whose base was changed in place"));
   const Tensor again = reshape(y, {2, 2});
   CHECK(equal(grad({again * 2}, {x}, {ones({2, 2})})[0], full({4}, 8)));
 }
@@ -166,7 +167,7 @@ TEST_CASE("in place with what was computed from the tensor makes no cycle", "[in
   {
     Tensor y = large * 1;
     y.add_(y * reshape(w, {2, 1}));
-    CHECK_THROWS_WITH(sum(y).backward(), Contains("mul: expected saved tensor a"));
+    CHECK_THROWS_WITH(sum(y).backward(), ContainsSubstring("mul: expected saved tensor a"));
   }
   CHECK(is_gone());
   {

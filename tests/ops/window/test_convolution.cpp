@@ -121,7 +121,22 @@ TEST_CASE("float32 gradients of conv2d agree with float64's") {
 }
 
 TEST_CASE("the fallback agrees with oneDNN") {
-  const detail::ConvDims d{2, 6, 9, 8, 4, 3, 2, 5, 8, 2, 1, 1, 1, 1, 2, 2};
+  const detail::ConvDims d{.n = 2,
+                           .c = 6,
+                           .h = 9,
+                           .w = 8,
+                           .o = 4,
+                           .kh = 3,
+                           .kw = 2,
+                           .oh = 5,
+                           .ow = 8,
+                           .stride_h = 2,
+                           .stride_w = 1,
+                           .padding_h = 1,
+                           .padding_w = 1,
+                           .dilation_h = 1,
+                           .dilation_w = 2,
+                           .groups = 2};
   const Tensor x = noise({2, 6, 9, 8}, float32), weight = noise({4, 3, 3, 2}, float32), bias = noise({4}, float32);
   const Conv2dOptions options{.stride = {2, 1}, .padding = 1, .dilation = {1, 2}, .groups = 2};
   const Tensor expected = conv2d(x, weight, bias, options);

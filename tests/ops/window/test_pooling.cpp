@@ -33,9 +33,7 @@ constexpr MemoryFormat formats[] = {MemoryFormat::contiguous, MemoryFormat::chan
 // f(window's output offset, offsets of the elements of x that it sees, first to last)
 template <class F>
 Shape each_window(const Case& k, F f) {
-  const Size2d stride{k.options.stride.h ? k.options.stride.h : k.kernel.h,
-                      k.options.stride.w ? k.options.stride.w : k.kernel.w};
-  const Size2d padding = k.options.padding;
+  const Size2d stride = k.options.stride.value_or(k.kernel), padding = k.options.padding;
   const int64_t h = k.x[2], w = k.x[3];
   const int64_t oh = (h + 2 * padding.h - k.kernel.h) / stride.h + 1,
                 ow = (w + 2 * padding.w - k.kernel.w) / stride.w + 1;
@@ -71,7 +69,7 @@ Tensor ties(const Shape& shape, DType dtype, MemoryFormat format) {
 }  // namespace
 
 TEST_CASE("max_pool2d takes the first maximum, and sends the gradient there") {
-  for (Isa level : {Isa::baseline, Isa::avx2, Isa::avx512}) {
+  for (const Isa level : isa_levels()) {
     const Isa before = isa();
     set_isa(level);
     for (DType dtype : {float32, float64})
@@ -162,7 +160,7 @@ TEST_CASE("the first NaN wins wherever it lies, for every kernel") {
   struct Window {
     int64_t kernel, stride, padding;
   };
-  for (Isa level : {Isa::baseline, Isa::avx2, Isa::avx512}) {
+  for (const Isa level : isa_levels()) {
     const Isa before = isa();
     set_isa(level);
     for (DType dtype : {float32, float64})
@@ -243,7 +241,9 @@ TEST_CASE("pools say what does not fit") {
         }) == "max_pool2d: expected kernel of at least 1 and below 2^31, got (0, 2)");
   CHECK(thrown<ValueError>([&] {
           avg_pool2d(x, 2, {.stride = {-1, 1}});
-        }) == "avg_pool2d: expected stride of at least 0 and below 2^31, got (-1, 1)");
+        }) == "avg_pool2d: expected stride of at least 1 and below 2^31, got (-1, 1)");
+  CHECK(thrown<ValueError>([&] { max_pool2d(x, 2, {.stride = 0}); }) ==
+        "max_pool2d: expected stride of at least 1 and below 2^31, got (0, 0)");
   CHECK(thrown<DTypeError>([&] {
           max_pool2d(zeros({1, 2, 4, 5}, int32), 2);
         }) == "max_pool2d: expected float32 or float64, got int32");

@@ -336,14 +336,6 @@ Real backward_error(const Run<T>& run, const Reference& r) {
   return worst;
 }
 
-/// The instruction sets this machine has.
-inline std::vector<Isa> levels() {
-  std::vector<Isa> out;
-  for (Isa level : {Isa::baseline, Isa::avx2, Isa::avx512})
-    if (level <= best_isa()) out.push_back(level);
-  return out;
-}
-
 /// Restores the instruction set on the way out.
 struct WithIsa {
   Isa before = isa();

@@ -22,7 +22,7 @@ TEMPLATE_TEST_CASE("norm of columns agrees with long double and between AVX2 and
       for (const index_t d : {index_t{1}, channels % 4 == 0 ? channels / 4 : channels}) {
         const bool center = (channels + s) % 3 != 0;
         std::vector<Run<TestType>> runs;
-        for (const Isa level : levels()) {
+        for (const Isa level : isa_levels()) {
           const WithIsa with(level);
           Run<TestType> run({{2, channels / d, d, s, kLast, center}, s % 3 != 1, s % 3 != 2});
           run.forward();
@@ -45,7 +45,7 @@ TEMPLATE_TEST_CASE("columns of several blocks agree with long double and between
            {1, 1, 1, 16401}, {1, 3, 1, 11000}, {1, 20, 1, 1700}, {1, 64, 1, 1030}, {1, 2, 40, 900}, {1, 520, 1, 130}}) {
     dims.layout = kLast;
     std::vector<Run<TestType>> runs;
-    for (const Isa level : levels()) {
+    for (const Isa level : isa_levels()) {
       const WithIsa with(level);
       Run<TestType> run({dims});
       run.forward();
@@ -93,7 +93,7 @@ TEMPLATE_TEST_CASE("columns written past the caches have the bits of their parts
 }
 
 TEST_CASE("short float32 samples have the same bits at once as in phases") {
-  const Isa level = GENERATE(from_range(levels()));
+  const Isa level = GENERATE(from_range(isa_levels()));
   const WithIsa with(level);
   for (NormDims part : std::vector<NormDims>{{1, 1024, 1, 16}, {1, 272, 1, 64}, {1, 130, 1, 128}, {1, 64, 1, 257}}) {
     part.layout = kLast;
@@ -130,7 +130,7 @@ TEST_CASE("short float32 samples have the same bits at once as in phases") {
 }
 
 TEST_CASE("float32 columns keep their bounds at every magnitude of x and dy") {
-  const Isa level = GENERATE(from_range(levels()));
+  const Isa level = GENERATE(from_range(isa_levels()));
   const WithIsa with(level);
   std::mt19937 random(13);
   std::uniform_real_distribution<double> uniform;
@@ -159,7 +159,7 @@ TEST_CASE("float32 columns keep their bounds at every magnitude of x and dy") {
 }
 
 TEST_CASE("a column that float32 arithmetic does not suit leaves its neighbours' bits alone") {
-  const Isa level = GENERATE(from_range(levels()));
+  const Isa level = GENERATE(from_range(isa_levels()));
   const WithIsa with(level);
   for (const float scale : {1e-37F, 1e-30F, 1e31F, 1e37F})
     for (const float dy_scale : {1.0F, 1e-33F, 1e36F})

@@ -60,7 +60,7 @@ TEMPLATE_TEST_CASE("an output that is written past the caches has the bits of it
 }
 
 TEST_CASE("float32 gradients keep their bound at every magnitude of x and dy") {
-  const Isa level = GENERATE(from_range(levels()));
+  const Isa level = GENERATE(from_range(isa_levels()));
   const WithIsa with(level);
   std::mt19937 random(11);
   std::uniform_real_distribution<double> uniform;
@@ -88,7 +88,7 @@ TEST_CASE("float32 gradients keep their bound at every magnitude of x and dy") {
 
 TEMPLATE_TEST_CASE("norm agrees with long double for rows of every short length and around every threshold", "", float,
                    double) {
-  const Isa level = GENERATE(from_range(levels()));
+  const Isa level = GENERATE(from_range(isa_levels()));
   const WithIsa with(level);
   for (const index_t s : lengths(70))
     for (const auto& [n, g, d] : std::vector<std::array<index_t, 3>>{{1, 3, 1}, {3, 17, 1}, {2, 19, 2}, {37, 1, 1}})
@@ -115,7 +115,7 @@ TEMPLATE_TEST_CASE("rows have the same bits in any company and for AVX2 and AVX-
     for (const index_t channels : {index_t{1}, index_t{5}, index_t{16}, index_t{35}}) {
       if (s > 1000 && channels > 5) continue;
       std::vector<Run<TestType>> runs;
-      for (const Isa level : levels()) {
+      for (const Isa level : isa_levels()) {
         if (level == Isa::baseline) continue;
         const WithIsa with(level);
         runs.emplace_back(Case{{2, channels, 1, s}});

@@ -1,0 +1,30 @@
+#include <limpid/core/detail/message.hpp>
+#include <limpid/nn/data/loader.hpp>
+#include <limpid/ops/shaping.hpp>
+
+#include <algorithm>
+
+namespace limpid::data::detail {
+
+using limpid::detail::throw_error;
+
+void check(const DataLoaderOptions& options) {
+  if (options.batch_size < 1)
+    throw_error<ValueError>("DataLoader: expected a batch_size of at least 1, got ", options.batch_size);
+}
+
+int64_t batch_count(int64_t samples, const DataLoaderOptions& options) {
+  const int64_t whole = samples / options.batch_size;
+  return whole + (!options.drop_last && samples % options.batch_size != 0);
+}
+
+Tensor epoch_order(int64_t samples, bool shuffle, Generator& generator) {
+  return shuffle ? randperm(samples, generator) : arange(samples);
+}
+
+Tensor batch_index(const Tensor& order, int64_t number, int64_t batch_size) {
+  const int64_t first = number * batch_size;
+  return slice(order, 0, first, first + std::min(batch_size, order.numel() - first));
+}
+
+}  // namespace limpid::data::detail

@@ -1,0 +1,94 @@
+// Activations as layers: limpid's functions of the same names.
+#pragma once
+#include <limpid/core/export.hpp>
+#include <limpid/nn/module.hpp>
+#include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/reduce.hpp>
+
+#include <concepts>
+
+namespace LIMPID_API limpid {
+namespace nn {
+
+struct ReLU : Module {
+  ReLU() : Module("ReLU") {}
+  Tensor operator()(const Tensor& x) const { return relu(x); }
+};
+struct GELU : Module {
+  GELU() : Module("GELU") {}
+  Tensor operator()(const Tensor& x) const { return gelu(x); }
+};
+struct SiLU : Module {
+  SiLU() : Module("SiLU") {}
+  Tensor operator()(const Tensor& x) const { return silu(x); }
+};
+struct Sigmoid : Module {
+  Sigmoid() : Module("Sigmoid") {}
+  Tensor operator()(const Tensor& x) const { return sigmoid(x); }
+};
+struct Tanh : Module {
+  Tanh() : Module("Tanh") {}
+  Tensor operator()(const Tensor& x) const { return tanh(x); }
+};
+
+// An option that stands alone may be given as a number: LeakyReLU(0.2) is LeakyReLU({.negative_slope = 0.2}).
+
+struct LeakyReLUOptions {
+  double negative_slope = 0.01;
+};
+struct LeakyReLU : Module {
+  explicit LeakyReLU(const LeakyReLUOptions& options = {});
+  template <class Number>
+  requires std::convertible_to<Number, double>
+  explicit LeakyReLU(Number slope) : LeakyReLU(LeakyReLUOptions{static_cast<double>(slope)}) {}
+  Tensor operator()(const Tensor& x) const { return leaky_relu(x, options_.negative_slope); }
+
+ private:
+  LeakyReLUOptions options_;
+};
+
+struct ELUOptions {
+  double alpha = 1;
+};
+struct ELU : Module {
+  explicit ELU(const ELUOptions& options = {});
+  template <class Number>
+  requires std::convertible_to<Number, double>
+  explicit ELU(Number alpha) : ELU(ELUOptions{static_cast<double>(alpha)}) {}
+  Tensor operator()(const Tensor& x) const { return elu(x, options_.alpha); }
+
+ private:
+  ELUOptions options_;
+};
+
+struct SoftplusOptions {
+  double beta = 1;
+};
+struct Softplus : Module {
+  explicit Softplus(const SoftplusOptions& options = {});
+  template <class Number>
+  requires std::convertible_to<Number, double>
+  explicit Softplus(Number beta) : Softplus(SoftplusOptions{static_cast<double>(beta)}) {}
+  Tensor operator()(const Tensor& x) const { return softplus(x, options_.beta); }
+
+ private:
+  SoftplusOptions options_;
+};
+
+struct Softmax : Module {
+  explicit Softmax(int64_t axis);
+  Tensor operator()(const Tensor& x) const { return softmax(x, axis_); }
+
+ private:
+  int64_t axis_;
+};
+struct LogSoftmax : Module {
+  explicit LogSoftmax(int64_t axis);
+  Tensor operator()(const Tensor& x) const { return log_softmax(x, axis_); }
+
+ private:
+  int64_t axis_;
+};
+
+}  // namespace nn
+}  // namespace limpid

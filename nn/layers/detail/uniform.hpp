@@ -1,0 +1,27 @@
+// PyTorch's start for linear and convolutional layers: Kaiming uniform with a = sqrt(5), that is within 1 / sqrt(fan
+// in), for the weight as for the bias.
+#pragma once
+#include <limpid/core/random.hpp>
+#include <limpid/nn/layers/init.hpp>
+
+#include <cmath>
+
+namespace limpid::nn::detail {
+
+inline Generator& generator_or_default(Generator* generator) { return generator ? *generator : default_generator(); }
+
+inline Tensor uniform_weight(const Shape& shape, Generator* generator) {
+  Tensor weight = empty(shape);
+  init::kaiming_uniform_(weight, {.a = std::sqrt(5.0)}, generator_or_default(generator));
+  return weight;
+}
+
+/// Of a layer with this weight (out, in, *kernel): (out,).
+inline Tensor uniform_bias(const Tensor& weight, Generator* generator) {
+  Tensor bias = empty({weight.size(0)});
+  const double fan_in = static_cast<double>(init::fans(weight).in), bound = fan_in > 0 ? 1 / std::sqrt(fan_in) : 0;
+  init::uniform_(bias, -bound, bound, generator_or_default(generator));
+  return bias;
+}
+
+}  // namespace limpid::nn::detail

@@ -1,0 +1,123 @@
+#include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/message.hpp>
+#include <limpid/nn/layers/init.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace limpid::nn::init {
+
+using limpid::detail::throw_error;
+
+namespace {
+
+void require_floating(const char* op, const Tensor& x) {
+  if (!is_floating_point(x.dtype())) throw_error<DTypeError>(op, ": expected a floating-point tensor, got ", x.dtype());
+}
+
+// The dtype to draw in: x's own where it computes.
+DType drawn_dtype(const Tensor& x) { return x.dtype() == float64 ? float64 : float32; }
+
+void assign(const Tensor& x, const Tensor& values) {
+  limpid::detail::copy_into(x, values);
+  x.bump_version();
+}
+
+// y = scale * y + shift, in double.
+void scale_and_shift(const Tensor& y, double scale, double shift) {
+  const auto each = [=]<class T>(T* p, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) p[i] = static_cast<T>(scale * static_cast<double>(p[i]) + shift);
+  };
+  y.dtype() == float64 ? each(y.data<double>(), y.numel()) : each(y.data<float>(), y.numel());
+}
+
+}  // namespace
+
+void constant_(const Tensor& x, double value) {
+  limpid::detail::fill(x, value);
+  x.bump_version();
+}
+
+void uniform_(const Tensor& x, double low, double high, Generator& generator) {
+  require_floating("uniform_", x);
+  if (!(low <= high)) throw_error<ValueError>("uniform_: expected low <= high, got low = ", low, ", high = ", high);
+  const Tensor y = rand(x.shape(), drawn_dtype(x), generator);
+  scale_and_shift(y, high - low, low);
+  assign(x, y);
+}
+
+void normal_(const Tensor& x, double mean, double stddev, Generator& generator) {
+  require_floating("normal_", x);
+  if (!(stddev >= 0)) throw_error<ValueError>("normal_: expected a standard deviation of at least 0, got ", stddev);
+  const Tensor y = randn(x.shape(), drawn_dtype(x), generator);
+  scale_and_shift(y, stddev, mean);
+  assign(x, y);
+}
+
+Fans fans(const Tensor& weight) {
+  if (weight.dim() < 2)
+    throw_error<ShapeError>("fans: expected a weight of shape (out, in, *kernel), got ", weight.shape());
+  int64_t kernel = 1;
+  for (int64_t axis = 2; axis < weight.dim(); ++axis) kernel *= weight.size(axis);
+  return {weight.size(1) * kernel, weight.size(0) * kernel};
+}
+
+namespace {
+
+double kaiming_stddev(const Tensor& weight, const KaimingOptions& options) {
+  const Fans f = fans(weight);
+  const int64_t fan = options.fan == Fan::in ? f.in : f.out;
+  return fan > 0 ? std::sqrt(2 / (1 + options.a * options.a) / static_cast<double>(fan)) : 0;
+}
+
+double xavier_stddev(const Tensor& weight, double gain) {
+  const Fans f = fans(weight);
+  return f.in + f.out > 0 ? gain * std::sqrt(2 / static_cast<double>(f.in + f.out)) : 0;
+}
+
+// Uniform within +-sqrt(3) stddev has that standard deviation.
+void uniform_of_stddev(const Tensor& weight, double stddev, Generator& generator) {
+  uniform_(weight, -std::sqrt(3.0) * stddev, std::sqrt(3.0) * stddev, generator);
+}
+
+}  // namespace
+
+void kaiming_uniform_(const Tensor& weight, const KaimingOptions& options, Generator& generator) {
+  uniform_of_stddev(weight, kaiming_stddev(weight, options), generator);
+}
+void kaiming_normal_(const Tensor& weight, const KaimingOptions& options, Generator& generator) {
+  normal_(weight, 0, kaiming_stddev(weight, options), generator);
+}
+void xavier_uniform_(const Tensor& weight, double gain, Generator& generator) {
+  uniform_of_stddev(weight, std::abs(xavier_stddev(weight, gain)), generator);
+}
+void xavier_normal_(const Tensor& weight, double gain, Generator& generator) {
+  normal_(weight, 0, std::abs(xavier_stddev(weight, gain)), generator);
+}
+
+void orthogonal_(const Tensor& weight, double gain, Generator& generator) {
+  require_floating("orthogonal_", weight);
+  fans(weight);
+  const int64_t rows = weight.size(0), columns = rows ? weight.numel() / rows : 0;
+  const int64_t count = std::min(rows, columns), length = std::max(rows, columns);
+  // Gram and Schmidt, twice over for accuracy, on `count` normal vectors.
+  const Tensor vectors = randn({count, length}, float64, generator);
+  const auto vector = [&](int64_t i) { return vectors.data<double>() + i * length; };
+  for (int64_t i = 0; i < count; ++i) {
+    double* v = vector(i);
+    for (int pass = 0; pass < 2; ++pass)
+      for (int64_t j = 0; j < i; ++j) {
+        const double dot = std::inner_product(v, v + length, vector(j), 0.0);
+        for (int64_t k = 0; k < length; ++k) v[k] -= dot * vector(j)[k];
+      }
+    const double norm = std::sqrt(std::inner_product(v, v + length, v, 0.0));
+    for (int64_t k = 0; k < length; ++k) v[k] /= norm;
+  }
+  scale_and_shift(vectors, gain, 0);
+  const Strides strides = rows <= columns ? Strides{length, 1} : Strides{1, length};
+  const Tensor matrix = limpid::detail::as_contiguous(limpid::detail::make_view(vectors, {rows, columns}, strides, 0));
+  assign(weight, limpid::detail::make_view(matrix, weight.shape(), contiguous_strides(weight.shape()), 0));
+}
+
+}  // namespace limpid::nn::init

@@ -1,0 +1,20 @@
+// Borders added to images.
+#pragma once
+#include <limpid/core/export.hpp>
+#include <limpid/nn/module.hpp>
+#include <limpid/ops/window.hpp>
+
+namespace LIMPID_API limpid {
+namespace nn {
+
+/// Mirrors the last two axes beyond the border, which is not repeated.
+struct ReflectionPad2d : Module {
+  explicit ReflectionPad2d(Size2d padding);
+  Tensor operator()(const Tensor& x) const;
+
+ private:
+  Size2d padding_;
+};
+
+}  // namespace nn
+}  // namespace limpid

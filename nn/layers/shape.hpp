@@ -1,0 +1,35 @@
+// Layers that change sizes and axes alone.
+#pragma once
+#include <limpid/core/export.hpp>
+#include <limpid/nn/module.hpp>
+#include <limpid/ops/shaping.hpp>
+#include <limpid/ops/window.hpp>
+
+namespace LIMPID_API limpid {
+namespace nn {
+
+struct Identity : Module {
+  Identity() : Module("Identity") {}
+  Tensor operator()(const Tensor& x) const { return x; }
+};
+
+/// Axes first to last, both included, made one.
+struct Flatten : Module {
+  explicit Flatten(int64_t first = 1, int64_t last = -1);
+  Tensor operator()(const Tensor& x) const { return flatten(x, first_, last_); }
+
+ private:
+  int64_t first_, last_;
+};
+
+/// Each pixel of (N, C, H, W) repeated scale.h by scale.w times: nearest-neighbour interpolation.
+struct Upsample : Module {
+  explicit Upsample(Size2d scale);
+  Tensor operator()(const Tensor& x) const;
+
+ private:
+  Size2d scale_;
+};
+
+}  // namespace nn
+}  // namespace limpid

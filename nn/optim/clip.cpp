@@ -1,0 +1,82 @@
+#include <limpid/core/detail/array.hpp>
+#include <limpid/nn/optim/clip.hpp>
+#include <limpid/nn/optim/detail/parameters.hpp>
+#include <limpid/nn/optim/detail/rules.hpp>
+
+#include <cmath>
+
+namespace limpid::optim {
+
+using detail::is_dense;
+using detail::require;
+using detail::require_dtype;
+using detail::visit_computing;
+
+namespace {
+
+// A gradient may be shared: y = a + b leaves both leaves one tensor. Only one that p's leaf alone holds, beside the
+// handle dx, may be written to.
+bool is_own(const Tensor& dx) { return dx.impl().use_count() <= 2 && dx.impl().storage->use_count() == 1; }
+
+// The sum of |x|^p, or the largest |x|; in double, in lanes that fix the order of the sum.
+double norm_term(const Tensor& dx, double p) {
+  const Tensor flat = is_dense(dx) ? dx : limpid::detail::as_contiguous(dx);
+  constexpr int64_t width = 8;
+  double lanes[width] = {};
+  const auto add = [&](const auto& term) {
+    visit_computing(flat.dtype(), [&]<class T>(T) {
+      const T* x = flat.data<T>();
+      const int64_t n = flat.numel(), whole = n - n % width;
+      for (int64_t i = 0; i < whole; i += width)
+        for (int64_t k = 0; k < width; ++k) lanes[k] = term(lanes[k], static_cast<double>(x[i + k]));
+      for (int64_t i = whole; i < n; ++i) lanes[i - whole] = term(lanes[i - whole], static_cast<double>(x[i]));
+    });
+  };
+  const bool largest = std::isinf(p);
+  const auto larger = [](double a, double b) { return a < b || b != b ? b : a; };
+  if (largest)
+    add([=](double a, double x) { return larger(a, std::abs(x)); });
+  else if (p == 2)
+    add([](double a, double x) { return a + x * x; });
+  else
+    add([=](double a, double x) { return a + std::pow(std::abs(x), p); });
+  double total = 0;
+  for (double lane : lanes) total = largest ? larger(total, lane) : total + lane;
+  return total;
+}
+
+}  // namespace
+
+double clip_grad_norm_(const Tensors& parameters, double max_norm, double p) {
+  require(max_norm >= 0, "clip_grad_norm_", "a max_norm of at least 0", max_norm);
+  require(p > 0, "clip_grad_norm_", "a p above 0", p);
+  double total = 0;
+  for (const Tensor& x : parameters) {
+    const Tensor dx = x.grad();
+    if (!dx.defined()) continue;
+    require_dtype("clip_grad_norm_", dx);
+    const double term = norm_term(dx, p);
+    total = !std::isinf(p) ? total + term : total < term || term != term ? term : total;
+  }
+  const double norm = std::isinf(p) ? total : std::pow(total, 1 / p);
+  const double factor = max_norm / (norm + 1e-6);
+  if (factor >= 1) return norm;
+  for (const Tensor& x : parameters) {
+    Tensor dx = x.grad();
+    if (!dx.defined()) continue;
+    if (!is_own(dx) || !is_dense(dx)) {
+      const Tensor copy = empty(dx.shape(), dx.dtype());
+      limpid::detail::copy_into(copy, dx);
+      x.set_grad(copy);
+      dx = copy;
+    }
+    visit_computing(dx.dtype(), [&]<class T>(T) {
+      T* values = dx.data<T>();
+      for (int64_t i = 0; i < dx.numel(); ++i) values[i] = static_cast<T>(static_cast<double>(values[i]) * factor);
+    });
+    dx.bump_version();
+  }
+  return norm;
+}
+
+}  // namespace limpid::optim

@@ -1,0 +1,20 @@
+// Parameters and gradients as optimisers meet them.
+#pragma once
+#include <limpid/core/detail/message.hpp>
+#include <limpid/core/tensor.hpp>
+
+namespace limpid::optim::detail {
+
+template <class F>
+void visit_computing(DType dtype, const F& f) {
+  dtype == float64 ? f(double{}) : f(float{});
+}
+
+inline bool is_dense(const Tensor& x) { return x.is_contiguous(x.memory_format()); }
+
+inline void require_dtype(const char* name, const Tensor& x) {
+  if (x.dtype() != float32 && x.dtype() != float64)
+    limpid::detail::throw_error<DTypeError>(name, ": expected float32 or float64 parameters, got ", x.dtype());
+}
+
+}  // namespace limpid::optim::detail

@@ -1,0 +1,257 @@
+#include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/parallel.hpp>
+#include <limpid/nn/optim/detail/parameters.hpp>
+#include <limpid/nn/optim/detail/rules.hpp>
+#include <limpid/nn/optim/optimizer.hpp>
+
+#include <algorithm>
+#include <memory>
+
+namespace limpid::optim {
+
+using detail::is_dense;
+using detail::is_finite_at_least_0;
+using detail::require;
+using detail::require_dtype;
+using limpid::detail::throw_error;
+
+namespace {
+
+Tensor laid_out_like(const Tensor& like, const Tensor& x) {
+  Tensor y = empty_like(like);
+  limpid::detail::copy_into(y, x);
+  return y;
+}
+
+}  // namespace
+
+struct Optimizer::State final : RefCounted<State> {
+  void dispose() noexcept { delete this; }
+
+  struct Progress {
+    int64_t steps = 0;
+    Tensors kept;
+  };
+  // A parameter that step() is to move.
+  struct Turn {
+    std::size_t index = 0;
+    Tensor dx;     // lies as x does, and apart from it
+    Tensor dense;  // stands for the parameter where that has gaps
+  };
+
+  State(const Tensors& xs, OptimizerOptions&& options, std::unique_ptr<AnyRule> its_rule);
+  void prepare();
+  template <class T>
+  void move(const Turn& turn, std::vector<T*>& state);
+
+  std::string name;
+  Tensors parameters;
+  double lr;
+  std::vector<std::string> names;  // of what is kept
+  std::unique_ptr<AnyRule> rule;
+  std::vector<Progress> progress;
+  // Room for step(), which is to allocate nothing; the first `moving` of turns are in use.
+  std::vector<Turn> turns;
+  std::size_t moving = 0;
+  std::vector<float*> singles;
+  std::vector<double*> doubles;
+};
+
+Optimizer::State::State(const Tensors& xs, OptimizerOptions&& options, std::unique_ptr<AnyRule> its_rule)
+    : name(std::move(options.name)),
+      parameters(xs),
+      lr(options.lr),
+      names(std::move(options.state)),
+      rule(std::move(its_rule)),
+      progress(xs.size()),
+      turns(xs.size()),
+      singles(names.size()),
+      doubles(names.size()) {
+  if (xs.empty()) throw_error<ValueError>(name, ": expected at least one parameter, got none");
+  for (std::size_t i = 0; i < xs.size(); ++i) {
+    if (!xs[i].is_leaf()) throw_error<AutogradError>(name, ": expected leaves as parameters, got a recorded result");
+    require_dtype(name.c_str(), xs[i]);
+    for (std::size_t j = 0; j < i; ++j)
+      if (xs[i].is_same(xs[j]))
+        throw_error<ValueError>(name, ": expected each parameter once, got ", j, " again as ", i);
+  }
+  for (auto entry = names.begin(); entry != names.end(); ++entry)
+    if (entry->empty() || *entry == "step" || std::find(names.begin(), entry, *entry) != entry)
+      throw_error<ValueError>(name, ": expected names of state that differ, also from \"step\", got \"", *entry, '"');
+}
+
+Optimizer::Optimizer(const Tensors& parameters, OptimizerOptions options, AnyRule* rule) {
+  std::unique_ptr<AnyRule> owner(rule);
+  state_ = Ref<State>(new State(parameters, std::move(options), std::move(owner)));
+  set_lr(state_->lr);
+}
+Optimizer::Optimizer(const Optimizer& other) noexcept = default;
+Optimizer& Optimizer::operator=(const Optimizer& other) noexcept = default;
+Optimizer::~Optimizer() = default;
+
+double Optimizer::lr() const noexcept { return state_->lr; }
+
+void Optimizer::set_lr(double lr) {
+  require(is_finite_at_least_0(lr), state_->name.c_str(), "a finite learning rate of at least 0", lr);
+  state_->lr = lr;
+}
+
+const Tensors& Optimizer::parameters() const noexcept { return state_->parameters; }
+const std::string& Optimizer::name() const noexcept { return state_->name; }
+
+void Optimizer::zero_grad(bool to_none) {
+  for (const Tensor& x : state_->parameters) {
+    if (!x.requires_grad()) continue;
+    const Tensor dx = to_none ? Tensor() : x.grad();
+    x.set_grad(dx.defined() ? zeros_like(dx) : Tensor());
+  }
+}
+
+// A step.
+
+// All that may throw for want of memory, before any parameter is moved and any step is counted. State that is new, or
+// laid out anew, has the values that it had.
+void Optimizer::State::prepare() {
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const Tensor& parameter = parameters[i];
+    Tensor dx = parameter.grad();
+    if (!dx.defined()) continue;
+    require_dtype(name.c_str(), parameter);
+    Turn& turn = turns[moving++];
+    turn.index = i;
+    if (!is_dense(parameter)) turn.dense = limpid::detail::as_contiguous(parameter);
+    const Tensor& x = turn.dense.defined() ? turn.dense : parameter;
+    const DType dtype = x.dtype();
+    const MemoryFormat format = x.memory_format();
+    const auto lies_like_x = [=](const Tensor& y) { return y.dtype() == dtype && y.is_contiguous(format); };
+    const bool fits = lies_like_x(dx) && !dx.shares_storage_with(x);
+    turn.dx = fits ? std::move(dx) : laid_out_like(x, dx);
+
+    Tensors& kept = progress[i].kept;
+    if (kept.size() == names.size()) {
+      for (Tensor& state : kept)
+        if (!lies_like_x(state)) state = laid_out_like(x, state);
+    } else {
+      Tensors zeros;
+      for (std::size_t k = 0; k < names.size(); ++k) zeros.push_back(zeros_like(x));
+      kept = std::move(zeros);
+    }
+  }
+}
+
+template <class T>
+void Optimizer::State::move(const Turn& turn, std::vector<T*>& state) {
+  const Tensor &parameter = parameters[turn.index], &x = turn.dense.defined() ? turn.dense : parameter;
+  Progress& own = progress[turn.index];
+  for (std::size_t k = 0; k < state.size(); ++k) state[k] = static_cast<T*>(own.kept[k].raw_data());
+  parameter.bump_version();
+  rule->move(Step<T>{.number = own.steps + 1,
+                     .lr = lr,
+                     .x = static_cast<T*>(x.raw_data()),
+                     .dx = static_cast<const T*>(turn.dx.raw_data()),
+                     .state = state.data(),
+                     .n = x.numel()});
+  ++own.steps;
+  if (turn.dense.defined()) limpid::detail::copy_into(parameter, turn.dense);
+}
+
+void Optimizer::step() {
+  State& state = *state_;
+  struct Finally {
+    ~Finally() {
+      for (; s.moving > 0; --s.moving) s.turns[s.moving - 1].dx = s.turns[s.moving - 1].dense = Tensor();
+    }
+    State& s;
+  } finally{state};
+  state.prepare();
+  for (std::size_t i = 0; i < state.moving; ++i) {
+    const State::Turn& turn = state.turns[i];
+    turn.dx.dtype() == float64 ? state.move(turn, state.doubles) : state.move(turn, state.singles);
+  }
+}
+
+void detail::in_ranges(int64_t n, void (*body)(void*, int64_t, int64_t), void* context) noexcept {
+  parallel_for(n, range, [=](int64_t begin, int64_t end) { body(context, begin, end); });
+}
+
+// Saving and loading.
+
+TensorMap Optimizer::state_dict() const {
+  TensorMap state;
+  state["lr"] = full({}, lr(), float64);
+  for (std::size_t i = 0; i < state_->progress.size(); ++i) {
+    const State::Progress& progress = state_->progress[i];
+    if (progress.steps == 0) continue;
+    const std::string prefix = std::to_string(i) + '.';
+    state[prefix + "step"] = from_vector(std::vector<int64_t>{progress.steps}, {});
+    for (std::size_t k = 0; k < state_->names.size(); ++k) state[prefix + state_->names[k]] = progress.kept[k].detach();
+  }
+  return state;
+}
+
+void Optimizer::load_state_dict(const TensorMap& state) {
+  const Tensors& parameters = state_->parameters;
+  const std::vector<std::string>& names = state_->names;
+  std::string faults;
+  const auto fault = [&](const auto&... parts) {
+    faults += (faults.empty() ? "" : "; ") + limpid::detail::message(parts...);
+  };
+  std::size_t known = 0;
+  // The entry of that name, fit for dtype and shape; undefined where there is none.
+  const auto find = [&](const std::string& name, DType dtype, const Shape& shape) {
+    const auto entry = state.find(name);
+    if (entry == state.end()) return Tensor();
+    ++known;
+    const Tensor& x = entry->second;
+    if (!x.defined())
+      fault(name, " (undefined)");
+    else if (x.shape() != shape || x.dtype() != dtype)
+      fault(name, " (expected ", dtype, ' ', shape, ", got ", x.dtype(), ' ', x.shape(), ')');
+    else
+      return x;
+    return Tensor();
+  };
+
+  const Tensor lr = find("lr", float64, {});
+  if (!state.count("lr")) fault("no lr");
+  if (lr.defined() && !is_finite_at_least_0(lr.item<double>()))
+    fault("lr (expected a finite one of at least 0, got ", lr.item<double>(), ')');
+  std::vector<State::Progress> loaded(parameters.size());
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const Tensor& x = parameters[i];
+    const std::string prefix = std::to_string(i) + '.';
+    const Tensor step = find(prefix + "step", int64, {});
+    if (step.defined()) loaded[i].steps = step.item<int64_t>();
+    if (step.defined() && loaded[i].steps < 1) fault(prefix, "step (expected at least 1, got ", loaded[i].steps, ')');
+    for (const std::string& name : names) {
+      const Tensor kept = find(prefix + name, x.dtype(), x.shape());
+      if (step.defined() && !state.count(prefix + name)) fault("no ", prefix, name);
+      if (!state.count(prefix + "step") && kept.defined()) fault(prefix, name, " without ", prefix, "step");
+      if (!kept.defined()) continue;
+      loaded[i].kept.push_back(empty_like(x));
+      limpid::detail::copy_into(loaded[i].kept.back(), kept);
+    }
+  }
+  if (known != state.size()) {
+    const auto belongs = [&](const std::string& name) {
+      if (name == "lr") return true;
+      for (std::size_t i = 0; i < parameters.size(); ++i) {
+        const std::string prefix = std::to_string(i) + '.';
+        if (name == prefix + "step") return true;
+        for (const std::string& kept : names)
+          if (name == prefix + kept) return true;
+      }
+      return false;
+    };
+    for (const auto& entry : state)
+      if (!belongs(entry.first)) fault("unexpected ", entry.first);
+  }
+  if (!faults.empty())
+    throw_error<ValueError>(state_->name, ": expected the state of this optimiser and its parameters, got ", faults);
+
+  state_->lr = lr.item<double>();
+  state_->progress = std::move(loaded);
+}
+
+}  // namespace limpid::optim

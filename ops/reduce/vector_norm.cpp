@@ -1,0 +1,79 @@
+// The p-norm of vectors.
+#include <limpid/core/detail/message.hpp>
+#include <limpid/ops/detail/check.hpp>
+#include <limpid/ops/reduce/detail/reduction_node.hpp>
+
+#include <cmath>
+
+namespace limpid {
+
+using detail::reduced_shape;
+using detail::ReductionNode;
+using detail::throw_error;
+
+namespace {
+
+struct VectorNormNode final : ReductionNode {
+  Saved x{*this, "x"}, y{*this, "y"};
+  double p = 2;
+  const char* name() const noexcept override { return "vector_norm"; }
+  // y_k = (sum_r |x_kr|^p)^(1/p) over reduced r:  dx_kr = dy_k sign(x_kr) (|x_kr| / y_k)^(p-1), for p = 2 dy_k x_kr /
+  // y_k; 0 where y_k or x_kr is 0. Zeros are replaced before a division or a power sees them, so that neither this line
+  // nor its derivatives meet an infinity there.
+  Tensors backward(const Tensors& dy) override {
+    const Tensor a = x, length = kept(y), none = eq(length, 0);
+    const Tensor g = where(none, 0, kept(dy[0])), safe = where(none, 1, length);
+    if (p == 2) return {mul(a, div(g, safe))};
+    const Tensor size = where(eq(a, 0), 1, abs(a));
+    return {mul(mul(sign(a), g), pow(div(size, safe), p - 1))};
+  }
+  // For p = 2 dy_k = sum_r (x_kr / y_k) dx_kr, divided first, lest a product leave the range; 0 where y_k is.
+  Tensors jvp(const Tensors& dx) override {
+    if (p != 2) return ReductionNode::jvp(dx);
+    const Tensor length = kept(y), safe = where(eq(length, 0), 1, length);
+    return {reshape(sum(mul(div(x, safe), dx[0]), axes), outputs()[0].shape())};
+  }
+};
+
+// With the largest element divided out no power leaves the range.
+Tensor scaled_norm(const Tensor& x, const Axes& over, bool keepdims, double p) {
+  const Tensor size = abs(x), largest = max(size, over, true);
+  const Tensor scale = where(logical_and(gt(largest, 0), isfinite(largest)), largest, 1);
+  const Tensor y = mul(pow(sum(pow(div(size, scale), p), over, true), 1 / p), scale);
+  return keepdims ? y : reshape(y, reduced_shape(x.shape(), over, false));
+}
+
+// Whether a sum of squares in double may have overflowed or lost digits to underflow.
+bool out_of_range(const Tensor& y) {
+  return y.dtype() == float64 && any(logical_not(logical_and(gt(y, 1e-140), isfinite(y)))).item<bool>();
+}
+
+}  // namespace
+
+Tensor vector_norm(const Tensor& x, double p, const Axes& axes, bool keepdims) {
+  detail::require_defined("vector_norm", x);
+  if (!(p > 0)) throw_error<ValueError>("vector_norm: expected p > 0, got ", p);
+  if (!is_floating_point(x.dtype())) return vector_norm(x.to(float32), p, axes, keepdims);
+  if (is_half(x.dtype())) return vector_norm(x.to(float32), p, axes, keepdims).to(x.dtype());
+  const Axes over = normalize_axes(axes, x.dim(), "vector_norm");
+  if (detail::reduced_count(x.shape(), over) == 0) return sum(x, axes, keepdims);
+  if (std::isinf(p)) return max(abs(x), axes, keepdims);
+  if (p == 1) return sum(abs(x), axes, keepdims);
+  Tensor y;
+  {
+    const NoGradGuard guard;
+    if (p == 2) {
+      y = detail::reduced_like(x, over, keepdims, x.dtype());
+      detail::norm_into(y, x, over);
+    }
+    if (p != 2 || out_of_range(y)) y = scaled_norm(x, over, keepdims, p);
+  }
+  if (auto* node = detail::record_reduction<VectorNormNode>(y, x, over)) {
+    node->x = x;
+    node->y = y;
+    node->p = p;
+  }
+  return y;
+}
+
+}  // namespace limpid

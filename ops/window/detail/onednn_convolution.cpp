@@ -1,0 +1,286 @@
+#include <limpid/core/detail/parallel.hpp>
+#include <limpid/ops/detail/buffer.hpp>
+#include <limpid/ops/detail/onednn.hpp>
+#include <limpid/ops/detail/threads.hpp>
+#include <limpid/ops/window/detail/onednn_windows.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <string_view>
+#include <utility>
+
+namespace limpid::detail::onednn {
+namespace {
+
+using dnnl::memory;
+constexpr auto f32 = memory::data_type::f32;
+
+enum class Kind { forward, input_grad, weight_grad };
+
+// All that a primitive was made for.
+struct Key {
+  Kind kind;
+  ConvDims dims;
+  bool channels_last, bias;
+  int threads;
+  // A weight gradient's x and y may be parts of wider ones.
+  int64_t padding_below, x_rows, y_rows, y_channels;
+  friend bool operator==(const Key&, const Key&) = default;
+};
+
+// By matrix products, and without AVX-512 in input gradients channels-last, oneDNN cuts sums by the number of threads.
+bool is_steady(const Key& key, std::string_view implementation) {
+  const auto has = [&](std::string_view part) { return implementation.find(part) != std::string_view::npos; };
+  return !has("gemm") && (has("avx512") || !(key.channels_last && key.kind == Kind::input_grad));
+}
+
+// A convolution in oneDNN's terms: where our operands lie, and what it may choose between for its own.
+class Description {
+ public:
+  Description(const dnnl::engine& engine, const Key& key)
+      : engine_(engine),
+        key_(key),
+        attr_(plan_attributes()),
+        x_ours_(part_of({d().n, d().c, d().h, d().w}, d().c, key.x_rows)),
+        y_ours_(part_of({d().n, d().o, d().oh, d().ow}, key.y_channels, key.y_rows)),
+        w_ours_(weight_dims(), f32, d().groups != 1 ? tag::goihw : tag::oihw),
+        bias_({d().o}, f32, tag::x) {
+    // Weights, and contiguous x and y, are reordered to the layout that the kernel asks for; channels-last stays in
+    // place.
+    const tag inner = key.channels_last ? tag::nhwc : tag::any;
+    x_any_ = {{d().n, d().c, d().h, d().w}, f32, inner};
+    y_any_ = {{d().n, d().o, d().oh, d().ow}, f32, inner};
+    w_any_ = {weight_dims(), f32, tag::any};
+    forward_ = key.bias ? describe<Forward>(engine_, attr_, dnnl::prop_kind::forward_training, direct, x_any_, w_any_,
+                                            bias_, y_any_, stride(), dilation(), padding(), padding_after())
+                        : describe<Forward>(engine_, attr_, dnnl::prop_kind::forward_training, direct, x_any_, w_any_,
+                                            y_any_, stride(), dilation(), padding(), padding_after());
+  }
+
+  Plan plan() const {
+    if (!forward_) return {};
+    switch (key_.kind) {
+      case Kind::forward: return forward();
+      case Kind::input_grad: return input_grad();
+      case Kind::weight_grad: break;
+    }
+    return weight_grad();
+  }
+
+ private:
+  using tag = memory::format_tag;
+  using Forward = dnnl::convolution_forward;
+  static constexpr auto direct = dnnl::algorithm::convolution_direct;
+
+  const ConvDims& d() const { return key_.dims; }
+  memory::dims weight_dims() const {
+    if (d().groups == 1) return {d().o, d().c, d().kh, d().kw};
+    return {d().groups, d().o / d().groups, d().c / d().groups, d().kh, d().kw};
+  }
+  memory::dims stride() const { return {d().stride_h, d().stride_w}; }
+  memory::dims dilation() const { return {d().dilation_h - 1, d().dilation_w - 1}; }  // oneDNN counts the gaps
+  memory::dims padding() const { return {d().padding_h, d().padding_w}; }
+  memory::dims padding_after() const { return {key_.padding_below, d().padding_w}; }
+
+  // Dense images, or part of ones with so many channels and rows.
+  memory::desc part_of(const memory::dims& part, int64_t channels, int64_t rows) const {
+    const int64_t n = part[0], w = part[3];
+    const int64_t sample = n == 1 ? part[1] * part[2] * w : channels * rows * w;  // what is not used must look dense
+    if (key_.channels_last) return {part, f32, memory::dims{sample, 1, w * channels, channels}};
+    return {part, f32, memory::dims{sample, rows * w, w, 1}};
+  }
+
+  Plan forward() const {
+    Plan plan(engine_, Forward(forward_), forward_.scratchpad_desc());
+    plan.add_input(DNNL_ARG_SRC, x_ours_, forward_.src_desc());
+    plan.add_input(DNNL_ARG_WEIGHTS, w_ours_, forward_.weights_desc());
+    if (key_.bias) plan.add_input(DNNL_ARG_BIAS, bias_, bias_);
+    plan.add_output(DNNL_ARG_DST, y_ours_, forward_.dst_desc());
+    plan.steady = is_steady(key_, forward_.impl_info_str());
+    return plan;
+  }
+
+  template <class Backward>
+  typename Backward::primitive_desc backward() const {
+    return describe_backward<Backward>(engine_, attr_, forward_, direct, x_any_, w_any_, y_any_, stride(), dilation(),
+                                       padding(), padding_after());
+  }
+
+  Plan input_grad() const {
+    using Backward = dnnl::convolution_backward_data;
+    const auto gradient = backward<Backward>();
+    if (!gradient) return {};
+    Plan plan(engine_, Backward(gradient), gradient.scratchpad_desc());
+    plan.add_input(DNNL_ARG_DIFF_DST, y_ours_, gradient.diff_dst_desc());
+    plan.add_input(DNNL_ARG_WEIGHTS, w_ours_, gradient.weights_desc());
+    plan.add_output(DNNL_ARG_DIFF_SRC, x_ours_, gradient.diff_src_desc());
+    plan.steady = is_steady(key_, gradient.impl_info_str());
+    return plan;
+  }
+
+  Plan weight_grad() const {
+    using Backward = dnnl::convolution_backward_weights;
+    const auto gradient = backward<Backward>();
+    if (!gradient) return {};
+    Plan plan(engine_, Backward(gradient), gradient.scratchpad_desc());
+    plan.add_input(DNNL_ARG_SRC, x_ours_, gradient.src_desc());
+    plan.add_input(DNNL_ARG_DIFF_DST, y_ours_, gradient.diff_dst_desc());
+    plan.add_output(DNNL_ARG_DIFF_WEIGHTS, w_ours_, gradient.diff_weights_desc());
+    return plan;
+  }
+
+  const dnnl::engine& engine_;
+  const Key& key_;
+  dnnl::primitive_attr attr_;
+  memory::desc x_ours_, y_ours_, w_ours_, bias_, x_any_, y_any_, w_any_;
+  Forward::primitive_desc forward_;
+};
+
+PlanCache<Key>& cache() {
+  thread_local PlanCache<Key> of_thread(
+      [](const dnnl::engine& engine, const Key& key) { return Description(engine, key).plan(); });
+  return of_thread;
+}
+
+bool is_tiny(const ConvDims& d) noexcept {
+  return onednn::is_tiny(d.n * d.o * d.oh * d.ow * (d.c / d.groups) * d.kh * d.kw);
+}
+
+// From x to y, or from dy to dx.
+struct Images {
+  const float* from;
+  const float *weight, *bias;
+  float* to;
+};
+
+// Where oneDNN's result would depend on the number of threads, each sample on one.
+bool run(Kind kind, const ConvDims& d, MemoryFormat format, const Images& images) {
+  const int64_t x_size = d.c * d.h * d.w, y_size = d.o * d.oh * d.ow;
+  const auto run = [&, forward = kind == Kind::forward](const Key& key, int64_t n) {
+    const float* in = images.from + n * (forward ? x_size : y_size);
+    float* out = images.to + n * (forward ? y_size : x_size);
+    return images.bias ? cache().run(key, {in, images.weight, images.bias, out})
+                       : cache().run(key, {in, images.weight, out});
+  };
+  Key key{
+      .kind = kind,
+      .dims = d,
+      .channels_last = format == MemoryFormat::channels_last,
+      .bias = images.bias != nullptr,
+      .threads = use_our_threads(),
+      .padding_below = d.padding_h,
+      .x_rows = d.h,
+      .y_rows = d.oh,
+      .y_channels = d.o,
+  };
+  if (is_tiny(d)) {
+    const OneThread guard;
+    key.threads = 1;
+    return run(key, 0);
+  }
+  if (cache().is_steady(key)) return run(key, 0);
+  key.dims.n = key.threads = 1;
+  std::atomic<bool> done = true;
+  parallel_for_throwing(d.n, 1, [&](int64_t begin, int64_t end) {
+    const OneThread guard;
+    for (int64_t n = begin; n < end; ++n)
+      if (!run(key, n)) done = false;
+  });
+  return done;
+}
+
+// oneDNN sums a weight gradient over samples and rows in as many parts as there are threads. So we cut it by its sizes
+// alone, each part for one thread: into summands, of some samples or of some rows of y of one sample, and where these
+// are few by output channels.
+struct Cut {
+  int64_t samples, rows, outs;  // how many parts
+  explicit Cut(const ConvDims& d) {
+    constexpr int64_t parts = 8, few = 2, least_pixels = 1024, least_outs = 32;
+    const int64_t most = std::clamp<int64_t>(d.n * d.oh * d.ow / least_pixels, 1, parts);
+    samples = std::min(d.n, most);
+    rows = samples < d.n ? 1 : std::min(d.oh, most / samples);
+    outs = d.groups > 1 || summands() > few ? 1 : std::clamp<int64_t>(d.o / least_outs, 1, parts / (samples * rows));
+  }
+  int64_t summands() const noexcept { return samples * rows; }
+  int64_t count() const noexcept { return summands() * outs; }
+};
+
+struct WeightGradient {
+  const ConvDims& d;
+  MemoryFormat format;
+  const float *x, *dy;
+  Cut cut{d};
+
+  // Part i of the cut, for a dweight that is that part's summand.
+  bool run(int64_t i, float* dweight) const {
+    const auto share = [](int64_t size, int64_t parts, int64_t k) {
+      return std::pair(size * k / parts, size * (k + 1) / parts);
+    };
+    const auto [n, n_end] = share(d.n, cut.samples, i / cut.outs / cut.rows);
+    const auto [p, p_end] = share(d.oh, cut.rows, i / cut.outs % cut.rows);
+    const auto [o, o_end] = share(d.o, cut.outs, i % cut.outs);
+    // The rows of x that windows of rows [p, p_end) reach.
+    const int64_t above = p * d.stride_h - d.padding_h;
+    const int64_t below = (p_end - 1) * d.stride_h - d.padding_h + (d.kh - 1) * d.dilation_h + 1;
+    const int64_t top = std::clamp<int64_t>(above, 0, d.h), bottom = std::clamp<int64_t>(below, 0, d.h);
+    float* to = dweight + o * (d.c / d.groups) * d.kh * d.kw;
+    if (top == bottom) {  // they see padding alone
+      std::fill_n(to, (o_end - o) * (d.c / d.groups) * d.kh * d.kw, 0.0f);
+      return true;
+    }
+    ConvDims piece = d;
+    piece.n = n_end - n, piece.h = bottom - top, piece.oh = p_end - p, piece.o = o_end - o;
+    piece.padding_h = top - above;
+    const bool channels_last = format == MemoryFormat::channels_last;
+    const Key key{
+        .kind = Kind::weight_grad,
+        .dims = piece,
+        .channels_last = channels_last,
+        .bias = false,
+        .threads = 1,
+        .padding_below = below - bottom,
+        .x_rows = d.h,
+        .y_rows = d.oh,
+        .y_channels = d.o,
+    };
+    const float* x_part = x + n * d.c * d.h * d.w + top * d.w * (channels_last ? d.c : 1);
+    const float* dy_part =
+        dy + n * d.o * d.oh * d.ow + p * d.ow * (channels_last ? d.o : 1) + o * (channels_last ? 1 : d.oh * d.ow);
+    return cache().run(key, {x_part, dy_part, to});
+  }
+};
+
+}  // namespace
+
+bool conv_forward(const ConvDims& dims, MemoryFormat format, const float* x, const float* weight, const float* bias,
+                  float* y) {
+  return run(Kind::forward, dims, format, {.from = x, .weight = weight, .bias = bias, .to = y});
+}
+
+bool conv_input_grad(const ConvDims& dims, MemoryFormat format, const float* dy, const float* weight, float* dx) {
+  return run(Kind::input_grad, dims, format, {.from = dy, .weight = weight, .bias = nullptr, .to = dx});
+}
+
+bool conv_weight_grad(const ConvDims& d, MemoryFormat format, const float* x, const float* dy, float* dweight) {
+  const WeightGradient gradient{d, format, x, dy};
+  const Cut& cut = gradient.cut;
+  const int64_t size = d.o * (d.c / d.groups) * d.kh * d.kw;
+  const Buffer sums(static_cast<std::size_t>((cut.summands() - 1) * size) * sizeof(float));
+  const auto summand = [&](int64_t i) { return i ? sums.as<float>() + (i - 1) * size : dweight; };
+  std::atomic<bool> done = true;
+  parallel_for_throwing(cut.count(), is_tiny(d) ? cut.count() : 1, [&](int64_t begin, int64_t end) {
+    const OneThread guard;
+    for (int64_t i = begin; i < end; ++i)
+      if (!gradient.run(i, summand(i / cut.outs))) done = false;
+  });
+  if (!done) return false;
+  parallel_for(size, 32768, [&](int64_t begin, int64_t end) {
+    for (int64_t s = 1; s < cut.summands(); ++s) {
+      const float* __restrict from = summand(s);
+      for (int64_t i = begin; i < end; ++i) dweight[i] += from[i];
+    }
+  });
+  return true;
+}
+
+}  // namespace limpid::detail::onednn

@@ -1,0 +1,26 @@
+// Convolution and pooling by oneDNN, float32.
+#pragma once
+#include <limpid/core/tensor_impl.hpp>
+#include <limpid/ops/window/detail/conv_dims.hpp>
+#include <limpid/ops/window/kernels/pool.hpp>
+
+#include <cstdint>
+
+namespace limpid::detail::onednn {
+
+// x and y lie in memory in `format`, weight is row-major, bias may be null. Each returns false, having written nothing,
+// where oneDNN has no such convolution.
+bool conv_forward(const ConvDims& dims, MemoryFormat format, const float* x, const float* weight, const float* bias,
+                  float* y);
+bool conv_input_grad(const ConvDims& dims, MemoryFormat format, const float* dy, const float* weight, float* dx);
+bool conv_weight_grad(const ConvDims& dims, MemoryFormat format, const float* x, const float* dy, float* dweight);
+
+// Means over the windows of dims, padding counted, and their adjoint. False as above, or where the result would depend
+// on the number of threads.
+bool mean_forward(const kernels::PoolDims& dims, const float* x, float* y);
+bool mean_grad(const kernels::PoolDims& dims, const float* dy, float* dx);
+
+/// Whether so many products are done sooner than other threads would begin: they stay on the calling one.
+inline bool is_tiny(std::int64_t products) noexcept { return products < std::int64_t{1} << 18; }
+
+}  // namespace limpid::detail::onednn
