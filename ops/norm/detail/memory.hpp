@@ -78,7 +78,8 @@ struct NormPart {
 
 /// The part of a whole call. What a call does not have stays null.
 template <class T>
-NormCall<T> view(NormCall<T> call, const NormPart& part) noexcept {
+NormCall<T> view(const NormCall<T>& whole, const NormPart& part) noexcept {
+  NormCall<T> call = whole;
   const auto move = [](auto*& pointer, int64_t by) {
     if (pointer) pointer += by;
   };
@@ -100,7 +101,8 @@ NormCall<T> view(NormCall<T> call, const NormPart& part) noexcept {
   return call;
 }
 template <class T>
-NormSecondCall<T> view(NormSecondCall<T> call, const NormPart& part) noexcept {
+NormSecondCall<T> view(const NormSecondCall<T>& whole, const NormPart& part) noexcept {
+  NormSecondCall<T> call = whole;
   const auto move = [](auto*& pointer, int64_t by) {
     if (pointer) pointer += by;
   };
@@ -165,6 +167,8 @@ class Parts {
   /// Calls f(view) for each part of a whole call; f must not throw.
   template <class Call, class F>
   void each(const Call& whole, F&& f) const {
+    const NormDims& dims = whole.geometry.dims;
+    if (count() == 1 && dims.n == dims_.n && dims.g == dims_.g) return f(whole);  // one part is all there is
     parallel_for(count(), norm_grain(largest().size()), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) f(view(whole, part(i)));
     });

@@ -99,12 +99,18 @@ inline Lanes<16> saved(const double* all, const SliceBatch& batch) {
   return load_wide<16>(each);
 }
 
+/// From one slice to the next, in x and elsewhere.
+struct SliceSteps {
+  index_t x, y;
+};
+inline SliceSteps steps_of(const NormRowGeometry& p) { return {p.x_stride.inner, p.y_stride.inner}; }
+
 /// The two stages of a pass over batches, the second of each some batches behind its first. Job is the pass:
 ///
 ///   Pending           what the second stage of a batch needs; whole() where it may be done row by row beside another
 ///   Sums              what the first stage of a batch finds
-///   sum<Full>(batch, sums, beside)   the first stage, of kBatch slices if Full; calls beside(j) once for each slice j
-///   row_writer(pending)              a function of j that writes the row of slice j: the second stage, of one slice
+///   sum<Full>(batch, sums, beside)   the first stage, of kBatch slices if Full; calls beside(j, steps) for each slice
+///   j row_writer(pending)              such a beside: it writes the row of slice j, the second stage of one slice
 ///   write(pending)                   all of the second stage, of a batch that need not be whole, or there at all
 ///   finish(batch, sums, pending)     statistics and coefficients; true if the second stage is pending from now on
 template <class Job>
@@ -119,7 +125,7 @@ class Pipeline {
       job_.template sum<true>(batch, sums, job_.row_writer(pending));
     } else {
       job_.write(pending);
-      job_.template sum<false>(batch, sums, [](int) {});
+      job_.template sum<false>(batch, sums, [](int, const SliceSteps&) {});
     }
     if (job_.finish(batch, sums, pending)) advance();
   }
@@ -247,11 +253,11 @@ struct ShortForward {
     Step operator()(const Step& element, auto, auto) const { return element; }
   };
 
-  const float* first(const SliceBatch& batch) const { return p.in.x + start(p.x_stride, batch.first); }
+  const float* x_of(const SliceBatch& batch) const { return p.in.x + start(p.x_stride, batch.first); }
 
   template <bool Full, class Beside>
   void sum(const SliceBatch& batch, Sums& sums, Beside&& beside) const {
-    add_up<Full>(batch, sums, Itself(), beside);
+    add_up<Full>(batch, x_of(batch), sums, Itself(), beside);
   }
 
   bool finish(const SliceBatch& batch, const Sums& sums, Pending& pending) const {
@@ -259,7 +265,7 @@ struct ShortForward {
     pending.batch.count = 0;
     if (p.out.y) {
       pending.batch = batch;
-      pending.x = first(batch);
+      pending.x = x_of(batch);
       pending.y = p.out.y + start(p.y_stride, batch.first);
       const Lanes<16> a = p.in.gamma ? stats.rstd * widen(channel_values(p.in.gamma, p, batch, 1)) : stats.rstd;
       pending.suits =
@@ -273,28 +279,26 @@ struct ShortForward {
   BatchMoments moments(const SliceBatch& batch, const Sums& sums) const {
     BatchMoments about_zero(load_wide<16>(sums.rest), load_wide<16>(sums.squares), n, p.mode.center);
     if (!about_zero.near_zero) [[unlikely]]
-      from_first(batch, about_zero);
+      from_first(batch, x_of(batch), about_zero);
     return about_zero;
   }
 
   /// In place of moments that are not near zero, those about the slices' first elements.
-  [[gnu::noinline]] void from_first(const SliceBatch& batch, BatchMoments& moments) const {
+  [[gnu::noinline]] void from_first(const SliceBatch& batch, const float* x, BatchMoments& moments) const {
     alignas(64) double guess[kBatch] = {};
-    const float* x = first(batch);
     for (int j = 0; j < batch.count; ++j) guess[j] = static_cast<double>(x[j * p.x_stride.inner]);
     Sums sums;
     add_up<false>(
-        batch, sums, [&](const Step& element, int j, auto k) { return Deviation::of(element, Step(guess[j]), k); },
-        [](int) {});
+        batch, x, sums, [&](const Step& element, int j, auto k) { return Deviation::of(element, Step(guess[j]), k); },
+        [](int, const SliceSteps&) {});
     moments.replace({load_wide<16>(guess), load_wide<16>(sums.rest), load_wide<16>(sums.squares), n}, n);
   }
 
-  /// Sums of each slice's deviations, and of their squares. beside(j) is called after slice j.
+  /// Sums of each slice's deviations, and of their squares; the first slice is at x. beside() is called after each.
   template <bool Full, class Deviate, class Beside>
-  void add_up(const SliceBatch& batch, Sums& out, const Deviate& deviate, Beside&& beside) const {
+  void add_up(const SliceBatch& batch, const float* x, Sums& out, const Deviate& deviate, Beside&& beside) const {
     constexpr int kFour = 4;
-    const index_t step = p.x_stride.inner;
-    const float* first_x = first(batch);
+    const SliceSteps step = steps_of(p);
     for (int from = 0; from < kBatch; from += kFour) {
       Vec256 sums[kFour], products[kFour];
       each_of<kFour, N>([&](auto i) {
@@ -303,22 +307,22 @@ struct ShortForward {
           sums[i] = products[i] = Vec256(0.0);
           return;
         }
-        const float* x = first_x + j * step;
+        const float* slice = x + j * step.x;
         if constexpr (kOneStep<N>) {
-          const Step d = deviate(Deviation::load(x, n), j, n);
+          const Step d = deviate(Deviation::load(slice, n), j, n);
           sums[i] = fold(d);
           products[i] = std::is_same_v<Deviate, Itself> ? fold_exact_squares(d) : fold(d * d);
         } else {
           Step all(0.0), square(0.0);
           steps<kLanes<float>>(n, [&](index_t at, auto k) {
-            const Step d = deviate(Deviation::load(x + at, k), j, k);
+            const Step d = deviate(Deviation::load(slice + at, k), j, k);
             all = all + d;
             square = fma(d, d, square);
           });
           sums[i] = fold_to_256(fold(all));
           products[i] = fold_to_256(fold(square));
         }
-        beside(j);
+        beside(j, step);
       });
       sum_four(sums, out.rest + from);
       sum_four(products, out.squares + from);
@@ -333,12 +337,12 @@ struct ShortForward {
 
   /// Pointers are the writer's own, for what it stores might be anyone's memory.
   auto row_writer(const Pending& pending) const {
-    return [&, x = pending.x, y = pending.y, affine = static_cast<const float*>(pending.affine),
-            x_step = p.x_stride.inner, y_step = p.y_stride.inner](int j)
-               LIMPID_INLINE { write<false>(x + j * x_step, y + j * y_step, affine + j); };
+    return [&, x = pending.x, y = pending.y, affine = static_cast<const float*>(pending.affine)](int j,
+                                                                                                 const SliceSteps& step)
+               LIMPID_INLINE { write<false>(x + j * step.x, y + j * step.y, affine + j); };
   }
 
-  void write(Pending& pending) const {
+  [[gnu::noinline]] void write(Pending& pending) const {
     for (int j = 0; j < pending.batch.count; ++j) {
       const float *x = pending.x + j * p.x_stride.inner, *at = pending.affine + j;
       float* y = pending.y + j * p.y_stride.inner;
@@ -461,10 +465,10 @@ struct ShortBackward {
     return suits;
   }
 
-  /// Sums of dy, and of dy * d. beside(j) is called for each slice.
+  /// Sums of dy, and of dy * d. beside() is called for each slice.
   template <bool Full, class Beside>
   void add_up(const SliceBatch& batch, Sums& out, Beside&& beside) const {
-    const index_t x_step = p.x_stride.inner, y_step = p.y_stride.inner;
+    const SliceSteps step = steps_of(p);
     const float *x = p.in.x + start(p.x_stride, batch.first), *dy = p.in.dy + start(p.y_stride, batch.first);
     const float *scale = out.scale, *shift = out.shift;
     const auto lacks = [&](int j) { return !Full && j >= batch.count; };
@@ -472,11 +476,11 @@ struct ShortBackward {
       alignas(64) float all[kBatch], products[kBatch];
       sum_sixteen(
           [&](int j) LIMPID_INLINE {
-            beside(j);
-            return lacks(j) ? Singles256(0) : SingleSums::terms(x + j * x_step, dy + j * y_step, scale[j], shift[j], n);
+            beside(j, step);
+            return lacks(j) ? Singles256(0) : SingleSums::terms(x + j * step.x, dy + j * step.y, scale[j], shift[j], n);
           },
           products);
-      sum_sixteen([&](int j) LIMPID_INLINE { return lacks(j) ? Singles256(0) : SingleSums::terms(dy + j * y_step, n); },
+      sum_sixteen([&](int j) LIMPID_INLINE { return lacks(j) ? Singles256(0) : SingleSums::terms(dy + j * step.y, n); },
                   all);
       out.dy = load(all);
       out.dots = load(products);
@@ -492,10 +496,10 @@ struct ShortBackward {
             return;
           }
           SingleSums sum(scale[j], shift[j]);
-          sum.add(x + j * x_step, dy + j * y_step, n);
+          sum.add(x + j * step.x, dy + j * step.y, n);
           totals[i] = fold(sum.total);
           dots[i] = fold(sum.products);
-          beside(j);
+          beside(j, step);
         });
         sum_eight(totals, all + from);
         sum_eight(dots, products + from);
@@ -506,25 +510,24 @@ struct ShortBackward {
   }
 
   template <bool Streamed>
-  LIMPID_INLINE void write(const Pending& from, index_t x_step, index_t y_step, int j) const {
+  LIMPID_INLINE void write(const Pending& from, const SliceSteps& step, int j) const {
     const Singles scale(from.scale[j]), shift(from.shift[j]), of_dy(from.of_dy[j]), constant(from.constant[j]),
         of_d(from.of_d[j]);
-    const float *x = from.x + j * x_step, *dy = from.dy + j * y_step;
-    write_row<Streamed>(from.dx + j * y_step, n, [&](index_t i, auto k) LIMPID_INLINE {
+    const float *x = from.x + j * step.x, *dy = from.dy + j * step.y;
+    write_row<Streamed>(from.dx + j * step.y, n, [&](index_t i, auto k) LIMPID_INLINE {
       const Singles d = fma(load_singles_step(x + i, k), scale, shift);
       return fma(load_singles_step(dy + i, k), of_dy, fma(d, of_d, constant));
     });
   }
 
   auto row_writer(const Pending& pending) const {
-    return [&, x_step = p.x_stride.inner, y_step = p.y_stride.inner](int j)
-               LIMPID_INLINE { write<false>(pending, x_step, y_step, j); };
+    return [&](int j, const SliceSteps& step) LIMPID_INLINE { write<false>(pending, step, j); };
   }
 
-  void write(Pending& pending) const {
-    const index_t x_step = p.x_stride.inner, y_step = p.y_stride.inner;
+  [[gnu::noinline]] void write(Pending& pending) const {
+    const SliceSteps step = steps_of(p);
     for (int j = 0; j < pending.count; ++j)
-      p.mode.stream ? write<true>(pending, x_step, y_step, j) : write<false>(pending, x_step, y_step, j);
+      p.mode.stream ? write<true>(pending, step, j) : write<false>(pending, step, j);
     pending.count = 0;
   }
 };

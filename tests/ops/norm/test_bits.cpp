@@ -119,7 +119,7 @@ TEST_CASE("dx has the same bits whichever other gradients are asked for with it,
 }
 
 TEST_CASE("what is not recorded has the bits of what is, statistics kept or not") {
-  // Short rows leave them out where nobody reads them: not where a few of a lot need them, for being tiny or huge.
+  // Short rows leave them out where nobody reads them: not where a few of a batch need them, for being tiny or huge.
   for_each_case([](const Inputs& in) {
     Tensor x = in.x.detach().clone();
     for (int64_t c = 0; c < x.shape()[1]; c += 5) select(x, 1, c).mul_(c % 2 ? 1e-30 : 1e30);

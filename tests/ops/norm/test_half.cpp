@@ -114,7 +114,7 @@ void check_norm(const Norm& norm, const Shape& shape, const std::string& layout,
   check_same(derivatives(norm, in, dtype), derivatives(norm, in, float32));
 }
 
-// Single elements, short slices, many in a tile and some, few and many channels, N = 0.
+// Single elements, short slices, many in a buffer and some, few and many channels, N = 0.
 const std::vector<Shape> small_shapes = {{2, 3, 5},      {1, 4, 8, 8},   {3, 17, 7, 5},  {2, 40, 1},
                                          {6, 33, 40, 9}, {70, 50, 1, 1}, {5, 1, 9000},   {0, 3, 4, 4},
                                          {2, 512, 3},    {40, 64, 4, 4}, {3, 6, 60, 50}, {2, 130, 70}};
@@ -131,7 +131,7 @@ TEST_CASE("norms of half precision have the bits of float32 rounded once, values
       for (const std::string& layout : layouts) check_norm(norm, shape, layout, dtype, dtype);
 }
 
-TEST_CASE("norms of half precision have the bits of float32 where slices outgrow a tile") {
+TEST_CASE("norms of half precision have the bits of float32 where slices outgrow a buffer") {
   int number = 0;
   for (const Norm& norm : norms)
     for (const Shape& shape : large_shapes)
@@ -167,7 +167,7 @@ TEST_CASE("norms of half precision have the same bits for any number of threads"
   set_num_threads(before);
 }
 
-TEST_CASE("more threads than a call has tiles wait for one") {
+TEST_CASE("more threads than a call has buffers wait for one") {
   const int before = get_num_threads();
   const Norm& norm = norms[0];
   const Inputs in(norm, {40, 64, 40, 40}, "contiguous", float16, float16);

@@ -11,7 +11,7 @@ using namespace limpid::test;
 
 namespace {
 
-/// Lengths around those at which a row takes another path: steps, chains, lots written beside the next, short rows,
+/// Lengths around those at which a row takes another path: steps, chains, batches written beside the next, short rows,
 /// blocks.
 const std::vector<index_t> kThresholds = {79,  80,  81,  127, 128, 129, 255, 256,  257,  511,
                                           512, 513, 527, 528, 529, 700, 777, 8191, 8192, 8193};
@@ -177,9 +177,9 @@ TEMPLATE_TEST_CASE("slices near and far from zero are exact, with the same bits 
 
 TEMPLATE_TEST_CASE("rows of any length read strided x with the bits of a dense copy", "", float, double) {
   for (const index_t s : lengths(66))
-    for (const bool along : {false, true}) {  // gamma and beta
-      const NormDims dims = along ? NormDims{3, 2, s, 1} : NormDims{3, 7, 1, s};
-      const NormStrides view = along ? NormStrides{2 * 2 * s, 2, 1} : NormStrides{2 * 7 * s, 2 * s, 2};
+    for (const bool channel_rows : {false, true}) {
+      const NormDims dims = channel_rows ? NormDims{3, 2, s, 1} : NormDims{3, 7, 1, s};
+      const NormStrides view = channel_rows ? NormStrides{2 * 2 * s, 2, 1} : NormStrides{2 * 7 * s, 2 * s, 2};
       Run<TestType> strided({dims}), dense({dims});
       Guarded<TestType> x(2 * dims.size());
       for (index_t i = 0; i < x.size(); ++i) x[i] = static_cast<TestType>(std::sin(static_cast<double>(i) * 1.7));
