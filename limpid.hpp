@@ -1,4 +1,4 @@
-// All of limpid but <limpid/core/xtensor.hpp>.
+// All of limpid but what needs headers of others: <limpid/core/xtensor.hpp> and <limpid/testing/catch2.hpp>.
 #pragma once
 #include <limpid/autograd/anomaly.hpp>
 #include <limpid/autograd/checkpoint.hpp>

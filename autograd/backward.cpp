@@ -49,16 +49,16 @@ Tensor own_gradient(const Tensor& g) {
 
 }  // namespace
 
-void backward(const Tensors& ys, const Tensors& dys, bool retain_graph, bool create_graph) {
-  const GradGuard mode(create_graph);
+void backward(const Tensors& ys, const Tensors& dys, const GradOptions& options) {
+  const GradGuard mode(options.create_graph);
   Engine engine("backward");
   add_roots(engine, ys, dys, "backward");
-  engine.run(retain_graph || create_graph, [&](Node& node, const Tensors& dy) {
+  engine.run(options.retain_graph || options.create_graph, [&](Node& node, const Tensors& dy) {
     static_cast<Leaf&>(node).change_grad([&](Tensor& grad) {
       if (grad.defined())
         detail::accumulate(grad, dy[0]);
       else
-        grad = create_graph ? dy[0] : own_gradient(dy[0]);
+        grad = options.create_graph ? dy[0] : own_gradient(dy[0]);
     });
   });
 }
@@ -92,8 +92,9 @@ Tensors detail::grad_between(const Tensors& ys, const Tensors& xs, const Tensors
   return engine.gradients(xs, create_graph);
 }
 
-void Tensor::backward(const Tensor& dy, bool retain_graph, bool create_graph) const {
-  limpid::backward({*this}, dy.defined() ? Tensors{dy} : Tensors{}, retain_graph, create_graph);
+void Tensor::backward(const Tensor& dy) const { backward(dy, {}); }
+void Tensor::backward(const Tensor& dy, const GradOptions& options) const {
+  limpid::backward({*this}, dy.defined() ? Tensors{dy} : Tensors{}, options);
 }
 
 }  // namespace limpid

@@ -5,16 +5,15 @@
 
 namespace LIMPID_API limpid {
 
-/// Adds d(sum_k <y_k, dy_k>)/d(leaf) to the gradient of every leaf below ys. dys: one per y and of its shape, or none
-/// where each y has one element. Without retain_graph the graph is used up; create_graph records the gradients
-/// themselves (and keeps the graph). Throws AutogradError where a y was not recorded or the graph is used up.
-void backward(const Tensors& ys, const Tensors& dys = {}, bool retain_graph = false, bool create_graph = false);
-
 struct GradOptions {
   bool create_graph = false;  ///< record the gradients, so that they can be differentiated; implies retain_graph
-  bool retain_graph = false;  ///< leave the graph fit for another run
-  bool allow_unused = false;  ///< an x that no y depends on gives an undefined gradient instead of an error
+  bool retain_graph = false;  ///< leave the graph fit for another run; else it is used up
+  bool allow_unused = false;  ///< of grad(): an x that no y depends on gives an undefined gradient instead of an error
 };
+
+/// Adds d(sum_k <y_k, dy_k>)/d(leaf) to the gradient of every leaf below ys. dys: one per y and of its shape, or none
+/// where each y has one element. Throws AutogradError where a y was not recorded or the graph is used up.
+void backward(const Tensors& ys, const Tensors& dys = {}, const GradOptions& options = {});
 
 /// The gradients of sum_k <y_k, dy_k> with respect to xs, leaves or results in between, in their order and of their
 /// shapes; the leaves' own gradients stay as they are. Only what leads to an x is computed.

@@ -1,5 +1,4 @@
 #include <limpid/autograd/gradcheck.hpp>
-#include <limpid/core/detail/message.hpp>
 
 #include <nlohmann/json.hpp>
 

@@ -2,7 +2,6 @@
 #include <limpid/autograd/detail/stand_in.hpp>
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
-#include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/pool.hpp>
 

@@ -33,7 +33,7 @@ Tensors hvp(const TensorFunction& f, const Tensors& xs, const Tensors& vs);
 
 /// A function of one tensor that gives one.
 template <class F>
-concept TensorMap = std::is_invocable_r_v<Tensor, F&, const Tensor&>;
+concept TensorToTensor = std::is_invocable_r_v<Tensor, F&, const Tensor&>;
 
 }  // namespace detail
 
@@ -57,7 +57,7 @@ template <detail::TensorCallable F>
 Tensors grad(F f, const Tensors& xs) {
   return detail::grad(detail::TensorFunction(f, "grad"), xs);
 }
-template <detail::TensorMap F>
+template <detail::TensorToTensor F>
 Tensor grad(F f, const Tensor& x) {
   return detail::grad(detail::TensorFunction(f, "grad"), {x})[0];
 }
@@ -68,7 +68,7 @@ std::vector<Tensors> jacobian(F f, const Tensors& xs) {
   return detail::jacobian(detail::TensorFunction(f, "jacobian"), xs);
 }
 /// The same of one tensor to one tensor.
-template <detail::TensorMap F>
+template <detail::TensorToTensor F>
 Tensor jacobian(F f, const Tensor& x) {
   return detail::jacobian(detail::TensorFunction(f, "jacobian"), {x})[0][0];
 }
@@ -79,7 +79,7 @@ template <detail::TensorCallable F>
 std::vector<Tensors> hessian(F f, const Tensors& xs) {
   return detail::hessian(detail::TensorFunction(f, "hessian"), xs);
 }
-template <detail::TensorMap F>
+template <detail::TensorToTensor F>
 Tensor hessian(F f, const Tensor& x) {
   return detail::hessian(detail::TensorFunction(f, "hessian"), {x})[0][0];
 }
@@ -89,7 +89,7 @@ template <detail::TensorCallable F>
 Tensors hvp(F f, const Tensors& xs, const Tensors& vs) {
   return detail::hvp(detail::TensorFunction(f, "hvp"), xs, vs);
 }
-template <detail::TensorMap F>
+template <detail::TensorToTensor F>
 Tensor hvp(F f, const Tensor& x, const Tensor& v) {
   return detail::hvp(detail::TensorFunction(f, "hvp"), {x}, {v})[0];
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <iosfwd>
 #include <string_view>
+#include <type_traits>
 
 namespace LIMPID_API limpid {
 
@@ -51,43 +52,28 @@ constexpr DType promote_types(DType a, DType b) noexcept {
   return low == DType::float16 && high == DType::bfloat16 ? DType::float32 : high;
 }
 
+namespace detail {
+template <class T, class... Types>
+inline constexpr bool is_one_of = (std::is_same_v<T, Types> || ...);
+}
+/// Whether a dtype has elements of this C++ type.
+template <class T>
+inline constexpr bool has_dtype =
+    detail::is_one_of<T, bool, uint8_t, int32_t, int64_t, long long, Half, BFloat16, float, double>;
+
 /// dtype_of<float>() is float32, and so on.
 template <class T>
-constexpr DType dtype_of() noexcept;
-template <>
-constexpr DType dtype_of<bool>() noexcept {
-  return DType::bool_;
-}
-template <>
-constexpr DType dtype_of<uint8_t>() noexcept {
-  return DType::uint8;
-}
-template <>
-constexpr DType dtype_of<int32_t>() noexcept {
-  return DType::int32;
-}
-template <>
-constexpr DType dtype_of<int64_t>() noexcept {
-  return DType::int64;
-}
-template <>
-constexpr DType dtype_of<long long>() noexcept {
-  return DType::int64;
-}
-template <>
-constexpr DType dtype_of<Half>() noexcept {
-  return DType::float16;
-}
-template <>
-constexpr DType dtype_of<BFloat16>() noexcept {
-  return DType::bfloat16;
-}
-template <>
-constexpr DType dtype_of<float>() noexcept {
-  return DType::float32;
-}
-template <>
-constexpr DType dtype_of<double>() noexcept {
+constexpr DType dtype_of() noexcept {
+  static_assert(has_dtype<T>,
+                "no limpid dtype has elements of this type: expected bool, uint8_t, int32_t, int64_t, Half, BFloat16, "
+                "float or double");
+  if constexpr (std::is_same_v<T, bool>) return DType::bool_;
+  if constexpr (std::is_same_v<T, uint8_t>) return DType::uint8;
+  if constexpr (std::is_same_v<T, int32_t>) return DType::int32;
+  if constexpr (detail::is_one_of<T, int64_t, long long>) return DType::int64;
+  if constexpr (std::is_same_v<T, Half>) return DType::float16;
+  if constexpr (std::is_same_v<T, BFloat16>) return DType::bfloat16;
+  if constexpr (std::is_same_v<T, float>) return DType::float32;
   return DType::float64;
 }
 

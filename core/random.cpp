@@ -95,14 +95,6 @@ void require_floating(const char* op, DType dtype) {
   if (!is_floating_point(dtype)) throw_error<DTypeError>(op, ": expected a floating-point dtype, got ", dtype);
 }
 
-// In x's memory format; a value belongs to an index, whatever the format.
-Tensor laid_out_like(const Tensor& x, const Tensor& y) {
-  if (x.memory_format() == MemoryFormat::contiguous) return y;
-  Tensor z = empty_like(x);
-  detail::copy_into(z, y);
-  return z;
-}
-
 }  // namespace
 
 Tensor rand(const Shape& shape, DType dtype, Generator& generator) {
@@ -125,10 +117,18 @@ Tensor randn(const Shape& shape, DType dtype, Generator& generator) {
   return detail::as_dtype(y, dtype);
 }
 
-Tensor rand(const Shape& shape, DType dtype) { return rand(shape, dtype, default_generator()); }
-Tensor randn(const Shape& shape, DType dtype) { return randn(shape, dtype, default_generator()); }
-Tensor rand_like(const Tensor& x) { return laid_out_like(x, rand(x.shape(), x.dtype())); }
-Tensor randn_like(const Tensor& x) { return laid_out_like(x, randn(x.shape(), x.dtype())); }
+Tensor rand(const Shape& shape, DType dtype, MemoryFormat format, Generator& generator) {
+  return detail::as_contiguous(rand(shape, dtype, generator), format);
+}
+Tensor randn(const Shape& shape, DType dtype, MemoryFormat format, Generator& generator) {
+  return detail::as_contiguous(randn(shape, dtype, generator), format);
+}
+Tensor rand_like(const Tensor& x, Generator& generator) {
+  return rand(x.shape(), x.dtype(), x.memory_format(), generator);
+}
+Tensor randn_like(const Tensor& x, Generator& generator) {
+  return randn(x.shape(), x.dtype(), x.memory_format(), generator);
+}
 
 namespace {
 
@@ -155,16 +155,20 @@ bool holds(DType dtype, int64_t low, int64_t high) noexcept {
 
 }  // namespace
 
-Tensor randint(int64_t low, int64_t high, const Shape& shape, DType dtype) {
+Tensor randint(int64_t low, int64_t high, const Shape& shape, DType dtype, Generator& generator) {
   if (low >= high) throw_error<ValueError>("randint: expected low < high, got low = ", low, ", high = ", high);
   if (!holds(dtype, low, high - 1))
     throw_error<ValueError>("randint: expected bounds that ", dtype, " can hold, got low = ", low, ", high = ", high);
   Tensor y = empty(shape, int64);
   const uint64_t count = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
-  fill_blocks<uint64_t, int64_t>(y, default_generator(), [=](const Block<uint64_t>& block, int64_t* values) {
+  fill_blocks<uint64_t, int64_t>(y, generator, [=](const Block<uint64_t>& block, int64_t* values) {
     for (uint64_t word : block.words) *values++ = static_cast<int64_t>(static_cast<uint64_t>(low) + below(count, word));
   });
   return detail::as_dtype(y, dtype);
+}
+
+Tensor randint(int64_t low, int64_t high, const Shape& shape, DType dtype, MemoryFormat format, Generator& generator) {
+  return detail::as_contiguous(randint(low, high, shape, dtype, generator), format);
 }
 
 Tensor randperm(int64_t n, Generator& generator) {
@@ -184,8 +188,6 @@ Tensor randperm(int64_t n, Generator& generator) {
   return words;
 }
 
-Tensor randperm(int64_t n) { return randperm(n, default_generator()); }
-
 Tensor bernoulli(double p, const Shape& shape, Generator& generator) {
   if (!(p >= 0 && p <= 1)) throw_error<ValueError>("bernoulli: expected a probability from 0 to 1, got ", p);
   Tensor y = empty(shape, bool_);
@@ -196,6 +198,8 @@ Tensor bernoulli(double p, const Shape& shape, Generator& generator) {
   return y;
 }
 
-Tensor bernoulli(double p, const Shape& shape) { return bernoulli(p, shape, default_generator()); }
+Tensor bernoulli(double p, const Shape& shape, MemoryFormat format, Generator& generator) {
+  return detail::as_contiguous(bernoulli(p, shape, generator), format);
+}
 
 }  // namespace limpid

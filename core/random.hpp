@@ -26,19 +26,26 @@ class Generator {
 Generator& default_generator() noexcept;
 void manual_seed(uint64_t seed) noexcept;
 
-Tensor rand(const Shape& shape, DType dtype = float32);   ///< uniform in [0, 1)
-Tensor randn(const Shape& shape, DType dtype = float32);  ///< standard normal
-Tensor rand(const Shape& shape, DType dtype, Generator& generator);
-Tensor randn(const Shape& shape, DType dtype, Generator& generator);
-Tensor rand_like(const Tensor& x);
-Tensor randn_like(const Tensor& x);
+// All draw from the thread's generator or the one given. A value belongs to an index, whatever the memory format.
+
+/// Uniform in [0, 1).
+Tensor rand(const Shape& shape, DType dtype = float32, Generator& generator = default_generator());
+Tensor rand(const Shape& shape, DType dtype, MemoryFormat format, Generator& generator = default_generator());
+/// Standard normal.
+Tensor randn(const Shape& shape, DType dtype = float32, Generator& generator = default_generator());
+Tensor randn(const Shape& shape, DType dtype, MemoryFormat format, Generator& generator = default_generator());
+/// Of x's shape, dtype and memory format.
+Tensor rand_like(const Tensor& x, Generator& generator = default_generator());
+Tensor randn_like(const Tensor& x, Generator& generator = default_generator());
 /// Uniform integers in [low, high). Throws ValueError where there are none.
-Tensor randint(int64_t low, int64_t high, const Shape& shape, DType dtype = int64);
+Tensor randint(int64_t low, int64_t high, const Shape& shape, DType dtype = int64,
+               Generator& generator = default_generator());
+Tensor randint(int64_t low, int64_t high, const Shape& shape, DType dtype, MemoryFormat format,
+               Generator& generator = default_generator());
 /// A random order of 0, ..., n - 1.
-Tensor randperm(int64_t n);
-Tensor randperm(int64_t n, Generator& generator);
+Tensor randperm(int64_t n, Generator& generator = default_generator());
 /// bool, true with probability p.
-Tensor bernoulli(double p, const Shape& shape);
-Tensor bernoulli(double p, const Shape& shape, Generator& generator);
+Tensor bernoulli(double p, const Shape& shape, Generator& generator = default_generator());
+Tensor bernoulli(double p, const Shape& shape, MemoryFormat format, Generator& generator = default_generator());
 
 }  // namespace limpid

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <new>
 
 namespace limpid {
@@ -255,15 +256,6 @@ Tensor as_dtype(const Tensor& x, DType dtype) {
 
 }  // namespace detail
 
-namespace {
-
-void require_same_size(std::size_t count, const Shape& shape) {
-  if (static_cast<int64_t>(count) != shape.numel())
-    throw_error<ShapeError>("from_vector: expected ", shape.numel(), " values for shape ", shape, ", got ", count);
-}
-
-}  // namespace
-
 Tensor empty(const Shape& shape, DType dtype, MemoryFormat format) {
   if (shape.size() > 64) throw_error<ShapeError>("empty: expected at most 64 axes, got ", shape.size());
   if (format == MemoryFormat::contiguous) return detail::make_tensor(row_major(shape), dtype);
@@ -272,68 +264,107 @@ Tensor empty(const Shape& shape, DType dtype, MemoryFormat format) {
   return detail::make_tensor(Layout::create(shape, channels_last_strides(shape)), dtype);
 }
 
-Tensor empty_like(const Tensor& x, DType dtype) {
-  const MemoryFormat format = x.memory_format();
-  return x.is_contiguous(format) ? detail::make_tensor(x.impl().layout, dtype) : empty(x.shape(), dtype, format);
+Tensor empty_like(const Tensor& x, std::optional<DType> dtype, std::optional<MemoryFormat> format) {
+  const DType type = dtype.value_or(x.dtype());
+  const MemoryFormat order = format.value_or(x.memory_format());
+  return x.is_contiguous(order) ? detail::make_tensor(x.impl().layout, type) : empty(x.shape(), type, order);
 }
-Tensor empty_like(const Tensor& x) { return empty_like(x, x.dtype()); }
 
-Tensor full(const Shape& shape, double value, DType dtype) {
-  Tensor y = empty(shape, dtype);
+Tensor full(const Shape& shape, double value, DType dtype, MemoryFormat format) {
+  Tensor y = empty(shape, dtype, format);
   detail::fill(y, value);
   return y;
 }
-Tensor zeros(const Shape& shape, DType dtype) { return full(shape, 0, dtype); }
-Tensor ones(const Shape& shape, DType dtype) { return full(shape, 1, dtype); }
-Tensor full_like(const Tensor& x, double value) {
-  Tensor y = empty_like(x);
+Tensor zeros(const Shape& shape, DType dtype, MemoryFormat format) { return full(shape, 0, dtype, format); }
+Tensor ones(const Shape& shape, DType dtype, MemoryFormat format) { return full(shape, 1, dtype, format); }
+Tensor full_like(const Tensor& x, double value, std::optional<DType> dtype, std::optional<MemoryFormat> format) {
+  Tensor y = empty_like(x, dtype, format);
   detail::fill(y, value);
   return y;
 }
-Tensor zeros_like(const Tensor& x) { return full_like(x, 0); }
-Tensor ones_like(const Tensor& x) { return full_like(x, 1); }
+Tensor zeros_like(const Tensor& x, std::optional<DType> dtype, std::optional<MemoryFormat> format) {
+  return full_like(x, 0, dtype, format);
+}
+Tensor ones_like(const Tensor& x, std::optional<DType> dtype, std::optional<MemoryFormat> format) {
+  return full_like(x, 1, dtype, format);
+}
 
 namespace detail {
 
+Tensor empty_for_values(std::size_t count, const Shape& shape, DType dtype) {
+  if (static_cast<int64_t>(count) != shape.numel())
+    throw_error<ShapeError>("from_vector: expected ", shape.numel(), " values for shape ", shape, ", got ", count);
+  return empty(shape, dtype);
+}
+
 Tensor from_values(const void* values, std::size_t count, const Shape& shape, DType dtype) {
-  require_same_size(count, shape);
-  Tensor y = empty(shape, dtype);
+  Tensor y = empty_for_values(count, shape, dtype);
   std::copy_n(static_cast<const std::byte*>(values), count * itemsize(dtype), static_cast<std::byte*>(y.raw_data()));
   return y;
 }
 
-// A tensor of count values f(i), computed in double or, for integers, exactly.
-template <class F>
-static Tensor generate(int64_t count, DType dtype, F f) {
-  Tensor wide = empty({count}, is_floating_point(dtype) ? float64 : int64);
-  if (is_floating_point(dtype))
-    for (int64_t i = 0; i < count; ++i) wide.data<double>()[i] = static_cast<double>(f(i));
-  else
-    for (int64_t i = 0; i < count; ++i) wide.data<int64_t>()[i] = static_cast<int64_t>(f(i));
-  return as_dtype(wide, dtype);
+int64_t checked_int64(std::uint64_t value) {
+  if (value > static_cast<std::uint64_t>(std::numeric_limits<int64_t>::max()))
+    throw_error<ValueError>("from_vector: expected numbers that int64 holds, got ", value);
+  return static_cast<int64_t>(value);
 }
 
 }  // namespace detail
 
-Tensor arange(int64_t count, DType dtype) {
-  if (count < 0) throw_error<ValueError>("arange: expected a count of at least 0, got ", count);
-  return detail::generate(count, dtype, [](int64_t i) { return i; });
+namespace {
+
+// Values f(i) for i < count, converted from what f gives.
+template <class F>
+Tensor generate(int64_t count, DType dtype, F f) {
+  using T = decltype(f(int64_t{}));
+  const Tensor wide = empty({count}, dtype_of<T>());
+  for (int64_t i = 0; i < count; ++i) wide.data<T>()[i] = f(i);
+  return detail::as_dtype(wide, dtype);
 }
 
-Tensor arange(double start, double stop, double step, DType dtype) {
-  const double count = std::ceil((stop - start) / step);
-  if (step == 0 || !(std::abs(count) < 1e15))
-    throw_error<ValueError>("arange: expected finite bounds and a step other than 0, got start = ", start,
-                            ", stop = ", stop, ", step = ", step);
-  return detail::generate(std::max<int64_t>(0, static_cast<int64_t>(count)), dtype,
-                          [=](int64_t i) { return start + static_cast<double>(i) * step; });
+[[noreturn]] void refuse_range(Scalar start, Scalar stop, Scalar step) {
+  throw_error<ValueError>("arange: expected finite bounds and a step other than 0, got start = ", start.to_double(),
+                          ", stop = ", stop.to_double(), ", step = ", step.to_double());
 }
+
+uint64_t unsign(int64_t x) noexcept { return static_cast<uint64_t>(x); }
+
+// How many integers lie from start on before stop, without overflow: of the distance and the step, both unsigned.
+uint64_t count_integers(int64_t start, int64_t stop, int64_t step) {
+  const bool rises = step > 0;
+  if (rises ? stop <= start : stop >= start) return 0;
+  const uint64_t distance = rises ? unsign(stop) - unsign(start) : unsign(start) - unsign(stop);
+  const uint64_t size = rises ? unsign(step) : 0 - unsign(step);
+  return (distance - 1) / size + 1;
+}
+
+}  // namespace
+
+Tensor arange(Scalar start, Scalar stop, Scalar step, std::optional<DType> dtype) {
+  if (!start.is_floating() && !stop.is_floating() && !step.is_floating()) {
+    const int64_t first = start.to_int64(), by = step.to_int64();
+    if (by == 0) refuse_range(start, stop, step);
+    const uint64_t count = count_integers(first, stop.to_int64(), by);
+    const int64_t numel = count > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())
+                              ? std::numeric_limits<int64_t>::max()  // which is no shape
+                              : static_cast<int64_t>(count);
+    return generate(numel, dtype.value_or(int64), [=](int64_t i) {
+      return static_cast<int64_t>(unsign(first) + unsign(i) * unsign(by));  // the product alone may overflow
+    });
+  }
+  const double first = start.to_double(), by = step.to_double(), count = std::ceil((stop.to_double() - first) / by);
+  if (by == 0 || !(std::abs(count) < 1e15)) refuse_range(start, stop, step);
+  return generate(std::max<int64_t>(0, static_cast<int64_t>(count)), dtype.value_or(float32),
+                  [=](int64_t i) { return first + static_cast<double>(i) * by; });
+}
+Tensor arange(Scalar start, Scalar stop, std::optional<DType> dtype) { return arange(start, stop, 1, dtype); }
+Tensor arange(Scalar stop, std::optional<DType> dtype) { return arange(0, stop, 1, dtype); }
 
 Tensor linspace(double start, double stop, int64_t count, DType dtype) {
   if (count < 0) throw_error<ValueError>("linspace: expected a count of at least 0, got ", count);
   const double last = static_cast<double>(count - 1);
   // Counting from the nearer end makes both ends exact.
-  return detail::generate(count, dtype, [=](int64_t i) {
+  return generate(count, dtype, [=](int64_t i) {
     if (count == 1) return start;
     const double k = static_cast<double>(i), step = (stop - start) / last;
     return 2 * i < count ? start + k * step : stop - (last - k) * step;
@@ -347,7 +378,7 @@ Tensor eye(int64_t n, DType dtype) {
 }
 
 Tensor tensor(std::initializer_list<double> values, DType dtype) {
-  return detail::generate(static_cast<int64_t>(values.size()), dtype, [&](int64_t i) { return values.begin()[i]; });
+  return generate(static_cast<int64_t>(values.size()), dtype, [&](int64_t i) { return values.begin()[i]; });
 }
 
 Tensor from_blob(void* data, const Shape& shape, DType dtype, void (*deleter)(void*), void* context) {

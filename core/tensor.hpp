@@ -2,11 +2,13 @@
 #pragma once
 #include <limpid/core/error.hpp>
 #include <limpid/core/export.hpp>
+#include <limpid/core/scalar.hpp>
 #include <limpid/core/tensor_impl.hpp>
 
 #include <cstdint>
 #include <initializer_list>
 #include <iosfwd>
+#include <optional>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -14,6 +16,7 @@
 namespace LIMPID_API limpid {
 
 class Tensors;
+struct GradOptions;
 
 /// A handle on a strided array of one dtype; copying it shares the memory. Tensor{} is undefined and stands for "none".
 class Tensor {
@@ -91,8 +94,9 @@ class Tensor {
   /// Replaces the gathered gradient; Tensor{} clears it.
   void set_grad(const Tensor& grad) const;
   /// Adds the gradient of this tensor, weighted by dy (of its shape; may be left out where numel() = 1), to every
-  /// leaf it was computed from. See backward() in autograd/engine.hpp.
-  void backward(const Tensor& dy = {}, bool retain_graph = false, bool create_graph = false) const;
+  /// leaf it was computed from. See backward() and the options in autograd/engine.hpp.
+  void backward(const Tensor& dy = {}) const;
+  void backward(const Tensor& dy, const GradOptions& options) const;
   /// The same memory, cut off from the graph.
   Tensor detach() const;
 
@@ -138,36 +142,67 @@ class Tensors : public SmallVector<Tensor, 4> {
 /// Values as NumPy prints them, then shape and dtype where they are not obvious.
 std::ostream& operator<<(std::ostream& out, const Tensor& x);
 
-namespace detail {
-Tensor from_values(const void* values, std::size_t count, const Shape& shape, DType dtype);
-}
-
 // Making tensors.
 
 /// Uninitialised.
 Tensor empty(const Shape& shape, DType dtype = float32, MemoryFormat format = MemoryFormat::contiguous);
-/// Uninitialised, with x's shape and memory format, and x's dtype or the one given.
-Tensor empty_like(const Tensor& x);
-Tensor empty_like(const Tensor& x, DType dtype);
-Tensor zeros(const Shape& shape, DType dtype = float32);
-Tensor ones(const Shape& shape, DType dtype = float32);
-Tensor full(const Shape& shape, double value, DType dtype = float32);
-Tensor zeros_like(const Tensor& x);
-Tensor ones_like(const Tensor& x);
-Tensor full_like(const Tensor& x, double value);
-/// 0, 1, ..., count - 1; or from start up to but without stop.
-Tensor arange(int64_t count, DType dtype = int64);
-Tensor arange(double start, double stop, double step, DType dtype = float32);
+Tensor zeros(const Shape& shape, DType dtype = float32, MemoryFormat format = MemoryFormat::contiguous);
+Tensor ones(const Shape& shape, DType dtype = float32, MemoryFormat format = MemoryFormat::contiguous);
+Tensor full(const Shape& shape, double value, DType dtype = float32, MemoryFormat format = MemoryFormat::contiguous);
+/// Of x's shape, and of its dtype and memory format where none is given.
+Tensor empty_like(const Tensor& x, std::optional<DType> dtype = {}, std::optional<MemoryFormat> format = {});
+Tensor zeros_like(const Tensor& x, std::optional<DType> dtype = {}, std::optional<MemoryFormat> format = {});
+Tensor ones_like(const Tensor& x, std::optional<DType> dtype = {}, std::optional<MemoryFormat> format = {});
+Tensor full_like(const Tensor& x, double value, std::optional<DType> dtype = {},
+                 std::optional<MemoryFormat> format = {});
+/// From start (or 0) in steps (or 1) up to but without stop, as NumPy's; none where stop does not lie ahead. int64
+/// where all numbers are integers, else float32, or the dtype given. Throws ValueError (a step of 0, bounds that are
+/// not finite).
+Tensor arange(Scalar stop, std::optional<DType> dtype = {});
+Tensor arange(Scalar start, Scalar stop, std::optional<DType> dtype = {});
+Tensor arange(Scalar start, Scalar stop, Scalar step, std::optional<DType> dtype = {});
 /// count evenly spaced values, both ends included.
 Tensor linspace(double start, double stop, int64_t count, DType dtype = float32);
 /// Ones on the diagonal of an (n, n) matrix.
 Tensor eye(int64_t n, DType dtype = float32);
 /// A 1-D tensor of the values; reshape() gives it another shape.
 Tensor tensor(std::initializer_list<double> values, DType dtype = float32);
-/// A copy of row-major values. Throws ShapeError where their number is not the shape's.
+
+namespace detail {
+
+Tensor from_values(const void* values, std::size_t count, const Shape& shape, DType dtype);
+/// Uninitialised memory for so many values. Throws ShapeError where their number is not the shape's.
+Tensor empty_for_values(std::size_t count, const Shape& shape, DType dtype);
+int64_t checked_int64(std::uint64_t value);
+
+/// What a number of a type that no dtype has is kept as: the smallest that holds it.
+template <class T>
+using Kept =
+    std::conditional_t<has_dtype<T> || !std::is_arithmetic_v<T>, T,
+                       std::conditional_t<std::is_floating_point_v<T>, double,
+                                          std::conditional_t<(sizeof(T) < sizeof(int32_t)), int32_t, int64_t>>>;
+
+}  // namespace detail
+
+/// A copy of row-major values of any arithmetic type. One that no dtype has takes the smallest that holds it: int16_t
+/// becomes int32, uint32_t and size_t int64, long double float64. Throws ShapeError where their number is not the
+/// shape's, ValueError where one of uint64_t is above int64.
 template <class T>
 Tensor from_vector(const std::vector<T>& values, const Shape& shape) {
-  return detail::from_values(values.data(), values.size(), shape, dtype_of<T>());
+  using K = detail::Kept<T>;
+  if constexpr (std::is_same_v<K, T> && !std::is_same_v<T, bool>) {
+    return detail::from_values(values.data(), values.size(), shape, dtype_of<T>());
+  } else {
+    const Tensor y = detail::empty_for_values(values.size(), shape, dtype_of<K>());
+    K* to = y.template data<K>();
+    for (const T value : values) {
+      if constexpr (std::is_unsigned_v<T> && sizeof(T) == sizeof(int64_t))
+        *to++ = detail::checked_int64(value);
+      else
+        *to++ = static_cast<K>(value);
+    }
+    return y;
+  }
 }
 /// Borrows memory in place; deleter(context) runs when the last tensor lets go.
 Tensor from_blob(void* data, const Shape& shape, DType dtype, void (*deleter)(void*) = nullptr,

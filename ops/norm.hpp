@@ -33,30 +33,66 @@ Tensor instance_norm(const Tensor& x, const InstanceNormOptions& options = {});
 Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight = {},
                      const Tensor& bias = {}, bool use_input_stats = true, double momentum = 0.1, double eps = 1e-5);
 
-/// Group normalisation (Wu and He, 2018): statistics over the C / num_groups channels of a group and all spatial axes
-/// of x (N, C, *spatial). weight and bias are (C,) or (N, C). With num_groups = C it is instance_norm, bit for bit, in
-/// values and gradients.
 struct GroupNormOptions {
   Tensor weight = {}, bias = {};  ///< (C,) or (N, C) each, or none
   double eps = 1e-5;
   Tensor lengths = {}, mask = {};  ///< as in InstanceNormOptions
-  bool relu = false;
+  bool relu = false;               ///< as in InstanceNormOptions
 };
-Tensor group_norm(const Tensor& x, int64_t num_groups, const GroupNormOptions& options);
-Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& weight = {}, const Tensor& bias = {},
-                  double eps = 1e-5);
 
-/// Layer normalisation (Ba, Kiros, Hinton, 2016) over the trailing axes `normalized_shape`, which weight and bias have.
-Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {}, const Tensor& bias = {},
-                  double eps = 1e-5);
+/// Group normalisation (Wu and He, 2018): statistics over the C / num_groups channels of a group and all spatial axes
+/// of x (N, C, *spatial). weight and bias are (C,) or (N, C). With num_groups = C it is instance_norm, bit for bit, in
+/// values and gradients.
+Tensor group_norm(const Tensor& x, int64_t num_groups, const GroupNormOptions& options = {});
 
-/// Root-mean-square normalisation (Zhang and Sennrich, 2019): x / sqrt(mean x^2 + eps) * weight over the trailing axes.
-Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {}, double eps = 1e-5);
+struct LayerNormOptions {
+  Tensor weight = {}, bias = {};  ///< of normalized_shape each, or none
+  double eps = 1e-5;
+};
+
+/// Layer normalisation (Ba, Kiros, Hinton, 2016) over the trailing axes `normalized_shape`.
+Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const LayerNormOptions& options = {});
+
+struct RMSNormOptions {
+  Tensor weight = {};  ///< of normalized_shape, or none
+  double eps = 1e-5;
+};
+
+/// Root-mean-square normalisation (Zhang and Sennrich, 2019): x / sqrt(mean x^2 + eps) * weight over the trailing axes
+/// `normalized_shape`.
+Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const RMSNormOptions& options = {});
+
+struct BatchNormOptions {
+  Tensor running_mean = {}, running_var = {};  ///< (C,) each, or none
+  Tensor weight = {}, bias = {};               ///< (C,) each, or none
+  bool training = false;
+  double momentum = 0.1;  ///< belongs to update_running_stats(); not used here
+  double eps = 1e-5;
+  bool relu = false;  ///< as in InstanceNormOptions
+};
 
 /// Batch normalisation (Ioffe, Szegedy, 2015) of x (N, C, *spatial), rank 2 and up, over samples and spatial axes where
-/// `training`, by the buffers otherwise. The buffers are never written. relu as in InstanceNormOptions.
+/// `training`, by the buffers otherwise. The buffers are never written.
+Tensor batch_norm(const Tensor& x, const BatchNormOptions& options);
+
+// The same by position, in PyTorch's order. Those that could be meant by {} where options are, are templates: these
+// give way, so that {} is options.
+template <class = void>
+Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& weight, const Tensor& bias = {},
+                  double eps = 1e-5) {
+  return group_norm(x, num_groups, GroupNormOptions{.weight = weight, .bias = bias, .eps = eps});
+}
+template <class = void>
+Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, const Tensor& bias = {},
+                  double eps = 1e-5) {
+  return layer_norm(x, normalized_shape, LayerNormOptions{.weight = weight, .bias = bias, .eps = eps});
+}
+template <class = void>
+Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, double eps = 1e-5) {
+  return rms_norm(x, normalized_shape, RMSNormOptions{.weight = weight, .eps = eps});
+}
 Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight = {},
-                  const Tensor& bias = {}, bool training = false, double eps = 1e-5, bool relu = false);
+                  const Tensor& bias = {}, bool training = false, double momentum = 0.1, double eps = 1e-5);
 
 /// How update_running_stats() makes one mean and one variance per channel of a batch (N, C, *spatial).
 enum class RunningRule : uint8_t {

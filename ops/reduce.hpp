@@ -26,8 +26,8 @@ Tensor any(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 Tensor logsumexp(const Tensor& x, const Axes& axes = {}, bool keepdims = false);  ///< without overflow
 Tensor softmax(const Tensor& x, int64_t axis);
 Tensor log_softmax(const Tensor& x, int64_t axis);
-/// (sum |x|^p)^(1/p) for p > 0, max |x| for p = infinity. Gradient 0 where the norm is 0.
-Tensor norm(const Tensor& x, const Axes& axes = {}, bool keepdims = false, double p = 2);
+/// The p-norm (sum |x|^p)^(1/p) for p > 0, max |x| for p = infinity. Gradient 0 where the norm is 0.
+Tensor vector_norm(const Tensor& x, double p = 2, const Axes& axes = {}, bool keepdims = false);
 
 /// x summed down to a shape that broadcasts to x's.
 Tensor sum_to(const Tensor& x, const Shape& shape);

@@ -31,11 +31,13 @@ Tensor index_select(const Tensor& x, int64_t axis, const Tensor& index);
 Tensor gather(const Tensor& x, int64_t axis, const Tensor& index);
 /// y of the given shape, zero but for y[i][index[i][j][k]][k] += x[i][j][k] for axis 1, and so on: gather's transpose.
 Tensor scatter_add(const Shape& shape, int64_t axis, const Tensor& index, const Tensor& x);
-Tensor cat(const Tensors& xs, int64_t axis);
+/// Side by side along axis: shapes agree but for it.
+Tensor cat(const Tensors& xs, int64_t axis = 0);
+/// Side by side along a new axis: shapes agree.
 Tensor stack(const Tensors& xs, int64_t axis = 0);
 /// Pieces of the given sizes along axis (views); or of one size, the last perhaps smaller.
-Tensors split(const Tensor& x, const Shape& sizes, int64_t axis);
-Tensors split(const Tensor& x, int64_t size, int64_t axis);
+Tensors split(const Tensor& x, const Shape& sizes, int64_t axis = 0);
+Tensors split(const Tensor& x, int64_t size, int64_t axis = 0);
 Tensor flip(const Tensor& x, const Axes& axes);
 
 enum class PadMode { constant, reflect, replicate };

@@ -1,6 +1,7 @@
 // Runs of half precision to and from float32, compiled per instruction set.
 #pragma once
 #include <limpid/core/dtype.hpp>
+#include <limpid/core/kernels/tables.hpp>
 
 namespace limpid::kernels {
 
@@ -18,11 +19,6 @@ struct HalfTable {
 /// Those of the instruction set in use, for float16 or bfloat16.
 const HalfKernels& half_kernels(DType dtype) noexcept;
 
-// clang-format off
-namespace baseline { extern const HalfTable half_table; }
-namespace avx2     { extern const HalfTable half_table; }
-namespace avx512   { extern const HalfTable half_table; }
-namespace neon     { extern const HalfTable half_table; }
-// clang-format on
+LIMPID_DECLARE_KERNELS(HalfTable, half_table)
 
 }  // namespace limpid::kernels

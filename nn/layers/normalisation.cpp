@@ -94,8 +94,13 @@ Tensor BatchNorm::operator()(const Tensor& x) const {
     throw_error<ValueError>(settings_.type, ": expected more than 1 value per channel when training, got x of shape ",
                             x.shape());
 
-  const Tensor y =
-      batch_norm(x, running_mean, running_var, weight, bias, use_input_stats, settings_.eps, settings_.relu);
+  const Tensor y = batch_norm(x, {.running_mean = running_mean,
+                                  .running_var = running_var,
+                                  .weight = weight,
+                                  .bias = bias,
+                                  .training = use_input_stats,
+                                  .eps = settings_.eps,
+                                  .relu = settings_.relu});
   if (use_input_stats && settings_.track) {
     track(x, RunningRule::pooled_unbiased);
     if (settings_.momentum) {  // else track() has counted

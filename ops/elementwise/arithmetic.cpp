@@ -20,16 +20,22 @@ using kernels::arithmetic;
 
 namespace {
 
-// y = f(a, b) of whatever operands, of integers as float32 where `floats`. True where `op` itself did it, on operands
-// converted to another dtype: y is recorded then. Out of line, so that tiny ops pass by.
-[[gnu::noinline]] bool map_any(Tensor& y, const char* name, Tensor (*op)(const Tensor&, const Tensor&),
-                               const kernels::KernelRow& f, const Tensor& a, const Tensor& b, bool floats = false) {
-  require_defined(name, a);
-  require_defined(name, b);
-  const DType common = promote_types(a.dtype(), b.dtype()), dtype = floats ? detail::floating_type(common) : common;
-  y = promoted(dtype, a, b, op);
+struct Binary {
+  const char* name;
+  Tensor (*op)(const Tensor&, const Tensor&);
+  const kernels::KernelRow& f;
+  bool floats = false;  ///< of integers as float32
+};
+// y = f(a, b) of whatever operands. True where `op` itself did it, on operands converted to another dtype: y is
+// recorded then. Out of line, so that tiny ops pass by.
+[[gnu::noinline]] bool map_any(Tensor& y, const Binary& binary, const Tensor& a, const Tensor& b) {
+  require_defined(binary.name, a);
+  require_defined(binary.name, b);
+  const DType common = promote_types(a.dtype(), b.dtype());
+  const DType dtype = binary.floats ? detail::floating_type(common) : common;
+  y = promoted(dtype, a, b, binary.op);
   if (y.defined()) return true;
-  y = map(name, f, dtype, dtype, a, b);
+  y = map({binary.name, binary.f, dtype}, a, b);
   return false;
 }
 
@@ -51,7 +57,7 @@ struct AddNode final : SymmetricNode {
 
 Tensor add(const Tensor& a, const Tensor& b) {
   Tensor y = map_tiny(arithmetic().add_run, a, b);
-  if (!y.defined() && map_any(y, "add", add, arithmetic().add, a, b)) return y;
+  if (!y.defined() && map_any(y, {"add", add, arithmetic().add}, a, b)) return y;
   record<AddNode>(y, a, b);
   return y;
 }
@@ -70,7 +76,7 @@ Tensor add(const Tensor& a, Scalar b) {
   require_defined("add", a);
   const DType dtype = detail::promote_types(a.dtype(), b);
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return add(p, b); }); y.defined()) return y;
-  Tensor y = map("add", arithmetic().add, dtype, dtype, a, Operand("add", b, dtype));
+  Tensor y = map({"add", arithmetic().add, dtype}, a, Operand("add", b, dtype));
   record<ShiftNode>(y, a);
   return y;
 }
@@ -89,7 +95,7 @@ struct SubNode final : SymmetricNode {
 
 Tensor sub(const Tensor& a, const Tensor& b) {
   Tensor y = map_tiny(arithmetic().sub_run, a, b);
-  if (!y.defined() && map_any(y, "sub", sub, arithmetic().sub, a, b)) return y;
+  if (!y.defined() && map_any(y, {"sub", sub, arithmetic().sub}, a, b)) return y;
   record<SubNode>(y, a, b);
   return y;
 }
@@ -98,7 +104,7 @@ Tensor sub(const Tensor& a, Scalar b) {
   require_defined("sub", a);
   const DType dtype = detail::promote_types(a.dtype(), b);
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return sub(p, b); }); y.defined()) return y;
-  Tensor y = map("sub", arithmetic().sub, dtype, dtype, a, Operand("sub", b, dtype));
+  Tensor y = map({"sub", arithmetic().sub, dtype}, a, Operand("sub", b, dtype));
   record<ShiftNode>(y, a);
   return y;
 }
@@ -117,7 +123,7 @@ Tensor sub(Scalar a, const Tensor& b) {
   require_defined("sub", b);
   const DType dtype = detail::promote_types(b.dtype(), a);
   if (Tensor y = promoted(dtype, b, [&](const Tensor& p) { return sub(a, p); }); y.defined()) return y;
-  Tensor y = map("sub", arithmetic().sub, dtype, dtype, Operand("sub", a, dtype), b);
+  Tensor y = map({"sub", arithmetic().sub, dtype}, Operand("sub", a, dtype), b);
   record<NegNode>(y, b);
   return y;
 }
@@ -126,7 +132,7 @@ Tensor neg(const Tensor& x) {
   require_defined("neg", x);
   const DType dtype = x.dtype();
   if (Tensor y = promoted(dtype, x, [](const Tensor& p) { return neg(p); }); y.defined()) return y;
-  Tensor y = map("neg", arithmetic().neg, dtype, dtype, x);
+  Tensor y = map({"neg", arithmetic().neg, dtype}, x);
   record<NegNode>(y, x);
   return y;
 }
@@ -162,7 +168,7 @@ struct MulNode final : SymmetricNode {
   Tensors jvp(const Tensors& dx) override {
     if (is_grad_enabled() || !dx[0].defined() || !dx[1].defined()) return SymmetricNode::jvp(dx);
     const DType dtype = outputs()[0].dtype;
-    return {map("mul", arithmetic().mul_tangent, dtype, dtype, dx[0], b.get(), dx[1], a.get())};
+    return {map({"mul", arithmetic().mul_tangent, dtype}, dx[0], b.get(), dx[1], a.get())};
   }
   bool add_to(detail::Sums& dx, Tensor& dy) override {
     const kernels::ArithmeticKernels& f = arithmetic();
@@ -183,7 +189,7 @@ struct MulNode final : SymmetricNode {
 
 Tensor mul(const Tensor& a, const Tensor& b) {
   Tensor y = map_tiny(arithmetic().mul_run, a, b);
-  if (!y.defined() && map_any(y, "mul", mul, arithmetic().mul, a, b)) return y;
+  if (!y.defined() && map_any(y, {"mul", mul, arithmetic().mul}, a, b)) return y;
   if (auto* node = record<MulNode>(y, a, b)) {
     if (node->needs(0)) node->b = b;
     if (node->needs(1)) node->a = a;
@@ -206,7 +212,7 @@ Tensor mul(const Tensor& a, Scalar b) {
   require_defined("mul", a);
   const DType dtype = detail::promote_types(a.dtype(), b);
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return mul(p, b); }); y.defined()) return y;
-  Tensor y = map("mul", arithmetic().mul, dtype, dtype, a, Operand("mul", b, dtype));
+  Tensor y = map({"mul", arithmetic().mul, dtype}, a, Operand("mul", b, dtype));
   if (auto* node = record<ScaleNode>(y, a)) node->factor = b.to_double();
   return y;
 }
@@ -225,7 +231,7 @@ struct DivNode final : SymmetricNode {
   Tensors jvp(const Tensors& dx) override {
     if (is_grad_enabled() || !dx[0].defined() || !dx[1].defined()) return SymmetricNode::jvp(dx);
     const DType dtype = outputs()[0].dtype;
-    return {map("div", arithmetic().div_tangent, dtype, dtype, dx[0], dx[1], y.get(), b.get())};
+    return {map({"div", arithmetic().div_tangent, dtype}, dx[0], dx[1], y.get(), b.get())};
   }
 };
 
@@ -233,7 +239,7 @@ struct DivNode final : SymmetricNode {
 
 Tensor div(const Tensor& a, const Tensor& b) {
   Tensor y = map_tiny(arithmetic().div_run, a, b);
-  if (!y.defined() && map_any(y, "div", div, arithmetic().div, a, b, true)) return y;
+  if (!y.defined() && map_any(y, {"div", div, arithmetic().div, true}, a, b)) return y;
   if (auto* node = record<DivNode>(y, a, b)) {
     node->b = b;
     if (node->needs(1)) node->y = y;
@@ -256,7 +262,7 @@ Tensor div(const Tensor& a, Scalar b) {
   require_defined("div", a);
   const DType dtype = detail::floating_type(a.dtype());
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return div(p, b); }); y.defined()) return y;
-  Tensor y = map("div", arithmetic().div, dtype, dtype, a, Operand("div", b, dtype));
+  Tensor y = map({"div", arithmetic().div, dtype}, a, Operand("div", b, dtype));
   if (auto* node = record<DivByNumberNode>(y, a)) node->divisor = b.to_double();
   return y;
 }
@@ -276,7 +282,7 @@ Tensor div(Scalar a, const Tensor& b) {
   require_defined("div", b);
   const DType dtype = detail::floating_type(b.dtype());
   if (Tensor y = promoted(dtype, b, [&](const Tensor& p) { return div(a, p); }); y.defined()) return y;
-  Tensor y = map("div", arithmetic().div, dtype, dtype, Operand("div", a, dtype), b);
+  Tensor y = map({"div", arithmetic().div, dtype}, Operand("div", a, dtype), b);
   if (auto* node = record<DivNumberNode>(y, b)) {
     node->x = b;
     node->y = y;
@@ -310,7 +316,7 @@ Tensor remainder(const Tensor& a, const Tensor& b) {
   if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return remainder(p, q); }); y.defined())
     return y;
   require_no_zero(b);
-  Tensor y = map("remainder", arithmetic().remainder, dtype, dtype, a, b);
+  Tensor y = map({"remainder", arithmetic().remainder, dtype}, a, b);
   if (auto* node = record<RemainderNode>(y, a, b); node && node->needs(1)) {
     node->a = a;
     node->b = b;
@@ -325,7 +331,7 @@ Tensor remainder(const Tensor& a, Scalar b) {
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return remainder(p, b); }); y.defined()) return y;
   if (!is_floating_point(dtype) && b.to_int64() == 0)
     detail::throw_error<ValueError>("remainder: expected a divisor other than 0, got 0");
-  Tensor y = map("remainder", arithmetic().remainder, dtype, dtype, a, Operand("remainder", b, dtype));
+  Tensor y = map({"remainder", arithmetic().remainder, dtype}, a, Operand("remainder", b, dtype));
   record<ShiftNode>(y, a);
   return y;
 }
@@ -354,7 +360,7 @@ Tensor pow(const Tensor& a, const Tensor& b) {
   const DType dtype = promote_types(a.dtype(), b.dtype());
   if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return pow(p, q); }); y.defined())
     return y;
-  Tensor y = map("pow", arithmetic().pow, dtype, dtype, a, b);
+  Tensor y = map({"pow", arithmetic().pow, dtype}, a, b);
   if (auto* node = record<PowNode>(y, a, b)) {
     node->a = a;
     node->b = b;
@@ -382,7 +388,7 @@ Tensor pow(const Tensor& a, Scalar b) {
   const DType dtype = detail::promote_types(a.dtype(), b);
   if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return pow(p, b); }); y.defined()) return y;
   if (b.to_double() == 2) return square(a);
-  Tensor y = map("pow", arithmetic().pow, dtype, dtype, a, Operand("pow", b, dtype));
+  Tensor y = map({"pow", arithmetic().pow, dtype}, a, Operand("pow", b, dtype));
   if (auto* node = record<PowNumberNode>(y, a)) {
     node->x = a;
     node->exponent = b.to_double();
@@ -408,7 +414,7 @@ Tensor pow(Scalar a, const Tensor& b) {
   require_defined("pow", b);
   const DType dtype = detail::promote_types(b.dtype(), a);
   if (Tensor y = promoted(dtype, b, [&](const Tensor& p) { return pow(a, p); }); y.defined()) return y;
-  Tensor y = map("pow", arithmetic().pow, dtype, dtype, Operand("pow", a, dtype), b);
+  Tensor y = map({"pow", arithmetic().pow, dtype}, Operand("pow", a, dtype), b);
   if (auto* node = record<ExponentialNode>(y, b)) {
     node->y = y;
     node->base = a.to_double();
@@ -433,8 +439,8 @@ struct ExtremumNode final : SymmetricNode {
   Tensors jvp(const Tensors& dx) override {
     if (is_grad_enabled() || !dx[0].defined() || !dx[1].defined()) return SymmetricNode::jvp(dx);
     const DType dtype = outputs()[0].dtype;
-    return {largest ? map(op, arithmetic().maximum_tangent, dtype, dtype, dx[0], dx[1], a.get(), b.get())
-                    : map(op, arithmetic().maximum_tangent, dtype, dtype, dx[0], dx[1], b.get(), a.get())};
+    return {largest ? map({op, arithmetic().maximum_tangent, dtype}, dx[0], dx[1], a.get(), b.get())
+                    : map({op, arithmetic().maximum_tangent, dtype}, dx[0], dx[1], b.get(), a.get())};
   }
 };
 
@@ -444,7 +450,7 @@ Tensor extremum(const char* op, const kernels::KernelRow& f, bool largest, const
   const DType dtype = promote_types(a.dtype(), b.dtype());
   const auto again = [&](const Tensor& p, const Tensor& q) { return extremum(op, f, largest, p, q); };
   if (Tensor y = promoted(dtype, a, b, again); y.defined()) return y;
-  Tensor y = map(op, f, dtype, dtype, a, b);
+  Tensor y = map({op, f, dtype}, a, b);
   if (auto* node = record_as<ExtremumNode>(op, y, a, b)) {
     node->a = a;
     node->b = b;

@@ -19,7 +19,7 @@ Tensor compare(const char* op, const KernelRow& f, const Tensor& a, const Tensor
   require_defined(op, a);
   require_defined(op, b);
   const DType dtype = compute_type(promote_types(a.dtype(), b.dtype()));
-  return map(op, f, dtype, bool_, a.to(dtype), b.to(dtype));
+  return map({op, f, dtype, bool_}, a.to(dtype), b.to(dtype));
 }
 
 // Exact: an integer tensor meets a larger integer as int64, and a floating-point number as float64.
@@ -27,7 +27,7 @@ Tensor compare(const char* op, const KernelRow& f, const Tensor& a, Scalar b) {
   require_defined(op, a);
   const bool exact = is_floating_point(a.dtype()) || b.is_bool();
   const DType dtype = exact ? compute_type(a.dtype()) : b.is_floating() ? float64 : int64;
-  return map(op, f, dtype, bool_, a.to(dtype), Operand(op, b, dtype));
+  return map({op, f, dtype, bool_}, a.to(dtype), Operand(op, b, dtype));
 }
 
 }  // namespace
@@ -52,7 +52,7 @@ Tensor isnan(const Tensor& x) { return compare("isnan", arithmetic().ne, x, x); 
 Tensor isfinite(const Tensor& x) {
   require_defined("isfinite", x);
   const DType dtype = compute_type(detail::floating_type(x.dtype()));
-  return map("isfinite", arithmetic().isfinite, dtype, bool_, x.to(dtype));
+  return map({"isfinite", arithmetic().isfinite, dtype, bool_}, x.to(dtype));
 }
 
 Tensor logical_not(const Tensor& x) { return compare("logical_not", arithmetic().eq, x, false); }
@@ -61,13 +61,13 @@ Tensor logical_not(const Tensor& x) { return compare("logical_not", arithmetic()
 Tensor logical_and(const Tensor& a, const Tensor& b) {
   require_defined("logical_and", a);
   require_defined("logical_and", b);
-  return map("logical_and", arithmetic().mul, bool_, bool_, a.to(bool_), b.to(bool_));
+  return map({"logical_and", arithmetic().mul, bool_}, a.to(bool_), b.to(bool_));
 }
 
 Tensor logical_or(const Tensor& a, const Tensor& b) {
   require_defined("logical_or", a);
   require_defined("logical_or", b);
-  return map("logical_or", arithmetic().add, bool_, bool_, a.to(bool_), b.to(bool_));
+  return map({"logical_or", arithmetic().add, bool_}, a.to(bool_), b.to(bool_));
 }
 
 namespace {
@@ -99,7 +99,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   require_defined("where", b);
   const DType dtype = promote_types(a.dtype(), b.dtype());
   if (a.dtype() != b.dtype()) return where(condition, a.to(dtype), b.to(dtype));
-  Tensor y = map("where", arithmetic().where, dtype, dtype, condition, a, b);
+  Tensor y = map({"where", arithmetic().where, dtype}, condition, a, b);
   if (auto* node = record<WhereNode>(y, a, b)) node->condition = condition;
   return y;
 }
@@ -123,8 +123,8 @@ Tensor where_number(const Tensor& condition, const Tensor& x, Scalar number, boo
   if (is_half(dtype)) return where_number(condition, x.to(float32), number, where_true).to(dtype);
   const Tensor z = x.to(dtype);
   const Operand other("where", number, dtype);
-  Tensor y = where_true ? map("where", arithmetic().where, dtype, dtype, condition, z, other)
-                        : map("where", arithmetic().where, dtype, dtype, condition, other, z);
+  Tensor y = where_true ? map({"where", arithmetic().where, dtype}, condition, z, other)
+                        : map({"where", arithmetic().where, dtype}, condition, other, z);
   if (auto* node = record<WhereNumberNode>(y, z)) {
     node->condition = condition;
     node->where_true = where_true;

@@ -27,7 +27,7 @@ struct GateNode final : SymmetricNode {
 };
 
 Tensor gate(const Tensor& dy, const Tensor& y) {
-  Tensor z = detail::map("relu_backward", arithmetic().gate, y.dtype(), y.dtype(), dy, y);
+  Tensor z = detail::map({"relu_backward", arithmetic().gate, y.dtype()}, dy, y);
   if (auto* node = record<GateNode>(z, dy)) node->y = y;
   return z;
 }
@@ -45,7 +45,7 @@ struct TanhBackwardNode final : SymmetricNode {
 };
 
 Tensor tanh_backward(const Tensor& dy, const Tensor& y) {
-  Tensor z = detail::map("tanh_backward", arithmetic().tanh_gradient, y.dtype(), y.dtype(), dy, y);
+  Tensor z = detail::map({"tanh_backward", arithmetic().tanh_gradient, y.dtype()}, dy, y);
   if (auto* node = record<TanhBackwardNode>(z, dy, y)) {
     node->y = y;
     if (node->needs(1)) node->dy = dy;
@@ -72,7 +72,7 @@ struct SiluBackwardNode final : SymmetricNode {
 };
 
 Tensor silu_backward(const Tensor& dy, const Tensor& x) {
-  Tensor z = detail::map("silu_backward", functions().silu_gradient, x.dtype(), x.dtype(), dy, x);
+  Tensor z = detail::map({"silu_backward", functions().silu_gradient, x.dtype()}, dy, x);
   if (auto* node = record<SiluBackwardNode>(z, dy, x)) {
     node->x = x;
     if (node->needs(1)) node->dy = dy;
@@ -126,7 +126,7 @@ struct UnaryNode final : SymmetricNode {
   Tensors backward(const Tensors& dy) override {
     const Tensor k = kept;
     if (const kernels::KernelRow& f = row.gradient.get(); f[k.dtype()] && !is_grad_enabled())
-      return {detail::map(row.op, f, k.dtype(), k.dtype(), dy[0], k)};
+      return {detail::map({row.op, f, k.dtype()}, dy[0], k)};
     return {row.dx(dy[0], k)};
   }
 };
@@ -137,7 +137,7 @@ Tensor unary(const Tensor& x) {
   const kernels::KernelRow& f = row.kernel.get();
   const DType dtype = f[int64] ? x.dtype() : detail::floating_type(x.dtype());
   if (Tensor y = detail::promoted(dtype, x, unary<row>); y.defined()) return y;
-  Tensor y = detail::map(row.op, f, dtype, dtype, x);
+  Tensor y = detail::map({row.op, f, dtype}, x);
   if (auto* node = record<UnaryNode<row>>(y, x)) node->kept = row.keeps == Keeps::x ? x : y;
   return y;
 }
@@ -158,8 +158,7 @@ struct ParametricNode final : SymmetricNode {
   Tensors backward(const Tensors& dy) override {
     const Tensor k = x;
     if (is_grad_enabled()) return {row.dx(dy[0], k, p)};
-    return {
-        detail::map(row.op, row.gradient.get(), k.dtype(), k.dtype(), dy[0], k, detail::Operand(row.op, p, k.dtype()))};
+    return {detail::map({row.op, row.gradient.get(), k.dtype()}, dy[0], k, detail::Operand(row.op, p, k.dtype()))};
   }
 };
 
@@ -169,7 +168,7 @@ Tensor parametric(const Tensor& x, double p) {
   const DType dtype = detail::floating_type(x.dtype());
   if (Tensor y = detail::promoted(dtype, x, [&](const Tensor& z) { return parametric<row>(z, p); }); y.defined())
     return y;
-  Tensor y = detail::map(row.op, row.kernel.get(), dtype, dtype, x, detail::Operand(row.op, p, dtype));
+  Tensor y = detail::map({row.op, row.kernel.get(), dtype}, x, detail::Operand(row.op, p, dtype));
   if (auto* node = record<ParametricNode<row>>(y, x)) {
     node->x = x;
     node->p = p;
@@ -410,7 +409,7 @@ struct ClampNode final : SymmetricNode {
   Tensors backward(const Tensors& dy) override {
     const DType dtype = x.peek().dtype();
     if (!is_grad_enabled())
-      return {detail::map(name(), arithmetic().clamp_gradient, dtype, dtype, dy[0], x.get(),
+      return {detail::map({name(), arithmetic().clamp_gradient, dtype}, dy[0], x.get(),
                           detail::Operand::saturated(low, dtype), detail::Operand::saturated(high, dtype))};
     return {where(logical_and(ge(x, low), le(x, high)), dy[0], 0)};
   }
@@ -427,7 +426,7 @@ Tensor clamp(const Tensor& x, double low, double high) {
   const bool whole = !is_floating_point(x.dtype());
   const auto bottom = detail::Operand::saturated(whole ? std::ceil(low) : low, x.dtype());
   const auto top = detail::Operand::saturated(whole ? std::floor(high) : high, x.dtype());
-  Tensor y = detail::map("clamp", arithmetic().clamp, x.dtype(), x.dtype(), x, bottom, top);
+  Tensor y = detail::map({"clamp", arithmetic().clamp, x.dtype()}, x, bottom, top);
   if (auto* node = record<ClampNode>(y, x)) {
     node->x = x;
     node->low = low;

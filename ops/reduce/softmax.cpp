@@ -60,11 +60,11 @@ struct Tile {
     if (is_row) std::fill_n(acc + 1, used() - 1, acc[0]);
   }
 
-  // f(position, rows, stride, width)
+  // f(position, block)
   template <class F>
   void each(F&& f) const {
-    if (rows) f(int64_t{0}, rows, stride, width);
-    if (rest) f(rows * stride, int64_t{1}, int64_t{0}, rest);
+    if (rows) f(int64_t{0}, kernels::RowBlock{.rows = rows, .stride = stride, .columns = width});
+    if (rest) f(rows * stride, kernels::RowBlock{.rows = 1, .stride = 0, .columns = rest});
   }
   // Lanes to one number, given back to every lane.
   template <class F>
@@ -90,12 +90,13 @@ struct Statistics {
     const int64_t width = tile.used();
     std::fill_n(largest, width, -infinity);
     std::fill_n(sum, width, 0.0);
-    tile.each([&](int64_t at, auto... shape) { kernel.max_rows(largest, tile.x + at, shape...); });
+    tile.each([&](int64_t at, const kernels::RowBlock& block) { kernel.max_rows(largest, tile.x + at, block); });
     tile.fold(largest, [](double a, double b) { return (b > a) | (b != b) ? b : a; });
     for (int64_t j = 0; j < width; ++j)
       if (largest[j] == -infinity) largest[j] = 0;
-    tile.each(
-        [&](int64_t at, auto... shape) { kernel.exp_rows(sum, largest, tile.x + at, y ? y + at : nullptr, shape...); });
+    tile.each([&](int64_t at, const kernels::RowBlock& block) {
+      kernel.exp_rows(sum, largest, tile.x + at, y ? y + at : nullptr, block);
+    });
     tile.fold(sum, [](double a, double b) { return a + b; });
   }
 };
@@ -139,8 +140,8 @@ Tensor softmax_of(const Tensor& given, int64_t axis, bool log) {
       tile.spread(shift);
       tile.spread(factor);
       if (!log) std::fill_n(s.largest, tile.used(), 0.0);
-      tile.each([&](int64_t p, auto... shape) {
-        kernel.affine_rows(s.largest, shift, factor, (log ? tile.x : to) + p, to + p, shape...);
+      tile.each([&](int64_t p, const kernels::RowBlock& block) {
+        kernel.affine_rows({.a = s.largest, .b = shift, .factor = factor}, (log ? tile.x : to) + p, to + p, block);
       });
     });
   });

@@ -1,4 +1,4 @@
-// The norm of vectors.
+// The p-norm of vectors.
 #include <limpid/core/detail/message.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/reduce/detail/reduction_node.hpp>
@@ -13,10 +13,10 @@ using detail::throw_error;
 
 namespace {
 
-struct NormNode final : ReductionNode {
+struct VectorNormNode final : ReductionNode {
   Saved x{*this, "x"}, y{*this, "y"};
   double p = 2;
-  const char* name() const noexcept override { return "norm"; }
+  const char* name() const noexcept override { return "vector_norm"; }
   // y_k = (sum_r |x_kr|^p)^(1/p) over reduced r:  dx_kr = dy_k sign(x_kr) (|x_kr| / y_k)^(p-1), for p = 2 dy_k x_kr /
   // y_k; 0 where y_k or x_kr is 0. Zeros are replaced before a division or a power sees them, so that neither this line
   // nor its derivatives meet an infinity there.
@@ -50,12 +50,12 @@ bool out_of_range(const Tensor& y) {
 
 }  // namespace
 
-Tensor norm(const Tensor& x, const Axes& axes, bool keepdims, double p) {
-  detail::require_defined("norm", x);
-  if (!(p > 0)) throw_error<ValueError>("norm: expected p > 0, got ", p);
-  if (!is_floating_point(x.dtype())) return norm(x.to(float32), axes, keepdims, p);
-  if (is_half(x.dtype())) return norm(x.to(float32), axes, keepdims, p).to(x.dtype());
-  const Axes over = normalize_axes(axes, x.dim(), "norm");
+Tensor vector_norm(const Tensor& x, double p, const Axes& axes, bool keepdims) {
+  detail::require_defined("vector_norm", x);
+  if (!(p > 0)) throw_error<ValueError>("vector_norm: expected p > 0, got ", p);
+  if (!is_floating_point(x.dtype())) return vector_norm(x.to(float32), p, axes, keepdims);
+  if (is_half(x.dtype())) return vector_norm(x.to(float32), p, axes, keepdims).to(x.dtype());
+  const Axes over = normalize_axes(axes, x.dim(), "vector_norm");
   if (detail::reduced_count(x.shape(), over) == 0) return sum(x, axes, keepdims);
   if (std::isinf(p)) return max(abs(x), axes, keepdims);
   if (p == 1) return sum(abs(x), axes, keepdims);
@@ -68,7 +68,7 @@ Tensor norm(const Tensor& x, const Axes& axes, bool keepdims, double p) {
     }
     if (p != 2 || out_of_range(y)) y = scaled_norm(x, over, keepdims, p);
   }
-  if (auto* node = detail::record_reduction<NormNode>(y, x, over)) {
+  if (auto* node = detail::record_reduction<VectorNormNode>(y, x, over)) {
     node->x = x;
     node->y = y;
     node->p = p;

@@ -124,9 +124,9 @@ Tensor& Tensor::add_(const Tensor& other, double alpha) {
   } else {
     const Tensor source = apart_from(*this, z);
     if (alpha == 1)
-      detail::map_into(*this, "add_", kernels::arithmetic().add, dtype(), *this, source);
+      detail::map_into(*this, {"add_", kernels::arithmetic().add, dtype()}, *this, source);
     else
-      detail::map_into(*this, "add_", kernels::arithmetic().add_scaled, dtype(), *this, source,
+      detail::map_into(*this, {"add_", kernels::arithmetic().add_scaled, dtype()}, *this, source,
                        detail::Operand("add_", scale(), dtype()));
     bump_version();
   }
@@ -144,7 +144,7 @@ Tensor& Tensor::mul_(const Tensor& other) {
     detail::copy_into(*this, mul(*this, z));
     bump_version();
   } else {
-    detail::map_into(*this, "mul_", kernels::arithmetic().mul, dtype(), *this, apart_from(*this, z));
+    detail::map_into(*this, {"mul_", kernels::arithmetic().mul, dtype()}, *this, apart_from(*this, z));
     bump_version();
   }
   return *this;
@@ -161,7 +161,8 @@ Tensor& Tensor::mul_(double factor) {
   if (is_half(dtype()))
     detail::copy_into(*this, mul(*this, scale));
   else
-    detail::map_into(*this, "mul_", kernels::arithmetic().mul, dtype(), *this, detail::Operand("mul_", scale, dtype()));
+    detail::map_into(*this, {"mul_", kernels::arithmetic().mul, dtype()}, *this,
+                     detail::Operand("mul_", scale, dtype()));
   bump_version();
   return *this;
 }
@@ -184,7 +185,7 @@ void accumulate(Tensor& sum, Tensor x) {
   if (const auto kernel = own ? tiny_kernel(f.add_run, sum, x) : nullptr)
     kernel(sum.numel(), sum.raw_data(), sum.raw_data(), x.raw_data());
   else if (own && sum.impl().layout->is_gapless() && !is_half(sum.dtype()) && sum.shape() == x.shape())
-    map_into(sum, "add", f.add, sum.dtype(), sum, x);
+    map_into(sum, {"add", f.add, sum.dtype()}, sum, x);
   else
     sum = add(sum, x);
 }

@@ -191,7 +191,7 @@ TEST_CASE("nothing is recorded where nothing requires a gradient") {
 TEST_CASE("a checkpoint's graph is used up like any other") {
   const Tensor x = leaf({1, 2});
   const Tensor y = sum(checkpoint([](const Tensor& t) { return t * t; }, x));
-  y.backward({}, true);
+  y.backward({}, {.retain_graph = true});
   y.backward();
   CHECK(equal(x.grad(), vec({4, 8})));
   CHECK_THROWS_WITH(y.backward(), ContainsSubstring("retain_graph = true"));

@@ -126,7 +126,7 @@ TEST_CASE("a second backward needs retain_graph, and the error says so") {
     CHECK(equal(x.grad(), vec({2, 4})));
   }
   SECTION("with") {
-    y.backward({}, true);
+    y.backward({}, {.retain_graph = true});
     y.backward();
     CHECK(equal(x.grad(), vec({4, 8})));
   }
@@ -253,12 +253,25 @@ TEST_CASE("second and third derivatives") {
 
 TEST_CASE("backward with create_graph leaves gradients that can be differentiated") {
   const Tensor x = leaf({3});
-  (x * x * x).backward({}, false, true);
+  (x * x * x).backward({}, {.create_graph = true});
   const Tensor g = x.grad();
   REQUIRE(g.requires_grad());
   x.set_grad({});
   g.backward();
   CHECK(x.grad().item<double>() == 18);
+}
+
+TEST_CASE("backward takes its options by name, for one output and for several") {
+  const Tensor x = leaf({3});
+  const Tensor y = x * x;
+  backward({y}, {}, {.retain_graph = true});
+  CHECK_FALSE(x.grad().requires_grad());
+  y.backward(vec({2}), {.create_graph = true});  // which leaves the graph as well
+  CHECK(x.grad().requires_grad());
+  CHECK(x.grad().item<double>() == 6 + 12);
+  backward({y}, {vec({1})}, {});
+  CHECK_THROWS_AS(y.backward(vec({1}), {}), AutogradError);
+  x.set_grad({});  // which holds a graph that holds x
 }
 
 TEST_CASE("a second derivative through a gradient that alone was asked for") {
@@ -331,7 +344,7 @@ TEST_CASE("outputs of different depth are replayed in order") {
   const Tensor x = leaf({2});
   const Tensor a = x * x;  // 4
   const Tensor b = a * x;  // 8
-  backward({a, b, x}, {}, true);
+  backward({a, b, x}, {}, {.retain_graph = true});
   CHECK(x.grad().item<double>() == 4 + 12 + 1);
 }
 

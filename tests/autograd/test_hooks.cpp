@@ -132,7 +132,7 @@ TEST_CASE("hooks on a node see and replace what comes and goes") {
     after = dxs;
     return Tensors{dxs[0] + 1.0, Tensor()};
   });
-  y.backward(vec({1, 10}), true);
+  y.backward(vec({1, 10}), {.retain_graph = true});
   CHECK(equal(before[0], vec({1, 10})));
   CHECK(equal(after[0], vec({6, 80})));
   CHECK(equal(x.grad(), vec({7, 81})));
@@ -146,11 +146,11 @@ TEST_CASE("hooks that do not fit are refused in words") {
   const Tensor x = leaf({1, 2});
   const Tensor y = x * 2.0;
   HookHandle wrong = register_hook(y, [](const Tensor&) { return zeros({3}, float64); });
-  CHECK_THROWS_WITH(sum(y).backward({}, true),
+  CHECK_THROWS_WITH(sum(y).backward({}, {.retain_graph = true}),
                     "hook of mul: expected a gradient of shape (2,) and float64, got (3,) and float64");
   wrong.remove();
   wrong = register_hook(y, [](const Tensor& dy) { return dy.to(float32); });
-  CHECK_THROWS_WITH(sum(y).backward({}, true), ContainsSubstring("got (2,) and float32"));
+  CHECK_THROWS_WITH(sum(y).backward({}, {.retain_graph = true}), ContainsSubstring("got (2,) and float32"));
   wrong.remove();
   wrong = register_hook(*grad_node(y), [](const Tensors& dxs, const Tensors&) { return Tensors{dxs[0], dxs[0]}; });
   CHECK_THROWS_WITH(sum(y).backward(), "hook of mul: expected 1 gradients, got 2");
@@ -172,7 +172,7 @@ TEST_CASE("retain_grad keeps the gradient of a result") {
   CHECK_FALSE(y.grad().defined());
   register_hook(y, [](const Tensor& dy) { return dy * 2.0; });
   const Tensor z = sum(y * 5.0);
-  z.backward({}, true);
+  z.backward({}, {.retain_graph = true});
   CHECK(equal(y.grad(), vec({10, 10})));
   z.backward();
   CHECK(equal(y.grad(), vec({20, 20})));

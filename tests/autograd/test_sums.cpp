@@ -38,7 +38,7 @@ Tensors gradients(const Case& c, const Tensor& x, const Tensor& w, bool recorded
   const Tensor a = x.detach().set_requires_grad(), b = w.detach().set_requires_grad();
   manual_seed(7);
   const Tensor y = c.f(a, b), dy = rand(y.shape()).to(y.dtype());
-  y.backward(dy, recorded, recorded);
+  y.backward(dy, {.create_graph = recorded});
   Tensors sums;
   for (const Tensor& leaf : {a, b}) {
     const Tensor sum = leaf.grad();

@@ -240,7 +240,7 @@ void reductions(Record& record) {
       {"prod", [](const Tensor& x, int64_t axis) { return prod(x, axis); }},
       {"max", [](const Tensor& x, int64_t axis) { return max(x, axis); }},
       {"min", [](const Tensor& x, int64_t axis) { return min(x, axis); }},
-      {"norm", [](const Tensor& x, int64_t axis) { return norm(x, axis); }},
+      {"vector_norm", [](const Tensor& x, int64_t axis) { return vector_norm(x, 2, axis); }},
       {"logsumexp", [](const Tensor& x, int64_t axis) { return logsumexp(x, axis); }},
       {"softmax", [](const Tensor& x, int64_t axis) { return softmax(x, axis); }},
       {"log_softmax", [](const Tensor& x, int64_t axis) { return log_softmax(x, axis); }},

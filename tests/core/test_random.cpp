@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
 #include <thread>
@@ -149,6 +150,61 @@ TEST_CASE("rand_like and randn_like keep shape, dtype and memory format, a value
   CHECK(last.is_contiguous(MemoryFormat::channels_last));
   CHECK(equal(last, plain));
   CHECK(randn_like(x).dtype() == float64);
+}
+
+TEST_CASE("every draw takes a generator and leaves the thread's own alone") {
+  const std::vector<std::function<Tensor(Generator&)>> draws = {
+      [](Generator& g) { return rand({50}, float32, g); },
+      [](Generator& g) { return randn({50}, float64, g); },
+      [](Generator& g) { return rand_like(zeros({50}), g); },
+      [](Generator& g) { return randn_like(zeros({50}), g); },
+      [](Generator& g) { return randint(-50, 1 << 20, {50}, int64, g); },
+      [](Generator& g) { return randperm(50, g); },
+      [](Generator& g) { return bernoulli(0.5, {50}, g); },
+      [](Generator& g) {
+        return rand({2, 5, 5}, float32, MemoryFormat::channels_last, g);
+      },
+      [](Generator& g) {
+        return randn({2, 5, 5}, float32, MemoryFormat::channels_last, g);
+      },
+      [](Generator& g) {
+        return randint(-50, 1 << 20, {2, 5, 5}, int64, MemoryFormat::channels_last, g);
+      },
+      [](Generator& g) {
+        return bernoulli(0.5, {2, 5, 5}, MemoryFormat::channels_last, g);
+      },
+  };
+  manual_seed(3);
+  const Tensor next = rand({4});
+  manual_seed(3);
+  for (const auto& draw : draws) {
+    Generator a(7), b(7), other(8);
+    const Tensor x = draw(a);
+    CHECK(equal(x, draw(b)));
+    CHECK(!equal(x, draw(other)));
+    CHECK(!equal(x, draw(a)));  // which has moved on
+  }
+  CHECK(equal(rand({4}), next));
+}
+
+TEST_CASE("a random value belongs to an index, whatever the memory format") {
+  const MemoryFormat last = MemoryFormat::channels_last;
+  const Shape shape{2, 3, 4, 5};
+  const auto twice = [&](auto draw) {
+    manual_seed(5);
+    const Tensor plain = draw(MemoryFormat::contiguous);
+    manual_seed(5);
+    const Tensor interleaved = draw(last);
+    CHECK(plain.memory_format() == MemoryFormat::contiguous);
+    CHECK(interleaved.memory_format() == last);
+    CHECK(equal(plain, interleaved));
+  };
+  for (DType dtype : {float16, float32, float64}) {
+    twice([&](MemoryFormat format) { return rand(shape, dtype, format); });
+    twice([&](MemoryFormat format) { return randn(shape, dtype, format); });
+  }
+  twice([&](MemoryFormat format) { return randint(0, 99, shape, int32, format); });
+  twice([&](MemoryFormat format) { return bernoulli(0.5, shape, format); });
 }
 
 TEST_CASE("randint covers its range evenly") {

@@ -52,6 +52,67 @@ TEST_CASE("arange and linspace") {
   CHECK(linspace(2, 3, 1).item<float>() == 2.0f);
   CHECK(message_of([] { arange(0, 1, 0); }) ==
         "arange: expected finite bounds and a step other than 0, got start = 0, stop = 1, step = 0");
+  CHECK(message_of([] { arange(0.0, 1.0, 0.0); }) ==
+        "arange: expected finite bounds and a step other than 0, got start = 0, stop = 1, step = 0");
+  CHECK(message_of([] { arange(INFINITY); }) ==
+        "arange: expected finite bounds and a step other than 0, got start = 0, stop = inf, step = 1");
+}
+
+TEST_CASE("arange of integers is int64 and exact, of anything else float32") {
+  const auto integers = [](const Tensor& x) { return values<int64_t>(x); };
+  CHECK(integers(arange(0, 10, 3)) == std::vector<int64_t>{0, 3, 6, 9});
+  CHECK(integers(arange(5, 0, -2)) == std::vector<int64_t>{5, 3, 1});
+  CHECK(integers(arange(1, 5)) == std::vector<int64_t>{1, 2, 3, 4});
+  CHECK(integers(arange(uint8_t{3})) == std::vector<int64_t>{0, 1, 2});
+  for (const Tensor& none : {arange(-3), arange(3, 3), arange(0, 5, -1), arange(5, 0)}) {
+    CHECK(none.dtype() == int64);
+    CHECK(none.shape() == Shape{0});
+  }
+  for (const Tensor& x : {arange(3.0), arange(0, 3.0f), arange(0, 3, 1.0)}) CHECK(x.dtype() == float32);
+  CHECK(values<float>(arange(3, float32)) == std::vector<float>{0, 1, 2});
+  CHECK(values<int32_t>(arange(2, 4, int32)) == std::vector<int32_t>{2, 3});
+  CHECK(values<int32_t>(arange(0.5, 3.0, 1.0, int32)) == std::vector<int32_t>{0, 1, 2});
+
+  // Beyond what a double tells apart, and where a difference or a product of int64 overflows.
+  const int64_t odd = (int64_t{1} << 53) + 1;
+  CHECK(integers(arange(odd, odd + 2)) == std::vector<int64_t>{odd, odd + 1});
+  constexpr int64_t least = std::numeric_limits<int64_t>::min(), most = std::numeric_limits<int64_t>::max();
+  CHECK(integers(arange(least, most, most)) == std::vector<int64_t>{least, -1, most - 1});
+  CHECK(integers(arange(most, least, least)) == std::vector<int64_t>{most, -1});
+  CHECK(message_of([&] { arange(least, most); }).starts_with("shape: expected at most 2^56 elements"));
+}
+
+TEST_CASE("whatever makes a tensor makes it in either memory format") {
+  const MemoryFormat last = MemoryFormat::channels_last;
+  const Shape shape{2, 3, 4, 5};
+  for (const Tensor& x : {empty(shape, float32, last), zeros(shape, int32, last), ones(shape, float16, last),
+                          full(shape, 7, uint8, last)}) {
+    CHECK(x.memory_format() == last);
+    CHECK(x.shape() == shape);
+  }
+  CHECK(equal(full(shape, 7, uint8, last), full(shape, 7, uint8)));
+  CHECK(message_of([&] {
+          zeros({2, 3}, float32, last);
+        }) == "empty: expected at least 3 axes for channels_last, got shape (2, 3)");
+
+  // x's own where nothing is said, and either alone.
+  const Tensor x = full(shape, 1, float16, last), permuted = transpose(zeros(shape, int32), 2, 3);
+  for (const auto& like :
+       {+[](const Tensor&t, std::optional<DType> d, std::optional<MemoryFormat> f) { return empty_like(t, d, f); },
+        +[](const Tensor&t, std::optional<DType> d, std::optional<MemoryFormat> f) { return zeros_like(t, d, f); },
+        +[](const Tensor&t, std::optional<DType> d, std::optional<MemoryFormat> f) { return ones_like(t, d, f); },
+        +[](const Tensor&t, std::optional<DType> d, std::optional<MemoryFormat> f) { return full_like(t, 3, d, f); }}) {
+    CHECK(like(x, {}, {}).memory_format() == last);
+    CHECK(like(x, {}, {}).dtype() == float16);
+    CHECK(like(x, float64, {}).memory_format() == last);
+    CHECK(like(x, float64, {}).dtype() == float64);
+    CHECK(like(x, {}, MemoryFormat::contiguous).is_contiguous());
+    CHECK(like(permuted, {}, {}).is_contiguous());
+    CHECK(like(permuted, {}, {}).shape() == Shape{2, 3, 5, 4});
+    CHECK(like(permuted, {}, last).memory_format() == last);
+    CHECK(!like(x, {}, {}).shares_storage_with(x));
+  }
+  CHECK(equal(full_like(x, 3, int32), full(shape, 3, int32)));
 }
 
 TEST_CASE("conversions truncate towards zero and saturate") {

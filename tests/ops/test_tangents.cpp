@@ -198,9 +198,10 @@ TEST_CASE("tangents at kinks, zeros and poles are those that backward implies") 
   CHECK(equal(at([](const Tensor& x) { return clamp(x, 0, 1); }, {0, 2}), vec({1, 0})));
   CHECK(equal(at([](const Tensor& x) { return leaky_relu(x, 0.5); }, {0, 2}), vec({0.5, 1})));
   CHECK(equal(at([](const Tensor& x) { return elu(x, 0.5); }, {0, 2}), vec({0.5, 1})));
-  CHECK(at([](const Tensor& x) { return norm(x); }, {0, 0}).item<double>() == 0);
-  CHECK(along([](const Tensor& x) { return norm(x); }, tensor({3e30, 4e30}), tensor({1e30, 1e30})).item<float>() ==
-        Approx(1.4e30));
+  CHECK(at([](const Tensor& x) { return vector_norm(x); }, {0, 0}).item<double>() == 0);
+  CHECK(
+      along([](const Tensor& x) { return vector_norm(x); }, tensor({3e30, 4e30}), tensor({1e30, 1e30})).item<float>() ==
+      Approx(1.4e30));
   CHECK(at([](const Tensor& x) { return logsumexp(x); }, {-infinity, -infinity}).item<double>() == 0);
   CHECK(equal(at([](const Tensor& x) { return softmax(x, 0); }, {-infinity, 0}), vec({0, 0})));
 
@@ -382,8 +383,8 @@ TEST_CASE("tangents of large tensors, which threads share out, are those of smal
   // Element by element the same functions; of rows, one row at a time.
   const Tensor x = rand({64, 1024}) + 0.5, y = rand({64, 1024}) + 0.5, dx = randn({64, 1024}), dy = randn({64, 1024});
   const auto rows = [](const Tensor& a, const Tensor& b) {
-    return Tensors{silu(a) * elu(a - 1.0), a / b,     maximum(a, b), where(gt(a, b), a, b),
-                   clamp(a, 0.7, 1.2) * b, max(a, 1), norm(a, 1),    var(a, 1),
+    return Tensors{silu(a) * elu(a - 1.0), a / b,     maximum(a, b),        where(gt(a, b), a, b),
+                   clamp(a, 0.7, 1.2) * b, max(a, 1), vector_norm(a, 2, 1), var(a, 1),
                    softmax(a, 1)};
   };
   const Tensors whole = jvp(rows, {x, y}, {dx, dy}).dys;

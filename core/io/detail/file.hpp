@@ -3,7 +3,6 @@
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/tensor.hpp>
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>

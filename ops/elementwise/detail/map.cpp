@@ -66,11 +66,11 @@ namespace {
 // For the few lines between a tiny op and its kernel, each of which a call would double.
 #define LIMPID_INLINE [[gnu::always_inline]] inline
 
-kernels::StripKernel kernel_of(const char* op, const kernels::KernelRow& f, DType dtype) {
-  const kernels::StripKernel kernel = f[dtype];
+kernels::StripKernel kernel_of(const Elementwise& e) {
+  const kernels::StripKernel kernel = e.f[e.dtype];
   if (!kernel) [[unlikely]]
-    throw_error<DTypeError>(op, ": expected ", dtype == bool_ ? "numbers" : "floating-point numbers", ", got ", dtype,
-                            "; convert with to()");
+    throw_error<DTypeError>(e.op, ": expected ", e.dtype == bool_ ? "numbers" : "floating-point numbers", ", got ",
+                            e.dtype, "; convert with to()");
   return kernel;
 }
 
@@ -170,34 +170,32 @@ Ref<const Layout> result_layout(Shape shape, const std::array<const Operand*, K>
 }
 
 template <std::size_t K>
-[[gnu::noinline]] Tensor map_strided(kernels::StripKernel kernel, const char* op, DType result,
+[[gnu::noinline]] Tensor map_strided(const Elementwise& e, kernels::StripKernel kernel,
                                      const std::array<const Operand*, K>& x) {
   Shape shape;
   for (const Operand* operand : x)
-    if (operand->tensor()) shape = broadcast_shapes(shape, operand->tensor()->shape(), op);
-  Tensor y = make_tensor(result_layout(std::move(shape), x), result);
+    if (operand->tensor()) shape = broadcast_shapes(shape, operand->tensor()->shape(), e.op);
+  Tensor y = make_tensor(result_layout(std::move(shape), x), e.result);
   if (y.numel() != 0) run_strided(kernel, y.impl(), x);
   return y;
 }
 
 template <class... X>
-LIMPID_INLINE Tensor map_all(const char* op, const kernels::KernelRow& f, DType dtype, DType result,
-                             const X&... operands) {
-  const OpScope scope(op);
-  const kernels::StripKernel kernel = kernel_of(op, f, dtype);
+LIMPID_INLINE Tensor map_all(const Elementwise& e, const X&... operands) {
+  const OpScope scope(e.op);
+  const kernels::StripKernel kernel = kernel_of(e);
   if (const Layout* layout = common_layout(operands...)) [[likely]] {
-    Tensor y = make_tensor(Ref<const Layout>(layout), result);
-    run_flat(kernel, y.raw_data(), result, layout->numel, operands...);
+    Tensor y = make_tensor(Ref<const Layout>(layout), e.result);
+    run_flat(kernel, y.raw_data(), e.result, layout->numel, operands...);
     return y;
   }
-  return map_strided(kernel, op, result, std::array<const Operand*, sizeof...(X)>{&operands...});
+  return map_strided(e, kernel, std::array<const Operand*, sizeof...(X)>{&operands...});
 }
 
 template <class... X>
-LIMPID_INLINE void map_all_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype,
-                                const X&... operands) {
-  const OpScope scope(op);
-  const kernels::StripKernel kernel = kernel_of(op, f, dtype);
+LIMPID_INLINE void map_all_into(const Tensor& y, const Elementwise& e, const X&... operands) {
+  const OpScope scope(e.op);
+  const kernels::StripKernel kernel = kernel_of(e);
   const Operand destination(y);
   if (common_layout(destination, operands...))
     run_flat(kernel, y.raw_data(), y.dtype(), y.numel(), operands...);
@@ -207,31 +205,17 @@ LIMPID_INLINE void map_all_into(const Tensor& y, const char* op, const kernels::
 
 }  // namespace
 
-Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a) {
-  return map_all(op, f, dtype, result, a);
-}
-Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b) {
-  return map_all(op, f, dtype, result, a, b);
-}
-Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b,
-           const Operand& c) {
-  return map_all(op, f, dtype, result, a, b, c);
-}
-Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b,
-           const Operand& c, const Operand& d) {
-  return map_all(op, f, dtype, result, a, b, c, d);
+Tensor map(const Elementwise& e, const Operand& a) { return map_all(e, a); }
+Tensor map(const Elementwise& e, const Operand& a, const Operand& b) { return map_all(e, a, b); }
+Tensor map(const Elementwise& e, const Operand& a, const Operand& b, const Operand& c) { return map_all(e, a, b, c); }
+Tensor map(const Elementwise& e, const Operand& a, const Operand& b, const Operand& c, const Operand& d) {
+  return map_all(e, a, b, c, d);
 }
 
-void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const Operand& a) {
-  map_all_into(y, op, f, dtype, a);
-}
-void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const Operand& a,
-              const Operand& b) {
-  map_all_into(y, op, f, dtype, a, b);
-}
-void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const Operand& a,
-              const Operand& b, const Operand& c) {
-  map_all_into(y, op, f, dtype, a, b, c);
+void map_into(const Tensor& y, const Elementwise& e, const Operand& a) { map_all_into(y, e, a); }
+void map_into(const Tensor& y, const Elementwise& e, const Operand& a, const Operand& b) { map_all_into(y, e, a, b); }
+void map_into(const Tensor& y, const Elementwise& e, const Operand& a, const Operand& b, const Operand& c) {
+  map_all_into(y, e, a, b, c);
 }
 
 }  // namespace detail

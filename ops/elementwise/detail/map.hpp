@@ -38,14 +38,20 @@ class Operand {
   };
 };
 
-/// y = f(x...) in fresh memory, of dtype `result`. y takes the operands' layout where those of y's own shape share one
-/// without gaps; it is channels-last where one of them is. Throws ShapeError and DTypeError (no such kernel).
-Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a);
-Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b);
-Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b,
-           const Operand& c);
-Tensor map(const char* op, const kernels::KernelRow& f, DType dtype, DType result, const Operand& a, const Operand& b,
-           const Operand& c, const Operand& d);
+/// What map() does with its operands: y_i = f(x_i...), by the kernel that f has for their dtype.
+struct Elementwise {
+  const char* op;
+  const kernels::KernelRow& f;
+  DType dtype;
+  DType result = dtype;  ///< y's
+};
+
+/// y = f(x...) in fresh memory. y takes the operands' layout where those of y's own shape share one without gaps; it is
+/// channels-last where one of them is. Throws ShapeError and DTypeError (no such kernel).
+Tensor map(const Elementwise& e, const Operand& a);
+Tensor map(const Elementwise& e, const Operand& a, const Operand& b);
+Tensor map(const Elementwise& e, const Operand& a, const Operand& b, const Operand& c);
+Tensor map(const Elementwise& e, const Operand& a, const Operand& b, const Operand& c, const Operand& d);
 
 inline bool lie_alike(const TensorImpl& a, const TensorImpl& b) noexcept {
   return a.layout == b.layout && a.dtype == b.dtype;
@@ -74,11 +80,9 @@ inline Tensor map_tiny(const kernels::ByDType<kernels::BinaryRun>& f, const Tens
 }
 
 /// The same, into y, which has the full shape; an operand that overlaps y must be y itself.
-void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const Operand& a);
-void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const Operand& a,
-              const Operand& b);
-void map_into(const Tensor& y, const char* op, const kernels::KernelRow& f, DType dtype, const Operand& a,
-              const Operand& b, const Operand& c);
+void map_into(const Tensor& y, const Elementwise& e, const Operand& a);
+void map_into(const Tensor& y, const Elementwise& e, const Operand& a, const Operand& b);
+void map_into(const Tensor& y, const Elementwise& e, const Operand& a, const Operand& b, const Operand& c);
 
 /// The dtype that arithmetic on dtype is done in.
 constexpr DType compute_type(DType dtype) noexcept { return is_half(dtype) ? float32 : dtype; }

@@ -2,7 +2,6 @@
 #include <limpid/ops/elementwise/kernels/strip.hpp>
 
 #include <cmath>
-#include <limits>
 #include <type_traits>
 
 namespace limpid::kernels {

@@ -1,6 +1,7 @@
 // The kernels behind the elementwise ops: one function per op and dtype, compiled per instruction set.
 #pragma once
 #include <limpid/core/dtype.hpp>
+#include <limpid/core/kernels/tables.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -29,7 +30,8 @@ struct ByDType {
 };
 using KernelRow = ByDType<StripKernel>;
 
-/// Exact, or one correctly rounded operation. Integers wrap; for bool + is or, * is and.
+/// Made of operations that round correctly, in one order: the same bits on every instruction set, each of which has a
+/// version; pow and remainder are the C library's. Integers wrap; for bool + is or, * is and.
 struct ArithmeticKernels {
   KernelRow add, sub, mul, div, remainder, pow, maximum, minimum;
   KernelRow add_scaled;              ///< a + b * c
@@ -72,11 +74,12 @@ struct FunctionKernels {
 const ArithmeticKernels& arithmetic() noexcept;
 const FunctionKernels& functions() noexcept;
 
+LIMPID_DECLARE_KERNELS(ArithmeticKernels, arithmetic_kernels)
 // clang-format off
-namespace baseline { extern const ArithmeticKernels arithmetic_kernels; extern const FunctionKernels function_kernels; }
-namespace avx2     { extern const ArithmeticKernels arithmetic_kernels; extern const FunctionKernels function_kernels; }
-namespace avx512   { extern const ArithmeticKernels arithmetic_kernels; using avx2::function_kernels; }
-namespace neon     { extern const ArithmeticKernels arithmetic_kernels; extern const FunctionKernels function_kernels; }
+namespace baseline { extern const FunctionKernels function_kernels; }
+namespace avx2     { extern const FunctionKernels function_kernels; }
+namespace avx512   { using avx2::function_kernels; }
+namespace neon     { extern const FunctionKernels function_kernels; }
 // clang-format on
 
 }  // namespace limpid::kernels

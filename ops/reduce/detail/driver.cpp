@@ -91,9 +91,7 @@ struct FloatSum : Adding<double> {
   kernels::AddRows<T> add_rows;
   double divisor;
   FloatSum(kernels::AddRows<T> kernel, double d) : add_rows(kernel), divisor(d) {}
-  void rows(double* acc, const double*, const T* x, int64_t count, int64_t stride, int64_t n) const {
-    add_rows(acc, x, count, stride, n);
-  }
+  void rows(double* acc, const double*, const T* x, const kernels::RowBlock& block) const { add_rows(acc, x, block); }
   Y finish(double acc) const { return static_cast<Y>(acc / divisor); }
 };
 
@@ -111,8 +109,8 @@ struct SquareSum : Adding<double> {
         root(square_root) {
     centres = centre;
   }
-  void rows(double* acc, const double* centre, const T* x, int64_t count, int64_t stride, int64_t n) const {
-    add_squares(acc, centres ? centre : nullptr, x, count, stride, n);
+  void rows(double* acc, const double* centre, const T* x, const kernels::RowBlock& block) const {
+    add_squares(acc, centres ? centre : nullptr, x, block);
   }
   Y finish(double acc) const { return static_cast<T>(root ? std::sqrt(acc) : acc / divisor); }
 };
@@ -126,8 +124,9 @@ struct Fold {
   Acc start;
   const double* centres = nullptr;
   explicit Fold(Acc first, F) : start(first) {}
-  void rows(Acc* acc, const double*, const T* x, int64_t count, int64_t stride, int64_t n) const {
-    for (int64_t i = 0; i < count; ++i)
+  void rows(Acc* acc, const double*, const T* x, const kernels::RowBlock& block) const {
+    const auto [rows, stride, n] = block;
+    for (int64_t i = 0; i < rows; ++i)
       for (int64_t j = 0; j < n; ++j) acc[j] = F{}(acc[j], static_cast<Acc>(x[i * stride + j]));
   }
   static void merge(Acc* acc, const Acc* other, int64_t n) {

@@ -1,6 +1,7 @@
 // The tree that every reduction is formed by, whatever it adds, multiplies or compares.
 #pragma once
 #include <limpid/ops/reduce/detail/driver.hpp>
+#include <limpid/ops/reduce/kernels/reduce.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -10,7 +11,7 @@ namespace limpid::detail {
 /// What to accumulate. A policy has
 ///   using X, Acc, Y;                                  types of elements, of the accumulator, of the result
 ///   Acc start;                                        the accumulator of no elements
-///   void rows(Acc* acc, const double* centre, const X* x, int64_t rows, int64_t stride, int64_t n) const;
+///   void rows(Acc* acc, const double* centre, const X* x, const kernels::RowBlock& block) const;
 ///                                                     takes x[i * stride + j] into acc[j], row after row
 ///   static void merge(Acc* acc, const Acc* other, int64_t n);
 ///   Y finish(Acc) const;
@@ -136,8 +137,8 @@ class ReduceTree {
     std::fill_n(acc, lanes, policy_.start);
     const auto take = [&](const X* from, int64_t count) {
       const int64_t full = count / lanes, rest = count % lanes;
-      if (full) policy_.rows(acc, centre, from, full, lanes, lanes);
-      if (rest) policy_.rows(acc, centre, from + full * lanes, 1, 0, rest);
+      if (full) policy_.rows(acc, centre, from, {.rows = full, .stride = lanes, .columns = lanes});
+      if (rest) policy_.rows(acc, centre, from + full * lanes, {.rows = 1, .stride = 0, .columns = rest});
     };
     if (plan_.reduced.step() == 1 && (plan_.reduced.shape.size() == 1 || run >= 4 * lanes)) {
       for_runs(plan_.reduced, begin, end, [&](int64_t at, int64_t, int64_t count) { take(x + at, count); });
@@ -163,11 +164,11 @@ class ReduceTree {
     std::fill_n(acc, width, policy_.start);
     const int64_t column_step = plan_.kept.step(), step = plan_.reduced.step();
     for_runs(plan_.reduced, begin, end, [&](int64_t at, int64_t, int64_t count) {
-      if (column_step == 1) return policy_.rows(acc, centre, x + at, count, step, width);
+      if (column_step == 1) return policy_.rows(acc, centre, x + at, {.rows = count, .stride = step, .columns = width});
       X packed[columns];
       for (int64_t i = 0; i < count; ++i) {
         for (int64_t j = 0; j < width; ++j) packed[j] = x[at + i * step + j * column_step];
-        policy_.rows(acc, centre, packed, 1, 0, width);
+        policy_.rows(acc, centre, packed, {.rows = 1, .stride = 0, .columns = width});
       }
     });
   }

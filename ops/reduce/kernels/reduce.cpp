@@ -11,8 +11,8 @@ namespace {
 using std::int64_t;
 
 template <class T>
-void add_rows(double* LIMPID_RESTRICT acc, const T* LIMPID_RESTRICT x, int64_t rows, int64_t stride,
-              int64_t n) noexcept {
+void add_rows(double* LIMPID_RESTRICT acc, const T* LIMPID_RESTRICT x, const RowBlock& block) noexcept {
+  const auto [rows, stride, n] = block;
   int64_t i = 0;
   for (; i + 4 <= rows; i += 4) {
     const T* LIMPID_RESTRICT a = x + i * stride;
@@ -29,7 +29,8 @@ void add_rows(double* LIMPID_RESTRICT acc, const T* LIMPID_RESTRICT x, int64_t r
 
 template <class T>
 void add_squares(double* LIMPID_RESTRICT acc, const double* LIMPID_RESTRICT centre, const T* LIMPID_RESTRICT x,
-                 int64_t rows, int64_t stride, int64_t n) noexcept {
+                 const RowBlock& block) noexcept {
+  const auto [rows, stride, n] = block;
   for (int64_t i = 0; i < rows; ++i, x += stride) {
     if (centre) {
       for (int64_t j = 0; j < n; ++j) {
@@ -43,8 +44,8 @@ void add_squares(double* LIMPID_RESTRICT acc, const double* LIMPID_RESTRICT cent
 }
 
 template <class T>
-void max_rows(double* LIMPID_RESTRICT acc, const T* LIMPID_RESTRICT x, int64_t rows, int64_t stride,
-              int64_t n) noexcept {
+void max_rows(double* LIMPID_RESTRICT acc, const T* LIMPID_RESTRICT x, const RowBlock& block) noexcept {
+  const auto [rows, stride, n] = block;
   for (int64_t i = 0; i < rows; ++i, x += stride)
     for (int64_t j = 0; j < n; ++j) {
       const double v = static_cast<double>(x[j]);
@@ -82,7 +83,8 @@ inline double exp_down(double x) noexcept {
 
 template <class T>
 void exp_rows(double* LIMPID_RESTRICT acc, const double* LIMPID_RESTRICT shift, const T* LIMPID_RESTRICT x,
-              T* LIMPID_RESTRICT y, int64_t rows, int64_t stride, int64_t n) noexcept {
+              T* LIMPID_RESTRICT y, const RowBlock& block) noexcept {
+  const auto [rows, stride, n] = block;
   for (int64_t i = 0; i < rows; ++i, x += stride) {
     if (y) {
       for (int64_t j = 0; j < n; ++j) {
@@ -99,8 +101,11 @@ void exp_rows(double* LIMPID_RESTRICT acc, const double* LIMPID_RESTRICT shift, 
 
 // x may be y.
 template <class T>
-void affine_rows(const double* LIMPID_RESTRICT a, const double* LIMPID_RESTRICT b, const double* LIMPID_RESTRICT factor,
-                 const T* x, T* y, int64_t rows, int64_t stride, int64_t n) noexcept {
+void affine_rows(const Affine& affine, const T* x, T* y, const RowBlock& block) noexcept {
+  const auto [rows, stride, n] = block;
+  const double* LIMPID_RESTRICT a = affine.a;
+  const double* LIMPID_RESTRICT b = affine.b;
+  const double* LIMPID_RESTRICT factor = affine.factor;
   for (int64_t i = 0; i < rows; ++i, x += stride, y += stride)
     for (int64_t j = 0; j < n; ++j) y[j] = static_cast<T>(((static_cast<double>(x[j]) - a[j]) - b[j]) * factor[j]);
 }
@@ -111,9 +116,14 @@ constexpr SoftmaxKernels<T> softmax_kernels = {max_rows<T>, exp_rows<T>, affine_
 }  // namespace
 
 namespace LIMPID_KERNEL_ISA {
-extern const ReduceKernels reduce_kernels;
-const ReduceKernels reduce_kernels = {add_rows<float>,     add_rows<double>,       add_squares<float>,
-                                      add_squares<double>, softmax_kernels<float>, softmax_kernels<double>};
+const ReduceKernels reduce_kernels = {
+    .add_rows_f32 = add_rows<float>,
+    .add_rows_f64 = add_rows<double>,
+    .add_squares_f32 = add_squares<float>,
+    .add_squares_f64 = add_squares<double>,
+    .softmax_f32 = softmax_kernels<float>,
+    .softmax_f64 = softmax_kernels<double>,
+};
 }  // namespace LIMPID_KERNEL_ISA
 
 }  // namespace limpid::kernels

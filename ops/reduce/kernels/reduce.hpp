@@ -1,33 +1,41 @@
 // Kernels of the reductions: the table each instruction set fills. All compute in doubles, in an order that is that of
 // the lines below alone, whatever the width of a register: every instruction set gives the same bits.
 #pragma once
+#include <limpid/core/kernels/tables.hpp>
+
 #include <cstdint>
 
 namespace limpid::kernels {
 
-/// acc[j] += sum of x[i * stride + j] over rows i, for each of n columns; rows are taken four at a time.
+/// Rows i < rows of columns j < columns side by side, each row `stride` elements after the one before.
+struct RowBlock {
+  std::int64_t rows, stride, columns;
+};
+
+/// acc[j] += sum of x[i * stride + j] over rows i; rows are taken four at a time.
 template <class T>
-using AddRows = void (*)(double* acc, const T* x, std::int64_t rows, std::int64_t stride, std::int64_t n) noexcept;
+using AddRows = void (*)(double* acc, const T* x, const RowBlock& block) noexcept;
 
 /// acc[j] += sum of (x[i * stride + j] - centre[j])^2 over rows i; a null centre stands for 0.
 template <class T>
-using AddSquares = void (*)(double* acc, const double* centre, const T* x, std::int64_t rows, std::int64_t stride,
-                            std::int64_t n) noexcept;
+using AddSquares = void (*)(double* acc, const double* centre, const T* x, const RowBlock& block) noexcept;
 
 /// acc[j] = max(acc[j], x[i * stride + j]) over rows i; NaN wins.
 template <class T>
-using MaxRows = void (*)(double* acc, const T* x, std::int64_t rows, std::int64_t stride, std::int64_t n) noexcept;
+using MaxRows = void (*)(double* acc, const T* x, const RowBlock& block) noexcept;
 
 /// e = exp(x[i * stride + j] - shift[j]), which must not exceed 1; acc[j] += e, and y[i * stride + j] = e unless y is
 /// null. Below exp(-708) e is 0.
 template <class T>
-using ExpRows = void (*)(double* acc, const double* shift, const T* x, T* y, std::int64_t rows, std::int64_t stride,
-                         std::int64_t n) noexcept;
+using ExpRows = void (*)(double* acc, const double* shift, const T* x, T* y, const RowBlock& block) noexcept;
 
+/// Of each column: y = ((x - a) - b) * factor.
+struct Affine {
+  const double *a, *b, *factor;
+};
 /// y[i * stride + j] = ((x[i * stride + j] - a[j]) - b[j]) * factor[j]; x may be y.
 template <class T>
-using AffineRows = void (*)(const double* a, const double* b, const double* factor, const T* x, T* y, std::int64_t rows,
-                            std::int64_t stride, std::int64_t n) noexcept;
+using AffineRows = void (*)(const Affine& affine, const T* x, T* y, const RowBlock& block) noexcept;
 
 template <class T>
 struct SoftmaxKernels {
@@ -45,12 +53,7 @@ struct ReduceKernels {
   SoftmaxKernels<double> softmax_f64;
 };
 
-// clang-format off
-namespace baseline { extern const ReduceKernels reduce_kernels; }
-namespace avx2     { extern const ReduceKernels reduce_kernels; }
-namespace avx512   { extern const ReduceKernels reduce_kernels; }
-namespace neon     { extern const ReduceKernels reduce_kernels; }
-// clang-format on
+LIMPID_DECLARE_KERNELS(ReduceKernels, reduce_kernels)
 
 /// The table of the instruction set in use.
 const ReduceKernels& reduce_table() noexcept;

@@ -27,9 +27,20 @@ inline Range elements(index_t p, index_t size, index_t kernel, index_t stride, i
   return {std::max<index_t>(0, -start), std::min(kernel, size - start)};
 }
 
-// Visits runs of y over its rows [begin, end): a run is a row, or channels-last the channels of a pixel. For each,
-// start(run, count, pixel, step, padding), with the first pixel of its first window, and then per window element
-// element(count, x offset, x step, run, elements of the run to skip, pixel, pixel step).
+// A run of y: a row, or channels-last the channels of a pixel.
+struct Run {
+  index_t at, count;      // in y
+  index_t first;          // the first pixel of x in the first element's window
+  index_t step, padding;  // pixels from one window to the next; those of the first that lie before x
+};
+// One element of the windows of a run, where it lies in x.
+struct WindowElement {
+  index_t run, skip, count;   // the run, how many of its elements have no such element, how many have
+  index_t from, step;         // where these lie in x
+  index_t pixel, pixel_step;  // and as pixels of their plane
+};
+
+// Visits runs of y over its rows [begin, end): start(run), and then element(window element) for each of its windows'.
 template <class Start, class Element>
 inline void for_each_window(const PoolDims& d, index_t begin, index_t end, Start start, Element element) noexcept {
   for (index_t row = begin; row < end; ++row) {
@@ -38,38 +49,57 @@ inline void for_each_window(const PoolDims& d, index_t begin, index_t end, Start
     const index_t top = p * d.stride_h - d.padding_h;
     if (!d.channels_last) {
       const index_t x_plane = plane * d.h * d.w, y_row = row * d.ow;
-      start(y_row, d.ow, (top + down.begin) * d.w, d.stride_w, d.padding_w);
+      start(Run{
+          .at = y_row, .count = d.ow, .first = (top + down.begin) * d.w, .step = d.stride_w, .padding = d.padding_w});
       for (index_t i = down.begin; i < down.end; ++i)
         for (index_t j = 0; j < d.kernel_w; ++j) {
           const Range across = inside(j, d.w, d.ow, d.stride_w, d.padding_w);
           const index_t pixel = (top + i) * d.w + across.begin * d.stride_w - d.padding_w + j;
-          element(across.end - across.begin, x_plane + pixel, d.stride_w, y_row, across.begin, pixel, d.stride_w);
+          element(WindowElement{.run = y_row,
+                                .skip = across.begin,
+                                .count = across.end - across.begin,
+                                .from = x_plane + pixel,
+                                .step = d.stride_w,
+                                .pixel = pixel,
+                                .pixel_step = d.stride_w});
         }
       continue;
     }
     for (index_t q = 0; q < d.ow; ++q) {
       const Range across = elements(q, d.w, d.kernel_w, d.stride_w, d.padding_w);
       const index_t left = q * d.stride_w - d.padding_w, y_row = (row * d.ow + q) * d.c;
-      start(y_row, d.c, (top + down.begin) * d.w + left + across.begin, 0, 0);
+      start(Run{
+          .at = y_row, .count = d.c, .first = (top + down.begin) * d.w + left + across.begin, .step = 0, .padding = 0});
       for (index_t i = down.begin; i < down.end; ++i)
         for (index_t j = across.begin; j < across.end; ++j) {
           const index_t pixel = (top + i) * d.w + left + j;
-          element(d.c, (plane * d.h * d.w + pixel) * d.c, 1, y_row, 0, pixel, 0);
+          element(WindowElement{.run = y_row,
+                                .skip = 0,
+                                .count = d.c,
+                                .from = (plane * d.h * d.w + pixel) * d.c,
+                                .step = 1,
+                                .pixel = pixel,
+                                .pixel_step = 0});
         }
     }
   }
 }
 
+// Pixels of a plane, as indices of maxima tell them.
+struct Pixels {
+  std::int32_t first, step;
+};
+
 // One window element of a run of maxima. A NaN is taken once and stays; ties stay with the earlier element.
 template <bool with_index, index_t fixed_step, class T>
 inline void take_larger(index_t count, const T* __restrict x, index_t any_step, T* __restrict y,
-                        std::int32_t* __restrict index, std::int32_t pixel, std::int32_t pixel_step) noexcept {
+                        std::int32_t* __restrict index, Pixels pixels) noexcept {
   const index_t step = fixed_step ? fixed_step : any_step;
   for (index_t t = 0; t < count; ++t) {
     const T v = x[t * step], best = y[t];
     const bool take = !(v <= best) & (best == best);
     y[t] = take ? v : best;
-    if constexpr (with_index) index[t] = take ? pixel + static_cast<std::int32_t>(t) * pixel_step : index[t];
+    if constexpr (with_index) index[t] = take ? pixels.first + static_cast<std::int32_t>(t) * pixels.step : index[t];
   }
 }
 
@@ -109,11 +139,11 @@ void max_tiled_rows(const PoolDims& d, index_t begin, index_t end, const T* x, T
     if constexpr (with_index)
       for (index_t t = 0; t < count; ++t) at[t] = first + static_cast<std::int32_t>(t) * step;
     for (index_t j = 1; j < d.kernel_w; ++j) {
-      const auto pixel = first + static_cast<std::int32_t>(j);
+      const Pixels pixels{first + static_cast<std::int32_t>(j), step};
       if (d.stride_w == 2)
-        take_larger<with_index, 2>(count, from + j, 2, best, at, pixel, step);
+        take_larger<with_index, 2>(count, from + j, 2, best, at, pixels);
       else
-        take_larger<with_index, 0>(count, from + j, d.stride_w, best, at, pixel, step);
+        take_larger<with_index, 0>(count, from + j, d.stride_w, best, at, pixels);
     }
     for (index_t r = row; r < last; ++r) {
       const index_t start = (p + r - row) * d.stride_h - d.padding_h;
@@ -191,20 +221,21 @@ void max_rows(const PoolDims& d, index_t begin, index_t end, const T* x, T* y, s
   if (tiles_rows(d)) return max_tiled_rows<with_index>(d, begin, end, x, y, index);
   for_each_window(
       d, begin, end,
-      [=](index_t run, index_t count, index_t first, index_t step, index_t padding) {
-        std::fill_n(y + run, count, -std::numeric_limits<T>::infinity());
+      [=](const Run& run) {
+        std::fill_n(y + run.at, run.count, -std::numeric_limits<T>::infinity());
         if constexpr (with_index)
-          for (index_t t = 0; t < count; ++t)
-            index[run + t] = static_cast<std::int32_t>(first + std::max<index_t>(0, t * step - padding));
+          for (index_t t = 0; t < run.count; ++t)
+            index[run.at + t] = static_cast<std::int32_t>(run.first + std::max<index_t>(0, t * run.step - run.padding));
       },
-      [=](index_t count, index_t from, index_t step, index_t run, index_t skip, index_t pixel, index_t pixel_step) {
-        const auto go = [=](auto take) {
-          take(count, x + from, step, y + run + skip, with_index ? index + run + skip : nullptr,
-               static_cast<std::int32_t>(pixel), static_cast<std::int32_t>(pixel_step));
+      [=](const WindowElement& e) {
+        const auto go = [&](auto take) {
+          const index_t to = e.run + e.skip;
+          take(e.count, x + e.from, e.step, y + to, with_index ? index + to : nullptr,
+               {static_cast<std::int32_t>(e.pixel), static_cast<std::int32_t>(e.pixel_step)});
         };
-        if (step == 1)
+        if (e.step == 1)
           go(take_larger<with_index, 1, T>);
-        else if (step == 2)
+        else if (e.step == 2)
           go(take_larger<with_index, 2, T>);
         else
           go(take_larger<with_index, 0, T>);
@@ -333,7 +364,8 @@ void spread(const PoolDims& d, index_t begin, index_t end, const T* dy, T* dx) n
 }
 
 template <class T>
-constexpr PoolKernels<T> table = {max<T>, gather<T>, scatter<T>, mean<T>, spread<T>};
+constexpr PoolKernels<T> table = {
+    .max = max<T>, .gather = gather<T>, .scatter = scatter<T>, .mean = mean<T>, .spread = spread<T>};
 
 }  // namespace
 

@@ -1,5 +1,7 @@
 // Pooling over windows of (N, C, H, W), and the adjoints.
 #pragma once
+#include <limpid/core/kernels/tables.hpp>
+
 #include <cstdint>
 
 namespace limpid::kernels {
@@ -35,15 +37,7 @@ struct PoolKernels {
   void (*spread)(const PoolDims&, std::int64_t plane_begin, std::int64_t plane_end, const T* dy, T* dx) noexcept;
 };
 
-#define LIMPID_DECLARE(isa)                     \
-  namespace isa {                               \
-  extern const PoolKernels<float> pool_float;   \
-  extern const PoolKernels<double> pool_double; \
-  }
-LIMPID_DECLARE(baseline)
-LIMPID_DECLARE(avx2)
-LIMPID_DECLARE(avx512)
-LIMPID_DECLARE(neon)
-#undef LIMPID_DECLARE
+LIMPID_DECLARE_KERNELS(PoolKernels<float>, pool_float)
+LIMPID_DECLARE_KERNELS(PoolKernels<double>, pool_double)
 
 }  // namespace limpid::kernels

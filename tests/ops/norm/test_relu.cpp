@@ -42,11 +42,14 @@ const std::vector<Norm> norms = {
     {"group_norm", [](const Tensor& x, const Tensor& w, const Tensor& b,
                       bool relu) { return group_norm(x, 2, {.weight = w, .bias = b, .relu = relu}); }},
     {"batch_norm", [](const Tensor& x, const Tensor& w, const Tensor& b,
-                      bool relu) { return batch_norm(x, {}, {}, w, b, true, 1e-5, relu); }},
+                      bool relu) { return batch_norm(x, {.weight = w, .bias = b, .training = true, .relu = relu}); }},
     {"batch_norm, running statistics",
      [](const Tensor& x, const Tensor& w, const Tensor& b, bool relu) {
-       return batch_norm(x, full({x.size(1)}, 0.1, x.dtype()), full({x.size(1)}, 0.8, x.dtype()), w, b, false, 1e-5,
-                         relu);
+       return batch_norm(x, {.running_mean = full({x.size(1)}, 0.1, x.dtype()),
+                             .running_var = full({x.size(1)}, 0.8, x.dtype()),
+                             .weight = w,
+                             .bias = b,
+                             .relu = relu});
      }},
 };
 

@@ -37,7 +37,8 @@ const std::vector<Norm> norms = {
      [](const Tensor& x, const Tensor& w) {
        return composed(x, {x.size(0), 2, -1}, {2}, true) * per_channel(w, x);
      }},
-    {"batch_norm", [](const Tensor& x, const Tensor& w) { return batch_norm(x, {}, {}, w, {}, true, 0.1); },
+    {"batch_norm",
+     [](const Tensor& x, const Tensor& w) { return batch_norm(x, {.weight = w, .training = true, .eps = 0.1}); },
      [](const Tensor& x, const Tensor& w) {
        return composed(x, {x.size(0), x.size(1), -1}, {0, 2}, true) * per_channel(w, x);
      }},

@@ -144,13 +144,13 @@ const std::vector<Op> float_ops = {
      [](const Values& v) { return var_of(v, 0); }},
     {"var, unbiased", [](const Tensor& x, const Axes& a, bool k) { return var(x, a, k, 1); },
      [](const Values& v) { return var_of(v, 1); }},
-    {"norm 1", [](const Tensor& x, const Axes& a, bool k) { return norm(x, a, k, 1); },
+    {"vector_norm 1", [](const Tensor& x, const Axes& a, bool k) { return vector_norm(x, 1, a, k); },
      [](const Values& v) { return norm_of(v, 1); }},
-    {"norm 2", [](const Tensor& x, const Axes& a, bool k) { return norm(x, a, k); },
+    {"vector_norm 2", [](const Tensor& x, const Axes& a, bool k) { return vector_norm(x, 2, a, k); },
      [](const Values& v) { return norm_of(v, 2); }},
-    {"norm 3.5", [](const Tensor& x, const Axes& a, bool k) { return norm(x, a, k, 3.5); },
+    {"vector_norm 3.5", [](const Tensor& x, const Axes& a, bool k) { return vector_norm(x, 3.5, a, k); },
      [](const Values& v) { return norm_of(v, 3.5); }},
-    {"norm inf", [](const Tensor& x, const Axes& a, bool k) { return norm(x, a, k, inf); },
+    {"vector_norm inf", [](const Tensor& x, const Axes& a, bool k) { return vector_norm(x, inf, a, k); },
      [](const Values& v) { return norm_of(v, inf); }},
     {"logsumexp", logsumexp, logsumexp_of}};
 
@@ -224,7 +224,7 @@ TEST_CASE("reductions over nothing") {
   const Tensor x = zeros({2, 0});
   CHECK(equal(sum(x, 1), zeros({2})));
   CHECK(equal(prod(x, 1), ones({2})));
-  CHECK(equal(norm(x, 1), zeros({2})));
+  CHECK(equal(vector_norm(x, 2, 1), zeros({2})));
   CHECK(std::isnan(mean(x, 1).data<float>()[0]));
   CHECK(all(x).item<bool>());
   CHECK_FALSE(any(x).item<bool>());
@@ -255,10 +255,10 @@ TEST_CASE("var has no cancellation") {
 }
 
 TEST_CASE("norms of huge and tiny numbers") {
-  CHECK(norm(full({4}, 1e200, float64)).item<double>() == Approx(2e200));
-  CHECK(norm(full({4}, 1e-200, float64)).item<double>() == Approx(2e-200));
-  CHECK(norm(full({4}, 1e30)).item<float>() == Approx(2e30));
-  CHECK(norm(full({4}, 1e30), {}, false, 3).item<float>() == Approx(std::cbrt(4) * 1e30));
+  CHECK(vector_norm(full({4}, 1e200, float64)).item<double>() == Approx(2e200));
+  CHECK(vector_norm(full({4}, 1e-200, float64)).item<double>() == Approx(2e-200));
+  CHECK(vector_norm(full({4}, 1e30)).item<float>() == Approx(2e30));
+  CHECK(vector_norm(full({4}, 1e30), 3).item<float>() == Approx(std::cbrt(4) * 1e30));
 }
 
 TEST_CASE("threads and instruction sets show in no bit") {
@@ -269,7 +269,7 @@ TEST_CASE("threads and instruction sets show in no bit") {
       [](const Tensor& x, const Axes& a) { return sum(x, a); },
       [](const Tensor& x, const Axes& a) { return mean(x, a); },
       [](const Tensor& x, const Axes& a) { return var(x, a); },
-      [](const Tensor& x, const Axes& a) { return norm(x, a); },
+      [](const Tensor& x, const Axes& a) { return vector_norm(x, 2, a); },
       [](const Tensor& x, const Axes& a) { return prod(x, a); },
       [](const Tensor& x, const Axes& a) { return max(x, a); },
       [](const Tensor& x, const Axes& a) { return softmax(x, a[0]); },
@@ -366,11 +366,11 @@ TEST_CASE("gradients of first and second order by finite differences") {
                                     return prod(x, {0, 2});
                                   }},
                                  {"max", [](const Tensor& x) { return square(max(x, 1)); }},
-                                 {"norm 2",
+                                 {"vector_norm 2",
                                   [](const Tensor& x) {
-                                    return norm(x, {0, 1});
+                                    return vector_norm(x, 2, {0, 1});
                                   }},
-                                 {"norm 3.5", [](const Tensor& x) { return norm(x, 1, true, 3.5); }},
+                                 {"vector_norm 3.5", [](const Tensor& x) { return vector_norm(x, 3.5, 1, true); }},
                                  {"logsumexp",
                                   [](const Tensor& x) {
                                     return logsumexp(x, {0, 2});
@@ -418,8 +418,8 @@ TEST_CASE("ties share a gradient, a norm of 0 has gradient 0") {
   CHECK(plain::values(grad({min(x)}, {x})[0]) == Values{0, 1, 0, 0});
   Tensor zero = zeros({3}, float64).set_requires_grad();
   for (double p : {0.5, 1.0, 2.0, 3.0, 4.5})
-    CHECK(plain::values(grad({norm(zero, {}, false, p)}, {zero})[0]) == Values{0, 0, 0});
-  const Tensor dx = grad({norm(zero)}, {zero}, {}, {.create_graph = true})[0];
+    CHECK(plain::values(grad({vector_norm(zero, p)}, {zero})[0]) == Values{0, 0, 0});
+  const Tensor dx = grad({vector_norm(zero)}, {zero}, {}, {.create_graph = true})[0];
   CHECK(plain::values(grad({sum(dx)}, {zero})[0]) == Values{0, 0, 0});
 }
 
@@ -451,7 +451,7 @@ TEST_CASE("what reductions refuse, and how they say it") {
        },
        "max: expected at least one element to reduce over, got x of shape (2, 0)"},
       {[&] { argmin(zeros({0})); }, "argmin: expected at least one element to reduce over, got x of shape (0,)"},
-      {[&] { norm(x, {}, false, 0); }, "norm: expected p > 0, got 0"},
+      {[&] { vector_norm(x, 0); }, "vector_norm: expected p > 0, got 0"},
       {[&] {
          sum_to(x, {2, 2});
        },
