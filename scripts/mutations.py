@@ -11,12 +11,13 @@ RULES = [
     ("autograd/engine.cpp", r"propagate|only_towards|need_what_leads_to_targets"),
     ("autograd/forward.cpp", r"jvp|end_at|run|take|reach|visit|push_forward|zero_cotangents|require_zeros|moving"),
     ("autograd/checkpoint.cpp", r"jvp|restart"),
-    ("ops/*/*.cpp", r"backward|jvp|add_to|norm_backward|gate|product_of_others|shares|unsliced|unbordered|scattered|scatter_windows|"
+    ("ops/*/*.cpp", r"backward|jvp|add_to|norm_gradients|gate|product_of_others|shares|unsliced|unbordered|scattered|scatter_windows|"
                   r"spread_over_windows|input_grad|weight_grad|sum_to|accumulate|rstd_of|normalized|normalize|plus|"
                   r"norm_tangent|moving_x|scaled|add_product|add_new_product|mean_where_attained_of"),
     ("ops/window/detail/im2col.cpp", r"conv_input_grad|conv_weight_grad|scatter_add"),
-    ("ops/norm/detail/*.cpp", r"norm_backward\w*|norm_tangent|backward_rows|run_along|make_means|backward_along|norm_total"),
-    ("ops/norm/kernels/*.?pp", r"backward|backward_along|tangent_along|tangent_run|reduce_along|apply_along|reduce|reduce_run|"
+    ("ops/norm/detail/*.cpp", r"norm_backward\w*|backward_rows|finish_slice|backward_channel_rows|run_channel_rows|"
+                             r"channel_row|make_means"),
+    ("ops/norm/kernels/*.?pp", r"backward|channel_backward|channel_tangent|tangent_run|reduce_channel_row|apply_channel_row|reduce|reduce_run|"
                                r"dx|dx_run|dx_block|finish_sums|complete|terms|of_one_step|differentiate|gradient_terms|single_terms|sum_all"),
     ("ops/window/kernels/pool.cpp", r"scatter|spread"),
     ("ops/elementwise/kernels/arithmetic.cpp", r"\w+(Gradient|Tangent)::f"),
@@ -40,10 +41,9 @@ MESSAGES = re.compile(r"throw_error|require_\w+|fetch_near|end_stream")  # calls
 # In calls: f(x) for g(x), by kind.
 WRONG_FUNCTION = {"rsqrt": "sqrt", "cos": "sin", "sin": "cos", "eq": "ne", "gt": "lt", "ge": "le", "le": "ge",
                   "sigmoid": "tanh", "logical_and": "logical_or", "exp": "sin", "sign": "abs", "log": "exp"}
-WRONG_MEMBER = {"rstd": "mean", "mean": "rstd", "m1": "m2", "m2": "m1", "sum_dy": "sum_dy_xhat",
-                "sum_dy_xhat": "sum_dy", "dy_xhat": "dy"}
+WRONG_MEMBER = {"rstd": "mean", "mean": "rstd", "a": "a_xhat", "a_xhat": "a", "dy_xhat": "dy"}
 SWAPPED_ARGUMENTS = {"sub": (0, 1), "div": (0, 1), "pow": (0, 1), "matmul": (0, 1), "where": (1, 2),
-                     "conv2d_weight_grad": (0, 1), "conv2d_input_grad": (0, 1), "norm_total": (4, 5)}
+                     "conv2d_weight_grad": (0, 1), "conv2d_input_grad": (0, 1)}
 MOST_OF_A_KERNEL = 8
 TAKES_AXIS = {"sum", "mean", "transpose", "unsqueeze", "squeeze", "scatter_add", "select", "slice", "size"}
 

@@ -1,4 +1,5 @@
-// Virtual lanes for the normalisation kernels. Included by kernel sources only: all of it has internal linkage.
+// Virtual lanes: vectors of doubles whose width does not depend on the machine. Included by kernel sources only: all of
+// it has internal linkage.
 //
 // A step of a kernel handles kLanes<T> elements in doubles, whatever the width of a register: one sequence of roundings
 // for every instruction set with a fused multiply-add, so AVX2, AVX-512 and NEON agree bit for bit.
@@ -30,12 +31,12 @@ using index_t = std::int64_t;
 using Vec = xsimd::batch<double, Arch>;
 constexpr int kVec = static_cast<int>(Vec::size);
 
-/// For floats that are widened as they are loaded: at most 256 bits. Zen 4 fills two such registers in a cycle, but one
-/// of 512 bits in one and a third, and takes equally long over their lanes after that.
+/// Registers for floats that are widened as they are loaded: at most 256 bits. Zen 4 fills two such registers in a
+/// cycle, but one of 512 bits in one and a third, and takes equally long over their lanes after that.
 #if defined(__AVX512F__)
-using Half = xsimd::batch<double, xsimd::fma3<xsimd::avx2>>;
+using Vec256 = xsimd::batch<double, xsimd::fma3<xsimd::avx2>>;
 #else
-using Half = Vec;
+using Vec256 = Vec;
 #endif
 
 /// Lanes of one step: a cache line of the storage type.
@@ -215,30 +216,33 @@ inline void store_wide(double* p, const Lanes<W>& a) {
 /// Hints that p, which need not be valid, will be read soon: into the second-level cache.
 inline void fetch_near(const void* p) { __builtin_prefetch(p, 0, 2); }
 
-/// Sum over the lanes in one fixed tree: halves are folded onto each other, first those of whole registers.
+/// Sum over the lanes in one fixed tree: the upper part of them is added to the lower one until one is left, first
+/// register by register. fold() is that down to one register.
 template <int W, class V>
 inline V fold(Lanes<W, V> a) {
-  for (int half = Lanes<W, V>::count / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) a.v[i] = a.v[i] + a.v[i + half];
+  for (int left = Lanes<W, V>::count / 2; left > 0; left /= 2)
+    for (int i = 0; i < left; ++i) a.v[i] = a.v[i] + a.v[i + left];
   return a.v[0];
 }
-/// The last fold but those within a half.
-inline Half halved(const Half& a) { return a; }
+/// One step further where a register has more than 256 bits.
+inline Vec256 fold_to_256(const Vec256& a) { return a; }
 #if defined(__AVX2__)
-inline double sum(const Half& a) {
+inline double sum(const Vec256& a) {
   const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
   return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
 #if defined(__AVX512F__)
-inline Half halved(const Vec& a) { return _mm256_add_pd(_mm512_castpd512_pd256(a), _mm512_extractf64x4_pd(a, 1)); }
-inline double sum(const Vec& a) { return sum(halved(a)); }
+inline Vec256 fold_to_256(const Vec& a) {
+  return _mm256_add_pd(_mm512_castpd512_pd256(a), _mm512_extractf64x4_pd(a, 1));
+}
+inline double sum(const Vec& a) { return sum(fold_to_256(a)); }
 #endif
 #else
 inline double sum(const Vec& a) {
   alignas(64) double lane[kVec];
   a.store_aligned(lane);
-  for (int half = kVec / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
+  for (int left = kVec / 2; left > 0; left /= 2)
+    for (int i = 0; i < left; ++i) lane[i] += lane[i + left];
   return lane[0];
 }
 #endif
@@ -251,13 +255,13 @@ inline double sum(const Lanes<W, V>& a) {
 template <int W, class V>
 inline V fold_exact_squares(const Lanes<W, V>& a) {
   Lanes<W / 2, V> squares;
-  constexpr int kHalf = Lanes<W / 2, V>::count;
-  for (int i = 0; i < kHalf; ++i) squares.v[i] = fmadd(a.v[i + kHalf], a.v[i + kHalf], a.v[i] * a.v[i]);
+  constexpr int kLeft = Lanes<W / 2, V>::count;
+  for (int i = 0; i < kLeft; ++i) squares.v[i] = fmadd(a.v[i + kLeft], a.v[i + kLeft], a.v[i] * a.v[i]);
   return fold(squares);
 }
 
 /// sums[j] = sum(v[j]) of folded lanes: the same tree over each, four or eight at once.
-inline void sum_four(const Half* v, double* sums) {
+inline void sum_four(const Vec256* v, double* sums) {
 #if defined(__AVX2__)
   const auto twos = [](__m256d p, __m256d q) {
     return _mm256_add_pd(_mm256_permute2f128_pd(p, q, 0x20), _mm256_permute2f128_pd(p, q, 0x31));
@@ -348,27 +352,209 @@ inline void two_sum(double a, double b, double& hi, double& lo) {
   lo = (a - (hi - t)) + (b - t);
 }
 
-/// Count, mean (hi + lo) and sum of squared deviations of a set.
-struct Moments {
-  double count = 0, mean = 0, lo = 0, m2 = 0;
-};
+// ---- float32 in its own precision ----------------------------------------------------------------------------------
 
-/// Moments of a union (Chan, Golub, LeVeque 1979).
-inline void merge(Moments& a, const Moments& b) {
-  if (a.count == 0) {
-    a = b;
-    return;
+/// Whether fma() rounds once, in one instruction: without it float32 arithmetic would be other numbers.
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+constexpr bool kFused = true;
+#else
+constexpr bool kFused = false;
+#endif
+
+/// A step of float32 in its own precision.
+template <class B>
+struct StepOfSingles {
+  using Batch = B;
+  static constexpr int width = static_cast<int>(Batch::size), count = 16 / width;
+  Batch v[count];
+
+  StepOfSingles() = default;
+  explicit StepOfSingles(float value) {
+    for (int i = 0; i < count; ++i) v[i] = Batch(value);
   }
-  const double count = a.count + b.count, weight = b.count / count;
-  const double delta = (b.mean - a.mean) + (b.lo - a.lo);
-  a.m2 += b.m2 + delta * delta * (a.count * weight);
-  two_sum(a.mean, a.lo + delta * weight, a.mean, a.lo);
-  a.count = count;
+};
+using Singles = StepOfSingles<xsimd::batch<float, Arch>>;
+/// In registers like Vec256, where each step has coefficients of its own: a float in memory fills two registers of 256
+/// bits in a cycle, or one of 512.
+using Singles256 = StepOfSingles<xsimd::batch<float, Vec256::arch_type>>;
+
+inline Singles::Batch fmadd(const Singles::Batch& a, const Singles::Batch& b, const Singles::Batch& c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#else
+  return xsimd::fma(a, b, c);
+#endif
 }
 
-inline double inverse_stddev(double var, double eps) {
-  const double v = var + eps;
-  return v == 0 ? 0.0 : 1.0 / __builtin_sqrt(v);
+template <class B>
+inline StepOfSingles<B> operator+(const StepOfSingles<B>& a, const StepOfSingles<B>& b) {
+  StepOfSingles<B> out;
+  for (int i = 0; i < out.count; ++i) out.v[i] = a.v[i] + b.v[i];
+  return out;
+}
+template <class B>
+inline StepOfSingles<B> operator*(const StepOfSingles<B>& a, const StepOfSingles<B>& b) {
+  StepOfSingles<B> out;
+  for (int i = 0; i < out.count; ++i) out.v[i] = a.v[i] * b.v[i];
+  return out;
+}
+template <class B>
+inline StepOfSingles<B> fma(const StepOfSingles<B>& a, const StepOfSingles<B>& b, const StepOfSingles<B>& c) {
+  StepOfSingles<B> out;
+  for (int i = 0; i < out.count; ++i) out.v[i] = fmadd(a.v[i], b.v[i], c.v[i]);
+  return out;
+}
+
+template <class S = Singles>
+inline S load_singles(const float* p) {
+  S out;
+  for (int i = 0; i < S::count; ++i) out.v[i] = S::Batch::load_unaligned(p + i * S::width);
+  return out;
+}
+template <class S = Singles>
+inline S load_singles(const float* p, int n) {
+#if defined(__AVX512F__)
+  S out;
+  const unsigned mask = (1u << n) - 1u;
+  if constexpr (std::is_same_v<S, Singles256>) {
+    out.v[0] = _mm256_maskz_loadu_ps(static_cast<__mmask8>(mask), p);
+    out.v[1] = _mm256_maskz_loadu_ps(static_cast<__mmask8>(mask >> 8), p + 8);
+  } else {
+    out.v[0] = _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p);
+  }
+  return out;
+#else
+  float padded[16] = {};
+  for (int i = 0; i < n; ++i) padded[i] = p[i];
+  return load_singles<S>(padded);
+#endif
+}
+/// The same numbers in doubles.
+inline Lanes<16> widen(const Singles& a) {
+#if defined(__AVX512F__)
+  Lanes<16> out;
+  out.v[0] = _mm512_cvtps_pd(_mm512_castps512_ps256(a.v[0]));
+  out.v[1] = _mm512_cvtps_pd(_mm512_extractf32x8_ps(a.v[0], 1));
+  return out;
+#elif defined(__AVX2__)
+  Lanes<16> out;
+  for (int i = 0; i < 2; ++i) {
+    out.v[2 * i] = _mm256_cvtps_pd(_mm256_castps256_ps128(a.v[i]));
+    out.v[2 * i + 1] = _mm256_cvtps_pd(_mm256_extractf128_ps(a.v[i], 1));
+  }
+  return out;
+#else
+  alignas(64) float narrow[16];
+  for (int i = 0; i < Singles::count; ++i) a.v[i].store_aligned(narrow + i * Singles::width);
+  return load(narrow);
+#endif
+}
+/// Rounded once.
+inline Singles narrow(const Lanes<16>& a) {
+#if defined(__AVX512F__)
+  Singles out;
+  const __m512 low = _mm512_castps256_ps512(_mm512_cvtpd_ps(a.v[0]));
+  out.v[0] = _mm512_insertf32x8(low, _mm512_cvtpd_ps(a.v[1]), 1);
+  return out;
+#else
+  alignas(64) float all[16];
+  store(all, a);
+  return load_singles(all);
+#endif
+}
+template <class B>
+inline void store(float* p, const StepOfSingles<B>& a) {
+  for (int i = 0; i < a.count; ++i) a.v[i].store_unaligned(p + i * a.width);
+}
+inline void store_first(float* p, const Singles& a, int n) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1u), a.v[0]);
+#else
+  float padded[16];
+  store(padded, a);
+  for (int i = 0; i < n; ++i) p[i] = padded[i];
+#endif
+}
+inline void store_step(float* p, const Singles& a, int n) { store_first(p, a, n); }
+inline void store_step(float* p, const Singles& a, std::integral_constant<int, 16>) { store(p, a); }
+template <class S = Singles, class N>
+inline S load_singles_step(const float* p, N n) {
+  if constexpr (std::is_same_v<N, int>)
+    return load_singles<S>(p, n);
+  else
+    return load_singles<S>(p);
+}
+
+/// Stores past the caches, of memory that is not read again before it has left them: a line need not be fetched to be
+/// written. p is aligned to a step, which is a cache line.
+inline void stream(float* p, const Singles& a) {
+#if defined(__AVX512F__)
+  _mm512_stream_ps(p, a.v[0]);
+#elif defined(__AVX2__)
+  for (int i = 0; i < 2; ++i) _mm256_stream_ps(p + 8 * i, a.v[i]);
+#else
+  store(p, a);
+#endif
+}
+inline void stream(float* p, const Lanes<16>& a) {
+#if defined(__AVX512F__)
+  const __m512 low = _mm512_castps256_ps512(_mm512_cvtpd_ps(a.v[0]));
+  _mm512_stream_ps(p, _mm512_insertf32x8(low, _mm512_cvtpd_ps(a.v[1]), 1));
+#elif defined(__AVX2__)
+  for (int i = 0; i < 4; ++i) _mm_stream_ps(p + 4 * i, _mm256_cvtpd_ps(a.v[i]));
+#else
+  store(p, a);
+#endif
+}
+inline void stream(double* p, const Lanes<8>& a) {
+#if defined(__AVX512F__)
+  _mm512_stream_pd(p, a.v[0]);
+#elif defined(__AVX2__)
+  for (int i = 0; i < 2; ++i) _mm256_stream_pd(p + 4 * i, a.v[i]);
+#else
+  store(p, a);
+#endif
+}
+/// Orders streamed stores before whatever tells other threads of them.
+inline void end_stream() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
+
+/// y[i] of a step, streamed if it is whole.
+template <bool Streamed, class T, class V, class N>
+inline void write_step(T* y, const V& value, N n) {
+  if constexpr (Streamed && !std::is_same_v<N, int>)
+    stream(y, value);
+  else
+    store_step(y, value, n);
+}
+
+/// Elements of p before the first that begins a cache line, at most n.
+template <class T>
+inline index_t to_line(const T* p, index_t n) {
+  const auto past = static_cast<index_t>(reinterpret_cast<std::uintptr_t>(p) % 64 / sizeof(T));
+  const index_t head = past == 0 ? 0 : kLanes<T> - past;
+  return head < n ? head : n;
+}
+
+/// y[i] = f(i, k) for every step of [0, n), from the first on that begins a cache line where they are streamed or many:
+/// a store across two lines costs as much as two.
+template <bool Streamed, class T, class F>
+inline void write_steps(T* LIMPID_RESTRICT y, index_t n, F&& f) {
+  constexpr int W = kLanes<T>;
+  constexpr index_t kMany = 8 * W;
+  index_t head = 0;
+  if (Streamed || n >= kMany) {
+    head = to_line(y, n);
+    if (head > 0) store_step(y, f(index_t{0}, static_cast<int>(head)), static_cast<int>(head));
+  }
+  steps<W>(n - head, [&](index_t i, auto k) { write_step<Streamed>(y + head + i, f(head + i, k), k); });
+}
+template <class T, class F>
+inline void write_steps(bool streamed, T* y, index_t n, F&& f) {
+  streamed ? write_steps<true>(y, n, f) : write_steps<false>(y, n, f);
 }
 
 }  // namespace

@@ -50,17 +50,16 @@ struct MomentsPlan {
 
   MomentsPlan(const AxisGroup& kept, const AxisGroup& reduced) {
     if (kept.sizes.size() <= 2 && reduced.sizes.size() <= 1) {  // (N, C) sets of S
-      dims = {kept.size(1), kept.size(0), 1, reduced.size(0)};
-      strides = {kept.stride(1), kept.stride(0), reduced.stride(0)};
+      dims = {.n = kept.size(1), .g = kept.size(0), .d = 1, .s = reduced.size(0)};
+      strides = {.n = kept.stride(1), .c = kept.stride(0), .s = reduced.stride(0)};
       if (strides.c == 1 && strides.s != 1) dims.layout = NormLayout::channels_last;
       in_place = true;
     } else if (kept.sizes.size() <= 1 && reduced.sizes.size() == 2) {  // C sets of (N, S)
-      dims = {reduced.size(1), kept.size(0), 1, reduced.size(0)};
-      strides = {reduced.stride(1), kept.stride(0), reduced.stride(0)};
-      dims.batch = true;
+      dims = {.n = reduced.size(1), .g = kept.size(0), .d = 1, .s = reduced.size(0), .pooled = true};
+      strides = {.n = reduced.stride(1), .c = kept.stride(0), .s = reduced.stride(0)};
       in_place = true;
     } else {
-      dims = {kept.count, 1, 1, reduced.count};
+      dims = {.n = kept.count, .g = 1, .d = 1, .s = reduced.count};
       strides = detail::dense_strides(dims);
     }
   }
@@ -134,9 +133,8 @@ Moments moments(const Tensor& x, const Axes& axes, bool keepdims) {
     const double none = reduced.count == 0 ? std::numeric_limits<double>::quiet_NaN() : 0;
     return {full(shape, none, float64), full(shape, none, float64), reduced.count};
   }
-  detail::NormPlan plan;
   const MomentsPlan view(kept, reduced);
-  plan.dims = view.dims;
+  const detail::NormPlan plan{.dims = view.dims};
   const auto [mean, var] = detail::slice_moments(plan, view.in_place ? x.detach() : in_rows(x.detach(), over),
                                                  view.in_place ? view.strides : detail::dense_strides(view.dims));
   Tensors ys{detail::make_view(mean, shape, contiguous_strides(shape), mean.offset()),

@@ -15,7 +15,9 @@ using detail::check_floating_point;
 using detail::check_per_channel;
 using detail::check_rank;
 using detail::check_same_dtype;
+using detail::NormInputs;
 using detail::NormLayout;
+using detail::NormNames;
 using detail::NormPlan;
 using detail::throw_error;
 using detail::ValidElements;
@@ -42,13 +44,15 @@ int64_t spatial_size(const Tensor& x) {
 }
 
 /// x (N, C, *spatial) in `groups` groups.
-NormPlan channel_plan(const Tensor& x, int64_t groups, double eps) {
-  NormPlan plan;
+NormPlan channel_plan(const NormNames& names, const Tensor& x, int64_t groups, double eps) {
   const bool channels_last = x.memory_format() == MemoryFormat::channels_last;
-  plan.dims = {x.shape()[0], groups, groups ? x.shape()[1] / groups : 0, spatial_size(x),
-               channels_last ? NormLayout::channels_last : NormLayout::contiguous};
-  plan.eps = eps;
-  return plan;
+  return {.names = &names,
+          .dims = {.n = x.shape()[0],
+                   .g = groups,
+                   .d = groups ? x.shape()[1] / groups : 0,
+                   .s = spatial_size(x),
+                   .layout = channels_last ? NormLayout::channels_last : NormLayout::contiguous},
+          .eps = eps};
 }
 
 /// weight and bias of one shape: (N, C) where either is.
@@ -68,12 +72,10 @@ struct Affine {
 };
 
 /// The plan over x's trailing axes, with an element of weight for each of theirs.
-NormPlan trailing_plan(const Tensor& x, const Shape& normalized_shape, bool affine, double eps) {
-  NormPlan plan;
+NormPlan trailing_plan(const NormNames& names, const Tensor& x, const Shape& normalized_shape, bool affine,
+                       double eps) {
   const int64_t m = normalized_shape.numel(), rows = m ? x.numel() / m : 0;
-  plan.dims = affine ? detail::NormDims{rows, 1, m, 1} : detail::NormDims{rows, 1, 1, m};
-  plan.eps = eps;
-  return plan;
+  return {.names = &names, .dims = {.n = rows, .g = 1, .d = affine ? m : 1, .s = affine ? 1 : m}, .eps = eps};
 }
 
 void check_trailing(const Tensor& x, const Shape& normalized_shape, const char* op) {
@@ -123,11 +125,12 @@ Tensor instance_norm(const Tensor& x, const InstanceNormOptions& o) {
       return instance_norm(part, rest);
     });
   const Affine affine(o.weight, o.bias, x);
-  NormPlan plan = channel_plan(x, x.shape()[1], o.eps);
+  NormPlan plan = channel_plan(detail::kInstanceNorm, x, x.shape()[1], o.eps);
   plan.per_sample = affine.per_sample;
   plan.relu = o.relu;
-  if (o.use_input_stats || !o.running_mean.defined()) return detail::normalize(plan, op, x, affine.weight, affine.bias);
-  return detail::normalize_with(plan, op, x, o.running_mean, o.running_var, affine.weight, affine.bias);
+  const NormInputs in{x, affine.weight, affine.bias};
+  if (o.use_input_stats || !o.running_mean.defined()) return detail::normalize(plan, in);
+  return detail::normalize_with(plan, in, o.running_mean, o.running_var);
 }
 
 Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
@@ -161,10 +164,10 @@ Tensor group_norm(const Tensor& x, int64_t num_groups, const GroupNormOptions& o
       return group_norm(part, num_groups, {.weight = w, .bias = b, .eps = o.eps, .relu = o.relu});
     });
   const Affine affine(o.weight, o.bias, x);
-  NormPlan plan = channel_plan(x, num_groups, o.eps);
+  NormPlan plan = channel_plan(detail::kGroupNorm, x, num_groups, o.eps);
   plan.per_sample = affine.per_sample;
   plan.relu = o.relu;
-  return detail::normalize(plan, op, x, affine.weight, affine.bias);
+  return detail::normalize(plan, {x, affine.weight, affine.bias});
 }
 
 Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const LayerNormOptions& o) {
@@ -176,8 +179,9 @@ Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const LayerNor
   check_same_dtype(o.weight, "weight", x, op);
   check_same_dtype(o.bias, "bias", x, op);
   check_eps(o.eps, op);
-  const NormPlan plan = trailing_plan(x, normalized_shape, o.weight.defined() || o.bias.defined(), o.eps);
-  return detail::normalize(plan, op, x, flat(o.weight), flat(o.bias));
+  const bool affine = o.weight.defined() || o.bias.defined();
+  const NormPlan plan = trailing_plan(detail::kLayerNorm, x, normalized_shape, affine, o.eps);
+  return detail::normalize(plan, {x, flat(o.weight), flat(o.bias)});
 }
 
 Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const RMSNormOptions& o) {
@@ -187,9 +191,9 @@ Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const RMSNormOpt
   check_floating_point(x, op);
   check_same_dtype(o.weight, "weight", x, op);
   check_eps(o.eps, op);
-  NormPlan plan = trailing_plan(x, normalized_shape, o.weight.defined(), o.eps);
+  NormPlan plan = trailing_plan(detail::kRmsNorm, x, normalized_shape, o.weight.defined(), o.eps);
   plan.dims.center = false;
-  return detail::normalize(plan, op, x, flat(o.weight), {});
+  return detail::normalize(plan, {x, flat(o.weight)});
 }
 
 Tensor batch_norm(const Tensor& x, const BatchNormOptions& o) {
@@ -210,11 +214,11 @@ Tensor batch_norm(const Tensor& x, const BatchNormOptions& o) {
   check_same_dtype(o.weight, "weight", x, op);
   check_same_dtype(o.bias, "bias", x, op);
   check_eps(o.eps, op);
-  NormPlan plan = channel_plan(x, x.shape()[1], o.eps);
-  plan.dims.batch = true;
+  NormPlan plan = channel_plan(detail::kBatchNorm, x, x.shape()[1], o.eps);
+  plan.dims.pooled = true;
   plan.relu = o.relu;
-  if (o.training) return detail::normalize(plan, op, x, o.weight, o.bias);
-  return detail::normalize_with(plan, op, x, o.running_mean, o.running_var, o.weight, o.bias);
+  const NormInputs in{x, o.weight, o.bias};
+  return o.training ? detail::normalize(plan, in) : detail::normalize_with(plan, in, o.running_mean, o.running_var);
 }
 
 Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,

@@ -29,10 +29,14 @@ ChannelStats channel_stats(const Tensor& x, RunningRule rule) {
   if (unbiased && m < 2) return {};
 
   const Tensor input = detail::as_dtype(x.detach(), is_half(x.dtype()) ? float32 : x.dtype());
-  detail::NormPlan plan;
   const bool last = input.memory_format() == MemoryFormat::channels_last;
-  plan.dims = {n, c, 1, s, last ? detail::NormLayout::channels_last : detail::NormLayout::contiguous};
-  plan.dims.batch = is_pooled(rule);
+  const detail::NormPlan plan{
+      .dims = {.n = n,
+               .g = c,
+               .d = 1,
+               .s = s,
+               .layout = last ? detail::NormLayout::channels_last : detail::NormLayout::contiguous,
+               .pooled = is_pooled(rule)}};
   const auto [mean, var] = detail::slice_moments(plan, input);
 
   ChannelStats stats{std::vector<double>(static_cast<std::size_t>(c)),

@@ -11,7 +11,6 @@
 #include <limpid/autograd/node.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/norm/detail/memory.hpp>
-#include <limpid/ops/norm/detail/second_driver.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 
@@ -22,8 +21,8 @@ Tensor plus(const Tensor& a, const Tensor& b) { return !a.defined() ? b : !b.def
 Tensor times(const Tensor& t, const Tensor& factor) { return factor.defined() ? t * factor : t; }
 
 /// The three lines above in primitive ops.
-Tensors closed_form(const NormPlan& plan, const NormDoubleInputs& in, const NormStatistics& stats,
-                    const NormDoubleWanted& wanted) {
+Tensors closed_form(const NormPlan& plan, const NormSecondInputs& in, const NormStatistics& stats,
+                    const NormSecondWanted& wanted) {
   const Shape shape = in.x.shape(), grouped = plan.grouped_shape();
   const auto in_groups = [&](const Tensor& t) { return t.defined() ? reshape(t, grouped) : t; };
   const auto per_channel = [&](const Tensor& t) { return t.defined() ? reshape(t, plan.channel_shape()) : t; };
@@ -61,11 +60,11 @@ Tensors closed_form(const NormPlan& plan, const NormDoubleInputs& in, const Norm
   return {ddy, dx, dgamma};
 }
 
-struct NormDoubleNode final : Node {
+struct NormDoubleBackwardNode final : Node {
   Saved u{*this, "u"}, v{*this, "v"}, w{*this, "w"}, dy{*this, "dy"}, x{*this, "x"}, gamma{*this, "gamma"},
       mean{*this, "mean"}, rstd{*this, "rstd"};
   NormPlan plan;
-  const char* name() const noexcept override { return "group_norm_double_backward"; }
+  const char* name() const noexcept override { return plan.names->double_backward; }
 
   // The closed form, recorded as a function of stand-ins for the inputs, and differentiated towards these.
   Tensors backward(const Tensors& dys) override {
@@ -78,8 +77,9 @@ struct NormDoubleNode final : Node {
       if (!needs(i)) continue;
       wanted.push_back(inputs[i].requires_grad() ? inputs[i] : inputs[i].set_requires_grad());
     }
-    const Tensors outputs = closed_form(plan, {inputs[0], inputs[1], inputs[2], inputs[3], inputs[4], inputs[5]},
-                                        {mean, rstd}, {dys[0].defined(), dys[1].defined(), dys[2].defined()});
+    const Tensors outputs = closed_form(
+        plan, {.u = inputs[0], .v = inputs[1], .w = inputs[2], .dy = inputs[3], .x = inputs[4], .gamma = inputs[5]},
+        {mean, rstd}, {.ddy = dys[0].defined(), .dx = dys[1].defined(), .dgamma = dys[2].defined()});
     Tensors roots, seeds;
     for (std::size_t i = 0; i < outputs.size(); ++i)
       if (outputs[i].defined() && outputs[i].requires_grad()) {
@@ -97,45 +97,33 @@ struct NormDoubleNode final : Node {
 
 }  // namespace
 
-Tensors norm_double_backward(const NormPlan& plan, const NormDoubleInputs& in, const NormStatistics& stats,
-                             const NormDoubleWanted& wanted) {
+Tensors norm_double_backward(const NormPlan& plan, const NormSecondInputs& in, const NormStatistics& stats,
+                             const NormSecondWanted& wanted) {
   const Tensor &u = in.u, &v = in.v, &w = in.w, &x = in.x;
   Tensors out(3);
   if (wanted.ddy) out[0] = empty(x.shape(), x.dtype(), format_of(plan));
   if (wanted.dx && (u.defined() || v.defined())) out[1] = empty(x.shape(), x.dtype(), format_of(plan));
   if (wanted.dgamma && u.defined()) out[2] = empty(plan.affine_shape(), x.dtype());
   const Readable readable_x = readable(plan, x);
-  const Tensor dense_dy = dense(plan, in.dy), dense_u = u.defined() ? dense(plan, u) : u;
+  const Tensor dense_dy = dense(plan, in.dy), dense_u = dense_or_none(plan, u);
   const Tensor gamma = contiguous_or_none(in.gamma), flat_v = contiguous_or_none(v), flat_w = contiguous_or_none(w);
-  const Parts parts(plan, readable_x.strides);
-  const PartScratch work(parts, norm_double_scratch(parts.most(), readable_x.strides));
+  Parts parts(plan, readable_x.strides);
+  const Tensor work = parts.scratch(norm_second_scratch({parts.largest(), readable_x.strides}));
   visit_float(x.dtype(), [&]<class T>(T) {
-    const NormDouble<T> whole{.x = readable_x.tensor.data<T>(),
-                              .dy = dense_dy.data<T>(),
-                              .u = data_or_null<T>(dense_u),
-                              .gamma = data_or_null<T>(gamma),
-                              .v = data_or_null<T>(flat_v),
-                              .w = data_or_null<T>(flat_w),
-                              .stats = pointers(stats),
-                              .ddy = data_or_null<T>(out[0]),
-                              .dx = data_or_null<T>(out[1]),
-                              .dgamma = data_or_null<T>(out[2])};
-    parts.each([&](int64_t part) {
-      norm_double_backward<T>(parts.dims(part), readable_x.strides,
-                              {.x = parts.in_x(whole.x, part),
-                               .dy = parts.in_dense(whole.dy, part),
-                               .u = parts.in_dense(whole.u, part),
-                               .gamma = parts.in_affine(whole.gamma, part, plan.per_sample),
-                               .v = parts.in_affine(whole.v, part, plan.per_sample),
-                               .w = parts.in_affine(whole.w, part, plan.per_sample),
-                               .stats = parts.in_stats(whole.stats, part),
-                               .ddy = parts.in_dense(whole.ddy, part),
-                               .dx = parts.in_dense(whole.dx, part),
-                               .dgamma = parts.in_affine(whole.dgamma, part, plan.per_sample)},
-                              work[part]);
-    });
+    const NormSecondCall<T> whole{
+        .geometry = {plan.dims, readable_x.strides},
+        .in = {.x = readable_x.tensor.data<T>(),
+               .dy = dense_dy.data<T>(),
+               .u = data_or_null<T>(dense_u),
+               .gamma = data_or_null<T>(gamma),
+               .v = data_or_null<T>(flat_v),
+               .w = data_or_null<T>(flat_w)},
+        .out = {.ddy = data_or_null<T>(out[0]), .dx = data_or_null<T>(out[1]), .dgamma = data_or_null<T>(out[2])},
+        .stats = pointers(stats),
+        .scratch = data_or_null<double>(work)};
+    parts.each(whole, [](const NormSecondCall<T>& call) { run_norm_second(call); });
   });
-  if (auto* node = record<NormDoubleNode>(out, {u, v, w, in.dy, x, in.gamma})) {
+  if (auto* node = record<NormDoubleBackwardNode>(out, {u, v, w, in.dy, x, in.gamma})) {
     node->u = u, node->v = v, node->w = w, node->dy = in.dy, node->x = x, node->gamma = in.gamma;
     node->mean = stats.mean, node->rstd = stats.rstd;
     node->plan = plan;

@@ -133,7 +133,7 @@ def self_test(compiler, includes, library):
         expect(what, fault_of_row(compiler, [], (what, ["-std=gnu++20", *STRICT], MACROS + text)), True)
     refusal = '#ifdef _GLIBCXX_DEBUG\n#error "limpid: no _GLIBCXX_DEBUG: expected none"\n#endif\n'
     for what, text, faulty in [("refused", refusal, False), ("accepted", "", True), ("refused by luck", "error;\n", True),
-                               ("another message first", "nothing f();\n" + refusal, True)]:
+                               ("another message first", '#error "another"\n' + refusal, True)]:
         expect(what, fault_of_refusal(compiler, [], "-D_GLIBCXX_DEBUG", text, "_GLIBCXX_DEBUG"), faulty)
     with tempfile.TemporaryDirectory() as folder:
         for name, text, faulty in [

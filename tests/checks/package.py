@@ -47,7 +47,7 @@ def installed(header):
     return header.relative_to("autograd") if testing in header.parents else header
 
 
-def install(build, prefix):
+def install(build, prefix, shared):
     """Installs elsewhere and moves the tree to prefix: an installed package can be moved."""
     faults = []
     first = prefix.with_name(prefix.name + ".first")
@@ -61,7 +61,8 @@ def install(build, prefix):
     want = {installed(h) for h in (p.relative_to(ROOT) for p in sources(".hpp")) if is_public(h)}
     faults += [f"expected {path} to be installed" for path in sorted(want - got)]
     faults += [f"expected {path} not to be installed" for path in sorted(got - want)]
-    for library in matching(prefix, "lib*/**/liblimpid.so"):
+    matching(prefix, f"lib*/**/liblimpid.{'so' if shared else 'a'}")
+    for library in prefix.glob("lib*/**/liblimpid.so"):
         stripped = prefix.with_name("stripped.so")
         run(["strip", "-o", stripped, library])
         size = stripped.stat().st_size
@@ -141,7 +142,7 @@ compiler, work, mode, *build = sys.argv[1:]
 work = Path(work)
 shared, static = work / "installed", work / "installed-static"
 if mode == "install":
-    report(install(Path(*build), shared), "installed")
+    report(install(Path(*build), shared, True), "installed")
 if mode == "self-test":
     report(self_test(compiler, shared, work / "self-test"), "programs told apart")
 if mode == "pkg-config":
@@ -155,7 +156,7 @@ if mode == "subdirectory":
                     "-DLIMPID_WERROR=ON"), "programs pass")
 if mode == "static":
     files = programs()
-    report(install(work / "subdirectory", static) + by_pkg_config(compiler, static, files, work / "static") +
+    report(install(work / "subdirectory", static, False) + by_pkg_config(compiler, static, files, work / "static") +
            by_pkg_config(compiler, static, files[:1], work / "static-lto", "-O1 -flto") +
            by_cmake(compiler, files, work / "static-cmake", f"-DCMAKE_PREFIX_PATH={static}"), "programs pass")
 if mode == "debug-mode":

@@ -1,16 +1,14 @@
-// Columns: channels side by side, several of them in each row of memory. See norm_halves.hpp.
-#include <limpid/ops/norm/detail/halves.hpp>
+// Columns: channels side by side, several of them in each row of memory. See forms.hpp.
+#include <limpid/ops/norm/detail/forms.hpp>
+#include <limpid/ops/norm/detail/half_storage.hpp>
 
 #include <algorithm>
-#include <numeric>
 
 namespace limpid::detail {
 namespace {
 
 using namespace kernels;
 using index_t = std::int64_t;
-
-constexpr index_t kStep = kNormColumnStep;
 
 template <class T>
 const NormColumnKernels<T>& column_kernels() noexcept {
@@ -20,126 +18,200 @@ const NormColumnKernels<T>& column_kernels() noexcept {
     return LIMPID_AT_ISA(norm_columns_double);
 }
 
-/// Elements of a block of rows, but for the shortest and longest ones.
-constexpr index_t kBlock = 32768;
-
-/// How many samples go through their phases together: small ones enough for all threads, large ones one by one, so that
-/// the second phase finds what the first has read still in cache.
-template <class T>
-index_t batch_of(const NormColumns<T>& p) noexcept {
-  const index_t bytes = p.y_sample * static_cast<index_t>(sizeof(T));
-  return std::clamp<index_t>(last_cache() / 16 / bytes, 1, p.n);
-}
-
-template <class T>
-NormColumns<T> columns_plan(const NormDims& dims, const NormStrides& x) noexcept {
-  NormColumns<T> p;
+NormColumnGeometry columns_geometry(const NormGeometry& at) noexcept {
+  constexpr index_t kBlock = 32768;  // elements of a block of rows, but for the shortest and longest ones
+  const auto& [dims, x] = at;
   const index_t c = dims.channels();
+  NormColumnGeometry p;
   p.n = dims.n;
   p.g = dims.g;
   p.d = dims.d;
   p.s = dims.s;
-  p.center = dims.center;
-  if (c < 8 * kStep && c % kStep != 0 && (x.s == c || dims.s == 1))
-    p.fold = std::min(kStep / std::gcd(c, kStep), dims.s);
-  p.width = p.fold * c;
-  p.rows = dims.s / p.fold;
-  p.tail = dims.s % p.fold * c;
-  p.pitch = ceil_div(p.width, kStep) * kStep;
+  p.repeat = column_repeat(dims, x);
+  p.width = p.repeat * c;
+  p.rows = dims.s / p.repeat;
+  p.tail = dims.s % p.repeat * c;
+  p.pitch = column_pitch(p.width);
   p.block_rows = std::clamp<index_t>(kBlock / p.width, 64, 1024);
   p.blocks = ceil_div(p.rows, p.block_rows);
   p.x_sample = x.n;
-  p.x_row = x.s * p.fold;
+  p.x_row = x.s * p.repeat;
   p.y_sample = dims.s * c;
   return p;
 }
 
-/// Whole steps of every row must begin cache lines.
+/// Whether y or dx, where there is one, is written past the caches: whole steps of every row must begin cache lines.
 template <class T>
-void choose_stream(NormColumns<T>& p, const T* out, index_t size) noexcept {
+bool streams(const NormColumnGeometry& p, const T* out, index_t size) noexcept {
   constexpr index_t kLine = 64;
-  p.stream = out && norm_streams(size * static_cast<index_t>(sizeof(T))) &&
-             p.width * static_cast<index_t>(sizeof(T)) % kLine == 0 &&
-             p.y_sample * static_cast<index_t>(sizeof(T)) % kLine == 0 &&
-             reinterpret_cast<std::uintptr_t>(out) % kLine == 0;
+  return out && norm_streams(size * static_cast<index_t>(sizeof(T))) &&
+         p.width * static_cast<index_t>(sizeof(T)) % kLine == 0 &&
+         p.y_sample * static_cast<index_t>(sizeof(T)) % kLine == 0 &&
+         reinterpret_cast<std::uintptr_t>(out) % kLine == 0;
 }
 
-/// Samples are taken in lots, each with its own scratch: one sample per lot when samples are done in phases.
+/// What the kernels of a call are given. out: y or dx, what it writes.
 template <class T>
-index_t lots(const NormColumns<T>& p) noexcept {
-  return in_phases(p.n, p.s * p.g * p.d) ? p.n : std::min(p.n, kNormLots);
-}
-
-template <class T>
-index_t forward_scratch(const NormColumns<T>& p) noexcept {
-  return (kNormCoefficientArrays + kNormMomentArrays * p.blocks) * p.pitch;
-}
-template <class T>
-index_t backward_scratch(const NormColumns<T>& p) noexcept {
-  return (kNormCoefficientArrays + kNormSumArrays * (p.blocks + 1)) * p.pitch;
-}
-
-/// Calls f(first, samples) for each batch. The second phase of a batch goes through memory backwards: what was read
-/// last is in cache still.
-template <class T, class F>
-void in_batches(const NormColumns<T>& p, F&& f) noexcept {
-  const index_t batch = batch_of(p);
-  for (index_t first = 0; first < p.n; first += batch) f(first, std::min(batch, p.n - first));
-}
-
-template <class T>
-NormColumns<T> filled_plan(const NormCall<T>& call, const T* out) noexcept {
-  NormColumns<T> p = columns_plan<T>(call.dims, call.x_strides);
-  call.fill(p);
-  choose_stream(p, out, call.dims.size());
-  return p;
+NormColumns<T> columns_of(const NormCall<T>& call, const T* out) noexcept {
+  const NormColumnGeometry geometry = columns_geometry(call.geometry);
+  const bool stream = streams(geometry, out, call.geometry.dims.size());
+  return {geometry, mode_of(call, stream), call.in, call.out, call.stats};
 }
 
 /// Calls f with the kernels that suit the call.
 template <class T, class F>
 void with_kernels(const NormCall<T>& call, F&& f) noexcept {
   if constexpr (sizeof(T) == 4)
-    if (call.storage) return f(HalfColumns(column_kernels<T>(), *call.storage));
+    if (call.half) return f(HalfColumns(column_kernels<T>(), call.half));
   f(column_kernels<T>());
 }
 
+bool is_phased(const NormColumnGeometry& p) noexcept { return in_phases(p.n, p.s * p.g * p.d); }
+
+/// Samples are taken in chunks: of one sample each where samples are done in phases.
+index_t chunks_of(const NormColumnGeometry& p) noexcept { return is_phased(p) ? p.n : std::min(p.n, kNormChunks); }
+
+/// Calls f(chunk, n) for the samples of all chunks; begin(chunk) before each chunk's first.
+template <class Begin, class F>
+void each_sample(const NormColumnGeometry& p, Begin&& begin_chunk, F&& f) noexcept {
+  const index_t chunks = chunks_of(p);
+  parallel_for(chunks, norm_grain(p.y_sample * ceil_div(p.n, chunks)), [&](index_t begin, index_t end) {
+    for (index_t chunk = begin; chunk < end; ++chunk) {
+      begin_chunk(chunk);
+      for (index_t n = chunk_begin(chunk, chunks, p.n); n < chunk_begin(chunk + 1, chunks, p.n); ++n) f(chunk, n);
+    }
+  });
+}
+
+/// Samples that go through their phases together: a wave. Small ones are enough for all threads, large ones go one by
+/// one, so that the second phase finds what the first has read still in cache. It goes through memory backwards, for
+/// what was read last is in cache still. Calls f(first, samples) for each wave.
+template <class T, class F>
+void each_wave(const NormColumns<T>& p, F&& f) noexcept {
+  const index_t bytes = p.y_sample * static_cast<index_t>(sizeof(T));
+  const index_t wave = std::clamp<index_t>(last_cache() / 16 / bytes, 1, p.n);
+  for (index_t first = 0; first < p.n; first += wave) f(first, std::min(wave, p.n - first));
+}
+
+/// Scratch memory of a forward: of each chunk its coefficients, then the moments of a sample's blocks.
+struct ForwardScratch {
+  const NormColumnGeometry& p;
+  double* scratch;
+
+  static index_t chunk_size(const NormColumnGeometry& p) noexcept {
+    return (kNormCoefficientArrays + kNormMomentArrays * p.blocks) * p.pitch;
+  }
+  double* coefficients(index_t chunk) const noexcept { return scratch + chunk * chunk_size(p); }
+  double* partials(index_t chunk, index_t block = 0) const noexcept {
+    return coefficients(chunk) + (kNormCoefficientArrays + block * kNormMomentArrays) * p.pitch;
+  }
+};
+
+/// Of a backward: of each chunk its coefficients, the totals over its samples, and the sums of a sample's blocks.
+struct BackwardScratch {
+  const NormColumnGeometry& p;
+  double* scratch;
+
+  static index_t chunk_size(const NormColumnGeometry& p) noexcept {
+    return (kNormCoefficientArrays + kNormSumArrays * (p.blocks + 1)) * p.pitch;
+  }
+  double* coefficients(index_t chunk) const noexcept { return scratch + chunk * chunk_size(p); }
+  double* totals(index_t chunk) const noexcept { return coefficients(chunk) + kNormCoefficientArrays * p.pitch; }
+  double* partials(index_t chunk, index_t block = 0) const noexcept {
+    return totals(chunk) + (block + 1) * kNormSumArrays * p.pitch;
+  }
+  void clear_totals(index_t chunk) const noexcept {
+    std::fill(totals(chunk), totals(chunk) + kNormSumArrays * p.pitch, 0.0);
+  }
+  /// Adds the sums of a sample to the totals.
+  void add_to_totals(index_t chunk) const noexcept {
+    double* __restrict__ to = totals(chunk);
+    const double* __restrict__ from = partials(chunk);
+    for (index_t i = 0; i < kNormSumArrays * p.pitch; ++i) to[i] += from[i];
+  }
+};
+
 template <class T>
-void forward_columns(const NormColumns<T>& p, double* scratch, const auto& k) noexcept {
-  const index_t share = forward_scratch(p), all = lots(p), block_size = p.block_rows * p.width;
-  const auto partials = [&](index_t lot) { return scratch + lot * share + kNormCoefficientArrays * p.pitch; };
-  const bool whole = k.whole(p);
-  if (!in_phases(p.n, p.s * p.g * p.d)) {
-    parallel_for(all, norm_grain(p.y_sample * ceil_div(p.n, all)), [&](index_t begin, index_t end) {
-      for (index_t lot = begin; lot < end; ++lot)
-        for (index_t n = lot_begin(lot, all, p.n); n < lot_begin(lot + 1, all, p.n); ++n) {
-          if (whole) {
-            k.forward(p, n);
-            continue;
-          }
-          for (index_t b = 0; p.moments && b < p.blocks; ++b)
-            k.moments(p, n, b, partials(lot) + b * kNormMomentArrays * p.pitch);
-          k.finish(p, n, partials(lot), scratch + lot * share);
-          if (p.y) k.apply(p, n, 0, p.blocks, scratch + lot * share);
-        }
-    });
+void forward_columns(const NormColumns<T>& p, const ForwardScratch& at, const auto& k) noexcept {
+  const bool whole = k.whole(p), wants_moments = !p.mode.given_stats;
+  if (!is_phased(p)) {
+    each_sample(
+        p, [](index_t) {},
+        [&](index_t chunk, index_t n) {
+          if (whole) return k.forward(p, n);
+          for (index_t b = 0; wants_moments && b < p.blocks; ++b) k.moments(p, n, b, at.partials(chunk, b));
+          k.finish(p, n, at.partials(chunk), at.coefficients(chunk));
+          if (p.out.y) k.apply(p, n, 0, p.blocks, at.coefficients(chunk));
+        });
     return;
   }
-  in_batches(p, [&](index_t first, index_t samples) {
-    if (p.moments)
+  const index_t block_size = p.block_rows * p.width;
+  each_wave(p, [&](index_t first, index_t samples) {
+    if (wants_moments)
       parallel_for(samples * p.blocks, norm_grain(block_size), [&](index_t begin, index_t end) {
         for (index_t i = begin; i < end; ++i) {
           const index_t n = first + i / p.blocks, b = i % p.blocks;
-          k.moments(p, n, b, partials(n) + b * kNormMomentArrays * p.pitch);
+          k.moments(p, n, b, at.partials(n, b));
         }
       });
     parallel_for(samples, 1, [&](index_t begin, index_t end) {
-      for (index_t n = first + begin; n < first + end; ++n) k.finish(p, n, partials(n), scratch + n * share);
+      for (index_t n = first + begin; n < first + end; ++n) k.finish(p, n, at.partials(n), at.coefficients(n));
     });
-    if (p.y)
+    if (p.out.y)
       parallel_for(samples * p.blocks, norm_grain(block_size), [&](index_t begin, index_t end) {
         for (index_t i = end; i-- > begin;) {
           const index_t n = first + i / p.blocks, b = i % p.blocks;
-          k.apply(p, n, b, b + 1, scratch + n * share);
+          k.apply(p, n, b, b + 1, at.coefficients(n));
+        }
+      });
+  });
+}
+
+/// Sample by sample.
+template <class T>
+void backward_samples(const NormColumns<T>& p, const NormCall<T>& call, const BackwardScratch& at,
+                      const auto& k) noexcept {
+  const bool whole = k.whole(p);
+  each_sample(
+      p, [&](index_t chunk) { at.clear_totals(chunk); },
+      [&](index_t chunk, index_t n) {
+        call.make_dy(n * p.g, (n + 1) * p.g);
+        if (whole) return k.backward(p, n, at.totals(chunk));
+        k.prepare(p, n, at.coefficients(chunk));
+        for (index_t b = 0; b < p.blocks; ++b) k.reduce(p, n, b, at.coefficients(chunk), at.partials(chunk, b));
+        k.finish_sums(p, n, at.partials(chunk), at.coefficients(chunk));
+        at.add_to_totals(chunk);
+        if (p.out.dx) k.dx(p, n, 0, p.blocks, at.coefficients(chunk));
+      });
+}
+
+/// Wave by wave, each in phases; a sample is a chunk.
+template <class T>
+void backward_in_phases(const NormColumns<T>& p, const NormCall<T>& call, const BackwardScratch& at,
+                        const auto& k) noexcept {
+  make_all_dy(call);
+  const index_t block_size = p.block_rows * p.width;
+  each_wave(p, [&](index_t first, index_t samples) {
+    const index_t last = first + samples, blocks = samples * p.blocks;
+    for (index_t n = first; n < last; ++n) k.prepare(p, n, at.coefficients(n));
+    parallel_for(blocks, norm_grain(block_size), [&](index_t begin, index_t end) {
+      for (index_t i = begin; i < end; ++i) {
+        const index_t n = first + i / p.blocks, b = i % p.blocks;
+        k.reduce(p, n, b, at.coefficients(n), at.partials(n, b));
+      }
+    });
+    parallel_for(samples, 1, [&](index_t begin, index_t end) {
+      for (index_t n = first + begin; n < first + end; ++n) {
+        at.clear_totals(n);
+        k.finish_sums(p, n, at.partials(n), at.coefficients(n));
+        at.add_to_totals(n);
+      }
+    });
+    if (p.out.dx)
+      parallel_for(blocks, norm_grain(block_size), [&](index_t begin, index_t end) {
+        for (index_t i = end; i-- > begin;) {
+          const index_t n = first + i / p.blocks, b = i % p.blocks;
+          k.dx(p, n, b, b + 1, at.coefficients(n));
         }
       });
   });
@@ -147,98 +219,47 @@ void forward_columns(const NormColumns<T>& p, double* scratch, const auto& k) no
 
 template <class T>
 void backward_columns(const NormColumns<T>& p, const NormCall<T>& call, const auto& k) noexcept {
-  double* scratch = call.scratch;
-  const index_t share = backward_scratch(p), all = lots(p), block_size = p.block_rows * p.width, c = p.g * p.d;
-  const bool whole = k.whole(p);
-  const auto coefficients = [&](index_t lot) { return scratch + lot * share; };
-  const auto totals = [&](index_t lot) { return coefficients(lot) + kNormCoefficientArrays * p.pitch; };
-  const auto partials = [&](index_t lot) { return totals(lot) + kNormSumArrays * p.pitch; };
-  const auto finish = [&](index_t lot, index_t n) {
-    k.finish_sums(p, n, partials(lot), coefficients(lot));
-    double* __restrict__ to = totals(lot);
-    const double* __restrict__ from = partials(lot);
-    for (index_t i = 0; i < kNormSumArrays * p.pitch; ++i) to[i] += from[i];
-  };
-  const auto reduce = [&](index_t lot, index_t n, index_t b) {
-    k.reduce(p, n, b, coefficients(lot), partials(lot) + b * kNormSumArrays * p.pitch);
-  };
-  const auto clear = [&](index_t lot) { std::fill(totals(lot), totals(lot) + kNormSumArrays * p.pitch, 0.0); };
-  if (!in_phases(p.n, p.s * c)) {
-    parallel_for(all, norm_grain(p.y_sample * ceil_div(p.n, all)), [&](index_t begin, index_t end) {
-      for (index_t lot = begin; lot < end; ++lot) {
-        clear(lot);
-        for (index_t n = lot_begin(lot, all, p.n); n < lot_begin(lot + 1, all, p.n); ++n) {
-          call.make_dy(n * p.g, (n + 1) * p.g);
-          if (whole) {
-            k.backward(p, n, totals(lot));
-            continue;
-          }
-          k.prepare(p, n, coefficients(lot));
-          for (index_t b = 0; b < p.blocks; ++b) reduce(lot, n, b);
-          finish(lot, n);
-          if (p.dx) k.dx(p, n, 0, p.blocks, coefficients(lot));
-        }
-      }
-    });
-  } else {
-    call.make_all_dy();
-    in_batches(p, [&](index_t first, index_t samples) {
-      const index_t last = first + samples, blocks = samples * p.blocks;
-      for (index_t n = first; n < last; ++n) k.prepare(p, n, coefficients(n));
-      parallel_for(blocks, norm_grain(block_size), [&](index_t begin, index_t end) {
-        for (index_t i = begin; i < end; ++i) reduce(first + i / p.blocks, first + i / p.blocks, i % p.blocks);
-      });
-      parallel_for(samples, 1, [&](index_t begin, index_t end) {
-        for (index_t n = first + begin; n < first + end; ++n) {
-          clear(n);
-          finish(n, n);
-        }
-      });
-      if (p.dx)
-        parallel_for(blocks, norm_grain(block_size), [&](index_t begin, index_t end) {
-          for (index_t i = end; i-- > begin;) {
-            const index_t n = first + i / p.blocks, b = i % p.blocks;
-            k.dx(p, n, b, b + 1, coefficients(n));
-          }
-        });
-    });
-  }
-  norm_total(totals(0), all, share, c, 1, call.dbeta);
-  norm_total(totals(0) + p.pitch, all, share, c, 1, call.dgamma);
+  const BackwardScratch at{p, call.scratch};
+  is_phased(p) ? backward_in_phases(p, call, at, k) : backward_samples(p, call, at, k);
+  ChannelSums sums{
+      .from = at.totals(0), .count = chunks_of(p), .step = BackwardScratch::chunk_size(p), .channels = p.g * p.d};
+  norm_total(sums, call.out.dbeta);
+  sums.from += p.pitch;
+  norm_total(sums, call.out.dgamma);
 }
 
 }  // namespace
 
 template <class T>
 void norm_forward_columns(const NormCall<T>& call) noexcept {
-  const NormColumns<T> p = filled_plan(call, call.y);
-  with_kernels(call, [&](const auto& k) { forward_columns(p, call.scratch, k); });
+  const NormColumns<T> p = columns_of(call, call.out.y);
+  with_kernels(call, [&](const auto& k) { forward_columns(p, {p, call.scratch}, k); });
 }
 
 template <class T>
 void norm_backward_columns(const NormCall<T>& call) noexcept {
-  const NormColumns<T> p = filled_plan(call, call.dx);
+  const NormColumns<T> p = columns_of(call, call.out.dx);
   with_kernels(call, [&](const auto& k) { backward_columns(p, call, k); });
 }
 
-index_t norm_forward_columns_scratch(const NormDims& dims) noexcept {
-  const auto p = columns_plan<float>(dims, dense_strides(dims));
-  return lots(p) * forward_scratch(p);
+index_t norm_forward_columns_scratch(const NormGeometry& geometry) noexcept {
+  const NormColumnGeometry p = columns_geometry(geometry);
+  return chunks_of(p) * ForwardScratch::chunk_size(p);
 }
 
-index_t norm_backward_columns_scratch(const NormDims& dims) noexcept {
-  const auto p = columns_plan<float>(dims, dense_strides(dims));
-  return lots(p) * backward_scratch(p);
+index_t norm_backward_columns_scratch(const NormGeometry& geometry) noexcept {
+  const NormColumnGeometry p = columns_geometry(geometry);
+  return chunks_of(p) * BackwardScratch::chunk_size(p);
 }
 
-index_t norm_columns_tile(const NormDims& dims) noexcept {
-  const auto p = columns_plan<float>(dims, dense_strides(dims));
+index_t norm_columns_buffer(const NormDims& dims) noexcept {
+  const NormColumnGeometry p = columns_geometry({dims, dense_strides(dims)});
   return std::min(p.rows, p.block_rows) * p.width + p.tail;
 }
 
-template void norm_forward_columns<float>(const NormCall<float>&) noexcept;
-template void norm_forward_columns<double>(const NormCall<double>&) noexcept;
-template void norm_backward_columns<float>(const NormCall<float>&) noexcept;
-template void norm_backward_columns<double>(const NormCall<double>&) noexcept;
+template void norm_forward_columns(const NormCall<float>&) noexcept;
+template void norm_forward_columns(const NormCall<double>&) noexcept;
+template void norm_backward_columns(const NormCall<float>&) noexcept;
+template void norm_backward_columns(const NormCall<double>&) noexcept;
 
 }  // namespace limpid::detail

@@ -1,7 +1,7 @@
 #include <unistd.h>
-#include <limpid/ops/norm/detail/halves.hpp>
+#include <limpid/ops/norm/detail/forms.hpp>
+#include <limpid/ops/norm/detail/half_storage.hpp>
 
-#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -25,23 +25,18 @@ index_t last_cache() noexcept {
 
 bool norm_streams(index_t bytes) noexcept { return bytes >= last_cache() / (get_num_threads() > 1 ? 4 : 6); }
 
-namespace {
-
-/// Unit strides where an axis has one element or none, and batch_norm over (N, C) seen as channels-last.
-struct View {
-  NormDims dims;
-  NormStrides x;
-};
-View simplify(NormDims dims, NormStrides x) noexcept {
-  if (dims.s == 1) x.s = dims.layout == NormLayout::channels_last ? dims.channels() : 1;
-  if (dims.channels() == 1) x.c = dims.layout == NormLayout::channels_last ? 1 : dims.s;
-  if (dims.batch && dims.s == 1 && (x.c == 1 || dims.channels() == 1)) {
+NormGeometry simplified(const NormGeometry& given) noexcept {
+  auto [dims, x] = given;
+  const bool last = dims.layout == NormLayout::channels_last;
+  if (dims.s == 1) x.s = last ? dims.channels() : 1;
+  if (dims.channels() == 1) x.c = last ? 1 : dims.s;
+  if (dims.pooled && dims.s == 1 && (x.c == 1 || dims.channels() == 1)) {  // (N, C): columns of N elements
     dims.layout = NormLayout::channels_last;
     dims.s = dims.n;
     x.s = x.n;
     x.c = 1;
     dims.n = 1;
-  } else if (dims.batch && dims.layout == NormLayout::channels_last) {
+  } else if (dims.pooled && last) {
     if (dims.s == 1) x.s = x.n;
     dims.s *= dims.n;
     dims.n = 1;
@@ -49,63 +44,57 @@ View simplify(NormDims dims, NormStrides x) noexcept {
   return {dims, x};
 }
 
+namespace {
+
 /// Which form of kernels a plan takes. Without affine a single group of channels-last is rows like any other; with one,
 /// it is columns unless its channels make long rows.
-enum class Form { rows, rows_along, columns };
+enum class Form { rows, channel_rows, columns };
 Form form(const NormDims& dims, bool affine, bool backward) noexcept {
   constexpr index_t kLongRow = 256;
-  if (dims.s == 1 && !dims.batch) return Form::rows_along;
+  if (dims.s == 1 && !dims.pooled) return Form::channel_rows;
   if (dims.layout == NormLayout::contiguous) return Form::rows;
-  if (dims.g > 1 || dims.batch) return Form::columns;
+  if (dims.g > 1 || dims.pooled) return Form::columns;
   if (!affine) return Form::rows;
-  return !backward && dims.d >= kLongRow ? Form::rows_along : Form::columns;
-}
-
-/// A call on half precision: in place of its tensors stand such as are dense and float32.
-NormCall<float> stored_call(const NormDims& dims, const NormStorage& storage) noexcept {
-  float* stand_in = storage.tiles->stand_in();
-  return {.dims = dims,
-          .x_strides = dense_strides(dims),
-          .x = stand_in,
-          .dy = stand_in,
-          .y = storage.y ? stand_in : nullptr,
-          .dx = storage.dx ? stand_in : nullptr,
-          .stats = {},
-          .storage = &storage};
-}
-NormStorage simplified(const NormDims& dims, NormStorage storage) noexcept {
-  storage.x_strides = simplify(dims, storage.x_strides).x;
-  return storage;
+  return !backward && dims.d >= kLongRow ? Form::channel_rows : Form::columns;
 }
 
 template <class T>
-void run_forward(NormCall<T> call) noexcept {
-  if (call.dims.size() == 0) return;
-  call.affine = call.dims.affine || call.gamma || call.beta;
-  const auto [dims, x_strides] = simplify(call.dims, call.x_strides);
-  call.dims = dims;
-  call.x_strides = x_strides;
-  const Form f = form(dims, call.affine, false);
-  f == Form::columns ? norm_forward_columns(call) : norm_forward_rows(call, f == Form::rows_along);
+void run_forward(const NormCall<T>& call) noexcept {
+  const NormDims& dims = call.geometry.dims;
+  const Form f = form(dims, dims.affine, false);
+  f == Form::columns ? norm_forward_columns(call) : norm_forward_rows(call, f == Form::channel_rows);
 }
 
 template <class T>
-void run_backward(NormCall<T> call) noexcept {
-  if (call.dims.size() == 0) {
-    const index_t c = call.dims.channels();
-    if (call.dgamma) std::fill(call.dgamma, call.dgamma + c, T{});
-    if (call.dbeta) std::fill(call.dbeta, call.dbeta + c, T{});
-    return;
-  }
-  call.affine = call.dims.affine || call.gamma || call.dgamma || call.dbeta || call.slope || call.offset;
-  const auto [dims, x_strides] = simplify(call.dims, call.x_strides);
-  call.dims = dims;
-  call.x_strides = x_strides;
-  const Form f = form(dims, call.affine, true);
-  f == Form::columns ? norm_backward_columns(call) : norm_backward_rows(call, f == Form::rows_along);
+void run_backward(const NormCall<T>& call) noexcept {
+  const NormDims& dims = call.geometry.dims;
+  const Form f = form(dims, dims.affine, true);
+  f == Form::columns ? norm_backward_columns(call) : norm_backward_rows(call, f == Form::channel_rows);
+}
+
+/// Nothing to normalise: gradients of what is there all the same are 0.
+template <class T>
+void run_empty(const NormCall<T>& call) noexcept {
+  const index_t channels = call.geometry.dims.channels();
+  for (T* gradient : {call.out.dgamma, call.out.dbeta})
+    if (gradient) std::fill(gradient, gradient + channels, T{});
 }
 
 }  // namespace
+
+template <class T>
+void run_norm(const NormCall<T>& given) noexcept {
+  if (given.geometry.dims.size() == 0) return run_empty(given);
+  NormCall<T> call = given;
+  call.geometry = simplified(given.geometry);
+  const NormOperands<T>& in = call.in;
+  if (in.gamma || in.beta || in.slope || in.offset || call.out.dgamma || call.out.dbeta)
+    call.geometry.dims.affine = true;
+  if constexpr (sizeof(T) == 4)
+    if (call.half) call = with_stand_ins(call);
+  const bool forward = call.pass == NormPass::forward || call.pass == NormPass::apply;
+  forward ? run_forward(call) : run_backward(call);
+}
 
 NormStrides dense_strides(const NormDims& dims) noexcept {
   const index_t c = dims.channels();
@@ -116,52 +105,39 @@ NormStrides dense_strides(const NormDims& dims) noexcept {
 bool reads_in_place(const NormDims& dims, const NormStrides& x) noexcept {
   if (dims.layout == NormLayout::contiguous) return true;
   if (dims.channels() != 1 && x.c != 1) return false;
-  return !dims.batch || dims.n == 1 || dims.s == 1 || x.n == dims.s * x.s;
+  return !dims.pooled || dims.n == 1 || dims.s == 1 || x.n == dims.s * x.s;
 }
 
-index_t norm_forward_scratch(const NormDims& given) noexcept {
-  if (given.size() == 0) return 0;
-  const NormDims dims = simplify(given, dense_strides(given)).dims;
+namespace {
+
+index_t forward_scratch(const NormGeometry& at) noexcept {
+  const NormDims& dims = at.dims;
   const index_t rows = norm_forward_rows_scratch(dims);
   if (dims.layout == NormLayout::contiguous || form(dims, true, false) != Form::columns) return rows;
-  return std::max(rows, norm_forward_columns_scratch(dims));
+  return std::max(rows, norm_forward_columns_scratch(at));
 }
 
-index_t norm_backward_scratch(const NormDims& given) noexcept {
-  if (given.size() == 0) return 0;
-  const NormDims dims = simplify(given, dense_strides(given)).dims;
+index_t backward_scratch(const NormGeometry& at) noexcept {
+  const NormDims& dims = at.dims;
   const Form with = form(dims, true, true), without = form(dims, false, true);
-  if (without == Form::columns) return norm_backward_columns_scratch(dims);
+  if (without == Form::columns) return norm_backward_columns_scratch(at);
   const index_t rows = norm_backward_rows_scratch(dims);
-  return with == Form::columns ? std::max(rows, norm_backward_columns_scratch(dims)) : rows;
+  return with == Form::columns ? std::max(rows, norm_backward_columns_scratch(at)) : rows;
 }
 
-template <class T>
-void norm_forward(const NormDims& dims, const T* x, const NormStrides& x_strides, const T* gamma, const T* beta,
-                  double eps, T* y, const NormStats& stats, double* scratch) noexcept {
-  run_forward<T>({.dims = dims,
-                  .x_strides = x_strides,
-                  .eps = eps,
-                  .x = x,
-                  .gamma = gamma,
-                  .beta = beta,
-                  .y = y,
-                  .stats = stats,
-                  .scratch = scratch});
+}  // namespace
+
+index_t norm_scratch(NormPass pass, const NormGeometry& geometry) noexcept {
+  if (geometry.dims.size() == 0) return 0;
+  const bool forward = pass == NormPass::forward || pass == NormPass::apply;
+  return forward ? forward_scratch(simplified(geometry)) : backward_scratch(simplified(geometry));
 }
 
-template <class T>
-void norm_apply(const NormDims& dims, const T* x, const NormStrides& x_strides, const T* gamma, const T* beta,
-                const NormStats& stats, T* y, double* scratch) noexcept {
-  run_forward<T>({.dims = dims,
-                  .x_strides = x_strides,
-                  .moments = false,
-                  .x = x,
-                  .gamma = gamma,
-                  .beta = beta,
-                  .y = y,
-                  .stats = stats,
-                  .scratch = scratch});
+index_t half_buffer_size(const NormDims& given) noexcept {
+  if (given.size() == 0) return 0;
+  const NormDims dims = simplified({given, dense_strides(given)}).dims;
+  const index_t rows = norm_rows_buffer(dims);
+  return form(dims, true, true) == Form::columns ? std::max(rows, norm_columns_buffer(dims)) : rows;
 }
 
 template <class T>
@@ -175,83 +151,9 @@ void norm_fixed_stats(index_t slices, const T* mean, const T* var, double eps, c
   }
 }
 
-template <class T>
-void norm_backward(const NormDims& dims, const T* x, const NormStrides& x_strides, const T* dy, const T* gamma,
-                   const NormStats& stats, T* dx, T* dgamma, T* dbeta, double* scratch,
-                   const NormDyMaker& make_dy) noexcept {
-  run_backward<T>({.dims = dims,
-                   .x_strides = x_strides,
-                   .x = x,
-                   .dy = dy,
-                   .gamma = gamma,
-                   .dx = dx,
-                   .dgamma = dgamma,
-                   .dbeta = dbeta,
-                   .stats = stats,
-                   .scratch = scratch,
-                   .make_dy = make_dy});
-}
-
-template <class T>
-void norm_tangent(const NormDims& dims, const T* x, const NormStrides& x_strides, const T* dx, const T* gamma,
-                  const T* dgamma, const T* dbeta, const NormStats& stats, T* dy, double* scratch) noexcept {
-  run_backward<T>({.dims = dims,
-                   .x_strides = x_strides,
-                   .x = x,
-                   .dy = dx,
-                   .gamma = gamma,
-                   .dx = dy,
-                   .tangent = true,
-                   .slope = dgamma,
-                   .offset = dbeta,
-                   .stats = stats,
-                   .scratch = scratch});
-}
-
-index_t norm_tile(const NormDims& given) noexcept {
-  if (given.size() == 0) return 0;
-  const NormDims dims = simplify(given, dense_strides(given)).dims;
-  const index_t rows = norm_rows_tile(dims);
-  return form(dims, true, true) == Form::columns ? std::max(rows, norm_columns_tile(dims)) : rows;
-}
-
-void norm_forward(const NormDims& dims, const NormStorage& storage, const float* gamma, const float* beta, double eps,
-                  bool moments, const NormStats& stats, double* scratch) noexcept {
-  const NormStorage simple = simplified(dims, storage);
-  NormCall<float> call = stored_call(dims, simple);
-  call.gamma = gamma;
-  call.beta = beta;
-  call.eps = eps;
-  call.moments = moments;
-  call.stats = stats;
-  call.scratch = scratch;
-  run_forward(call);
-}
-
-void norm_backward(const NormDims& dims, const NormStorage& storage, const float* gamma, const NormStats& stats,
-                   float* dgamma, float* dbeta, double* scratch) noexcept {
-  const NormStorage simple = simplified(dims, storage);
-  NormCall<float> call = stored_call(dims, simple);
-  call.gamma = gamma;
-  call.stats = stats;
-  call.dgamma = dgamma;
-  call.dbeta = dbeta;
-  call.scratch = scratch;
-  run_backward(call);
-}
-
-#define LIMPID_INSTANTIATE(T)                                                                                          \
-  template void norm_forward<T>(const NormDims&, const T*, const NormStrides&, const T*, const T*, double, T*,         \
-                                const NormStats&, double*) noexcept;                                                   \
-  template void norm_apply<T>(const NormDims&, const T*, const NormStrides&, const T*, const T*, const NormStats&, T*, \
-                              double*) noexcept;                                                                       \
-  template void norm_fixed_stats<T>(index_t, const T*, const T*, double, const NormStats&) noexcept;                   \
-  template void norm_backward<T>(const NormDims&, const T*, const NormStrides&, const T*, const T*, const NormStats&,  \
-                                 T*, T*, T*, double*, const NormDyMaker&) noexcept;                                    \
-  template void norm_tangent<T>(const NormDims&, const T*, const NormStrides&, const T*, const T*, const T*, const T*, \
-                                const NormStats&, T*, double*) noexcept;
-LIMPID_INSTANTIATE(float)
-LIMPID_INSTANTIATE(double)
-#undef LIMPID_INSTANTIATE
+template void run_norm(const NormCall<float>&) noexcept;
+template void run_norm(const NormCall<double>&) noexcept;
+template void norm_fixed_stats(index_t, const float*, const float*, double, const NormStats&) noexcept;
+template void norm_fixed_stats(index_t, const double*, const double*, double, const NormStats&) noexcept;
 
 }  // namespace limpid::detail

@@ -1,4 +1,4 @@
-// The normalisation family over raw memory: picks the kernels of isa() and splits the work over threads.
+// The normalisation family over raw memory: run_norm() picks the kernels of isa() and splits the work over threads.
 //
 // One plan, NormDims, describes every member of the family. x is viewed as (N, C, S) with C = G * D, its spatial axes
 // coalesced to one:
@@ -6,7 +6,7 @@
 //   instance_norm            {N, C, 1, S}
 //   group_norm               {N, G, C / G, S}
 //   layer_norm, rms_norm     {rows, 1, M, 1} with a weight per element; {rows, 1, 1, M} is the same without affine
-//   batch_norm               {N, C, 1, S} with batch = true (statistics over N and S)
+//   batch_norm               {N, C, 1, S}, pooled (statistics over N and S)
 //
 // Where an affine is absent and a slice (n, g) is dense in memory, its sums run over it as one flat row: all plans that
 // describe the same slices give the same bits.
@@ -14,10 +14,16 @@
 #include <cstdint>
 #include <limpid/ops/norm/kernels/norm.hpp>
 
+namespace limpid::kernels {
+struct HalfKernels;
+}
+
 namespace limpid::detail {
 
 using kernels::NormDims;
 using kernels::NormLayout;
+using kernels::NormOperands;
+using kernels::NormOutputs;
 using kernels::NormStats;
 using kernels::NormStrides;
 
@@ -28,28 +34,22 @@ NormStrides dense_strides(const NormDims& dims) noexcept;
 /// channels-last one. Otherwise the caller makes a dense copy.
 bool reads_in_place(const NormDims& dims, const NormStrides& x) noexcept;
 
-/// Scratch memory, in doubles, that norm_forward, or norm_backward and norm_tangent, need; often zero.
-std::int64_t norm_forward_scratch(const NormDims& dims) noexcept;
-std::int64_t norm_backward_scratch(const NormDims& dims) noexcept;
+/// What run_norm() is to do. With xhat = (x - mean) * rstd:
+enum class NormPass : std::uint8_t {
+  forward,   ///< The statistics of each slice, and y = xhat * gamma + beta where y is wanted.
+  apply,     ///< The same y with statistics that are given (running statistics, say), which are read only.
+  backward,  ///< dx, dgamma and dbeta, those that are wanted.
+  tangent,   ///< dx, the tangent of y, where x moves along dy, gamma along slope and beta along offset.
+};
 
-/// y = (x - mean) * rstd * gamma + beta, and the statistics of each slice. gamma, beta: (C,) or null. y: dense in
-/// dims.layout, or null when only the statistics are wanted. stats.var may be null.
-template <class T>
-void norm_forward(const NormDims& dims, const T* x, const NormStrides& x_strides, const T* gamma, const T* beta,
-                  double eps, T* y, const NormStats& stats, double* scratch) noexcept;
+/// What is normalised, and where x lies: by strides. All other tensors are dense in dims.layout.
+struct NormGeometry {
+  NormDims dims;
+  NormStrides x_strides;
+};
 
-/// The same with statistics that are given (running statistics, say), which are read only.
-template <class T>
-void norm_apply(const NormDims& dims, const T* x, const NormStrides& x_strides, const T* gamma, const T* beta,
-                const NormStats& stats, T* y, double* scratch) noexcept;
-
-/// Turns a mean and a variance per slice into statistics for norm_apply: rstd = 1 / sqrt(var + eps). For running
-/// statistics of C channels use a plan with batch = true, whose slices are the channels.
-template <class T>
-void norm_fixed_stats(std::int64_t slices, const T* mean, const T* var, double eps, const NormStats& stats) noexcept;
-
-/// Makes dy of slices [begin, end) where it is not there yet. norm_backward asks for whole samples in a channels-last
-/// plan, shortly before it reads them where that is possible; not for plans with batch.
+/// Makes dy of slices [begin, end) where it is not there yet. A backward asks for whole samples in a channels-last
+/// plan, shortly before it reads them where that is possible; not for pooled plans.
 struct NormDyMaker {
   void (*make)(const void* context, std::int64_t begin, std::int64_t end) noexcept = nullptr;
   const void* context = nullptr;
@@ -59,30 +59,46 @@ struct NormDyMaker {
   }
 };
 
-/// The gradients that are asked for (dx, dgamma, dbeta: each may be null). dy and dx: dense in dims.layout.
+class HalfBuffers;
+
+/// The tensors of a call in half precision, in place of those of its operands and outputs; see half_storage.hpp.
+struct HalfTensors {
+  const kernels::HalfKernels* convert = nullptr;  ///< Null where a call is not in half precision.
+  HalfBuffers* buffers = nullptr;
+  const std::uint16_t* x = nullptr;
+  const std::uint16_t* dy = nullptr;
+  std::uint16_t* y = nullptr;
+  std::uint16_t* dx = nullptr;
+  bool stream = false;         ///< y or dx is written past the caches.
+  NormStrides x_strides = {};  ///< Filled in by run_norm().
+
+  explicit operator bool() const noexcept { return convert != nullptr; }
+};
+
+/// One call of the driver.
 template <class T>
-void norm_backward(const NormDims& dims, const T* x, const NormStrides& x_strides, const T* dy, const T* gamma,
-                   const NormStats& stats, T* dx, T* dgamma, T* dbeta, double* scratch,
-                   const NormDyMaker& make_dy = {}) noexcept;
+struct NormCall {
+  NormPass pass = NormPass::forward;
+  NormGeometry geometry = {};
+  double eps = 0;
+  NormOperands<T> in = {};
+  NormOutputs<T> out = {};
+  HalfTensors half = {};  ///< T = float alone: x, dy, y and dx are here. Not for pooled plans, nor for tangents.
+  NormStats stats = {};   ///< Written by forward (var may be null), read by the other passes.
+  NormDyMaker make_dy = {};
+  double* scratch = nullptr;  ///< norm_scratch() doubles.
+};
 
-/// dy, the tangent of y: of x moving along dx (dense in dims.layout, as dy) and, where they are not null, gamma along
-/// dgamma and beta along dbeta.
+/// Instantiated for float and double.
 template <class T>
-void norm_tangent(const NormDims& dims, const T* x, const NormStrides& x_strides, const T* dx, const T* gamma,
-                  const T* dgamma, const T* dbeta, const NormStats& stats, T* dy, double* scratch) noexcept;
+void run_norm(const NormCall<T>& call) noexcept;
 
-// Instantiated for float and double.
+/// Scratch memory, in doubles, that a call needs; often zero. In half precision x counts as dense.
+std::int64_t norm_scratch(NormPass pass, const NormGeometry& geometry) noexcept;
 
-struct NormStorage;
-
-/// Floats that each third of a tile in the calls below needs.
-std::int64_t norm_tile(const NormDims& dims) noexcept;
-
-/// norm_forward (moments) or norm_apply of what is stored in half precision; not for plans with batch.
-void norm_forward(const NormDims& dims, const NormStorage& storage, const float* gamma, const float* beta, double eps,
-                  bool moments, const NormStats& stats, double* scratch) noexcept;
-/// norm_backward, likewise.
-void norm_backward(const NormDims& dims, const NormStorage& storage, const float* gamma, const NormStats& stats,
-                   float* dgamma, float* dbeta, double* scratch) noexcept;
+/// Turns a mean and a variance per slice into statistics for NormPass::apply: rstd = 1 / sqrt(var + eps). For running
+/// statistics of C channels use a pooled plan, whose slices are the channels. Instantiated for float and double.
+template <class T>
+void norm_fixed_stats(std::int64_t slices, const T* mean, const T* var, double eps, const NormStats& stats) noexcept;
 
 }  // namespace limpid::detail

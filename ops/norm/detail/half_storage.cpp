@@ -1,5 +1,6 @@
-// Tiles of half precision. See norm_storage.hpp.
-#include <limpid/ops/norm/detail/halves.hpp>
+// Half precision through buffers of float32. See half_storage.hpp.
+#include <limpid/ops/norm/detail/forms.hpp>
+#include <limpid/ops/norm/detail/half_storage.hpp>
 
 #include <algorithm>
 
@@ -25,18 +26,8 @@ void widen_run(const HalfKernels& convert, const std::uint16_t* from, index_t st
   }
 }
 
-// ---- rows ----------------------------------------------------------------------------------------------------------
+using Buffer = HalfBuffers::Buffer;
 
-using Rows = NormRows<float>;
-using Tile = NormTiles::Tile;
-
-void place_in(Rows& p, const Tile& tile) noexcept {
-  p.x = tile.x;
-  p.dy = tile.dy;
-  if (p.y) p.y = tile.out;
-  if (p.dx) p.dx = tile.out;
-  p.stream = false;
-}
 void shift(const float*& p, index_t by) noexcept {
   if (p) p += by;
 }
@@ -47,38 +38,59 @@ void shift(NormStats& stats, index_t by) noexcept {
   for (double** p : {&stats.mean, &stats.mean_lo, &stats.rstd, &stats.var}) shift(*p, by);
 }
 
-/// The slices from `first` on, dense in a tile: whole samples, or some of one.
-Rows slices_in(const Tile& tile, Rows p, index_t first) noexcept {
-  place_in(p, tile);
-  const index_t affine = first % p.inner * p.affine_inner;
-  shift(p.gamma, affine);
-  shift(p.beta, affine);
+/// Lets the kernels of a plan, of rows or columns, find x and dy in a buffer, and leave results there.
+template <class Plan>
+void place_in(const Buffer& buffer, Plan& p) noexcept {
+  p.in.x = buffer.x;
+  p.in.dy = buffer.dy;
+  if (p.out.y) p.out.y = buffer.out;
+  if (p.out.dx) p.out.dx = buffer.out;
+  p.mode.stream = false;
+}
+
+// ---- rows ----------------------------------------------------------------------------------------------------------
+
+using Rows = NormRows<float>;
+
+/// The slices from `first` on, dense in a buffer: whole samples, or some of one.
+Rows slices_in(const Buffer& buffer, Rows p, index_t first) noexcept {
+  place_in(buffer, p);
+  const index_t channel = first % p.inner * p.affine_inner;
+  shift(p.in.gamma, channel);
+  shift(p.in.beta, channel);
   shift(p.stats, first);
-  shift(p.sum_dy, first * p.rows);
-  shift(p.sum_dy_xhat, first * p.rows);
-  p.x_stride = p.y_stride = {p.inner * p.slice_size(), p.slice_size(), p.len, 1};
+  shift(p.sums.dy, first * p.rows);
+  shift(p.sums.dy_xhat, first * p.rows);
+  p.x_stride = p.y_stride = {.outer = p.inner * p.slice_size(), .inner = p.slice_size(), .row = p.len};
   return p;
 }
 
-/// Elements [i, i + rows * len) of slice q as a slice of their own: whole rows, or a part of one.
-Rows piece_in(const Tile& tile, Rows p, index_t q, index_t i, index_t rows, index_t len) noexcept {
-  place_in(p, tile);
-  const index_t affine = q % p.inner * p.affine_inner + (p.along ? i % p.len : i / p.len * p.affine_row);
-  shift(p.gamma, affine);
-  shift(p.beta, affine);
-  shift(p.stats, q);
+/// Part of slice q: `rows` rows of `len` elements from element `begin` on; whole rows, or a part of one.
+struct Piece {
+  index_t q, begin, rows, len;
+  index_t end() const noexcept { return begin + rows * len; }
+};
+
+/// A piece, dense in a buffer, as a slice of its own.
+Rows piece_in(const Buffer& buffer, Rows p, const Piece& piece) noexcept {
+  place_in(buffer, p);
+  const index_t row = p.channel_rows ? piece.begin % p.len : piece.begin / p.len * p.affine_row;
+  const index_t channel = piece.q % p.inner * p.affine_inner + row;
+  shift(p.in.gamma, channel);
+  shift(p.in.beta, channel);
+  shift(p.stats, piece.q);
   p.slices = p.inner = p.sum_rows = 1;
-  p.rows = rows;
-  p.len = len;
-  p.sum_len = rows * len;
-  p.x_stride = p.y_stride = {0, 0, len, 1};
+  p.rows = piece.rows;
+  p.len = piece.len;
+  p.sum_len = piece.rows * piece.len;
+  p.x_stride = p.y_stride = {.outer = 0, .inner = 0, .row = piece.len};
   return p;
 }
 
-/// Calls f(first, last) for runs of the slices [begin, end) that fit in a tile: whole samples, or some of one.
+/// Calls f(first, last) for runs of the slices [begin, end) that fit in a buffer: whole samples, or some of one.
 template <class F>
-void each_tile(const Rows& p, index_t begin, index_t end, F&& f) noexcept {
-  const index_t at_once = std::max<index_t>(1, kNormTile / p.slice_size());
+void each_run(const NormRowGeometry& p, index_t begin, index_t end, F&& f) noexcept {
+  const index_t at_once = std::max<index_t>(1, kHalfBuffer / p.slice_size());
   for (index_t last = begin; begin < end; begin = last) {
     const index_t inner = begin % p.inner;
     last = std::min(end, begin + at_once);
@@ -96,30 +108,38 @@ void each_part(index_t row_len, index_t most, index_t begin, index_t end, F&& f)
   }
 }
 
-/// Calls f(block, q, i, rows, len) for row blocks [begin, end): element i of slice q is the first of so many whole
-/// rows, a block each, or of one block.
+/// Calls f(block, piece) for row blocks [begin, end): the piece is some whole rows, a block each, or one block.
 template <class F>
-void each_row_block(const Rows& p, index_t begin, index_t end, F&& f) noexcept {
+void each_row_piece(const NormRowGeometry& p, index_t begin, index_t end, F&& f) noexcept {
   const index_t row_blocks = p.row_blocks();
   for (index_t rows = 0; begin < end; begin += rows) {
     const index_t q = begin / row_blocks / p.rows, row = begin / row_blocks % p.rows;
     const index_t offset = begin % row_blocks * kNormBlock;
-    rows = row_blocks > 1 ? 1 : std::min({end - begin, p.rows - row, kNormTile / p.len});
-    f(begin, q, row * p.len + offset, rows, std::min(kNormBlock, p.len - offset));
+    rows = row_blocks > 1 ? 1 : std::min({end - begin, p.rows - row, kHalfBuffer / p.len});
+    f(begin, Piece{.q = q, .begin = row * p.len + offset, .rows = rows, .len = std::min(kNormBlock, p.len - offset)});
   }
 }
 
 }  // namespace
 
-/// Elements [begin, end) of slice q of x.
+NormCall<float> with_stand_ins(NormCall<float> call) noexcept {
+  float* stand_in = call.half.buffers->stand_in();
+  call.half.x_strides = call.geometry.x_strides;
+  call.geometry.x_strides = dense_strides(call.geometry.dims);
+  call.in.x = call.in.dy = stand_in;
+  call.out.y = call.half.y ? stand_in : nullptr;
+  call.out.dx = call.half.dx ? stand_in : nullptr;
+  return call;
+}
+
 void HalfRows::widen(index_t q, index_t begin, index_t end, float* to) const noexcept {
   const auto& stride = source_.x_stride;
-  const std::uint16_t* x = at_.x + q / source_.inner * stride.outer + q % source_.inner * stride.inner;
+  const std::uint16_t* x = half_.x + q / source_.inner * stride.outer + q % source_.inner * stride.inner;
   if (source_.rows == 1 || (stride.element == 1 && stride.row == source_.len))
-    return widen_run(*at_.convert, x + begin * stride.element, stride.element, to, end - begin);
+    return widen_run(*half_.convert, x + begin * stride.element, stride.element, to, end - begin);
   each_part(source_.len, source_.len, begin, end, [&](index_t i, index_t len) {
     const index_t at = i / source_.len * stride.row + i % source_.len * stride.element;
-    widen_run(*at_.convert, x + at, stride.element, to, len);
+    widen_run(*half_.convert, x + at, stride.element, to, len);
     to += len;
   });
 }
@@ -129,50 +149,50 @@ void HalfRows::widen_slices(index_t first, index_t last, float* to) const noexce
   const index_t size = source_.slice_size();
   const bool dense = stride.element == 1 && (source_.rows == 1 || stride.row == source_.len) &&
                      (source_.inner == 1 || stride.inner == size) && stride.outer == source_.inner * size;
-  if (dense) return at_.convert->widen(at_.x + first * size, to, (last - first) * size);
+  if (dense) return half_.convert->widen(half_.x + first * size, to, (last - first) * size);
   for (index_t q = first; q < last; ++q, to += size) widen(q, 0, size, to);
 }
 
 void HalfRows::forward(const Plan& p, index_t begin, index_t end) const noexcept {
   const index_t size = p.slice_size();
-  if (size > kNormTile) {
+  if (size > kHalfBuffer) {
     for (index_t q = begin; q < end; ++q) large_forward(p, q);
     return;
   }
-  const Tile tile(*at_.tiles);
-  each_tile(p, begin, end, [&](index_t first, index_t last) {
-    widen_slices(first, last, tile.x);
-    k_.forward(slices_in(tile, p, first), 0, last - first);
-    if (p.y) at_.convert->narrow(tile.out, at_.y + first * size, (last - first) * size, at_.stream);
+  const Buffer buffer(*half_.buffers);
+  each_run(p, begin, end, [&](index_t first, index_t last) {
+    widen_slices(first, last, buffer.x);
+    k_.forward(slices_in(buffer, p, first), 0, last - first);
+    if (p.out.y) half_.convert->narrow(buffer.out, half_.y + first * size, (last - first) * size, half_.stream);
   });
 }
 
 /// Block by block: what of x a near cache holds in half precision is converted twice.
 void HalfRows::large_forward(const Plan& p, index_t q) const noexcept {
   const index_t blocks = p.blocks();
-  if (p.moments) {
+  if (!p.mode.given_stats) {
     double partials[3 * (kNormWholeSlice / kNormBlock)];
     for (index_t b = 0; b < blocks; ++b) block_moments(p, q * blocks + b, partials + 3 * b);
     Plan slice = p;
     shift(slice.stats, q);
     finish(slice, 0, 1, partials);
   }
-  if (p.y) apply(p, q * blocks, (q + 1) * blocks);
+  if (p.out.y) apply(p, q * blocks, (q + 1) * blocks);
 }
 
 /// Moments are of deviations from the slice's first element, which the kernel finds before the second block.
 void HalfRows::block_moments(const Plan& p, index_t block, double* to) const noexcept {
   const index_t q = block / p.blocks(), i = block % p.blocks() * kNormBlock;
   const index_t n = std::min(kNormBlock, p.slice_size() - i);
-  const Tile tile(*at_.tiles);
+  const Buffer buffer(*half_.buffers);
   if (i == 0) {
-    widen(q, 0, n, tile.x);
-    return k_.moments(piece_in(tile, p, q, 0, 1, n), 0, 1, to);
+    widen(q, 0, n, buffer.x);
+    return k_.moments(piece_in(buffer, p, {.q = q, .begin = 0, .rows = 1, .len = n}), 0, 1, to);
   }
-  widen(q, 0, 1, tile.x);
-  widen(q, i, i + n, tile.x + kNormBlock);
+  widen(q, 0, 1, buffer.x);
+  widen(q, i, i + n, buffer.x + kNormBlock);
   double both[6];
-  k_.moments(piece_in(tile, p, q, 0, 1, kNormBlock + n), 1, 2, both);
+  k_.moments(piece_in(buffer, p, {.q = q, .begin = 0, .rows = 1, .len = kNormBlock + n}), 1, 2, both);
   std::copy(both + 3, both + 6, to);
 }
 
@@ -188,30 +208,30 @@ void HalfRows::finish(const Plan& p, index_t begin, index_t end, const double* p
 
 void HalfRows::apply(const Plan& p, index_t begin, index_t end) const noexcept {
   const index_t blocks = p.blocks(), size = p.slice_size();
-  const Tile tile(*at_.tiles);
+  const Buffer buffer(*half_.buffers);
   for (index_t b = begin; b < end; ++b) {
     const index_t q = b / blocks, first = b % blocks * kNormBlock;
     each_part(p.len, kRun, first, std::min(size, first + kNormBlock), [&](index_t i, index_t n) {
-      widen(q, i, i + n, tile.x);
-      k_.apply(piece_in(tile, p, q, i, 1, n), 0, 1);
-      at_.convert->narrow(tile.out, at_.y + q * size + i, n, at_.stream);
+      widen(q, i, i + n, buffer.x);
+      k_.apply(piece_in(buffer, p, {.q = q, .begin = i, .rows = 1, .len = n}), 0, 1);
+      half_.convert->narrow(buffer.out, half_.y + q * size + i, n, half_.stream);
     });
   }
 }
 
 void HalfRows::backward(const Plan& p, index_t begin, index_t end) const noexcept {
   const index_t size = p.slice_size();
-  if (size > kNormTile) {
+  if (size > kHalfBuffer) {
     for (index_t q = begin; q < end; ++q) large_backward(p, q);
     return;
   }
-  const Tile tile(*at_.tiles);
-  each_tile(p, begin, end, [&](index_t first, index_t last) {
+  const Buffer buffer(*half_.buffers);
+  each_run(p, begin, end, [&](index_t first, index_t last) {
     const index_t count = (last - first) * size;
-    widen_slices(first, last, tile.x);
-    at_.convert->widen(at_.dy + first * size, tile.dy, count);
-    k_.backward(slices_in(tile, p, first), 0, last - first);
-    if (p.dx) at_.convert->narrow(tile.out, at_.dx + first * size, count, at_.stream);
+    widen_slices(first, last, buffer.x);
+    half_.convert->widen(half_.dy + first * size, buffer.dy, count);
+    k_.backward(slices_in(buffer, p, first), 0, last - first);
+    if (p.out.dx) half_.convert->narrow(buffer.out, half_.dx + first * size, count, half_.stream);
   });
 }
 
@@ -219,8 +239,8 @@ void HalfRows::backward(const Plan& p, index_t begin, index_t end) const noexcep
 void HalfRows::large_backward(const Plan& p, index_t q) const noexcept {
   constexpr index_t kAtOnce = 64;
   const index_t row_blocks = p.row_blocks(), begin = q * p.rows * row_blocks, end = begin + p.rows * row_blocks;
-  const float* gamma = p.gamma ? p.gamma + q % p.inner * p.affine_inner : nullptr;
-  double m1 = 0, m2 = 0, dy = 0, dy_xhat = 0, partials[2 * kAtOnce];
+  const float* gamma = p.in.gamma ? p.in.gamma + q % p.inner * p.affine_inner : nullptr;
+  double mean_a = 0, mean_a_xhat = 0, dy = 0, dy_xhat = 0, partials[2 * kAtOnce];
   for (index_t first = begin; first < end; first += kAtOnce) {
     const index_t last = std::min(end, first + kAtOnce);
     reduce_blocks(p, first, last, partials);
@@ -230,20 +250,22 @@ void HalfRows::large_backward(const Plan& p, index_t q) const noexcept {
       if ((b + 1) % row_blocks) continue;
       const index_t row = b / row_blocks;
       const double weight = gamma ? static_cast<double>(gamma[row % p.rows * p.affine_row]) : 1.0;
-      m1 += weight * dy;
-      m2 += weight * dy_xhat;
-      if (p.sum_dy) {
-        p.sum_dy[row] = dy;
-        p.sum_dy_xhat[row] = dy_xhat;
+      mean_a += weight * dy;
+      mean_a_xhat += weight * dy_xhat;
+      if (p.sums.dy) {
+        p.sums.dy[row] = dy;
+        p.sums.dy_xhat[row] = dy_xhat;
       }
       dy = dy_xhat = 0;
     }
   }
-  if (!p.dx) return;
+  if (!p.out.dx) return;
   const double size = static_cast<double>(p.slice_size());
-  m1 = p.center ? m1 / size : 0;
-  m2 /= size;
-  dx_blocks(p, begin, end, &m1, &m2, q);
+  mean_a = p.mode.center ? mean_a / size : 0;
+  mean_a_xhat /= size;
+  Plan slice = p;
+  slice.means = {.a = &mean_a, .a_xhat = &mean_a_xhat};
+  dx_blocks(slice, begin, end, q);
 }
 
 void HalfRows::reduce(const Plan& p, index_t begin, index_t end, double* partials) const noexcept {
@@ -251,79 +273,75 @@ void HalfRows::reduce(const Plan& p, index_t begin, index_t end, double* partial
 }
 
 void HalfRows::reduce_blocks(const Plan& p, index_t begin, index_t end, double* to) const noexcept {
-  const Tile tile(*at_.tiles);
-  each_row_block(p, begin, end, [&](index_t b, index_t q, index_t i, index_t rows, index_t len) {
-    widen(q, i, i + rows * len, tile.x);
-    at_.convert->widen(at_.dy + q * p.slice_size() + i, tile.dy, rows * len);
-    k_.reduce(piece_in(tile, p, q, i, rows, len), 0, rows, to + 2 * (b - begin));
+  const Buffer buffer(*half_.buffers);
+  each_row_piece(p, begin, end, [&](index_t b, const Piece& piece) {
+    const std::uint16_t* dy = half_.dy + piece.q * p.slice_size() + piece.begin;
+    widen(piece.q, piece.begin, piece.end(), buffer.x);
+    half_.convert->widen(dy, buffer.dy, piece.rows * piece.len);
+    k_.reduce(piece_in(buffer, p, piece), 0, piece.rows, to + 2 * (b - begin));
   });
 }
 
-void HalfRows::dx(const Plan& p, index_t begin, index_t end) const noexcept { dx_blocks(p, begin, end, p.m1, p.m2, 0); }
+void HalfRows::dx(const Plan& p, index_t begin, index_t end) const noexcept { dx_blocks(p, begin, end, 0); }
 
-/// m1 and m2: of slices from `first` on.
-void HalfRows::dx_blocks(const Plan& p, index_t begin, index_t end, double* m1, double* m2,
-                         index_t first) const noexcept {
-  const Tile tile(*at_.tiles);
-  each_row_block(p, begin, end, [&](index_t, index_t q, index_t i, index_t rows, index_t len) {
-    const index_t at = q * p.slice_size() + i;
-    widen(q, i, i + rows * len, tile.x);
-    at_.convert->widen(at_.dy + at, tile.dy, rows * len);
-    Plan piece = piece_in(tile, p, q, i, rows, len);
-    piece.m1 = m1 + (q - first);
-    piece.m2 = m2 + (q - first);
-    k_.dx(piece, 0, rows);
-    at_.convert->narrow(tile.out, at_.dx + at, rows * len, at_.stream);
+/// p.means are those of slices from `first_slice` on.
+void HalfRows::dx_blocks(const Plan& p, index_t begin, index_t end, index_t first_slice) const noexcept {
+  const Buffer buffer(*half_.buffers);
+  each_row_piece(p, begin, end, [&](index_t, const Piece& piece) {
+    const index_t at = piece.q * p.slice_size() + piece.begin, count = piece.rows * piece.len;
+    widen(piece.q, piece.begin, piece.end(), buffer.x);
+    half_.convert->widen(half_.dy + at, buffer.dy, count);
+    Plan one = piece_in(buffer, p, piece);
+    one.means = {.a = p.means.a + (piece.q - first_slice), .a_xhat = p.means.a_xhat + (piece.q - first_slice)};
+    k_.dx(one, 0, piece.rows);
+    half_.convert->narrow(buffer.out, half_.dx + at, count, half_.stream);
   });
 }
 
-/// A tile holds a slice at least, however long.
-void HalfRows::backward_along(const Plan& p, index_t begin, index_t end, double* dbeta, double* dgamma) const noexcept {
-  const Tile tile(*at_.tiles);
-  each_tile(p, begin, end, [&](index_t first, index_t last) {
-    const index_t size = p.slice_size(), count = (last - first) * size, affine = first % p.inner * p.affine_inner;
-    widen_slices(first, last, tile.x);
-    at_.convert->widen(at_.dy + first * size, tile.dy, count);
-    k_.backward_along(slices_in(tile, p, first), 0, last - first, dbeta ? dbeta + affine : dbeta,
-                      dgamma ? dgamma + affine : dgamma);
-    if (p.dx) at_.convert->narrow(tile.out, at_.dx + first * size, count, at_.stream);
+/// A buffer holds a slice at least, however long.
+void HalfRows::channel_backward(const Plan& p, index_t begin, index_t end, double* dbeta,
+                                double* dgamma) const noexcept {
+  const Buffer buffer(*half_.buffers);
+  each_run(p, begin, end, [&](index_t first, index_t last) {
+    const index_t size = p.slice_size(), count = (last - first) * size, channel = first % p.inner * p.affine_inner;
+    widen_slices(first, last, buffer.x);
+    half_.convert->widen(half_.dy + first * size, buffer.dy, count);
+    k_.channel_backward(slices_in(buffer, p, first), 0, last - first, dbeta ? dbeta + channel : dbeta,
+                        dgamma ? dgamma + channel : dgamma);
+    if (p.out.dx) half_.convert->narrow(buffer.out, half_.dx + first * size, count, half_.stream);
   });
 }
 
 // ---- columns -------------------------------------------------------------------------------------------------------
 
-/// One block of a sample in a tile: a sample of one block.
+/// One block of a sample in a buffer: a sample of one block.
 struct HalfColumns::Block {
   Plan plan;
   index_t first, count;  ///< elements of the sample, in its memory
 
-  Block(const Tile& tile, const Plan& p, index_t block) noexcept : plan(p), first(block * p.block_rows * p.width) {
+  Block(const Buffer& buffer, const Plan& p, index_t block) noexcept : plan(p), first(block * p.block_rows * p.width) {
     const bool final_block = block + 1 == p.blocks;
     plan.rows = final_block ? p.rows - block * p.block_rows : p.block_rows;
     plan.tail = final_block ? p.tail : 0;
     plan.blocks = 1;
     plan.x_sample = plan.y_sample = 0;
     plan.x_row = p.width;
-    plan.stream = false;
-    plan.x = tile.x;
-    plan.dy = tile.dy;
-    if (p.y) plan.y = tile.out;
-    if (p.dx) plan.dx = tile.out;
+    place_in(buffer, plan);
     count = plan.rows * p.width + plan.tail;
   }
 };
 
 void HalfColumns::widen(const Plan& p, index_t n, const Block& block, float* to) const noexcept {
-  const index_t channels = p.g * p.d, step = at_.x_strides.s, s = block.first / channels;
-  const std::uint16_t* x = at_.x + n * at_.x_strides.n + s * step;
-  if (step == channels) return at_.convert->widen(x, to, block.count);
-  for (index_t i = 0; i < block.count; i += channels, x += step) at_.convert->widen(x, to + i, channels);
+  const index_t channels = p.g * p.d, step = half_.x_strides.s, s = block.first / channels;
+  const std::uint16_t* x = half_.x + n * half_.x_strides.n + s * step;
+  if (step == channels) return half_.convert->widen(x, to, block.count);
+  for (index_t i = 0; i < block.count; i += channels, x += step) half_.convert->widen(x, to + i, channels);
 }
 
 void HalfColumns::moments(const Plan& p, index_t n, index_t b, double* partials) const noexcept {
-  const Tile tile(*at_.tiles);
-  const Block block(tile, p, b);
-  widen(p, n, block, tile.x);
+  const Buffer buffer(*half_.buffers);
+  const Block block(buffer, p, b);
+  widen(p, n, block, buffer.x);
   k_.moments(block.plan, 0, 0, partials);
 }
 
@@ -335,12 +353,12 @@ void HalfColumns::finish(const Plan& p, index_t n, double* partials, double* coe
 
 void HalfColumns::apply(const Plan& p, index_t n, index_t begin, index_t end,
                         const double* coefficients) const noexcept {
-  const Tile tile(*at_.tiles);
+  const Buffer buffer(*half_.buffers);
   for (index_t b = end; b-- > begin;) {
-    const Block block(tile, p, b);
-    widen(p, n, block, tile.x);
+    const Block block(buffer, p, b);
+    widen(p, n, block, buffer.x);
     k_.apply(block.plan, 0, 0, 1, coefficients);
-    at_.convert->narrow(tile.out, at_.y + n * p.y_sample + block.first, block.count, at_.stream);
+    half_.convert->narrow(buffer.out, half_.y + n * p.y_sample + block.first, block.count, half_.stream);
   }
 }
 
@@ -350,10 +368,10 @@ void HalfColumns::prepare(const Plan& p, index_t n, double* coefficients) const 
 
 void HalfColumns::reduce(const Plan& p, index_t n, index_t b, const double* coefficients,
                          double* partials) const noexcept {
-  const Tile tile(*at_.tiles);
-  const Block block(tile, p, b);
-  widen(p, n, block, tile.x);
-  at_.convert->widen(at_.dy + n * p.y_sample + block.first, tile.dy, block.count);
+  const Buffer buffer(*half_.buffers);
+  const Block block(buffer, p, b);
+  widen(p, n, block, buffer.x);
+  half_.convert->widen(half_.dy + n * p.y_sample + block.first, buffer.dy, block.count);
   k_.reduce(block.plan, 0, 0, coefficients, partials);
 }
 
@@ -362,34 +380,34 @@ void HalfColumns::finish_sums(const Plan& p, index_t n, double* partials, double
 }
 
 void HalfColumns::dx(const Plan& p, index_t n, index_t begin, index_t end, const double* coefficients) const noexcept {
-  const Tile tile(*at_.tiles);
+  const Buffer buffer(*half_.buffers);
   for (index_t b = end; b-- > begin;) {
-    const Block block(tile, p, b);
+    const Block block(buffer, p, b);
     const index_t at = n * p.y_sample + block.first;
-    widen(p, n, block, tile.x);
-    at_.convert->widen(at_.dy + at, tile.dy, block.count);
+    widen(p, n, block, buffer.x);
+    half_.convert->widen(half_.dy + at, buffer.dy, block.count);
     k_.dx(block.plan, 0, 0, 1, coefficients);
-    at_.convert->narrow(tile.out, at_.dx + at, block.count, at_.stream);
+    half_.convert->narrow(buffer.out, half_.dx + at, block.count, half_.stream);
   }
 }
 
 void HalfColumns::forward(const Plan& p, index_t n) const noexcept {
-  const Tile tile(*at_.tiles);
-  Block block(tile, p, 0);
-  widen(p, n, block, tile.x);
+  const Buffer buffer(*half_.buffers);
+  Block block(buffer, p, 0);
+  widen(p, n, block, buffer.x);
   shift(block.plan.stats, n * p.g);
   k_.forward(block.plan, 0);
-  if (p.y) at_.convert->narrow(tile.out, at_.y + n * p.y_sample, block.count, at_.stream);
+  if (p.out.y) half_.convert->narrow(buffer.out, half_.y + n * p.y_sample, block.count, half_.stream);
 }
 
 void HalfColumns::backward(const Plan& p, index_t n, double* totals) const noexcept {
-  const Tile tile(*at_.tiles);
-  Block block(tile, p, 0);
-  widen(p, n, block, tile.x);
-  at_.convert->widen(at_.dy + n * p.y_sample, tile.dy, block.count);
+  const Buffer buffer(*half_.buffers);
+  Block block(buffer, p, 0);
+  widen(p, n, block, buffer.x);
+  half_.convert->widen(half_.dy + n * p.y_sample, buffer.dy, block.count);
   shift(block.plan.stats, n * p.g);
   k_.backward(block.plan, 0, totals);
-  if (p.dx) at_.convert->narrow(tile.out, at_.dx + n * p.y_sample, block.count, at_.stream);
+  if (p.out.dx) half_.convert->narrow(buffer.out, half_.dx + n * p.y_sample, block.count, half_.stream);
 }
 
 }  // namespace limpid::detail

@@ -1,5 +1,6 @@
-// Rows: a slice is a few runs of memory. See norm_halves.hpp.
-#include <limpid/ops/norm/detail/halves.hpp>
+// Rows: a slice is a few runs of memory. See forms.hpp.
+#include <limpid/ops/norm/detail/forms.hpp>
+#include <limpid/ops/norm/detail/half_storage.hpp>
 
 #include <algorithm>
 
@@ -17,142 +18,71 @@ const NormRowKernels<T>& row_kernels() noexcept {
     return LIMPID_AT_ISA(norm_rows_double);
 }
 
-template <class T>
-NormRows<T> rows_plan(const NormDims& dims, const NormStrides& x, bool along, bool affine) noexcept {
-  NormRows<T> p;
+/// Where the rows of a plan's slices lie, x by these strides.
+NormRowGeometry rows_geometry(const NormDims& dims, const NormStrides& x, bool channel_rows) noexcept {
+  NormRowGeometry p;
   const index_t c = dims.channels(), s = dims.s;
   p.slices = dims.slices();
   p.inner = dims.g;
-  p.center = dims.center;
-  if (dims.s == 1 && !dims.batch) {  // (N, C): a slice is one row of D channels
+  if (dims.s == 1 && !dims.pooled) {  // (N, C): a slice is one row of D channels
     p.len = dims.d;
-    p.x_stride = {x.n, dims.d * x.c, 0, x.c};
-    p.y_stride = {c, dims.d, 0, 1};
+    p.x_stride = {.outer = x.n, .inner = dims.d * x.c, .row = 0, .element = x.c};
+    p.y_stride = {.outer = c, .inner = dims.d, .row = 0};
     p.affine_inner = dims.d;
   } else if (dims.layout == NormLayout::channels_last) {  // one group: a slice is S rows of C channels
     p.rows = s;
     p.len = c;
-    p.x_stride = {x.n, 0, x.s, 1};
-    p.y_stride = {s * c, 0, c, 1};
-  } else if (dims.batch) {  // a slice is a channel, its rows are the samples
+    p.x_stride = {.outer = x.n, .inner = 0, .row = x.s};
+    p.y_stride = {.outer = s * c, .inner = 0, .row = c};
+  } else if (dims.pooled) {  // a slice is a channel, its rows are the samples
     p.rows = dims.n;
     p.len = s;
-    p.x_stride = {0, x.c, x.n, x.s};
-    p.y_stride = {0, s, c * s, 1};
+    p.x_stride = {.outer = 0, .inner = x.c, .row = x.n, .element = x.s};
+    p.y_stride = {.outer = 0, .inner = s, .row = c * s};
     p.affine_inner = 1;
   } else {
     p.rows = dims.d;
     p.len = s;
-    p.x_stride = {x.n, dims.d * x.c, x.c, x.s};
-    p.y_stride = {c * s, dims.d * s, s, 1};
+    p.x_stride = {.outer = x.n, .inner = dims.d * x.c, .row = x.c, .element = x.s};
+    p.y_stride = {.outer = c * s, .inner = dims.d * s, .row = s};
     p.affine_inner = dims.d;
     p.affine_row = 1;
   }
-  p.along = along;
+  p.channel_rows = channel_rows;
   const bool dense = p.x_stride.element == 1 && (p.rows == 1 || p.x_stride.row == p.len);
   p.sum_rows = dense ? 1 : p.rows;
   p.sum_len = dense ? p.rows * p.len : p.len;
-  if (dense && !affine && (p.rows == 1 || p.y_stride.row == p.len)) {
+  if (dense && !dims.affine && (p.rows == 1 || p.y_stride.row == p.len)) {
     p.len *= p.rows;
     p.rows = 1;
-    p.along = false;
+    p.channel_rows = false;
     p.affine_row = 0;
   }
   return p;
 }
+/// The same where x is dense, whatever it is.
+NormRowGeometry dense_geometry(NormDims dims, bool affine) noexcept {
+  dims.affine = affine;
+  return rows_geometry(dims, dense_strides(dims), false);
+}
 
+/// What the kernels of a call are given. out: y or dx, what it writes.
 template <class T>
-NormRows<T> filled_plan(const NormCall<T>& call, bool along, const T* out) noexcept {
-  NormRows<T> p = rows_plan<T>(call.dims, call.x_strides, along, call.affine);
-  call.fill(p);
-  p.stream = out && norm_streams(call.dims.size() * static_cast<index_t>(sizeof(T)));
-  return p;
+NormRows<T> rows_of(const NormCall<T>& call, bool channel_rows, const T* out) noexcept {
+  const NormGeometry& at = call.geometry;
+  const bool stream = out && norm_streams(at.dims.size() * static_cast<index_t>(sizeof(T)));
+  return {
+      rows_geometry(at.dims, at.x_strides, channel_rows), mode_of(call, stream), call.in, call.out, call.stats, {}, {}};
 }
 
 /// Calls f with the kernels that suit the call.
 template <class T, class F>
-void with_kernels(const NormCall<T>& call, bool along, F&& f) noexcept {
+void with_kernels(const NormCall<T>& call, bool channel_rows, F&& f) noexcept {
   if constexpr (sizeof(T) == 4)
-    if (call.storage)
-      return f(HalfRows(row_kernels<T>(), *call.storage,
-                        rows_plan<T>(call.dims, call.storage->x_strides, along, call.affine)));
+    if (call.half)
+      return f(
+          HalfRows(row_kernels<T>(), call.half, rows_geometry(call.geometry.dims, call.half.x_strides, channel_rows)));
   f(row_kernels<T>());
-}
-
-template <class T>
-void backward_rows(NormRows<T> p, const NormCall<T>& call, const auto& k) noexcept {
-  const NormDims& dims = call.dims;
-  T *dgamma = call.dgamma, *dbeta = call.dbeta;
-  double* scratch = call.scratch;
-  const index_t rows = p.slices * p.rows;
-  if (dgamma || dbeta) {
-    p.sum_dy = scratch;
-    p.sum_dy_xhat = scratch + rows;
-  }
-  if (!in_phases(p.slices, p.slice_size())) {
-    const index_t at_once = call.make_dy ? ceil_div(kNormBlock, p.slice_size()) : p.slices;
-    parallel_for(p.slices, norm_grain(p.slice_size()), [&](index_t begin, index_t end) {
-      for (index_t last = begin; begin < end; begin = last) {
-        last = std::min(end, begin + at_once);
-        call.make_dy(begin, last);
-        k.backward(p, begin, last);
-      }
-    });
-  } else {
-    call.make_all_dy();
-    const index_t row_blocks = p.row_blocks(), blocks = rows * row_blocks, each = std::min(p.len, kNormBlock);
-    double* partials = scratch + 2 * rows;
-    p.m1 = partials + 2 * blocks;
-    p.m2 = p.m1 + p.slices;
-    parallel_for(blocks, norm_grain(each), [&](index_t begin, index_t end) { k.reduce(p, begin, end, partials); });
-    parallel_for(p.slices, norm_grain(p.rows * row_blocks), [&](index_t begin, index_t end) {
-      for (index_t q = begin; q < end; ++q) {
-        double m1 = 0, m2 = 0;
-        for (index_t r = 0; r < p.rows; ++r) {
-          double dy = 0, dy_xhat = 0;
-          for (index_t b = 0; b < row_blocks; ++b) {
-            dy += partials[2 * ((q * p.rows + r) * row_blocks + b)];
-            dy_xhat += partials[2 * ((q * p.rows + r) * row_blocks + b) + 1];
-          }
-          const index_t c = (q % p.inner) * p.affine_inner + r * p.affine_row;
-          const double gamma = p.gamma && !p.outside ? static_cast<double>(p.gamma[c]) : 1.0;
-          m1 += gamma * dy;
-          m2 += gamma * dy_xhat;
-          if (p.sum_dy) {
-            p.sum_dy[q * p.rows + r] = dy;
-            p.sum_dy_xhat[q * p.rows + r] = dy_xhat;
-          }
-        }
-        const double size = static_cast<double>(p.slice_size());
-        p.m1[q] = p.center ? m1 / size : 0;
-        p.m2[q] = m2 / size;
-      }
-    });
-    if (p.dx) parallel_for(blocks, norm_grain(each), [&](index_t begin, index_t end) { k.dx(p, begin, end); });
-  }
-  // Row (slice, row) is (n, channel), or (channel, n) under batch.
-  const index_t c = dims.channels(), step = dims.batch ? 1 : c, stride = dims.batch ? dims.n : 1;
-  norm_total(p.sum_dy, dims.n, step, c, stride, dbeta);
-  norm_total(p.sum_dy_xhat, dims.n, step, c, stride, dgamma);
-}
-
-template <class T>
-void backward_along(const NormRows<T>& p, const NormCall<T>& call, const auto& k) noexcept {
-  const NormDims& dims = call.dims;
-  T *dgamma = call.dgamma, *dbeta = call.dbeta;
-  double* scratch = call.scratch;
-  const index_t c = dims.channels(), all = std::min(dims.n, kNormLots);
-  const bool sums = dgamma || dbeta;
-  parallel_for(all, norm_grain(c * ceil_div(dims.n, all)), [&](index_t begin, index_t end) {
-    for (index_t lot = begin; lot < end; ++lot) {
-      double* sum_dy = sums ? scratch + 2 * lot * c : nullptr;
-      if (sums) std::fill(sum_dy, sum_dy + 2 * c, 0.0);
-      k.backward_along(p, lot_begin(lot, all, dims.n) * dims.g, lot_begin(lot + 1, all, dims.n) * dims.g, sum_dy,
-                       sums ? sum_dy + c : nullptr);
-    }
-  });
-  norm_total(scratch, all, 2 * c, c, 1, dbeta);
-  norm_total(scratch + c, all, 2 * c, c, 1, dgamma);
 }
 
 template <class T>
@@ -162,58 +92,148 @@ void forward_rows(const NormRows<T>& p, double* scratch, const auto& k) noexcept
     return;
   }
   const index_t blocks = p.slices * p.blocks();
-  if (p.moments) {
+  if (!p.mode.given_stats) {
     parallel_for(blocks, norm_grain(kNormBlock),
                  [&](index_t begin, index_t end) { k.moments(p, begin, end, scratch); });
     parallel_for(p.slices, norm_grain(p.blocks()),
                  [&](index_t begin, index_t end) { k.finish(p, begin, end, scratch); });
   }
-  if (p.y) parallel_for(blocks, norm_grain(kNormBlock), [&](index_t begin, index_t end) { k.apply(p, begin, end); });
+  if (p.out.y)
+    parallel_for(blocks, norm_grain(kNormBlock), [&](index_t begin, index_t end) { k.apply(p, begin, end); });
+}
+
+/// Slices all at once: each while it is in cache.
+template <class T>
+void backward_whole_slices(const NormRows<T>& p, const NormCall<T>& call, const auto& k) noexcept {
+  const index_t at_once = call.make_dy ? ceil_div(kNormBlock, p.slice_size()) : p.slices;
+  parallel_for(p.slices, norm_grain(p.slice_size()), [&](index_t begin, index_t end) {
+    for (index_t last = begin; begin < end; begin = last) {
+      last = std::min(end, begin + at_once);
+      call.make_dy(begin, last);
+      k.backward(p, begin, last);
+    }
+  });
+}
+
+/// The sums of the rows of slice q, and its means, from the sums of its row blocks, two numbers each.
+template <class T>
+void finish_slice(const NormRows<T>& p, index_t q, const double* partials) noexcept {
+  const index_t row_blocks = p.row_blocks();
+  double sum_a = 0, sum_a_xhat = 0;
+  for (index_t r = 0; r < p.rows; ++r) {
+    double dy = 0, dy_xhat = 0;
+    for (index_t b = 0; b < row_blocks; ++b) {
+      dy += partials[2 * ((q * p.rows + r) * row_blocks + b)];
+      dy_xhat += partials[2 * ((q * p.rows + r) * row_blocks + b) + 1];
+    }
+    const index_t c = (q % p.inner) * p.affine_inner + r * p.affine_row;
+    const double gamma = p.in.gamma && !p.mode.gamma_outside ? static_cast<double>(p.in.gamma[c]) : 1.0;
+    sum_a += gamma * dy;
+    sum_a_xhat += gamma * dy_xhat;
+    if (p.sums.dy) {
+      p.sums.dy[q * p.rows + r] = dy;
+      p.sums.dy_xhat[q * p.rows + r] = dy_xhat;
+    }
+  }
+  const double size = static_cast<double>(p.slice_size());
+  p.means.a[q] = p.mode.center ? sum_a / size : 0;
+  p.means.a_xhat[q] = sum_a_xhat / size;
+}
+
+/// Large slices in three phases: sums of row blocks, means of slices, dx. scratch: two numbers per row block and slice.
+template <class T>
+void backward_in_phases(NormRows<T> p, const NormCall<T>& call, double* scratch, const auto& k) noexcept {
+  make_all_dy(call);
+  const index_t row_blocks = p.row_blocks(), blocks = p.slices * p.rows * row_blocks,
+                each = std::min(p.len, kNormBlock);
+  p.means = {.a = scratch + 2 * blocks, .a_xhat = scratch + 2 * blocks + p.slices};
+  parallel_for(blocks, norm_grain(each), [&](index_t begin, index_t end) { k.reduce(p, begin, end, scratch); });
+  parallel_for(p.slices, norm_grain(p.rows * row_blocks), [&](index_t begin, index_t end) {
+    for (index_t q = begin; q < end; ++q) finish_slice(p, q, scratch);
+  });
+  if (p.out.dx) parallel_for(blocks, norm_grain(each), [&](index_t begin, index_t end) { k.dx(p, begin, end); });
+}
+
+template <class T>
+void backward_rows(NormRows<T> p, const NormCall<T>& call, const auto& k) noexcept {
+  const index_t rows = p.slices * p.rows;
+  if (call.out.dgamma || call.out.dbeta) p.sums = {.dy = call.scratch, .dy_xhat = call.scratch + rows};
+  if (in_phases(p.slices, p.slice_size()))
+    backward_in_phases(p, call, call.scratch + 2 * rows, k);
+  else
+    backward_whole_slices(p, call, k);
+  // Row (slice, row) is (n, channel), or (channel, n) where statistics are pooled.
+  const NormDims& dims = call.geometry.dims;
+  const index_t c = dims.channels();
+  ChannelSums sums{.from = p.sums.dy, .count = dims.n, .step = c, .channels = c};
+  if (dims.pooled) sums.step = 1, sums.stride = dims.n;
+  norm_total(sums, call.out.dbeta);
+  sums.from = p.sums.dy_xhat;
+  norm_total(sums, call.out.dgamma);
+}
+
+template <class T>
+void backward_channel_rows(const NormRows<T>& p, const NormCall<T>& call, const auto& k) noexcept {
+  const NormDims& dims = call.geometry.dims;
+  const index_t c = dims.channels(), chunks = std::min(dims.n, kNormChunks);
+  const bool wanted = call.out.dgamma || call.out.dbeta;
+  parallel_for(chunks, norm_grain(c * ceil_div(dims.n, chunks)), [&](index_t begin, index_t end) {
+    for (index_t chunk = begin; chunk < end; ++chunk) {
+      double* sum_dy = wanted ? call.scratch + 2 * chunk * c : nullptr;
+      if (wanted) std::fill(sum_dy, sum_dy + 2 * c, 0.0);
+      k.channel_backward(p, chunk_begin(chunk, chunks, dims.n) * dims.g,
+                         chunk_begin(chunk + 1, chunks, dims.n) * dims.g, sum_dy, wanted ? sum_dy + c : nullptr);
+    }
+  });
+  ChannelSums sums{.from = call.scratch, .count = chunks, .step = 2 * c, .channels = c};
+  norm_total(sums, call.out.dbeta);
+  sums.from = call.scratch + c;
+  norm_total(sums, call.out.dgamma);
 }
 
 }  // namespace
 
 template <class T>
-void norm_forward_rows(const NormCall<T>& call, bool along) noexcept {
-  const NormRows<T> p = filled_plan(call, along, call.y);
-  with_kernels(call, along, [&](const auto& k) { forward_rows(p, call.scratch, k); });
+void norm_forward_rows(const NormCall<T>& call, bool channel_rows) noexcept {
+  const NormRows<T> p = rows_of(call, channel_rows, call.out.y);
+  with_kernels(call, channel_rows, [&](const auto& k) { forward_rows(p, call.scratch, k); });
 }
 
 template <class T>
-void norm_backward_rows(const NormCall<T>& call, bool along) noexcept {
-  const NormRows<T> p = filled_plan(call, along, call.dx);
-  if (p.along && call.tangent) {
+void norm_backward_rows(const NormCall<T>& call, bool channel_rows) noexcept {
+  const NormRows<T> p = rows_of(call, channel_rows, call.out.dx);
+  if (p.channel_rows && call.pass == NormPass::tangent) {
     parallel_for(p.slices, norm_grain(p.len),
-                 [&](index_t begin, index_t end) { row_kernels<T>().tangent_along(p, begin, end); });
+                 [&](index_t begin, index_t end) { row_kernels<T>().channel_tangent(p, begin, end); });
     return;
   }
-  with_kernels(call, along, [&](const auto& k) {
-    if (!p.along) return backward_rows(p, call, k);
-    call.make_all_dy();
-    backward_along(p, call, k);
+  with_kernels(call, channel_rows, [&](const auto& k) {
+    if (!p.channel_rows) return backward_rows(p, call, k);
+    make_all_dy(call);
+    backward_channel_rows(p, call, k);
   });
 }
 
 index_t norm_forward_rows_scratch(const NormDims& dims) noexcept {
-  const auto p = rows_plan<float>(dims, dense_strides(dims), false, false);
+  const NormRowGeometry p = dense_geometry(dims, false);
   return in_phases(p.slices, p.slice_size()) ? 3 * p.slices * p.blocks() : 0;
 }
 
 index_t norm_backward_rows_scratch(const NormDims& dims) noexcept {
-  if (dims.s == 1 && !dims.batch) return 2 * dims.channels() * std::min(dims.n, kNormLots);
-  const auto p = rows_plan<float>(dims, dense_strides(dims), false, true);
+  if (dims.s == 1 && !dims.pooled) return 2 * dims.channels() * std::min(dims.n, kNormChunks);
+  const NormRowGeometry p = dense_geometry(dims, true);
   const index_t all = p.slices * p.rows;
   return 2 * all + (in_phases(p.slices, p.slice_size()) ? 2 * all * (p.row_blocks() + 1) + 2 * p.slices : 0);
 }
 
-index_t norm_rows_tile(const NormDims& dims) noexcept {
-  const index_t least = std::min(kNormTile, dims.size());
+index_t norm_rows_buffer(const NormDims& dims) noexcept {
+  const index_t least = std::min(kHalfBuffer, dims.size());
   return dims.s == 1 ? std::max(least, dims.d) : least;
 }
 
-template void norm_forward_rows<float>(const NormCall<float>&, bool) noexcept;
-template void norm_forward_rows<double>(const NormCall<double>&, bool) noexcept;
-template void norm_backward_rows<float>(const NormCall<float>&, bool) noexcept;
-template void norm_backward_rows<double>(const NormCall<double>&, bool) noexcept;
+template void norm_forward_rows(const NormCall<float>&, bool) noexcept;
+template void norm_forward_rows(const NormCall<double>&, bool) noexcept;
+template void norm_backward_rows(const NormCall<float>&, bool) noexcept;
+template void norm_backward_rows(const NormCall<double>&, bool) noexcept;
 
 }  // namespace limpid::detail

@@ -1,6 +1,7 @@
-// Backward of float32 rows in float32 arithmetic. Included by kernel sources only: all of it has internal linkage.
+// Backward in float32 arithmetic: deviations, sums and coefficients of rows, and what columns share with them. Included
+// by kernel sources only: all of it has internal linkage.
 #pragma once
-#include <limpid/ops/norm/kernels/write.hpp>
+#include <limpid/ops/norm/kernels/affine.hpp>
 
 namespace limpid::kernels {
 namespace {
@@ -13,12 +14,27 @@ struct Sums {
   bool suits() const { return __builtin_isfinite(dy) && __builtin_isfinite(dy_xhat); }
 };
 
-/// Normalised deviations of one slice in float32, but for a factor in [1, 2):
+/// float32 gradients are computed from normalised deviations in float32, which are xhat but for a factor in [1, 2):
 ///
 ///   d = fma(x, scale, shift) = (x - m) * scale,   m the float nearest to the mean, scale the power of two below rstd.
 ///
-/// One rounding, since scale * m is exact; |d| is at most |xhat|, so that products with dy stay in range where dy does.
-/// What d lacks, m - mean times the sum of what d was multiplied with, is added afterwards in double.
+/// One rounding, since scale * m is exact; |d| is at most |xhat| or so, so that products with dy stay in range where dy
+/// does. What d lacks, m - mean times the sum of what d was multiplied with, is added afterwards in double.
+///
+/// Takes rstd apart: scale, and unscaled = rstd / scale. Of an rstd of 0 they are 1 and 0.
+inline void split_rstd(double rstd, double& scale, double& unscaled) {
+  const auto bits = __builtin_bit_cast(std::uint64_t, rstd);
+  scale = rstd == 0 ? 1 : __builtin_bit_cast(double, bits & 0x7FF0'0000'0000'0000U);
+  unscaled = rstd == 0 ? 0 : __builtin_bit_cast(double, (bits & 0x000F'FFFF'FFFF'FFFFU) | 0x3FF0'0000'0000'0000U);
+}
+inline void split_rstd(const Vec& rstd, Vec& scale, Vec& unscaled) {
+  const Vec exponent(__builtin_bit_cast(double, 0x7FF0'0000'0000'0000)), zero(0.0), one(1.0);
+  const Vec fraction(__builtin_bit_cast(double, 0x000F'FFFF'FFFF'FFFF));
+  scale = xsimd::select(rstd == zero, one, rstd & exponent);
+  unscaled = xsimd::select(rstd == zero, zero, (rstd & fraction) | one);
+}
+
+/// The deviations of one slice.
 struct SingleDeviations {
   float scale = 1, shift = 0;
   double rest = 0;      ///< (m - mean) * scale
@@ -26,41 +42,38 @@ struct SingleDeviations {
   bool suits = false;   ///< Where rstd, its reciprocal or mean * rstd leave float32's range, doubles do the work.
 
   SingleDeviations(double mean, double mean_lo, double rstd) {
-    const double below = rstd == 0 ? 1 : power_below(rstd);
+    double power;
+    split_rstd(rstd, power, unscaled);
     const auto m = static_cast<float>(mean);
-    suits = kFused && !(below > 0x1p120) && !(below < 0x1p-120) && !(__builtin_fabs(mean) * below > 0x1p120);
-    scale = suits ? static_cast<float>(below) : 1;
+    suits = kFused && !(power > 0x1p120) && !(power < 0x1p-120) && !(__builtin_fabs(mean) * power > 0x1p120);
+    scale = suits ? static_cast<float>(power) : 1;
     shift = -m * scale;
-    rest = ((static_cast<double>(m) - mean) - mean_lo) * below;
-    unscaled = rstd / below;
+    rest = ((static_cast<double>(m) - mean) - mean_lo) * power;
   }
 
   /// The sums, of sum dy and sum dy * d.
   Sums complete(double dy, double dots) const { return {dy, (dots + rest * dy) * unscaled}; }
-
-  static double power_below(double value) {
-    return __builtin_bit_cast(double, __builtin_bit_cast(std::uint64_t, value) & 0x7FF0'0000'0000'0000U);
-  }
 };
 
-template <class B>
-inline StepOfSingles<B> multiply(const StepOfSingles<B>& a, const StepOfSingles<B>& b) {
-  StepOfSingles<B> out;
-  for (int i = 0; i < out.count; ++i) out.v[i] = a.v[i] * b.v[i];
-  return out;
-}
-template <class B>
-inline StepOfSingles<B> add(const StepOfSingles<B>& a, const StepOfSingles<B>& b) {
-  StepOfSingles<B> out;
-  for (int i = 0; i < out.count; ++i) out.v[i] = a.v[i] + b.v[i];
-  return out;
-}
-template <class B>
-inline StepOfSingles<B> fma(const StepOfSingles<B>& a, const StepOfSingles<B>& b, const StepOfSingles<B>& c) {
-  StepOfSingles<B> out;
-  for (int i = 0; i < out.count; ++i) out.v[i] = fmadd(a.v[i], b.v[i], c.v[i]);
-  return out;
-}
+/// The same of sixteen slices or columns side by side, in doubles; shift is left to the caller, who knows the sign of
+/// its zeros. Of those that float32 does not suit, scale is 1 and unscaled NaN.
+struct StepDeviations {
+  Lanes<16> m, scale, rest, unscaled;
+  bool suit = true;  ///< All of them.
+
+  StepDeviations(const Lanes<16>& mean, const Lanes<16>& lo, const Lanes<16>& rstd) : m(widen(narrow(mean))) {
+    const Vec most(0x1p120), least(0x1p-120), one(1.0), nan(__builtin_nan(""));
+    for (int i = 0; i < Lanes<16>::count; ++i) {
+      Vec power, fraction;
+      split_rstd(rstd.v[i], power, fraction);
+      const auto suits = power <= most && power >= least && xsimd::abs(m.v[i]) * power <= most;
+      suit = suit && xsimd::all(suits);
+      scale.v[i] = xsimd::select(suits, power, one);
+      unscaled.v[i] = xsimd::select(suits, fraction, nan);
+    }
+    rest = ((m - mean) - lo) * scale;
+  }
+};
 
 /// a, in registers: GCC would load it again for each use, which costs twice where rows do not begin cache lines.
 inline Singles once(Singles a) {
@@ -75,8 +88,8 @@ template <class B>
 inline float sum(const StepOfSingles<B>& a) {
   alignas(64) float lane[16];
   store(lane, a);
-  for (int half = 8; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
+  for (int left = 8; left > 0; left /= 2)
+    for (int i = 0; i < left; ++i) lane[i] += lane[i + left];
   return lane[0];
 }
 
@@ -85,7 +98,7 @@ template <class F>
 LIMPID_INLINE inline void sum_sixteen(F&& v, float* to) {
 #if defined(__AVX2__)
   const auto eight = [&](int j) LIMPID_INLINE {
-    const HalfSingles a = v(j);
+    const Singles256 a = v(j);
     return _mm256_add_ps(a.v[0], a.v[1]);
   };
   const auto fours = [](__m256 p, __m256 q) {
@@ -125,10 +138,10 @@ struct SingleSums {
     Lanes<W> all = total, dots = products;
     index_t i = 0;
     for (; i + kChain * W <= n; i += kChain * W) {
-      Singles sum = once(load_singles(dy + i)), dot = multiply(sum, fma(load_singles(x + i), scale, shift));
+      Singles sum = once(load_singles(dy + i)), dot = sum * fma(load_singles(x + i), scale, shift);
       for (int k = 1; k < kChain; ++k) {
         const Singles g = once(load_singles(dy + i + k * W));
-        sum = kernels::add(sum, g);
+        sum = sum + g;
         dot = fma(g, fma(load_singles(x + i + k * W), scale, shift), dot);
       }
       all = all + widen(sum);
@@ -138,7 +151,7 @@ struct SingleSums {
       Singles sum(0), dot(0);
       steps<W>(n - i, [&](index_t j, auto k) {
         const Singles g = load_singles_step(dy + i + j, k);
-        sum = kernels::add(sum, g);
+        sum = sum + g;
         dot = fma(g, fma(load_singles_step(x + i + j, k), scale, shift), dot);
       });
       all = all + widen(sum);
@@ -150,13 +163,13 @@ struct SingleSums {
 
   /// Of a row of n <= 16 elements: the terms of its two sums.
   template <class N>
-  static HalfSingles terms(const float* dy, N n) {
-    return load_singles_step<HalfSingles>(dy, n);
+  static Singles256 terms(const float* dy, N n) {
+    return load_singles_step<Singles256>(dy, n);
   }
   template <class N>
-  static HalfSingles terms(const float* x, const float* dy, float scale, float shift, N n) {
-    return multiply(load_singles_step<HalfSingles>(dy, n),
-                    fma(load_singles_step<HalfSingles>(x, n), HalfSingles(scale), HalfSingles(shift)));
+  static Singles256 terms(const float* x, const float* dy, float scale, float shift, N n) {
+    return load_singles_step<Singles256>(dy, n) *
+           fma(load_singles_step<Singles256>(x, n), Singles256(scale), Singles256(shift));
   }
   static Sums of_one_step(const SingleDeviations& d, const float* x, const float* dy, int n) {
     return d.complete(static_cast<double>(sum(terms(dy, n))),
@@ -166,30 +179,31 @@ struct SingleSums {
   Sums finish(const SingleDeviations& d) const { return d.complete(kernels::sum(total), kernels::sum(products)); }
 };
 
-/// Of a row: dx = dy * a + xhat * q + k.
+/// Of a row: dx = dy * of_dy + xhat * of_xhat + constant.
 struct GradientTerms {
-  double a = 0, q = 0, k = 0;
+  double of_dy = 0, of_xhat = 0, constant = 0;
 };
 
-/// dx = dy * a + (d * c2 + c1).
+/// The same with d for xhat: dx = dy * of_dy + (d * of_d + constant).
 struct SingleGradient {
-  float a = 0, c1 = 0, c2 = 0;
+  float of_dy = 0, of_d = 0, constant = 0;
   bool suits = false;
 
   SingleGradient(const SingleDeviations& deviations, const GradientTerms& terms) {
-    const double along = terms.q * deviations.unscaled, constant = terms.k + deviations.rest * along;
-    suits = deviations.suits && fits(terms.a) && fits(along) && !(__builtin_fabs(constant) > 0x1p120);
-    a = static_cast<float>(terms.a);
-    c1 = static_cast<float>(constant);
-    c2 = static_cast<float>(along);
+    const double factor = terms.of_xhat * deviations.unscaled, rest = terms.constant + deviations.rest * factor;
+    suits = deviations.suits && fits(terms.of_dy) && fits(factor) && !(__builtin_fabs(rest) > 0x1p120);
+    of_dy = static_cast<float>(terms.of_dy);
+    of_d = static_cast<float>(factor);
+    constant = static_cast<float>(rest);
   }
 
+  /// dx of n elements.
   void write(const SingleDeviations& deviations, const float* x, const float* LIMPID_RESTRICT dy,
              float* LIMPID_RESTRICT dx, index_t n, bool streamed) const {
-    const Singles scale(deviations.scale), shift(deviations.shift), slope(a), constant(c1), along(c2);
+    const Singles scale(deviations.scale), shift(deviations.shift), dy_factor(of_dy), d_factor(of_d), rest(constant);
     write_steps(streamed, dx, n, [&](index_t i, auto k) {
       const Singles d = fma(load_singles_step(x + i, k), scale, shift);
-      return fma(load_singles_step(dy + i, k), slope, fma(d, along, constant));
+      return fma(load_singles_step(dy + i, k), dy_factor, fma(d, d_factor, rest));
     });
   }
 

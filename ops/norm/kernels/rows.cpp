@@ -1,5 +1,4 @@
-// Normalisation where a slice is rows of spatial elements, or rows with an affine along them.
-#include <limpid/ops/norm/kernels/paired_rows.hpp>
+// Normalisation where a slice is rows of spatial elements, or one row of channels.
 #include <limpid/ops/norm/kernels/short_rows.hpp>
 
 namespace limpid::kernels {
@@ -7,30 +6,40 @@ namespace {
 
 // ---- forward -------------------------------------------------------------------------------------------------------
 
+/// Of one row: its channel's gamma and beta.
+struct RowAffine {
+  double gamma, beta;
+};
+template <class T>
+RowAffine row_affine(const NormOperands<T>& in, index_t c) {
+  return {value_or(in.gamma, c, 1), value_or(in.beta, c, 0)};
+}
+
 /// y = (x - mean) * rstd * gamma + beta: float32 in its own arithmetic where its range allows, else rounded once.
 /// Products of float32 numbers cannot leave the range of double, so there rstd * gamma is one factor, and the mean's
 /// low part, a mere constant, goes with beta; in float64 they might.
 template <class T>
-void apply_run(const T* LIMPID_RESTRICT x, T* LIMPID_RESTRICT y, index_t n, const Slice& slice, double gamma,
-               double beta, bool streamed) {
+void apply_run(const Slice& slice, const RowAffine& row, const T* LIMPID_RESTRICT x, T* LIMPID_RESTRICT y, index_t n,
+               bool streamed) {
   constexpr int W = kLanes<T>;
   if constexpr (sizeof(T) == 4) {
-    const double factor = slice.rstd * gamma;
+    const double factor = slice.rstd * row.gamma;
     if (suits_singles(slice.mean, factor)) {
-      const SingleLanes affine(single_affine(slice.mean, slice.lo, factor, beta));
+      const SingleLanes affine(single_affine(slice.mean, slice.lo, factor, row.beta));
       return write_steps(streamed, y, n, [&](index_t i, auto k) { return affine(load_singles_step(x + i, k)); });
     }
-    const Lanes<W> mean(slice.mean), a(factor), b(beta - slice.lo * factor);
+    const Lanes<W> mean(slice.mean), a(factor), b(row.beta - slice.lo * factor);
     write_steps<false>(y, n, [&](index_t i, auto k) { return fma(load_step(x + i, k) - mean, a, b); });
   } else {
-    const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), a(gamma), b(beta);
+    const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), a(row.gamma), b(row.beta);
     write_steps(streamed, y, n, [&](index_t i, auto k) { return fma(((load_step(x + i, k) - mean) - lo) * r, a, b); });
   }
 }
 
+/// The same of a channel row: gamma and beta, each perhaps null, have a number for each element.
 template <class T>
-void apply_run_along(const T* LIMPID_RESTRICT x, T* LIMPID_RESTRICT y, index_t n, const Slice& slice,
-                     const T* LIMPID_RESTRICT gamma, const T* LIMPID_RESTRICT beta) {
+void apply_channel_run(const Slice& slice, const T* LIMPID_RESTRICT gamma, const T* LIMPID_RESTRICT beta,
+                       const T* LIMPID_RESTRICT x, T* LIMPID_RESTRICT y, index_t n) {
   constexpr int W = kLanes<T>;
   const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), one(1.0), zero(0.0);
   const auto loop = [&](auto gamma_at, auto beta_at) {
@@ -49,42 +58,105 @@ void apply_run_along(const T* LIMPID_RESTRICT x, T* LIMPID_RESTRICT y, index_t n
   loop(ones, zeros);
 }
 
-/// y of elements [begin, end) of slice q.
+/// y of elements [begin, end) of a slice.
 template <class T>
 void apply_range(const NormRows<T>& p, const Place& at, index_t begin, index_t end) {
   const Slice slice = saved(p, at.q);
-  const T* x = p.x + start(p.x_stride, at);
-  T* y = p.y + start(p.y_stride, at);
+  const T* x = p.in.x + start(p.x_stride, at);
+  T* y = p.out.y + start(p.y_stride, at);
+  const T *gamma = p.in.gamma, *beta = p.in.beta;
   const index_t affine = at.inner * p.affine_inner;
   pieces(p.len, begin, end, [&](index_t row, index_t offset, index_t count) {
     const T* x_row = x + row * p.x_stride.row + offset * p.x_stride.element;
     T* y_row = y + row * p.y_stride.row + offset;
     runs(x_row, p.x_stride.element, count, [&](const T* run, index_t i, index_t n) {
-      const index_t c = affine + (p.along ? offset + i : row * p.affine_row);
-      if (p.along)
-        apply_run_along(run, y_row + i, n, slice, p.gamma ? p.gamma + c : nullptr, p.beta ? p.beta + c : nullptr);
+      const index_t c = affine + (p.channel_rows ? offset + i : row * p.affine_row);
+      if (p.channel_rows)
+        apply_channel_run(slice, gamma ? gamma + c : nullptr, beta ? beta + c : nullptr, run, y_row + i, n);
       else
-        apply_run(run, y_row + i, n, slice, value_or(p.gamma, c, 1), value_or(p.beta, c, 0), p.stream);
+        apply_run(slice, row_affine(p.in, c), run, y_row + i, n, p.mode.stream);
     });
+  });
+}
+
+// Long float32 rows in the caches: y of one slice while the moments of the next are taken. The first waits for memory,
+// the second for arithmetic.
+
+/// y = affine(x), and the moments of next, of n elements each.
+Moments apply_beside_moments(const SingleLanes& affine, const float* LIMPID_RESTRICT x, float* LIMPID_RESTRICT y,
+                             const float* LIMPID_RESTRICT next, index_t n, bool center) {
+  const SliceView<float> view{next, 1, n, 0, 1};
+  Moments all;
+  for (index_t block = 0; block < n; block += kNormBlock) {
+    const index_t end = block + kNormBlock < n ? block + kNormBlock : n;
+    const bool plain = !center || starts_near_zero(view, block, end);
+    const double guess = plain ? 0 : guess_mean(view, block, end, 0, 1);
+    const Deviations<float>::Step from(guess);
+    Deviations<float> deviations(guess);
+    const auto both = [&](auto deviation) {
+      steps<16>(end - block, [&](index_t i, auto k) {
+        store_step(y + block + i, affine(load_singles_step(x + block + i, k)), k);
+        deviations.add(deviation(Deviations<float>::load(next + block + i, k), k));
+      });
+    };
+    plain ? both([&](const auto& element, auto) { return element; })
+          : both([&](const auto& element, auto k) { return Deviations<float>::of(element, from, k); });
+    Moments moments = deviations.finish(end - block, center);
+    if (plain && center && !near_zero(moments)) moments = moments_about_mean<false>(view, block, end, 0, 1);
+    merge(all, moments);
+  }
+  return all;
+}
+
+/// Whether slices are dense rows whose y stays in the caches.
+bool suits_pairs(const NormRows<float>& p) {
+  return !p.mode.given_stats && p.out.y && !p.mode.stream && p.rows == 1 && !p.channel_rows && p.x_stride.element == 1;
+}
+
+/// Statistics and y of slices [begin, end). fallback(place) writes y of one slice alone.
+template <class F>
+void paired_forward(const NormRows<float>& p, index_t begin, index_t end, F&& fallback) {
+  const auto view = [&](const Place& at) { return sum_view(p, at); };
+  Moments moments = slice_moments(view(place(p, begin)), p.mode.center);
+  each_slice(p, begin, end, [&](const Place& at) {
+    write_stats(p.stats, at.q, moments, view(at), p.mode.center, p.mode.eps);
+    const Slice slice = saved(p, at.q);
+    const index_t c = at.inner * p.affine_inner;
+    const double factor = slice.rstd * value_or(p.in.gamma, c, 1);
+    const bool last = at.q + 1 == end;
+    if (last || !suits_singles(slice.mean, factor)) {
+      fallback(at);
+      if (!last) moments = slice_moments(view(place(p, at.q + 1)), p.mode.center);
+      return;
+    }
+    const SingleLanes affine(single_affine(slice.mean, slice.lo, factor, value_or(p.in.beta, c, 0)));
+    moments = apply_beside_moments(affine, p.in.x + start(p.x_stride, at), p.out.y + start(p.y_stride, at),
+                                   view(place(p, at.q + 1)).x, p.len, p.mode.center);
   });
 }
 
 template <class T>
 void forward(const NormRows<T>& p, index_t begin, index_t end) noexcept {
   const auto y_of = [&](const Place& at) { apply_range(p, at, 0, p.slice_size()); };
+  bool done = false;
   if constexpr (sizeof(T) == 4) {
-    if (p.moments && p.slice_size() <= kShortSlice && p.sum_rows == 1 && p.x_stride.element == 1)
-      return short_forward(p, begin, end, y_of);
-    if (suits_pairs(p)) return paired_forward(p, begin, end, y_of);
+    done = true;
+    if (!p.mode.given_stats && p.slice_size() <= kShortSlice && p.sum_rows == 1 && p.x_stride.element == 1)
+      short_forward(p, begin, end, y_of);
+    else if (suits_pairs(p))
+      paired_forward(p, begin, end, y_of);
+    else
+      done = false;
   }
-  each_slice(p, begin, end, [&](const Place& at) {
-    if (p.moments) {
-      const SliceView<T> view = sum_view(p, at);
-      write_stats(p.stats, at.q, slice_moments(view, p.center), view, p.center, p.eps);
-    }
-    if (p.y) y_of(at);
-  });
-  if (p.stream) end_stream();
+  if (!done)
+    each_slice(p, begin, end, [&](const Place& at) {
+      if (!p.mode.given_stats) {
+        const SliceView<T> view = sum_view(p, at);
+        write_stats(p.stats, at.q, slice_moments(view, p.mode.center), view, p.mode.center, p.mode.eps);
+      }
+      if (p.out.y) y_of(at);
+    });
+  if (p.mode.stream) end_stream();
 }
 
 template <class T>
@@ -93,7 +165,7 @@ void moments(const NormRows<T>& p, index_t begin, index_t end, double* partials)
   for (index_t b = begin; b < end; ++b) {
     const SliceView<T> view = sum_view(p, place(p, b / blocks));
     const index_t i = (b % blocks) * kNormBlock, j = i + kNormBlock < view.size() ? i + kNormBlock : view.size();
-    const Moments m = block_moments(view, i, j, static_cast<double>(view.x[0]), p.center);
+    const Moments m = block_moments(view, i, j, static_cast<double>(view.x[0]), p.mode.center);
     partials[3 * b] = m.mean;
     partials[3 * b + 1] = m.lo;
     partials[3 * b + 2] = m.m2;
@@ -110,7 +182,7 @@ void finish(const NormRows<T>& p, index_t begin, index_t end, const double* part
       const index_t count = b + 1 < blocks ? kNormBlock : size - b * kNormBlock;
       merge(all, {static_cast<double>(count), m[0], m[1], m[2]});
     }
-    write_stats(p.stats, q, all, sum_view(p, place(p, q)), p.center, p.eps);
+    write_stats(p.stats, q, all, sum_view(p, place(p, q)), p.mode.center, p.mode.eps);
   }
 }
 
@@ -121,21 +193,16 @@ void apply(const NormRows<T>& p, index_t begin, index_t end) noexcept {
     const index_t i = (b % blocks) * kNormBlock;
     apply_range(p, place(p, b / blocks), i, i + kNormBlock < size ? i + kNormBlock : size);
   }
-  if (p.stream) end_stream();
+  if (p.mode.stream) end_stream();
 }
 
 // ---- backward ------------------------------------------------------------------------------------------------------
 //
-// Over the M = D * S elements of a slice, with xhat = (x - mean) * rstd:
-//   dx = rstd * (gamma * dy - m1 - xhat * m2),  m1 = sum(gamma * dy) / M,  m2 = sum(gamma * dy * xhat) / M.
-// gamma is constant along a row, so both sums follow from the row's sum dy and sum dy * xhat, which are also its share
+// Over the M = D * S elements of a slice, with xhat = (x - mean) * rstd and a = gamma * dy:
+//   dx = rstd * (a - <a> - xhat * <a xhat>),  <a> = sum(a) / M,  <a xhat> = sum(a * xhat) / M.
+// gamma is constant along a row, so both means follow from the row's sum dy and sum dy * xhat, which are also its share
 // of dbeta and dgamma. Forward mode is the same with the tangent of x for dy, but that gamma stands outside the sums,
-//   dx = rstd * gamma * (dy - m1 - xhat * m2) + slope * xhat + offset,  m1 = sum(dy) / M,  m2 = sum(dy * xhat) / M.
-
-/// float32 products stay in the range of double, so the sums and coefficients may be of deviations from the mean's high
-/// part alone; rstd and the low part enter them afterwards, not element by element.
-template <class T>
-constexpr bool kLate = sizeof(T) == 4;
+//   dx = rstd * gamma * (dy - <dy> - xhat * <dy xhat>) + slope * xhat + offset.
 
 template <class T>
 Sums reduce_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* LIMPID_RESTRICT dy, index_t count) {
@@ -159,49 +226,63 @@ Sums reduce_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* L
     steps<W>(n, [&](index_t i, auto k) {
       const Lanes<W> g = load_step(dy + offset + i, k);
       Lanes<W> d = load_step(run + i, k) - mean;
-      if constexpr (!kLate<T>) d = (d - lo) * r;
+      if constexpr (!kPlainDeviations<T>) d = (d - lo) * r;
       total = total + g;
       products = fma(g, d, products);
     });
   });
   const double dy_sum = sum(total), product = sum(products);
-  return {dy_sum, kLate<T> ? (product - slice.lo * dy_sum) * slice.rstd : product};
+  return {dy_sum, kPlainDeviations<T> ? (product - slice.lo * dy_sum) * slice.rstd : product};
 }
+
+/// The means of a slice's a and a * xhat; of dy and dy * xhat where gamma is outside.
+struct SliceMeans {
+  double a, a_xhat;
+};
 
 /// The terms of a row of channel c. What is absent is -0, which changes no bit of what it is added to.
 template <class T>
-GradientTerms gradient_terms(const NormRows<T>& p, double rstd, index_t c, double m1, double m2) {
-  const double gamma = value_or(p.gamma, c, 1), outer = p.outside ? gamma : 1;
-  return {rstd * gamma, -rstd * (outer * m2) + value_or(p.slope, c, -0.0),
-          -rstd * (outer * m1) + value_or(p.offset, c, -0.0)};
+GradientTerms gradient_terms(const NormRows<T>& p, double rstd, index_t c, const SliceMeans& means) {
+  const double gamma = value_or(p.in.gamma, c, 1), outer = p.mode.gamma_outside ? gamma : 1;
+  return {rstd * gamma, -rstd * (outer * means.a_xhat) + value_or(p.in.slope, c, -0.0),
+          -rstd * (outer * means.a) + value_or(p.in.offset, c, -0.0)};
 }
 
+/// What dx of a row's elements is made of.
+struct RowGradient {
+  Slice slice;
+  GradientTerms terms;
+};
+
 /// dx_run of float32 in its own arithmetic; returns whether that suits.
-bool single_dx_run(const NormRows<float>& p, const Slice& slice, const float* x, const float* LIMPID_RESTRICT dy,
-                   float* LIMPID_RESTRICT dx, index_t count, const GradientTerms& terms) {
-  const SingleDeviations deviations(slice.mean, slice.lo, slice.rstd);
-  const SingleGradient gradient(deviations, terms);
+bool single_dx_run(const NormRows<float>& p, const RowGradient& row, const float* x, const float* LIMPID_RESTRICT dy,
+                   float* LIMPID_RESTRICT dx, index_t count) {
+  const SingleDeviations deviations(row.slice.mean, row.slice.lo, row.slice.rstd);
+  const SingleGradient gradient(deviations, row.terms);
   if (!gradient.suits) return false;
   runs(x, p.x_stride.element, count, [&](const float* run, index_t offset, index_t n) {
-    gradient.write(deviations, run, dy + offset, dx + offset, n, p.stream);
+    gradient.write(deviations, run, dy + offset, dx + offset, n, p.mode.stream);
   });
   return true;
 }
 
+/// dx of `count` elements of a row.
 template <class T>
-void dx_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* LIMPID_RESTRICT dy, T* LIMPID_RESTRICT dx,
-            index_t count, const GradientTerms& terms) {
+void dx_run(const NormRows<T>& p, const RowGradient& row, const T* x, const T* LIMPID_RESTRICT dy,
+            T* LIMPID_RESTRICT dx, index_t count) {
   constexpr int W = kLanes<T>;
   if constexpr (sizeof(T) == 4)
-    if (single_dx_run(p, slice, x, dy, dx, count, terms)) return;
-  const double factor = kLate<T> ? terms.q * slice.rstd : terms.q;
-  const double constant = kLate<T> ? terms.k - slice.lo * factor : terms.k;
-  const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), a(terms.a), c1(constant), c2(factor);
+    if (single_dx_run(p, row, x, dy, dx, count)) return;
+  const Slice& slice = row.slice;
+  const GradientTerms& terms = row.terms;
+  const double factor = kPlainDeviations<T> ? terms.of_xhat * slice.rstd : terms.of_xhat;
+  const double rest = kPlainDeviations<T> ? terms.constant - slice.lo * factor : terms.constant;
+  const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), of_dy(terms.of_dy), constant(rest), of_d(factor);
   runs(x, p.x_stride.element, count, [&](const T* run, index_t offset, index_t n) {
-    write_steps(p.stream, dx + offset, n, [&](index_t i, auto k) {
+    write_steps(p.mode.stream, dx + offset, n, [&](index_t i, auto k) {
       Lanes<W> d = load_step(run + i, k) - mean;
-      if constexpr (!kLate<T>) d = (d - lo) * r;
-      return fma(load_step(dy + offset + i, k), a, fma(d, c2, c1));
+      if constexpr (!kPlainDeviations<T>) d = (d - lo) * r;
+      return fma(load_step(dy + offset + i, k), of_dy, fma(d, of_d, constant));
     });
   });
 }
@@ -215,7 +296,7 @@ struct RowBlock {
 template <class T>
 RowBlock<T> row_block(const NormRows<T>& p, const Place& at, index_t row, index_t block, index_t len) {
   const index_t offset = block * kNormBlock, left = len - offset;
-  return {p.x + start(p.x_stride, at) + row * p.x_stride.row + offset * p.x_stride.element,
+  return {p.in.x + start(p.x_stride, at) + row * p.x_stride.row + offset * p.x_stride.element,
           start(p.y_stride, at) + row * p.y_stride.row + offset, left < kNormBlock ? left : kNormBlock};
 }
 
@@ -223,35 +304,35 @@ template <class T>
 void backward_slice(const NormRows<T>& p, const Place& slice_at) {
   const index_t affine = slice_at.inner * p.affine_inner;
   // Sums without gamma need not keep rows apart: where x is dense they see one.
-  const bool flat = p.outside && p.sum_rows == 1;
+  const bool flat = p.mode.gamma_outside && p.sum_rows == 1;
   const index_t rows = flat ? 1 : p.rows, row_blocks = flat ? p.blocks() : p.row_blocks(),
                 len = flat ? p.sum_len : p.len;
   const double size = static_cast<double>(p.slice_size());
   const Slice slice = saved(p, slice_at.q);
-  double m1 = 0, m2 = 0;
+  SliceMeans means{0, 0};
   for (index_t row = 0; row < rows; ++row) {
     Sums sums;
     for (index_t b = 0; b < row_blocks; ++b) {
       const RowBlock<T> at = row_block(p, slice_at, row, b, len);
-      const Sums part = reduce_run(p, slice, at.x, p.dy + at.y, at.count);
+      const Sums part = reduce_run(p, slice, at.x, p.in.dy + at.y, at.count);
       sums.dy += part.dy;
       sums.dy_xhat += part.dy_xhat;
     }
-    const double inner = p.outside ? 1 : value_or(p.gamma, affine + row * p.affine_row, 1);
-    m1 += inner * sums.dy;
-    m2 += inner * sums.dy_xhat;
-    if (p.sum_dy) {
-      p.sum_dy[slice_at.q * p.rows + row] = sums.dy;
-      p.sum_dy_xhat[slice_at.q * p.rows + row] = sums.dy_xhat;
+    const double inner = p.mode.gamma_outside ? 1 : value_or(p.in.gamma, affine + row * p.affine_row, 1);
+    means.a += inner * sums.dy;
+    means.a_xhat += inner * sums.dy_xhat;
+    if (p.sums.dy) {
+      p.sums.dy[slice_at.q * p.rows + row] = sums.dy;
+      p.sums.dy_xhat[slice_at.q * p.rows + row] = sums.dy_xhat;
     }
   }
-  if (!p.dx) return;
-  m1 = p.center ? m1 / size : 0;
-  m2 /= size;
+  if (!p.out.dx) return;
+  means.a = p.mode.center ? means.a / size : 0;
+  means.a_xhat /= size;
   for (index_t row = 0; row < p.rows; ++row) {
     const RowBlock<T> at = row_block(p, slice_at, row, 0, p.len);
-    dx_run(p, slice, at.x, p.dy + at.y, p.dx + at.y, p.len,
-           gradient_terms(p, slice.rstd, affine + row * p.affine_row, m1, m2));
+    dx_run(p, {slice, gradient_terms(p, slice.rstd, affine + row * p.affine_row, means)}, at.x, p.in.dy + at.y,
+           p.out.dx + at.y, p.len);
   }
 }
 
@@ -264,7 +345,7 @@ void backward(const NormRows<T>& p, index_t begin, index_t end) noexcept {
     if (done) short_backward(p, begin, end, slice);
   }
   if (!done) each_slice(p, begin, end, slice);
-  if (p.stream) end_stream();
+  if (p.mode.stream) end_stream();
 }
 
 /// Calls f(slice, row, block, index) for row blocks [begin, end).
@@ -281,7 +362,7 @@ template <class T>
 void reduce(const NormRows<T>& p, index_t begin, index_t end, double* partials) noexcept {
   each_row_block(p, begin, end, [&](const Place& slice, index_t row, index_t block, index_t b) {
     const RowBlock<T> at = row_block(p, slice, row, block, p.len);
-    const Sums sums = reduce_run(p, saved(p, slice.q), at.x, p.dy + at.y, at.count);
+    const Sums sums = reduce_run(p, saved(p, slice.q), at.x, p.in.dy + at.y, at.count);
     partials[2 * b] = sums.dy;
     partials[2 * b + 1] = sums.dy_xhat;
   });
@@ -293,22 +374,24 @@ void dx(const NormRows<T>& p, index_t begin, index_t end) noexcept {
     const RowBlock<T> at = row_block(p, place, row, block, p.len);
     const Slice slice = saved(p, place.q);
     const index_t c = place.inner * p.affine_inner + row * p.affine_row;
-    dx_run(p, slice, at.x, p.dy + at.y, p.dx + at.y, at.count,
-           gradient_terms(p, slice.rstd, c, p.m1[place.q], p.m2[place.q]));
+    const SliceMeans means{p.means.a[place.q], p.means.a_xhat[place.q]};
+    dx_run(p, {slice, gradient_terms(p, slice.rstd, c, means)}, at.x, p.in.dy + at.y, p.out.dx + at.y, at.count);
   });
-  if (p.stream) end_stream();
+  if (p.mode.stream) end_stream();
 }
 
-/// gamma along the row: it goes inside the sums, and each element adds to its own channel's dbeta and dgamma.
+// ---- channel rows --------------------------------------------------------------------------------------------------
+
+/// gamma runs along the row: it goes inside the sums, and each element adds to its own channel's dbeta and dgamma.
 template <class T>
-void backward_along(const NormRows<T>& p, index_t begin, index_t end, double* dbeta, double* dgamma) noexcept {
+void channel_backward(const NormRows<T>& p, index_t begin, index_t end, double* dbeta, double* dgamma) noexcept {
   constexpr int W = kLanes<T>;
   each_slice(p, begin, end, [&](const Place& slice_at) {
     const Slice slice = saved(p, slice_at.q);
     const index_t affine = slice_at.inner * p.affine_inner, at = start(p.y_stride, slice_at);
-    const T* x = p.x + start(p.x_stride, slice_at);
-    const T* LIMPID_RESTRICT dy = p.dy + at;
-    const T* LIMPID_RESTRICT gamma = p.gamma ? p.gamma + affine : nullptr;
+    const T* x = p.in.x + start(p.x_stride, slice_at);
+    const T* LIMPID_RESTRICT dy = p.in.dy + at;
+    const T* LIMPID_RESTRICT gamma = p.in.gamma ? p.in.gamma + affine : nullptr;
     const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), one(1.0);
     const auto gamma_at = [&](index_t c, auto k) { return gamma ? load_step(gamma + c, k) : one; };
     // f(c, k, dy, xhat) for every step of the slice.
@@ -322,76 +405,101 @@ void backward_along(const NormRows<T>& p, index_t begin, index_t end, double* db
 
     Lanes<W> total(0.0), products(0.0);
     each_step([&](index_t c, auto k, const Lanes<W>& g, const Lanes<W>& xhat) {
-      const Lanes<W> weighted = g * gamma_at(c, k);
-      total = total + weighted;
-      products = fma(weighted, xhat, products);
+      const Lanes<W> a = g * gamma_at(c, k);
+      total = total + a;
+      products = fma(a, xhat, products);
       if (!dbeta) return;
       add_step(dbeta + affine + c, g, k);
       add_step(dgamma + affine + c, g * xhat, k);
     });
-    if (!p.dx) return;
+    if (!p.out.dx) return;
 
-    T* LIMPID_RESTRICT out = p.dx + at;
+    T* LIMPID_RESTRICT out = p.out.dx + at;
     const double size = static_cast<double>(p.len);
-    const Lanes<W> m1(p.center ? -sum(total) / size : 0.0), m2(-sum(products) / size);
+    const Lanes<W> minus_a(p.mode.center ? -sum(total) / size : 0.0), minus_a_xhat(-sum(products) / size);
     each_step([&](index_t c, auto k, const Lanes<W>& g, const Lanes<W>& xhat) {
-      store_step(out + c, fma(g, gamma_at(c, k), fma(xhat, m2, m1)) * r, k);
+      store_step(out + c, fma(g, gamma_at(c, k), fma(xhat, minus_a_xhat, minus_a)) * r, k);
     });
   });
 }
 
-/// dx = through_x * gamma + (xhat * slope + offset) of a run whose first element is one of channel c.
+/// What moves y's elements in forward mode, beside x: a number of gamma, slope and offset for each, perhaps null.
 template <class T>
-void tangent_run(const NormRows<T>& p, const Slice& slice, const GradientTerms& through_x, index_t c, const T* x,
-                 const T* LIMPID_RESTRICT dy, T* LIMPID_RESTRICT dx, index_t n) {
+struct ChannelTangents {
+  const T *gamma, *slope, *offset;
+  bool stream;
+
+  ChannelTangents(const NormRows<T>& p, index_t c)
+      : gamma(p.in.gamma ? p.in.gamma + c : nullptr),
+        slope(p.in.slope ? p.in.slope + c : nullptr),
+        offset(p.in.offset ? p.in.offset + c : nullptr),
+        stream(p.mode.stream) {}
+};
+
+/// dx = through_x * gamma + (xhat * slope + offset) of n elements of a row, whose terms are those of through_x.
+template <class T>
+void tangent_run(const RowGradient& row, const ChannelTangents<T>& channels, const T* x, const T* LIMPID_RESTRICT dy,
+                 T* LIMPID_RESTRICT dx, index_t n) {
   constexpr int W = kLanes<T>;
-  const T *gamma = p.gamma ? p.gamma + c : nullptr, *slope = p.slope ? p.slope + c : nullptr,
-          *offset = p.offset ? p.offset + c : nullptr;
+  const T *gamma = channels.gamma, *slope = channels.slope, *offset = channels.offset;
+  const Slice& slice = row.slice;
   if constexpr (sizeof(T) == 4) {
     const SingleDeviations deviations(slice.mean, slice.lo, slice.rstd);
-    if (const SingleGradient gradient(deviations, through_x); gradient.suits) {
-      const Singles scale(deviations.scale), shift(deviations.shift), a(gradient.a), c1(gradient.c1), c2(gradient.c2);
+    if (const SingleGradient gradient(deviations, row.terms); gradient.suits) {
+      const Singles scale(deviations.scale), shift(deviations.shift), of_dy(gradient.of_dy),
+          constant(gradient.constant), of_d(gradient.of_d);
       const Singles unscaled(static_cast<float>(deviations.unscaled)), zero(0), one(1),
           rest(static_cast<float>(deviations.rest * deviations.unscaled));
-      return write_steps(p.stream, dx, n, [&](index_t i, auto k) {
+      return write_steps(channels.stream, dx, n, [&](index_t i, auto k) {
         const auto at = [&](const float* values, const Singles& absent) {
           return values ? load_singles_step(values + i, k) : absent;
         };
         const Singles d = fma(load_singles_step(x + i, k), scale, shift);
-        const Singles through = fma(load_singles_step(dy + i, k), a, fma(d, c2, c1)), xhat = fma(d, unscaled, rest);
+        const Singles through = fma(load_singles_step(dy + i, k), of_dy, fma(d, of_d, constant)),
+                      xhat = fma(d, unscaled, rest);
         return fma(through, at(gamma, one), fma(xhat, at(slope, zero), at(offset, zero)));
       });
     }
   }
-  const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), a(through_x.a), q(through_x.q), constant(through_x.k),
-      zero(0.0), one(1.0);
-  write_steps(p.stream, dx, n, [&](index_t i, auto k) {
+  const GradientTerms& terms = row.terms;
+  const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), of_dy(terms.of_dy), of_xhat(terms.of_xhat),
+      constant(terms.constant), zero(0.0), one(1.0);
+  write_steps(channels.stream, dx, n, [&](index_t i, auto k) {
     const auto at = [&](const T* values, const Lanes<W>& absent) { return values ? load_step(values + i, k) : absent; };
     const Lanes<W> xhat = ((load_step(x + i, k) - mean) - lo) * r;
-    const Lanes<W> through = fma(load_step(dy + i, k), a, fma(xhat, q, constant));
+    const Lanes<W> through = fma(load_step(dy + i, k), of_dy, fma(xhat, of_xhat, constant));
     return fma(through, at(gamma, one), fma(xhat, at(slope, zero), at(offset, zero)));
   });
 }
 
 template <class T>
-void tangent_along(const NormRows<T>& p, index_t begin, index_t end) noexcept {
+void channel_tangent(const NormRows<T>& p, index_t begin, index_t end) noexcept {
   each_slice(p, begin, end, [&](const Place& place) {
     const Slice slice = saved(p, place.q);
-    const T *x = p.x + start(p.x_stride, place), *dy = p.dy + start(p.y_stride, place);
-    T* dx = p.dx + start(p.y_stride, place);
+    const T *x = p.in.x + start(p.x_stride, place), *dy = p.in.dy + start(p.y_stride, place);
+    T* dx = p.out.dx + start(p.y_stride, place);
     const Sums sums = reduce_run(p, slice, x, dy, p.len);
-    const double size = static_cast<double>(p.len), m1 = p.center ? sums.dy / size : 0, m2 = sums.dy_xhat / size;
-    const GradientTerms through_x{slice.rstd, -slice.rstd * m2, -slice.rstd * m1};
+    const double size = static_cast<double>(p.len), mean_dy = p.mode.center ? sums.dy / size : 0,
+                 mean_dy_xhat = sums.dy_xhat / size;
+    const RowGradient through_x{slice, {slice.rstd, -slice.rstd * mean_dy_xhat, -slice.rstd * mean_dy}};
     runs(x, p.x_stride.element, p.len, [&](const T* run, index_t i, index_t n) {
-      tangent_run(p, slice, through_x, place.inner * p.affine_inner + i, run, dy + i, dx + i, n);
+      const ChannelTangents<T> channels(p, place.inner * p.affine_inner + i);
+      tangent_run<T>(through_x, channels, run, dy + i, dx + i, n);
     });
   });
-  if (p.stream) end_stream();
+  if (p.mode.stream) end_stream();
 }
 
 template <class T>
-constexpr NormRowKernels<T> kRows = {forward<T>, moments<T>, finish<T>,         apply<T>,        backward<T>,
-                                     reduce<T>,  dx<T>,      backward_along<T>, tangent_along<T>};
+constexpr NormRowKernels<T> kRows = {.forward = forward<T>,
+                                     .moments = moments<T>,
+                                     .finish = finish<T>,
+                                     .apply = apply<T>,
+                                     .backward = backward<T>,
+                                     .reduce = reduce<T>,
+                                     .dx = dx<T>,
+                                     .channel_backward = channel_backward<T>,
+                                     .channel_tangent = channel_tangent<T>};
 
 }  // namespace
 

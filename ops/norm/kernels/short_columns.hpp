@@ -1,6 +1,6 @@
 // Short float32 samples, a tile of columns at a time: sums, statistics, coefficients and results of all its rows, with
-// nothing but registers in between. The arithmetic is, to the bit, that of the phases in norm_columns.cpp, which
-// includes this.
+// nothing but registers in between. The arithmetic is, to the bit, that of the phases in columns.cpp, which includes
+// this.
 #pragma once
 #include <limpid/ops/norm/kernels/columns_gradient.hpp>
 
@@ -32,19 +32,22 @@ inline Lanes<16> load_or(const float* p, index_t c, N n, double absent) {
 
 /// Line for line of a tile, its share of the sample at `from`, in order.
 template <int K>
-inline Ahead<float> next_sample(const NormColumns<float>& p, const float* from, index_t column) {
+inline Ahead<float> next_sample(const NormColumnGeometry& p, const float* from, index_t column) {
   return {from + column * p.rows, K * 16};
 }
 
-/// Calls f(i, values...) for the lanes of a step; by value, so that what the caller has stays in registers.
+/// Calls f(i, values) for the lanes of a step, with the doubles that lane i has in each of the given vectors. These are
+/// passed by value, so that what the caller has stays in registers.
 template <class F, class... V>
-[[gnu::cold, gnu::noinline]] void each_lane(index_t n, F f, V... values) {
-  const auto at = [](const Lanes<16>& a, index_t i) {
-    double all[16];
-    store_wide(all, a);
-    return all[i];
-  };
-  for (index_t i = 0; i < n; ++i) f(i, at(values, i)...);
+[[gnu::cold, gnu::noinline]] void each_lane(index_t n, F f, V... vectors) {
+  double all[sizeof...(V)][16];
+  double(*next)[16] = all;
+  (store_wide(*next++, vectors), ...);
+  for (index_t i = 0; i < n; ++i) {
+    double values[sizeof...(V)];
+    for (std::size_t v = 0; v < sizeof...(V); ++v) values[v] = all[v][i];
+    f(i, values);
+  }
 }
 
 inline bool all_finite(const Lanes<16>& a, const Lanes<16>& b) {
@@ -61,9 +64,9 @@ struct StepStatistics {
   StepStatistics(const NormColumns<float>& p, const Lanes<16>& center, const Lanes<16>& rest, const Lanes<16>& squares)
       : mean(center),
         var(squares) {
-    const Vec zero(0.0), one(1.0), each(1 / static_cast<double>(p.rows)), eps(p.eps);
+    const Vec zero(0.0), each(1 / static_cast<double>(p.rows)), eps(p.mode.eps);
     for (int i = 0; i < Lanes<16>::count; ++i) {
-      if (p.center) {
+      if (p.mode.center) {
         const Vec left = rest.v[i] * each, m2 = var.v[i] - rest.v[i] * left, at = mean.v[i];
         var.v[i] = xsimd::select(m2 < zero, zero, m2);
         mean.v[i] = at + left;
@@ -71,8 +74,7 @@ struct StepStatistics {
         lo.v[i] = (at - (mean.v[i] - t)) + (left - t);
       }
       var.v[i] = var.v[i] * each;
-      const Vec spread = var.v[i] + eps;
-      rstd.v[i] = xsimd::select(spread == zero, zero, one / xsimd::sqrt(spread));
+      rstd.v[i] = inverse_stddev(var.v[i], eps);
     }
   }
 
@@ -85,57 +87,42 @@ struct StepStatistics {
   }
 };
 
-/// single_affines() in registers; returns whether all of them suit.
-inline bool step_affines(const StepStatistics& s, const Lanes<16>& a, const Lanes<16>& beta, SingleLanes& to) {
-  to.mean = narrow(s.mean);
-  to.a = narrow(a);
-  to.a_lo = narrow(a - widen(to.a));
-  to.beta = narrow(beta);
-  to.c = narrow(Lanes<16>(0.0) - ((s.mean - widen(to.mean)) + s.lo) * a);
-  const Vec most(0x1p100), least(0x1p-90), zero(0.0);
-  bool suit = true;
-  for (int i = 0; i < Lanes<16>::count; ++i) {  // suits_singles of each
-    const Vec size = xsimd::abs(a.v[i]);
-    suit = suit && !xsimd::any(xsimd::abs(s.mean.v[i]) > most || size > most || (size < least && size > zero));
-  }
-  return suit;
-}
-
 template <bool Streamed>
 [[gnu::flatten]] void forward_short(const NormColumns<float>& p, index_t n) {
   constexpr int W = 16;
-  const float* x = p.x + n * p.x_sample;
-  float* y = p.y ? p.y + n * p.y_sample : nullptr;
+  const float* x = p.in.x + n * p.x_sample;
+  float* y = p.out.y ? p.out.y + n * p.y_sample : nullptr;
   const BlockRows rows = block_rows(p, 0);
   across<W, kShortAbreast>(p.width, [&](index_t c, auto abreast, auto k) {
     constexpr int K = abreast;
-    Lanes<W> minus_center[K], rest[K], squares[K];
+    DeviationSums<float, K> sums;
     unrolled<K>([&](auto j) {
-      minus_center[j] = Lanes<W>(0.0) - (p.center ? load_step(x + c + j * W, k) : Lanes<W>(0.0));
-      rest[j] = squares[j] = Lanes<W>(0.0);
+      sums.minus_center[j] = Lanes<W>(0.0) - (p.mode.center ? load_step(x + c + j * W, k) : Lanes<W>(0.0));
+      sums.rest[j] = sums.squares[j] = Lanes<W>(0.0);
     });
-    add_deviations<float, K>(p, x + c, next_sample<K>(p, x + p.x_sample, c), p.rows, k, minus_center, rest, squares,
-                             nullptr);
+    add_deviations<float, K>({x + c, p.x_row, p.rows, next_sample<K>(p, x + p.x_sample, c)}, k, sums);
     SingleLanes affine[K];
     bool suit[K];
     unrolled<K>([&](auto j) {
       const index_t at = c + j * W;
-      const StepStatistics s(p, Lanes<W>(0.0) - minus_center[j], rest[j], squares[j]);
+      const StepStatistics s(p, Lanes<W>(0.0) - sums.minus_center[j], sums.rest[j], sums.squares[j]);
       s.write(p.stats, n * p.g + at, k);
-      suit[j] = !y || step_affines(s, s.rstd * load_or(p.gamma, at, k, 1), load_or(p.beta, at, k, 0), affine[j]);
+      const Lanes<W> a = s.rstd * load_or(p.in.gamma, at, k, 1);
+      suit[j] = !y || step_affines({s.mean, s.lo, a}, load_or(p.in.beta, at, k, 0), affine[j]);
     });
     if (!y) return;
-    apply_rows<Streamed, K>(p, affine, x + c, {}, p.rows, k, y + c);
+    apply_rows<Streamed, K>({x + c, p.x_row, p.rows}, affine, k, y + c, p.width);
     unrolled<K>([&](auto j) {
       if (suit[j]) return;
       const index_t at = c + j * W, q = n * p.g + at;
-      const Lanes<W> a = load_doubles(p.stats.rstd + q, k) * load_or(p.gamma, at, k, 1);
+      const Lanes<W> a = load_doubles(p.stats.rstd + q, k) * load_or(p.in.gamma, at, k, 1);
       each_lane(
           k,
-          [&](index_t i, double mean, double lo, double slope, double beta) {
-            if (!suits_singles(mean, slope)) apply_column(p, rows, x, y, at + i, mean, lo, slope, beta);
+          [&](index_t i, const double(&of)[4]) {
+            const ColumnAffine column{.mean = of[0], .lo = of[1], .a = of[2], .beta = of[3]};
+            if (!suits_singles(column.mean, column.a)) apply_column(p, rows, {x, nullptr, y}, at + i, column);
           },
-          load_doubles(p.stats.mean + q, k), load_doubles(p.stats.mean_lo + q, k), a, load_or(p.beta, at, k, 0));
+          load_doubles(p.stats.mean + q, k), load_doubles(p.stats.mean_lo + q, k), a, load_or(p.in.beta, at, k, 0));
     });
   });
   if (Streamed) end_stream();
@@ -144,82 +131,87 @@ template <bool Streamed>
 template <bool Streamed>
 [[gnu::flatten]] void backward_short(const NormColumns<float>& p, index_t n, double* totals) {
   constexpr int W = 16;
-  const float *x = p.x + n * p.x_sample, *dy = p.dy + n * p.y_sample;
-  float* dx = p.dx ? p.dx + n * p.y_sample : nullptr;
+  const float *x = p.in.x + n * p.x_sample, *dy = p.in.dy + n * p.y_sample;
+  float* dx = p.out.dx ? p.out.dx + n * p.y_sample : nullptr;
   const BlockRows rows = block_rows(p, 0);
-  const double each = 1 / static_cast<double>(p.s), keep = p.center ? each : 0;
+  const double each = 1 / static_cast<double>(p.s), keep = p.mode.center ? each : 0;
   across<W, kShortAbreast>(p.width, [&](index_t c, auto abreast, auto k) {
     constexpr int K = abreast;
     SingleColumns columns[K];
-    Lanes<W> total[K], product[K];
+    GradientSums<K> sums;
     const auto statistic = [&](const double* of, int j) { return load_doubles(of + n * p.g + c + j * W, k); };
-    const auto mean = [&](int j) { return p.center ? statistic(p.stats.mean, j) : Lanes<W>(0.0); };
-    const auto lo = [&](int j) { return p.center ? statistic(p.stats.mean_lo, j) : Lanes<W>(0.0); };
+    const auto mean = [&](int j) { return p.mode.center ? statistic(p.stats.mean, j) : Lanes<W>(0.0); };
+    const auto lo = [&](int j) { return p.mode.center ? statistic(p.stats.mean_lo, j) : Lanes<W>(0.0); };
     const auto rstd = [&](int j) { return statistic(p.stats.rstd, j); };
     unrolled<K>([&](auto j) {
       const StepDeviations d(mean(j), lo(j), rstd(j));
       columns[j].scale = narrow(d.scale);
-      columns[j].shift = narrow(d.shift);
-      total[j] = product[j] = Lanes<W>(0.0);
+      columns[j].shift = narrow(shift_of(d));
+      sums.total[j] = sums.product[j] = Lanes<W>(0.0);
     });
-    reduce_rows<K>(p, columns, x + c, dy + c, next_sample<K>(p, x + p.x_sample, c),
-                   next_sample<K>(p, dy + p.y_sample, c), p.rows, k, total, product);
+    reduce_rows<K>({x + c, p.x_row, p.rows, next_sample<K>(p, x + p.x_sample, c)},
+                   {dy + c, p.width, p.rows, next_sample<K>(p, dy + p.y_sample, c)}, columns, k, sums);
     bool suit[K];
-    Lanes<W> a[K], q[K], constant[K];
+    Lanes<W> of_dy[K], of_xhat[K], constant[K];
     unrolled<K>([&](auto j) {
       const index_t at = c + j * W;
-      const Lanes<W> r = rstd(j), gamma = load_or(p.gamma, at, k, 1);
+      const Lanes<W> r = rstd(j), gamma = load_or(p.in.gamma, at, k, 1);
       const StepDeviations d(mean(j), lo(j), r);
-      product[j] = fma(d.rest, total[j], product[j]) * d.unscaled;
-      if (!all_finite(total[j], product[j])) {
-        alignas(64) double sums[2][W];
+      Lanes<W>&total = sums.total[j], &product = sums.product[j];
+      product = fma(d.rest, total, product) * d.unscaled;
+      if (!all_finite(total, product)) {
+        alignas(64) double both[2][W];
         each_lane(
             k,
-            [&](index_t i, double m, double low, double scale, double sum, double dot) {
-              Sums all{sum, dot};
-              if (!all.suits()) all = reduce_column(p, rows, x, dy, at + i, m, low, scale);
-              sums[0][i] = all.dy;
-              sums[1][i] = all.dy_xhat;
+            [&](index_t i, const double(&of)[5]) {
+              Sums all{.dy = of[3], .dy_xhat = of[4]};
+              if (!all.suits())
+                all = reduce_column(p, rows, {x, dy, nullptr}, at + i, {.mean = of[0], .lo = of[1], .rstd = of[2]});
+              both[0][i] = all.dy;
+              both[1][i] = all.dy_xhat;
             },
-            mean(j), lo(j), r, total[j], product[j]);
-        total[j] = load_doubles(sums[0], k);
-        product[j] = load_doubles(sums[1], k);
+            mean(j), lo(j), r, total, product);
+        total = load_doubles(both[0], k);
+        product = load_doubles(both[1], k);
       }
-      store_wide(totals + at, load_wide<W>(totals + at) + total[j]);
-      store_wide(totals + p.pitch + at, load_wide<W>(totals + p.pitch + at) + product[j]);
+      store_wide(totals + at, load_wide<W>(totals + at) + total);
+      store_wide(totals + p.pitch + at, load_wide<W>(totals + p.pitch + at) + product);
       const Lanes<W> minus_r = Lanes<W>(-0.0) - r;
-      a[j] = r * gamma;
-      q[j] = minus_r * (gamma * product[j] * Lanes<W>(each));
-      constant[j] = minus_r * (gamma * total[j] * Lanes<W>(keep));
-      if (p.slope) q[j] = q[j] + load_step(p.slope + at, k);
-      if (p.offset) constant[j] = constant[j] + load_step(p.offset + at, k);
-      const Lanes<W> along = q[j] * d.unscaled;
-      const StepTerms terms(a[j], along, fma(along, d.rest, constant[j]));
-      columns[j].a = narrow(terms.a);
-      columns[j].q = narrow(terms.q);
-      columns[j].k = narrow(terms.k);
+      of_dy[j] = r * gamma;
+      of_xhat[j] = minus_r * (gamma * product * Lanes<W>(each));
+      constant[j] = minus_r * (gamma * total * Lanes<W>(keep));
+      if (p.in.slope) of_xhat[j] = of_xhat[j] + load_step(p.in.slope + at, k);
+      if (p.in.offset) constant[j] = constant[j] + load_step(p.in.offset + at, k);
+      const Lanes<W> of_d = of_xhat[j] * d.unscaled;
+      const StepTerms terms(of_dy[j], of_d, fma(of_d, d.rest, constant[j]));
+      columns[j].of_dy = narrow(terms.of_dy);
+      columns[j].of_d = narrow(terms.of_d);
+      columns[j].constant = narrow(terms.constant);
       suit[j] = terms.suit;
     });
     if (!dx) return;
-    dx_rows<Streamed, K>(p, columns, x + c, dy + c, {}, {}, p.rows, k, dx + c);
+    dx_rows<Streamed, K>({x + c, p.x_row, p.rows}, {dy + c, p.width, p.rows}, columns, k, dx + c);
     unrolled<K>([&](auto j) {
       if (!suit[j])
         each_lane(
             k,
-            [&](index_t i, double m, double low, double r, double single, double slope, double along, double rest) {
-              if (single != single) dx_column(p, rows, x, dy, dx, c + j * W + i, m, low, r, slope, along, rest);
+            [&](index_t i, const double(&of)[7]) {
+              const double single_of_dy = of[3];
+              if (single_of_dy == single_of_dy) return;
+              dx_column(p, rows, {x, dy, dx}, c + j * W + i, {.mean = of[0], .lo = of[1], .rstd = of[2]},
+                        {.of_dy = of[4], .of_xhat = of[5], .constant = of[6]});
             },
-            mean(j), lo(j), rstd(j), widen(columns[j].a), a[j], q[j], constant[j]);
+            mean(j), lo(j), rstd(j), widen(columns[j].of_dy), of_dy[j], of_xhat[j], constant[j]);
     });
   });
   if (Streamed) end_stream();
 }
 
 inline void forward_short(const NormColumns<float>& p, index_t n) noexcept {
-  p.stream ? forward_short<true>(p, n) : forward_short<false>(p, n);
+  p.mode.stream ? forward_short<true>(p, n) : forward_short<false>(p, n);
 }
 inline void backward_short(const NormColumns<float>& p, index_t n, double* totals) noexcept {
-  p.stream ? backward_short<true>(p, n, totals) : backward_short<false>(p, n, totals);
+  p.mode.stream ? backward_short<true>(p, n, totals) : backward_short<false>(p, n, totals);
 }
 
 }  // namespace

@@ -1,6 +1,11 @@
-// Short float32 rows, sixteen abreast: what is done once per slice (sums over lanes, divisions, a square root, the
-// coefficients) is done for several side by side, with the arithmetic, to the bit, that one slice alone would see. (The
-// sign of a zero may differ in dx, where dy is -0 throughout: a slice alone begins its sums with +0.)
+// Short float32 rows, sixteen slices abreast: what is done once per slice (sums over lanes, divisions, a square root,
+// the coefficients) is done for several side by side, with the arithmetic, to the bit, that one slice alone would see.
+// (The sign of a zero may differ in dx, where dy is -0 throughout: a slice alone begins its sums with +0.)
+//
+// A batch of slices goes through two stages. First the sums of its elements are taken, and from them follow statistics
+// and coefficients; then the elements of the output are written. The divisions and roots in between take long, so the
+// second stage of a batch waits in a pipeline, and is done beside the first stage of a later one.
+//
 // Included by kernel sources only: all of it has internal linkage.
 #pragma once
 #include <limpid/ops/norm/kernels/gradient.hpp>
@@ -9,8 +14,11 @@
 namespace limpid::kernels {
 namespace {
 
-constexpr int kLot = 16;
-/// Length from which x and dy of half a lot fill the nearest cache.
+// ---- batches of slices
+// -----------------------------------------------------------------------------------------------
+
+constexpr int kBatch = 16;
+/// Length from which x and dy of eight slices fill the nearest cache.
 constexpr index_t kFewAbreast = 128;
 
 /// Calls f(n) with the n of a step where a row is not longer, whole at compile time: such rows are nearly all overhead.
@@ -41,64 +49,109 @@ LIMPID_INLINE inline void write_row(float* y, N n, F&& f) {
     write_steps<Streamed>(y, n, f);
 }
 
-/// Up to kLot slices that follow one another at one distance. Of those that lack, sums and statistics are 0.
-struct Lot {
+/// Up to kBatch slices that follow one another at one distance. Of those that lack, sums and statistics are 0.
+struct SliceBatch {
   Place first;
   int count = 0;
 };
 
-/// Calls f(lot) for the slices [begin, end), at most so many in each.
+/// Calls f(batch) for the slices [begin, end), at most so many in each.
 template <class F>
-void each_lot(const NormRows<float>& p, index_t begin, index_t end, index_t most, F&& f) {
+void each_batch(const NormRowGeometry& p, index_t begin, index_t end, index_t most, F&& f) {
   // What has one distance throughout need not be cut where an outer stride comes in.
   const auto even = [&](const auto& stride) { return stride.outer == p.inner * stride.inner; };
   const bool uncut = even(p.x_stride) && even(p.y_stride);
   for (Place at = place(p, begin); at.q < end;) {
     index_t count = end - at.q < most ? end - at.q : most;
     if (!uncut && count > p.inner - at.inner) count = p.inner - at.inner;
-    f(Lot{at, static_cast<int>(count)});
+    f(SliceBatch{at, static_cast<int>(count)});
     at.q += count;
     at.inner += count;
     if (at.inner >= p.inner) at = place(p, at.q);
   }
 }
 
-/// The lot's values of gamma or beta.
-inline Singles values_or(const float* values, const NormRows<float>& p, const Lot& lot, float absent) {
+/// Of each slice, its channel's value of gamma or another operand.
+inline Singles channel_values(const float* values, const NormRowGeometry& p, const SliceBatch& batch, float absent) {
   if (!values) return Singles(absent);
-  const index_t first = lot.first.inner;
-  if (p.affine_inner == 1 && first + lot.count <= p.inner)
-    return lot.count == kLot ? load_singles(values + first) : load_singles(values + first, lot.count);
-  alignas(64) float each[kLot] = {};
-  for (index_t j = 0, inner = first; j < lot.count; ++j, inner = inner + 1 < p.inner ? inner + 1 : 0)
+  const index_t first = batch.first.inner;
+  if (p.affine_inner == 1 && first + batch.count <= p.inner)
+    return batch.count == kBatch ? load_singles(values + first) : load_singles(values + first, batch.count);
+  alignas(64) float each[kBatch] = {};
+  for (index_t j = 0, inner = first; j < batch.count; ++j, inner = inner + 1 < p.inner ? inner + 1 : 0)
     each[j] = values[inner * p.affine_inner];
   return load_singles(each);
 }
 
 /// One double of each slice, in arrays over all of them.
-inline void save(double* all, const Lot& lot, const Lanes<16>& values) {
-  double* at = all + lot.first.q;
-  if (lot.count == kLot) return store_wide(at, values);
-  alignas(64) double each[kLot];
+inline void save(double* all, const SliceBatch& batch, const Lanes<16>& values) {
+  double* at = all + batch.first.q;
+  if (batch.count == kBatch) return store_wide(at, values);
+  alignas(64) double each[kBatch];
   store_wide(each, values);
-  for (int j = 0; j < lot.count; ++j) at[j] = each[j];
+  for (int j = 0; j < batch.count; ++j) at[j] = each[j];
 }
-inline Lanes<16> saved(const double* all, const Lot& lot) {
-  const double* at = all + lot.first.q;
-  if (lot.count == kLot) return load_wide<16>(at);
-  alignas(64) double each[kLot] = {};
-  for (int j = 0; j < lot.count; ++j) each[j] = at[j];
+inline Lanes<16> saved(const double* all, const SliceBatch& batch) {
+  const double* at = all + batch.first.q;
+  if (batch.count == kBatch) return load_wide<16>(at);
+  alignas(64) double each[kBatch] = {};
+  for (int j = 0; j < batch.count; ++j) each[j] = at[j];
   return load_wide<16>(each);
 }
 
-/// Moments of a lot, from the sums of the deviations from a guess of each mean and of their squares, over n elements
+/// The two stages of a pass over batches, the second of each some batches behind its first. Job is the pass:
+///
+///   Pending           what the second stage of a batch needs; whole() where it may be done row by row beside another
+///   Sums              what the first stage of a batch finds
+///   sum<Full>(batch, sums, beside)   the first stage, of kBatch slices if Full; calls beside(j) once for each slice j
+///   row_writer(pending)              a function of j that writes the row of slice j: the second stage, of one slice
+///   write(pending)                   all of the second stage, of a batch that need not be whole, or there at all
+///   finish(batch, sums, pending)     statistics and coefficients; true if the second stage is pending from now on
+template <class Job>
+class Pipeline {
+ public:
+  explicit Pipeline(const Job& job) : job_(job) {}
+
+  void push(const SliceBatch& batch) {
+    typename Job::Pending& pending = pending_[oldest_];
+    typename Job::Sums sums;
+    if (pending.whole() && batch.count == kBatch && !job_.p.mode.stream) {
+      job_.template sum<true>(batch, sums, job_.row_writer(pending));
+    } else {
+      job_.write(pending);
+      job_.template sum<false>(batch, sums, [](int) {});
+    }
+    if (job_.finish(batch, sums, pending)) advance();
+  }
+
+  /// Writes what is pending.
+  void drain() {
+    for (int i = 0; i < kDepth; ++i) {
+      job_.write(pending_[oldest_]);
+      advance();
+    }
+  }
+
+ private:
+  static constexpr int kDepth = 3;
+  void advance() { oldest_ = oldest_ + 1 < kDepth ? oldest_ + 1 : 0; }
+
+  const Job job_;
+  typename Job::Pending pending_[kDepth] = {};
+  int oldest_ = 0;  ///< The one that waits longest, and is free once it is written.
+};
+
+// ---- forward
+// ---------------------------------------------------------------------------------------------------------
+
+/// Moments of a batch, from the sums of the deviations from a guess of each mean and of their squares, over n elements
 /// each: the arithmetic of Deviations::finish.
-struct LotMoments {
+struct BatchMoments {
   Lanes<16> mean{0.0}, lo{0.0}, m2;
   bool near_zero = true;  ///< As near_zero() of each.
 
   /// About zero.
-  LotMoments(const Lanes<16>& rest, const Lanes<16>& squares, index_t n, bool center) : m2(squares) {
+  BatchMoments(const Lanes<16>& rest, const Lanes<16>& squares, index_t n, bool center) : m2(squares) {
     if (!center) return;
     for (int i = 0; i < Lanes<16>::count; ++i) {
       mean.v[i] = deviate(rest.v[i], n, m2.v[i]);
@@ -106,7 +159,7 @@ struct LotMoments {
       near_zero = near_zero && !xsimd::any(far(i, n));
     }
   }
-  LotMoments(const Lanes<16>& guess, const Lanes<16>& rest, const Lanes<16>& squares, index_t n) : m2(squares) {
+  BatchMoments(const Lanes<16>& guess, const Lanes<16>& rest, const Lanes<16>& squares, index_t n) : m2(squares) {
     for (int i = 0; i < Lanes<16>::count; ++i) {
       const Vec delta = deviate(rest.v[i], n, m2.v[i]), at = guess.v[i], m = at + delta, t = m - at;
       mean.v[i] = m;
@@ -122,7 +175,7 @@ struct LotMoments {
   }
 
   /// Takes what is another's where that is not near zero here.
-  void replace(const LotMoments& other, index_t n) {
+  void replace(const BatchMoments& other, index_t n) {
     for (int i = 0; i < Lanes<16>::count; ++i) {
       const auto theirs = far(i, n);
       mean.v[i] = xsimd::select(theirs, other.mean.v[i], mean.v[i]);
@@ -143,114 +196,114 @@ struct LotMoments {
   }
 };
 
-/// Statistics of a lot: the arithmetic of write_stats.
-struct LotStats {
+/// Statistics of a batch: the arithmetic of write_stats.
+struct BatchStats {
   Lanes<16> mean, lo, rstd, var;
 
-  LotStats(const LotMoments& moments, index_t n, double eps) : mean(moments.mean), lo(moments.lo) {
-    const Vec zero(0.0), one(1.0), more(eps);
+  BatchStats(const BatchMoments& moments, index_t n, double eps) : mean(moments.mean), lo(moments.lo) {
+    const Vec more(eps);
     for (int i = 0; i < Lanes<16>::count; ++i) {
-      var.v[i] = LotMoments::over(moments.m2.v[i], n);
-      const Vec spread = var.v[i] + more;
-      rstd.v[i] = xsimd::select(spread == zero, zero, one / xsimd::sqrt(spread));
+      var.v[i] = BatchMoments::over(moments.m2.v[i], n);
+      rstd.v[i] = inverse_stddev(var.v[i], more);
     }
   }
 
-  void save(const NormStats& to, const Lot& lot) const {
-    kernels::save(to.mean, lot, mean);
-    kernels::save(to.mean_lo, lot, lo);
-    kernels::save(to.rstd, lot, rstd);
-    if (to.var) kernels::save(to.var, lot, var);
+  void save(const NormStats& to, const SliceBatch& batch) const {
+    kernels::save(to.mean, batch, mean);
+    kernels::save(to.mean_lo, batch, lo);
+    kernels::save(to.rstd, batch, rstd);
+    if (to.var) kernels::save(to.var, batch, var);
   }
 };
 
-/// Statistics and y of dense short slices of n elements. y of a lot is written beside the sums of the one after the
-/// next: its divisions and roots are done by then.
-/// plainly(place) writes y of one slice where the lot's way does not suit.
+/// Statistics and y of dense short slices of n elements, as a job of the pipeline. fallback(place) writes y of one
+/// slice where float32 arithmetic, or the batch's, does not suit.
 template <class N, class F>
 struct ShortForward {
   const NormRows<float>& p;
   const N n;
-  const F& plainly;
-  /// Halves pay for rows of one step; longer ones gain or lose a few percent by them, as they come from near or far.
-  using Deviation = Deviations<float, std::conditional_t<kOneStep<N>, Half, Vec>>;
+  const F& fallback;
+  /// Registers of 256 bits pay for rows of one step; longer ones gain or lose a few percent by them, as they come from
+  /// near or far.
+  using Deviation = Deviations<float, std::conditional_t<kOneStep<N>, Vec256, Vec>>;
   using Step = typename Deviation::Step;
-  static constexpr int kDues = 3;
+
+  /// A batch whose y is to be written.
+  struct Pending {
+    SliceBatch batch;
+    const float* x;
+    float* y;
+    bool suits = false;
+    alignas(64) float affine[5 * kBatch];
+    bool whole() const { return suits && batch.count == kBatch; }
+  };
+  /// Of each slice, the sums of its deviations and of their squares.
+  struct Sums {
+    alignas(64) double rest[kBatch], squares[kBatch];
+  };
+
   /// An element as its own deviation, from zero.
   struct Itself {
     Step operator()(const Step& element, auto, auto) const { return element; }
   };
 
-  /// A lot whose y is due.
-  struct Due {
-    Lot lot;
-    const float* x;
-    float* y;
-    bool suits = false;
-    alignas(64) float affine[5 * kLot];
-  };
-  Due dues[kDues] = {};
-  int next = 0;  ///< the one that waits longest, and is free once it is written
+  const float* first(const SliceBatch& batch) const { return p.in.x + start(p.x_stride, batch.first); }
 
-  void take(const Lot& lot) {
-    Due& due = dues[next];
-    const float* x = p.x + start(p.x_stride, lot.first);
-    alignas(64) double rest[kLot], squares[kLot];
-    if (due.suits && !p.stream && due.lot.count == kLot && lot.count == kLot) {
-      const index_t step = p.x_stride.inner, y_step = p.y_stride.inner;
-      add_up<true>(lot, x, rest, squares, Itself(),
-                   [&, from = due.x, to = due.y, affine = static_cast<const float*>(due.affine)](int j)
-                       LIMPID_INLINE { write<false>(from + j * step, to + j * y_step, affine + j); });
-    } else {
-      write(due);
-      add_up<false>(lot, x, rest, squares, Itself(), [](int) {});
-    }
-    const LotStats stats(moments(lot, x, load_wide<16>(rest), load_wide<16>(squares)), n, p.eps);
-    due.lot.count = 0;
-    if (p.y) {
-      due.lot = lot;
-      due.x = x;
-      due.y = p.y + start(p.y_stride, lot.first);
-      const Lanes<16> a = p.gamma ? stats.rstd * widen(values_or(p.gamma, p, lot, 1)) : stats.rstd;
-      due.suits = p.rows == 1 && !p.along &&
-                  single_affines(stats.mean, stats.lo, a, values_or(p.beta, p, lot, 0), due.affine, kLot);
-    }
-    if (p.stats.wanted || !due.suits) stats.save(p.stats, lot);
-    next = next + 1 < kDues ? next + 1 : 0;
+  template <bool Full, class Beside>
+  void sum(const SliceBatch& batch, Sums& sums, Beside&& beside) const {
+    add_up<Full>(batch, sums, Itself(), beside);
   }
 
-  LotMoments moments(const Lot& lot, const float* x, const Lanes<16>& rest, const Lanes<16>& squares) const {
-    LotMoments about_zero(rest, squares, n, p.center);
+  bool finish(const SliceBatch& batch, const Sums& sums, Pending& pending) const {
+    const BatchStats stats(moments(batch, sums), n, p.mode.eps);
+    pending.batch.count = 0;
+    if (p.out.y) {
+      pending.batch = batch;
+      pending.x = first(batch);
+      pending.y = p.out.y + start(p.y_stride, batch.first);
+      const Lanes<16> a = p.in.gamma ? stats.rstd * widen(channel_values(p.in.gamma, p, batch, 1)) : stats.rstd;
+      pending.suits =
+          p.rows == 1 && !p.channel_rows &&
+          single_affines({stats.mean, stats.lo, a}, channel_values(p.in.beta, p, batch, 0), pending.affine, kBatch);
+    }
+    if (p.stats.wanted || !pending.suits) stats.save(p.stats, batch);
+    return true;
+  }
+
+  BatchMoments moments(const SliceBatch& batch, const Sums& sums) const {
+    BatchMoments about_zero(load_wide<16>(sums.rest), load_wide<16>(sums.squares), n, p.mode.center);
     if (!about_zero.near_zero) [[unlikely]]
-      from_first(lot, x, about_zero);
+      from_first(batch, about_zero);
     return about_zero;
   }
 
   /// In place of moments that are not near zero, those about the slices' first elements.
-  [[gnu::noinline]] void from_first(const Lot& lot, const float* x, LotMoments& moments) const {
-    alignas(64) double guess[kLot] = {}, rest[kLot], squares[kLot];
-    for (int j = 0; j < lot.count; ++j) guess[j] = static_cast<double>(x[j * p.x_stride.inner]);
+  [[gnu::noinline]] void from_first(const SliceBatch& batch, BatchMoments& moments) const {
+    alignas(64) double guess[kBatch] = {};
+    const float* x = first(batch);
+    for (int j = 0; j < batch.count; ++j) guess[j] = static_cast<double>(x[j * p.x_stride.inner]);
+    Sums sums;
     add_up<false>(
-        lot, x, rest, squares,
-        [&](const Step& element, int j, auto k) { return Deviation::of(element, Step(guess[j]), k); }, [](int) {});
-    moments.replace({load_wide<16>(guess), load_wide<16>(rest), load_wide<16>(squares), n}, n);
+        batch, sums, [&](const Step& element, int j, auto k) { return Deviation::of(element, Step(guess[j]), k); },
+        [](int) {});
+    moments.replace({load_wide<16>(guess), load_wide<16>(sums.rest), load_wide<16>(sums.squares), n}, n);
   }
 
   /// Sums of each slice's deviations, and of their squares. beside(j) is called after slice j.
   template <bool Full, class Deviate, class Beside>
-  void add_up(const Lot& lot, const float* first, double* rest, double* squares, const Deviate& deviate,
-              Beside&& beside) const {
+  void add_up(const SliceBatch& batch, Sums& out, const Deviate& deviate, Beside&& beside) const {
     constexpr int kFour = 4;
     const index_t step = p.x_stride.inner;
-    for (int from = 0; from < kLot; from += kFour) {
-      Half sums[kFour], products[kFour];
+    const float* first_x = first(batch);
+    for (int from = 0; from < kBatch; from += kFour) {
+      Vec256 sums[kFour], products[kFour];
       each_of<kFour, N>([&](auto i) {
         const int j = from + i;
-        if (!Full && j >= lot.count) {
-          sums[i] = products[i] = Half(0.0);
+        if (!Full && j >= batch.count) {
+          sums[i] = products[i] = Vec256(0.0);
           return;
         }
-        const float* x = first + j * step;
+        const float* x = first_x + j * step;
         if constexpr (kOneStep<N>) {
           const Step d = deviate(Deviation::load(x, n), j, n);
           sums[i] = fold(d);
@@ -262,102 +315,140 @@ struct ShortForward {
             all = all + d;
             square = fma(d, d, square);
           });
-          sums[i] = halved(fold(all));
-          products[i] = halved(fold(square));
+          sums[i] = fold_to_256(fold(all));
+          products[i] = fold_to_256(fold(square));
         }
         beside(j);
       });
-      sum_four(sums, rest + from);
-      sum_four(products, squares + from);
+      sum_four(sums, out.rest + from);
+      sum_four(products, out.squares + from);
     }
   }
 
   template <bool Streamed>
   LIMPID_INLINE void write(const float* x, float* y, const float* at) const {
-    const SingleLanes affine({at[0], at[kLot], at[2 * kLot], at[3 * kLot], at[4 * kLot]});
+    const SingleLanes affine({at[0], at[kBatch], at[2 * kBatch], at[3 * kBatch], at[4 * kBatch]});
     write_row<Streamed>(y, n, [&](index_t i, auto k) LIMPID_INLINE { return affine(load_singles_step(x + i, k)); });
   }
 
-  void write(Due& due) const {
-    for (int j = 0; j < due.lot.count; ++j) {
-      const float *x = due.x + j * p.x_stride.inner, *at = due.affine + j;
-      float* y = due.y + j * p.y_stride.inner;
-      if (!due.suits)
-        plainly(place(p, due.lot.first.q + j));
-      else
-        p.stream ? write<true>(x, y, at) : write<false>(x, y, at);
-    }
-    due.lot.count = 0;
+  /// Pointers are the writer's own, for what it stores might be anyone's memory.
+  auto row_writer(const Pending& pending) const {
+    return [&, x = pending.x, y = pending.y, affine = static_cast<const float*>(pending.affine),
+            x_step = p.x_stride.inner, y_step = p.y_stride.inner](int j)
+               LIMPID_INLINE { write<false>(x + j * x_step, y + j * y_step, affine + j); };
   }
 
-  void finish() {
-    for (int i = 0; i < kDues; ++i) {
-      write(dues[next]);
-      next = next + 1 < kDues ? next + 1 : 0;
+  void write(Pending& pending) const {
+    for (int j = 0; j < pending.batch.count; ++j) {
+      const float *x = pending.x + j * p.x_stride.inner, *at = pending.affine + j;
+      float* y = pending.y + j * p.y_stride.inner;
+      if (!pending.suits)
+        fallback(place(p, pending.batch.first.q + j));
+      else
+        p.mode.stream ? write<true>(x, y, at) : write<false>(x, y, at);
     }
-    if (p.stream) end_stream();
+    pending.batch.count = 0;
   }
 };
 
 template <class F>
-void short_forward(const NormRows<float>& p, index_t begin, index_t end, F&& plainly) {
+void short_forward(const NormRows<float>& p, index_t begin, index_t end, F&& fallback) {
   with_length(p.slice_size(), [&](auto n) {
-    ShortForward<decltype(n), F> forward{p, n, plainly};
-    each_lot(p, begin, end, kLot, [&](const Lot& lot) { forward.take(lot); });
-    forward.finish();
+    Pipeline<ShortForward<decltype(n), F>> pipeline({p, n, fallback});
+    each_batch(p, begin, end, kBatch, [&](const SliceBatch& batch) { pipeline.push(batch); });
+    pipeline.drain();
   });
 }
 
+// ---- backward
+// --------------------------------------------------------------------------------------------------------
+
 inline Lanes<16> negative(const Lanes<16>& v) { return Lanes<16>(-0.0) - v; }
 
-/// SingleDeviations and SingleGradient of a lot, side by side.
-struct LotGradient {
-  Lanes<16> rstd, rest, unscaled;
-  bool suits = kFused;
+/// Sums and dx of short slices of n elements, one dense row each, as a job of the pipeline. Only rows of a single step
+/// leave their dx pending; longer ones are few enough at a time to be in the nearest cache still. fallback(place) does
+/// all of one slice where the batch's way does not suit. Moving: there are slopes or offsets.
+template <bool Moving, class N, class F>
+struct ShortBackward {
+  const NormRows<float>& p;
+  const N n;
+  const F& fallback;
 
-  /// From the statistics: writes scale and shift.
-  LotGradient(const Lanes<16>& mean, const Lanes<16>& lo, const Lanes<16>& r, float* scale, float* shift) : rstd(r) {
-    const Vec exponent(__builtin_bit_cast(double, 0x7FF0'0000'0000'0000)), zero(0.0), one(1.0);
-    const Vec fraction(__builtin_bit_cast(double, 0x000F'FFFF'FFFF'FFFF));
-    const Vec most(0x1p120), least(0x1p-120);
-    Lanes<16> below;
-    for (int i = 0; i < Lanes<16>::count; ++i) {
-      below.v[i] = xsimd::select(r.v[i] == zero, one, r.v[i] & exponent);
-      // r / below, for below is a power of two.
-      unscaled.v[i] = xsimd::select(r.v[i] == zero, zero, (r.v[i] & fraction) | one);
-      const Vec& power = below.v[i];
-      suits = suits && !xsimd::any(power > most || power < least || xsimd::abs(mean.v[i]) * power > most);
-    }
-    store(shift, mean);
-    const Lanes<16> m = load(shift);
-    store(scale, below);
-    store(shift, negative(m * below));
-    rest = ((m - mean) - lo) * below;
+  /// A batch whose dx is to be written: dx = dy * of_dy + (d * of_d + constant), d = x * scale + shift.
+  struct Pending {
+    int count = 0;
+    const float *x, *dy;
+    float* dx;
+    alignas(64) float scale[kBatch], shift[kBatch], of_dy[kBatch], of_d[kBatch], constant[kBatch];
+    bool whole() const { return count == kBatch; }
+  };
+  /// Deviations of a batch, and the sums of dy and of dy * d.
+  struct Sums {
+    Lanes<16> rstd, rest, unscaled, dy, dots;
+    alignas(64) float scale[kBatch], shift[kBatch];
+    bool suits;
+  };
+
+  template <bool Full, class Beside>
+  void sum(const SliceBatch& batch, Sums& sums, Beside&& beside) const {
+    const Lanes<16> none(0.0);
+    sums.rstd = saved(p.stats.rstd, batch);
+    const StepDeviations d(p.mode.center ? saved(p.stats.mean, batch) : none,
+                           p.mode.center ? saved(p.stats.mean_lo, batch) : none, sums.rstd);
+    store(sums.scale, d.scale);
+    store(sums.shift, negative(d.m * d.scale));
+    sums.rest = d.rest;
+    sums.unscaled = d.unscaled;
+    sums.suits = kFused && d.suit;
+    add_up<Full>(batch, sums, beside);
   }
 
-  /// From the sums of dy and, made into that of dy * xhat, of dy * d; writes a, c1 and c2.
-  /// Moving: there are slopes or offsets.
-  template <bool Moving>
-  void differentiate(const NormRows<float>& p, const Lot& lot, index_t n, const Lanes<16>& dy, Lanes<16>& dots,
-                     float* a, float* c1, float* c2) {
-    const Lanes<16> gamma = widen(values_or(p.gamma, p, lot, 1));
+  bool finish(const SliceBatch& batch, Sums& sums, Pending& pending) const {
+    store(pending.scale, load_singles(sums.scale));
+    store(pending.shift, load_singles(sums.shift));
+    pending.count = 0;
+    if (!differentiate(batch, sums, pending)) [[unlikely]] {
+      for (int j = 0; j < batch.count; ++j) fallback(place(p, batch.first.q + j));
+      return false;
+    }
+    if (p.sums.dy) {
+      save(p.sums.dy, batch, sums.dy);
+      save(p.sums.dy_xhat, batch, sums.dots);
+    }
+    if (!p.out.dx) return false;
+    const index_t at = start(p.y_stride, batch.first);
+    pending.count = batch.count;
+    pending.x = p.in.x + start(p.x_stride, batch.first);
+    pending.dy = p.in.dy + at;
+    pending.dx = p.out.dx + at;
+    if (!kOneStep<N>) write(pending);
+    return kOneStep<N>;
+  }
+
+  /// Makes the sums of dy * d those of dy * xhat, and from them the coefficients of dx: SingleGradient of each slice.
+  /// Whether float32 suits all of them.
+  bool differentiate(const SliceBatch& batch, Sums& sums, Pending& to) const {
+    const Lanes<16>&rest = sums.rest, &unscaled = sums.unscaled, &dy = sums.dy;
+    Lanes<16>& dots = sums.dots;
+    const Lanes<16> gamma = widen(channel_values(p.in.gamma, p, batch, 1));
     dots = (dots + rest * dy) * unscaled;
-    Lanes<16> m1(0.0), m2 = gamma * dots;
-    if (p.center) m1 = gamma * dy;
+    Lanes<16> mean_a(0.0), mean_a_xhat = gamma * dots;
+    if (p.mode.center) mean_a = gamma * dy;
     const Vec infinite(__builtin_inf()), most(0x1p100), least(0x1p-100), top(0x1p120), zero(0.0);
     for (int i = 0; i < Lanes<16>::count; ++i) {
-      m1.v[i] = LotMoments::over(m1.v[i], n);
-      m2.v[i] = LotMoments::over(m2.v[i], n);
+      mean_a.v[i] = BatchMoments::over(mean_a.v[i], n);
+      mean_a_xhat.v[i] = BatchMoments::over(mean_a_xhat.v[i], n);
     }
-    Lanes<16> q = negative(rstd) * m2, k = negative(rstd) * m1;
+    Lanes<16> of_xhat = negative(sums.rstd) * mean_a_xhat, alone = negative(sums.rstd) * mean_a;
     if constexpr (Moving) {
-      q = q + widen(values_or(p.slope, p, lot, 0));
-      k = k + widen(values_or(p.offset, p, lot, 0));
+      of_xhat = of_xhat + widen(channel_values(p.in.slope, p, batch, 0));
+      alone = alone + widen(channel_values(p.in.offset, p, batch, 0));
     }
-    const Lanes<16> factor = rstd * gamma, along = q * unscaled, constant = k + rest * along;
-    store(a, factor);
-    store(c1, constant);
-    store(c2, along);
+    const Lanes<16> of_dy = sums.rstd * gamma, of_d = of_xhat * unscaled, constant = alone + rest * of_d;
+    store(to.of_dy, of_dy);
+    store(to.constant, constant);
+    store(to.of_d, of_d);
+    bool suits = sums.suits;
     const auto misfit = [&](const Vec& v) {
       const Vec magnitude = xsimd::abs(v);
       return magnitude > most || (magnitude < least && magnitude != zero);
@@ -365,146 +456,90 @@ struct LotGradient {
     for (int i = 0; i < Lanes<16>::count; ++i) {
       const auto finite = xsimd::abs(dy.v[i]) < infinite && xsimd::abs(dots.v[i]) < infinite;
       suits = suits && xsimd::all(finite) &&
-              !xsimd::any(misfit(factor.v[i]) || misfit(along.v[i]) || xsimd::abs(constant.v[i]) > top);
+              !xsimd::any(misfit(of_dy.v[i]) || misfit(of_d.v[i]) || xsimd::abs(constant.v[i]) > top);
     }
-  }
-};
-
-/// Sums and dx of short slices of n elements, one dense row each. dx of a lot of single steps is written beside the
-/// sums of the one after the next; longer rows are few enough at a time to be in the nearest cache still.
-/// plainly(place) does all of one slice where the lot's way does not suit.
-template <bool Moving, class N, class F>
-struct ShortBackward {
-  const NormRows<float>& p;
-  const N n;
-  const F& plainly;
-  static constexpr int kDues = 3;
-
-  /// A lot whose dx is due.
-  struct Due {
-    int count = 0;
-    const float *x, *dy;
-    float* dx;
-    alignas(64) float scale[kLot], shift[kLot], a[kLot], c1[kLot], c2[kLot];
-  };
-  Due dues[kDues] = {};
-  int next = 0;
-
-  void take(const Lot& lot) {
-    Due& due = dues[next];
-    const Lanes<16> none(0.0);
-    alignas(64) float scale[kLot], shift[kLot];
-    LotGradient gradient(p.center ? saved(p.stats.mean, lot) : none, p.center ? saved(p.stats.mean_lo, lot) : none,
-                         saved(p.stats.rstd, lot), scale, shift);
-    const index_t y_at = start(p.y_stride, lot.first);
-    const float *x = p.x + start(p.x_stride, lot.first), *dy = p.dy + y_at;
-    Lanes<16> sums, dots;
-    if (due.count == kLot && lot.count == kLot && !p.stream) {
-      const index_t x_step = p.x_stride.inner, y_step = p.y_stride.inner;
-      add_up<true>(lot, x, dy, scale, shift, sums, dots,
-                   [&](int j) LIMPID_INLINE { write<false>(due, x_step, y_step, j); });
-    } else {
-      write(due);
-      add_up<false>(lot, x, dy, scale, shift, sums, dots, [](int) {});
-    }
-    store(due.scale, load_singles(scale));
-    store(due.shift, load_singles(shift));
-    gradient.differentiate<Moving>(p, lot, n, sums, dots, due.a, due.c1, due.c2);
-    due.count = 0;
-    if (!gradient.suits) [[unlikely]] {
-      for (int j = 0; j < lot.count; ++j) plainly(place(p, lot.first.q + j));
-      return;
-    }
-    if (p.sum_dy) {
-      save(p.sum_dy, lot, sums);
-      save(p.sum_dy_xhat, lot, dots);
-    }
-    if (!p.dx) return;
-    due.count = lot.count;
-    due.x = x;
-    due.dy = dy;
-    due.dx = p.dx + y_at;
-    if (!kOneStep<N>) return write(due);
-    next = next + 1 < kDues ? next + 1 : 0;
+    return suits;
   }
 
   /// Sums of dy, and of dy * d. beside(j) is called for each slice.
   template <bool Full, class Beside>
-  void add_up(const Lot& lot, const float* x, const float* dy, const float* scale, const float* shift, Lanes<16>& sums,
-              Lanes<16>& dots, Beside&& beside) const {
-    const index_t step = p.x_stride.inner, y_step = p.y_stride.inner;
-    const auto lacks = [&](int j) { return !Full && j >= lot.count; };
+  void add_up(const SliceBatch& batch, Sums& out, Beside&& beside) const {
+    const index_t x_step = p.x_stride.inner, y_step = p.y_stride.inner;
+    const float *x = p.in.x + start(p.x_stride, batch.first), *dy = p.in.dy + start(p.y_stride, batch.first);
+    const float *scale = out.scale, *shift = out.shift;
+    const auto lacks = [&](int j) { return !Full && j >= batch.count; };
     if constexpr (kOneStep<N>) {
-      alignas(64) float all[kLot], products[kLot];
+      alignas(64) float all[kBatch], products[kBatch];
       sum_sixteen(
           [&](int j) LIMPID_INLINE {
             beside(j);
-            return lacks(j) ? HalfSingles(0) : SingleSums::terms(x + j * step, dy + j * y_step, scale[j], shift[j], n);
+            return lacks(j) ? Singles256(0) : SingleSums::terms(x + j * x_step, dy + j * y_step, scale[j], shift[j], n);
           },
           products);
-      sum_sixteen(
-          [&](int j) LIMPID_INLINE { return lacks(j) ? HalfSingles(0) : SingleSums::terms(dy + j * y_step, n); }, all);
-      sums = load(all);
-      dots = load(products);
+      sum_sixteen([&](int j) LIMPID_INLINE { return lacks(j) ? Singles256(0) : SingleSums::terms(dy + j * y_step, n); },
+                  all);
+      out.dy = load(all);
+      out.dots = load(products);
     } else {
-      alignas(64) double all[kLot], products[kLot];
-      for (int half = 0; half < kLot; half += 8) {
-        Vec totals[8], dot[8];
-        each_of<8, N>([&](auto i) {
-          const int j = half + i;
+      constexpr int kEight = 8;
+      alignas(64) double all[kBatch], products[kBatch];
+      for (int from = 0; from < kBatch; from += kEight) {
+        Vec totals[kEight], dots[kEight];
+        each_of<kEight, N>([&](auto i) {
+          const int j = from + i;
           if (lacks(j)) {
-            totals[i] = dot[i] = Vec(0.0);
+            totals[i] = dots[i] = Vec(0.0);
             return;
           }
           SingleSums sum(scale[j], shift[j]);
-          sum.add(x + j * step, dy + j * y_step, n);
+          sum.add(x + j * x_step, dy + j * y_step, n);
           totals[i] = fold(sum.total);
-          dot[i] = fold(sum.products);
+          dots[i] = fold(sum.products);
           beside(j);
         });
-        sum_eight(totals, all + half);
-        sum_eight(dot, products + half);
+        sum_eight(totals, all + from);
+        sum_eight(dots, products + from);
       }
-      sums = load_wide<16>(all);
-      dots = load_wide<16>(products);
+      out.dy = load_wide<16>(all);
+      out.dots = load_wide<16>(products);
     }
   }
 
   template <bool Streamed>
-  LIMPID_INLINE void write(const Due& due, index_t x_step, index_t y_step, int j) const {
-    const Singles scale(due.scale[j]), shift(due.shift[j]), a(due.a[j]), c1(due.c1[j]), c2(due.c2[j]);
-    const float *x = due.x + j * x_step, *dy = due.dy + j * y_step;
-    write_row<Streamed>(due.dx + j * y_step, n, [&](index_t i, auto k) LIMPID_INLINE {
+  LIMPID_INLINE void write(const Pending& from, index_t x_step, index_t y_step, int j) const {
+    const Singles scale(from.scale[j]), shift(from.shift[j]), of_dy(from.of_dy[j]), constant(from.constant[j]),
+        of_d(from.of_d[j]);
+    const float *x = from.x + j * x_step, *dy = from.dy + j * y_step;
+    write_row<Streamed>(from.dx + j * y_step, n, [&](index_t i, auto k) LIMPID_INLINE {
       const Singles d = fma(load_singles_step(x + i, k), scale, shift);
-      return fma(load_singles_step(dy + i, k), a, fma(d, c2, c1));
+      return fma(load_singles_step(dy + i, k), of_dy, fma(d, of_d, constant));
     });
   }
 
-  void write(Due& due) const {
-    const index_t x_step = p.x_stride.inner, y_step = p.y_stride.inner;
-    for (int j = 0; j < due.count; ++j)
-      p.stream ? write<true>(due, x_step, y_step, j) : write<false>(due, x_step, y_step, j);
-    due.count = 0;
+  auto row_writer(const Pending& pending) const {
+    return [&, x_step = p.x_stride.inner, y_step = p.y_stride.inner](int j)
+               LIMPID_INLINE { write<false>(pending, x_step, y_step, j); };
   }
 
-  void finish() {
-    for (int i = 0; i < kDues; ++i) {
-      write(dues[next]);
-      next = next + 1 < kDues ? next + 1 : 0;
-    }
+  void write(Pending& pending) const {
+    const index_t x_step = p.x_stride.inner, y_step = p.y_stride.inner;
+    for (int j = 0; j < pending.count; ++j)
+      p.mode.stream ? write<true>(pending, x_step, y_step, j) : write<false>(pending, x_step, y_step, j);
+    pending.count = 0;
   }
 };
 
 template <class F>
-void short_backward(const NormRows<float>& p, index_t begin, index_t end, F&& plainly) {
+void short_backward(const NormRows<float>& p, index_t begin, index_t end, F&& fallback) {
   const auto run = [&](auto moving) {
     with_length(p.len, [&](auto n) {
-      ShortBackward<moving, decltype(n), F> backward{p, n, plainly};
-      each_lot(p, begin, end, n > kFewAbreast ? kLot / 2 : kLot, [&](const Lot& lot) { backward.take(lot); });
-      backward.finish();
+      Pipeline<ShortBackward<moving, decltype(n), F>> pipeline({p, n, fallback});
+      each_batch(p, begin, end, n > kFewAbreast ? kBatch / 2 : kBatch,
+                 [&](const SliceBatch& batch) { pipeline.push(batch); });
+      pipeline.drain();
     });
   };
-  p.slope || p.offset ? run(std::true_type{}) : run(std::false_type{});
+  p.in.slope || p.in.offset ? run(std::true_type{}) : run(std::false_type{});
 }
 
 }  // namespace

@@ -6,8 +6,8 @@
 // counts, and fetch what comes some rows later. Each column sees its rows in order whatever the tiles, so their shape
 // is in no bit of a result.
 #pragma once
+#include <limpid/ops/norm/kernels/affine.hpp>
 #include <limpid/ops/norm/kernels/norm.hpp>
-#include <limpid/ops/norm/kernels/write.hpp>
 
 namespace limpid::kernels {
 namespace {
@@ -30,11 +30,6 @@ inline index_t strip_rows(index_t width) {
   return rows < kLeast ? kLeast : rows;
 }
 
-/// float32 products stay in the range of double: rstd and the mean's low part enter sums and coefficients, not
-/// elements.
-template <class T>
-constexpr bool kLate = sizeof(T) == 4;
-
 /// Elements are computed in float32 arithmetic.
 template <class T>
 constexpr bool kSingles = sizeof(T) == 4 && kFused;
@@ -47,8 +42,7 @@ struct BlockRows {
   index_t first, last;
   bool tail;
 };
-template <class T>
-BlockRows block_rows(const NormColumns<T>& p, index_t b) {
+inline BlockRows block_rows(const NormColumnGeometry& p, index_t b) {
   const index_t first = b * p.block_rows, end = first + p.block_rows;
   const bool final_block = b + 1 == p.blocks;
   return {first, final_block ? p.rows : end, final_block && p.tail > 0};
@@ -82,7 +76,7 @@ constexpr bool one_across(index_t width) {
 
 /// Calls f(column, Steps<K>, k, row, n) for the tiles of a block: n rows from `row` on.
 template <class T, class F>
-void tiles(const NormColumns<T>& p, const BlockRows& rows, F&& f) {
+void tiles(const NormColumnGeometry& p, const BlockRows& rows, F&& f) {
   constexpr int W = kLanes<T>;
   const bool whole = one_across<T>(p.width);
   const index_t at_once = whole ? rows.last - rows.first : strip_rows(p.width);
@@ -115,8 +109,8 @@ inline Ahead<T> rows_ahead(const T* p, index_t width, index_t row) {
 
 /// Calls f(from, to, n) for ranges of columns that have n rows each in a block: the columns of the short row have one
 /// more.
-template <class T, class F>
-void column_counts(const NormColumns<T>& p, const BlockRows& rows, F&& f) {
+template <class F>
+void column_counts(const NormColumnGeometry& p, const BlockRows& rows, F&& f) {
   const double n = static_cast<double>(rows.last - rows.first);
   const index_t tail = rows.tail ? p.tail : 0;
   if (tail > 0) f(index_t{0}, tail, n + 1);
@@ -124,18 +118,18 @@ void column_counts(const NormColumns<T>& p, const BlockRows& rows, F&& f) {
 }
 
 /// Calls f(row) for the rows of a block that column c has.
-template <class T, class F>
-void each_row(const NormColumns<T>& p, const BlockRows& rows, index_t c, F&& f) {
+template <class F>
+void each_row(const NormColumnGeometry& p, const BlockRows& rows, index_t c, F&& f) {
   const index_t last = rows.last + (rows.tail && c < p.tail);
   for (index_t row = rows.first; row < last; ++row) f(row);
 }
 
-/// Calls f(c) for the columns of steps that are marked: hard[i] is of step i. They are rare.
-template <class T, class F>
-void each_hard_column(const NormColumns<T>& p, const float* hard, F&& f) {
-  constexpr int W = kLanes<T>;
+/// Calls f(c) for the columns of steps that are marked: needs_doubles[i], of step i, is not 0. They are rare.
+template <class F>
+void each_marked_column(const NormColumnGeometry& p, const float* needs_doubles, F&& f) {
+  constexpr int W = kLanes<float>;
   for (index_t c = 0; c < p.width; c += W)
-    if (hard[c / W] != 0)
+    if (needs_doubles[c / W] != 0)
       for (index_t i = c; i < c + W && i < p.width; ++i) f(i);
 }
 
@@ -147,62 +141,81 @@ inline void add_exactly(Lanes<W>& sum, Lanes<W>& lost, const Lanes<W>& term) {
   sum = next;
 }
 
-/// Adds the rows of a tile, from `at` on, to the sums of its columns' deviations from a center and of their squares
-/// (for float64, what rounding took from these beside it).
+/// The rows of a tile in one tensor: `count` of them from `at` on, `step` elements apart, and what they fetch.
+template <class T>
+struct TileRows {
+  const T* at;
+  index_t step, count;
+  Ahead<T> ahead = {};
+};
+
+/// Of K steps of columns: the sums of their deviations from a center and of the squares of these; for float64, what
+/// rounding took from the latter as well.
+template <class T, int K>
+struct DeviationSums {
+  Lanes<kLanes<T>> minus_center[K], rest[K], squares[K], missing[K];
+};
+
+/// Adds the rows of a tile to the sums of its columns.
 template <class T, int K, class N>
-[[gnu::always_inline]] inline void add_deviations(const NormColumns<T>& p, const T* at, Ahead<T> ahead, index_t count,
-                                                  N k, const Lanes<kLanes<T>>* minus_center, Lanes<kLanes<T>>* rest,
-                                                  Lanes<kLanes<T>>* squares,
-                                                  [[maybe_unused]] Lanes<kLanes<T>>* missing) {
+[[gnu::always_inline]] inline void add_deviations(TileRows<T> rows, N k, DeviationSums<T, K>& sums) {
   constexpr int W = kLanes<T>;
   const Lanes<W> one(1.0);
-  const index_t x_row = p.x_row;
-  for (index_t i = 0; i < count; ++i, at += x_row) {
-    fetch_lines<K>(ahead);
+  for (index_t i = 0; i < rows.count; ++i, rows.at += rows.step) {
+    fetch_lines<K>(rows.ahead);
     unrolled<K>([&](auto j) {
       // x - center, away from the ports that convert and add.
-      Lanes<W> d = fma(load_step(at + j * W, k), one, minus_center[j]);
+      Lanes<W> d = fma(load_step(rows.at + j * W, k), one, sums.minus_center[j]);
       if constexpr (std::is_same_v<N, int>) d = keep_first(d, k);
-      rest[j] = rest[j] + d;
+      sums.rest[j] = sums.rest[j] + d;
       if constexpr (sizeof(T) == 4)
-        squares[j] = fma(d, d, squares[j]);
+        sums.squares[j] = fma(d, d, sums.squares[j]);
       else
-        add_exactly(squares[j], missing[j], d * d);
+        add_exactly(sums.squares[j], sums.missing[j], d * d);
     });
   }
 }
 
-/// y of the rows of a tile, from `to` on.
+/// y of the rows of a tile, from `to` on, `to_step` apart.
 template <bool Streamed, int K, class N>
-[[gnu::always_inline]] inline void apply_rows(const NormColumns<float>& p, const SingleLanes* affine, const float* from,
-                                              Ahead<float> ahead, index_t count, N k, float* LIMPID_RESTRICT to) {
+[[gnu::always_inline]] inline void apply_rows(TileRows<float> rows, const SingleLanes* affine, N k,
+                                              float* LIMPID_RESTRICT to, index_t to_step) {
   constexpr int W = kLanes<float>;
-  const index_t x_row = p.x_row, row = p.width;
-  for (index_t i = 0; i < count; ++i, from += x_row, to += row) {
-    fetch_lines<K>(ahead);
-    unrolled<K>([&](auto j) { write_step<Streamed>(to + j * W, affine[j](load_singles_step(from + j * W, k)), k); });
+  for (index_t i = 0; i < rows.count; ++i, rows.at += rows.step, to += to_step) {
+    fetch_lines<K>(rows.ahead);
+    unrolled<K>([&](auto j) { write_step<Streamed>(to + j * W, affine[j](load_singles_step(rows.at + j * W, k)), k); });
   }
 }
 
-/// y of one column in doubles; a = rstd * gamma.
-inline void apply_column(const NormColumns<float>& p, const BlockRows& rows, const float* x, float* y, index_t c,
-                         double mean, double lo, double a, double beta) {
-  const double b = beta - lo * a;
+/// Where a float32 sample lies: what is read of it, and y or dx.
+struct SampleMemory {
+  const float *x, *dy;
+  float* out;
+};
+
+/// One column's affine; a = rstd * gamma.
+struct ColumnAffine {
+  double mean, lo, a, beta;
+};
+
+/// y of one column in doubles.
+inline void apply_column(const NormColumnGeometry& p, const BlockRows& rows, const SampleMemory& sample, index_t c,
+                         const ColumnAffine& affine) {
+  const double b = affine.beta - affine.lo * affine.a;
   each_row(p, rows, c, [&](index_t row) {
-    const double d = static_cast<double>(x[row * p.x_row + c]) - mean;
-    y[row * p.width + c] = static_cast<float>(__builtin_fma(d, a, b));
+    const double d = static_cast<double>(sample.x[row * p.x_row + c]) - affine.mean;
+    sample.out[row * p.width + c] = static_cast<float>(__builtin_fma(d, affine.a, b));
   });
 }
 
 /// The arrays of a sample's coefficients, of pitch doubles each, over its columns.
-template <class T>
-double* coefficient_array(const NormColumns<T>& p, double* coefficients, int i) {
+inline double* coefficient_array(const NormColumnGeometry& p, double* coefficients, int i) {
   return coefficients + i * p.pitch;
 }
 
-/// Copies arrays over the channels to their folded copies, and to the padding after them.
+/// Copies arrays over the channels to the columns that repeat them, and to the padding after these.
 template <class V>
-void unfold(V* at, index_t channels, index_t pitch, int arrays) {
+void repeat_channels(V* at, index_t channels, index_t pitch, int arrays) {
   constexpr index_t kRun = 8;
   index_t period = channels;  // copies far enough apart that runs of them do not wait for each other
   while (period < 2 * kRun) period += channels;
@@ -213,9 +226,6 @@ void unfold(V* at, index_t channels, index_t pitch, int arrays) {
     for (; c < pitch; ++c) at[c] = at[c - channels];
   }
 }
-
-inline double value_or(const float* p, index_t i, double absent) { return p ? static_cast<double>(p[i]) : absent; }
-inline double value_or(const double* p, index_t i, double absent) { return p ? p[i] : absent; }
 
 /// Calls f(c, p[c]) for c in [0, count), where a null p is all `absent`.
 template <class T, class F>
@@ -234,19 +244,19 @@ void load_statistics(const NormColumns<T>& p, index_t n, double* LIMPID_RESTRICT
   double* LIMPID_RESTRICT rstd = lo + p.pitch;
   for (index_t g = 0, c = 0; g < p.g; ++g) {
     const index_t q = n * p.g + g;
-    if (p.d == 1 && p.center) {  // a slice each: plain copies
+    if (p.d == 1 && p.mode.center) {  // a slice each: plain copies
       __builtin_memcpy(to, p.stats.mean + q, static_cast<std::size_t>(channels) * sizeof(double));
       __builtin_memcpy(lo, p.stats.mean_lo + q, static_cast<std::size_t>(channels) * sizeof(double));
       __builtin_memcpy(rstd, p.stats.rstd + q, static_cast<std::size_t>(channels) * sizeof(double));
       break;
     }
     for (index_t end = c + p.d; c < end; ++c) {
-      to[c] = p.center ? p.stats.mean[q] : 0;
-      lo[c] = p.center ? p.stats.mean_lo[q] : 0;
+      to[c] = p.mode.center ? p.stats.mean[q] : 0;
+      lo[c] = p.mode.center ? p.stats.mean_lo[q] : 0;
       rstd[c] = p.stats.rstd[q];
     }
   }
-  unfold(to, channels, p.pitch, 3);
+  repeat_channels(to, channels, p.pitch, 3);
 }
 
 }  // namespace

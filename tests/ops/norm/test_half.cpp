@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <limpid/tests/catch.hpp>
+#include <limpid/tests/emulated.hpp>
 #include <limpid/tests/ops/plain.hpp>
 
 using namespace limpid;
@@ -131,10 +132,11 @@ TEST_CASE("norms of half precision have the bits of float32 rounded once, values
 }
 
 TEST_CASE("norms of half precision have the bits of float32 where slices outgrow a tile") {
+  int number = 0;
   for (const Norm& norm : norms)
     for (const Shape& shape : large_shapes)
       for (const char* layout : {"contiguous", "channels_last", "strided"})
-        check_norm(norm, shape, layout, bfloat16, float32);
+        if (number++ % 5 == 0 || !test::emulated()) check_norm(norm, shape, layout, bfloat16, float32);
 }
 
 TEST_CASE("norms of half precision have the bits of float32 at every instruction set") {

@@ -62,14 +62,14 @@ inline std::string name(const Case& c) {
   const NormDims& d = c.dims;
   return "n" + std::to_string(d.n) + " g" + std::to_string(d.g) + " d" + std::to_string(d.d) + " s" +
          std::to_string(d.s) + (d.layout == NormLayout::channels_last ? " channels_last" : " contiguous") +
-         (d.center ? "" : " rms") + (d.batch ? " batch" : "") + (c.gamma ? " gamma" : "") + (c.beta ? " beta" : "") +
+         (d.center ? "" : " rms") + (d.pooled ? " pooled" : "") + (c.gamma ? " gamma" : "") + (c.beta ? " beta" : "") +
          (c.slope ? " slope" : "") + (c.offset ? " offset" : "");
 }
 
 /// Offset of (n, c, s).
 inline index_t at(const NormStrides& k, index_t n, index_t c, index_t s) { return n * k.n + c * k.c + s * k.s; }
 
-inline index_t slice_of(const NormDims& d, index_t n, index_t c) { return d.batch ? c : n * d.g + c / d.d; }
+inline index_t slice_of(const NormDims& d, index_t n, index_t c) { return d.pooled ? c : n * d.g + c / d.d; }
 
 /// Everything in one place: inputs, what the kernels wrote. In forward mode dy is the tangent of x, slope that of gamma
 /// and offset that of beta.
@@ -112,24 +112,42 @@ struct Run {
   const T* beta_or_null() const { return c.beta ? beta.begin() : nullptr; }
   NormStats stats() { return {mean.begin(), mean_lo.begin(), rstd.begin(), var.begin()}; }
 
-  void forward() {
-    Guarded<double> scratch(norm_forward_scratch(c.dims));
-    norm_forward(c.dims, x.begin(), x_strides, gamma_or_null(), beta_or_null(), c.eps, y.begin(), stats(),
-                 scratch.begin());
+  /// A call of the driver with all inputs, and no output yet.
+  NormCall<T> call(NormPass pass) {
+    return {.pass = pass,
+            .geometry = {c.dims, x_strides},
+            .eps = c.eps,
+            .in = {.x = x.begin(), .gamma = gamma_or_null()},
+            .stats = stats()};
+  }
+  void run(NormCall<T> call) {
+    Guarded<double> scratch(norm_scratch(call.pass, call.geometry));
+    call.scratch = scratch.begin();
+    run_norm(call);
     CHECK(scratch.intact());
+  }
+  void forward(NormPass pass = NormPass::forward) {
+    NormCall<T> forward = call(pass);
+    forward.in.beta = beta_or_null();
+    forward.out.y = y.begin();
+    run(forward);
   }
   /// wanted: bits 1, 2, 4 for dx, dgamma, dbeta.
   void backward(int wanted = 7) {
-    Guarded<double> scratch(norm_backward_scratch(c.dims));
-    norm_backward(c.dims, x.begin(), x_strides, dy.begin(), gamma_or_null(), stats(), wanted & 1 ? dx.begin() : nullptr,
-                  wanted & 2 ? dgamma.begin() : nullptr, wanted & 4 ? dbeta.begin() : nullptr, scratch.begin());
-    CHECK(scratch.intact());
+    NormCall<T> backward = call(NormPass::backward);
+    backward.in.dy = dy.begin();
+    if (wanted & 1) backward.out.dx = dx.begin();
+    if (wanted & 2) backward.out.dgamma = dgamma.begin();
+    if (wanted & 4) backward.out.dbeta = dbeta.begin();
+    run(backward);
   }
   void push() {
-    Guarded<double> scratch(norm_backward_scratch(c.dims));
-    norm_tangent(c.dims, x.begin(), x_strides, dy.begin(), gamma_or_null(), c.slope ? slope.begin() : nullptr,
-                 c.offset ? offset.begin() : nullptr, stats(), tangent.begin(), scratch.begin());
-    CHECK(scratch.intact());
+    NormCall<T> push = call(NormPass::tangent);
+    push.in.dy = dy.begin();
+    if (c.slope) push.in.slope = slope.begin();
+    if (c.offset) push.in.offset = offset.begin();
+    push.out.dx = tangent.begin();
+    run(push);
   }
   bool intact() const {
     return x.intact() && dy.intact() && gamma.intact() && beta.intact() && y.intact() && dx.intact() &&

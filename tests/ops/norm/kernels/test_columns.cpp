@@ -1,5 +1,5 @@
 // The paths channels-last takes by its width, its numbers' range and the output's size.
-#include <limpid/ops/norm/detail/halves.hpp>
+#include <limpid/ops/norm/detail/forms.hpp>
 #include <limpid/tests/ops/norm/kernels/reference.hpp>
 
 using namespace limpid;

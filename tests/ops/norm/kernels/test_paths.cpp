@@ -1,5 +1,5 @@
 // The paths a row may take by its length, its numbers' range and the output's size.
-#include <limpid/ops/norm/detail/halves.hpp>
+#include <limpid/ops/norm/detail/forms.hpp>
 #include <limpid/tests/ops/norm/kernels/reference.hpp>
 
 #include <algorithm>

@@ -24,11 +24,11 @@ std::vector<NormDims> plans() {
   for (NormDims d : kShapes)
     for (NormLayout layout : {NormLayout::contiguous, kLast})
       for (bool center : {true, false})
-        for (bool batch : {false, true}) {
-          if (batch && (d.d > 1 || !center)) continue;
+        for (bool pooled : {false, true}) {
+          if (pooled && (d.d > 1 || !center)) continue;
           d.layout = layout;
           d.center = center;
-          d.batch = batch;
+          d.pooled = pooled;
           out.push_back(d);
         }
   return out;
@@ -36,11 +36,11 @@ std::vector<NormDims> plans() {
 
 /// A first derivative's inputs, the gradients of its results, and what the kernels made of both.
 template <class T>
-struct DoubleRun : Run<T> {
+struct SecondRun : Run<T> {
   bool has_u = true, has_v = true, has_w = true;
   Guarded<T> u, v, w, ddy, ddx, ddgamma;
 
-  explicit DoubleRun(const Case& given, unsigned seed = 1)
+  explicit SecondRun(const Case& given, unsigned seed = 1)
       : Run<T>(given, seed),
         u(given.dims.size(), T{}, 2),
         v(given.dims.channels()),
@@ -56,24 +56,25 @@ struct DoubleRun : Run<T> {
   }
   /// wanted: bits 1, 2, 4 for ddy, dx, dgamma.
   void run(int wanted = 7) {
-    NormDouble<T> at;
-    at.x = this->x.begin();
-    at.dy = this->dy.begin();
-    at.gamma = this->gamma_or_null();
-    if (has_u) at.u = u.begin();
-    if (has_v) at.v = v.begin();
-    if (has_w) at.w = w.begin();
-    at.stats = this->stats();
-    if (wanted & 1) at.ddy = ddy.begin();
-    if (wanted & 2) at.dx = ddx.begin();
-    if (wanted & 4) at.dgamma = ddgamma.begin();
-    Guarded<double> scratch(norm_double_scratch(this->c.dims, this->x_strides), std::nan(""));
-    norm_double_backward(this->c.dims, this->x_strides, at, scratch.begin());
+    NormSecondCall<T> call{.geometry = {this->c.dims, this->x_strides},
+                           .in = {.x = this->x.begin(),
+                                  .dy = this->dy.begin(),
+                                  .u = has_u ? u.begin() : nullptr,
+                                  .gamma = this->gamma_or_null(),
+                                  .v = has_v ? v.begin() : nullptr,
+                                  .w = has_w ? w.begin() : nullptr},
+                           .out = {.ddy = wanted & 1 ? ddy.begin() : nullptr,
+                                   .dx = wanted & 2 ? ddx.begin() : nullptr,
+                                   .dgamma = wanted & 4 ? ddgamma.begin() : nullptr},
+                           .stats = this->stats()};
+    Guarded<double> scratch(norm_second_scratch(call.geometry), std::nan(""));
+    call.scratch = scratch.begin();
+    run_norm_second(call);
     CHECK(scratch.intact());
     CHECK(this->intact());
     CHECK((u.intact() && v.intact() && w.intact() && ddy.intact() && ddx.intact() && ddgamma.intact()));
   }
-  bool same_results(const DoubleRun& o) const {
+  bool same_results(const SecondRun& o) const {
     return ddy.same_bits(o.ddy) && ddx.same_bits(o.ddx) && ddgamma.same_bits(o.ddgamma);
   }
 };
@@ -85,7 +86,7 @@ struct SecondReference {
 
 /// first: reference(run).
 template <class T>
-SecondReference second_reference(const DoubleRun<T>& run, const Reference& first) {
+SecondReference second_reference(const SecondRun<T>& run, const Reference& first) {
   const Case& c = run.c;
   const NormDims& d = c.dims;
   const auto slices = static_cast<std::size_t>(d.slices());
@@ -158,7 +159,7 @@ SecondReference second_reference(const DoubleRun<T>& run, const Reference& first
 
 /// The largest error, as a multiple of an ulp of the result and 2^-44 of the magnitudes that went into it.
 template <class T>
-Real double_error(const DoubleRun<T>& run, const SecondReference& want) {
+Real second_error(const SecondRun<T>& run, const SecondReference& want) {
   Real worst = 0;
   const auto see = [&](const Guarded<T>& got, const std::vector<Real>& values, const std::vector<Real>& sizes) {
     for (index_t i = 0; i < got.size(); ++i) {
@@ -173,8 +174,8 @@ Real double_error(const DoubleRun<T>& run, const SecondReference& want) {
   return worst;
 }
 template <class T>
-Real double_error(const DoubleRun<T>& run) {
-  return double_error(run, second_reference(run, reference(run)));
+Real second_error(const SecondRun<T>& run) {
+  return second_error(run, second_reference(run, reference(run)));
 }
 
 }  // namespace
@@ -182,39 +183,39 @@ Real double_error(const DoubleRun<T>& run) {
 TEMPLATE_TEST_CASE("norm second derivatives agree with long double for every plan", "", float, double) {
   for (const NormDims& dims : plans())
     for (const bool gamma : {false, true}) {
-      const DoubleRun<TestType> given({dims, gamma, true});
+      const SecondRun<TestType> given({dims, gamma, true});
       const SecondReference want = second_reference(given, reference(given));
       for (const Isa level : isa_levels()) {
         const WithIsa with(level);
-        DoubleRun<TestType> run = given;
+        SecondRun<TestType> run = given;
         run.forward();
         run.run();
         INFO(to_string(level) << " " << name(run.c));
-        CHECK(double_error(run, want) <= 1);
+        CHECK(second_error(run, want) <= 1);
       }
     }
 }
 
 TEMPLATE_TEST_CASE("norm second derivatives take absent gradients as zero", "", float, double) {
   for (const NormDims& dims : plans()) {
-    const DoubleRun<TestType> given({dims});
+    const SecondRun<TestType> given({dims});
     const Reference first = reference(given);
     for (int present = 0; present < 8; ++present) {
-      DoubleRun<TestType> run = given;
+      SecondRun<TestType> run = given;
       run.has_u = present & 1, run.has_v = present & 2, run.has_w = present & 4;
       run.run();
       INFO(name(run.c) << " present " << present);
-      CHECK(double_error(run, second_reference(run, first)) <= 1);
+      CHECK(second_error(run, second_reference(run, first)) <= 1);
     }
   }
 }
 
 TEMPLATE_TEST_CASE("norm second derivatives do not depend on which of them are asked for", "", float, double) {
   for (const NormDims& dims : plans()) {
-    DoubleRun<TestType> all({dims});
+    SecondRun<TestType> all({dims});
     all.run();
     for (int wanted = 0; wanted < 7; ++wanted) {
-      DoubleRun<TestType> some({dims});
+      SecondRun<TestType> some({dims});
       some.run(wanted);
       INFO(name(all.c) << " wanted " << wanted);
       const Guarded<TestType> none(dims.size()), no_channels(dims.channels());
@@ -231,30 +232,30 @@ TEMPLATE_TEST_CASE("norm second derivatives have the same bits with AVX2 and AVX
   std::vector<NormDims> all = plans();
   for (const NormDims& large : {NormDims{8, 16, 1, 3000}, {1, 1, 8, 40000}, {300, 1, 700, 1}, {1, 3, 1, 100001}})
     for (const NormLayout layout : {NormLayout::contiguous, kLast})
-      for (const bool batch : {false, true}) {
+      for (const bool pooled : {false, true}) {
         NormDims dims = large;
         dims.layout = layout;
-        dims.batch = batch && dims.d == 1;
+        dims.pooled = pooled && dims.d == 1;
         all.push_back(dims);
       }
   for (const NormDims& dims : all) {
     const Case c{dims, true, true, 3.0, 0.1};
     set_num_threads(1);
-    DoubleRun<TestType> one(c);
+    SecondRun<TestType> one(c);
     one.run();
     INFO(name(c));
     for (const int threads : {2, 3, 7}) {
       set_num_threads(threads);
-      DoubleRun<TestType> many(c);
+      SecondRun<TestType> many(c);
       many.run();
       CHECK(many.same_results(one));
     }
     if (best_isa() != Isa::avx512) continue;
     const WithIsa with(Isa::avx2);
-    DoubleRun<TestType> narrow(c);
+    SecondRun<TestType> narrow(c);
     narrow.run();
     const WithIsa wider(Isa::avx512);
-    DoubleRun<TestType> wide(c);
+    SecondRun<TestType> wide(c);
     wide.run();
     CHECK(wide.same_results(narrow));
   }
@@ -271,7 +272,7 @@ TEMPLATE_TEST_CASE("norm second derivatives read strided and expanded x in place
                                    {{3, 4, 1, 1}, {1, 3, 1}},           {{3, 4, 1, 300, kLast}, {1500, 1, 5}},
                                    {{3, 4, 1, 300, kLast}, {0, 1, 4}},  {{3, 4, 1, 300, kLast}, {10, 1, 0}}};
   for (const View& view : views) {
-    DoubleRun<TestType> run({view.dims}, 7);
+    SecondRun<TestType> run({view.dims}, 7);
     Guarded<TestType> x(4 * 4 * 700);
     for (index_t i = 0; i < x.size(); ++i) x[i] = static_cast<TestType>(std::sin(static_cast<double>(i) * 1.7));
     run.x = x;
@@ -279,7 +280,7 @@ TEMPLATE_TEST_CASE("norm second derivatives read strided and expanded x in place
     run.forward();
     run.run();
     INFO(name(run.c));
-    CHECK(double_error(run) <= 1);
+    CHECK(second_error(run) <= 1);
   }
 }
 
@@ -287,7 +288,7 @@ TEMPLATE_TEST_CASE("a constant slice has zero second derivatives at eps 0", "", 
   for (NormDims dims : std::vector<NormDims>{{2, 3, 1, 5}, {2, 3, 2, 100}, {2, 1, 50, 1}})
     for (NormLayout layout : {NormLayout::contiguous, kLast}) {
       dims.layout = layout;
-      DoubleRun<TestType> run({dims, true, true, 0.1, 0, 0});
+      SecondRun<TestType> run({dims, true, true, 0.1, 0, 0});
       run.has_w = false;
       run.run();
       const auto zero = [](TestType t) { return t == 0; };
