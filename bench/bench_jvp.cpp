@@ -80,7 +80,7 @@ const std::vector<Case> kCases = {
     {"mse_loss, 1M, both", {m, m}, OF(mse_loss(x[0], x[1]))},
     {"max, (1024, 512)", {rows}, OF(max(x[0], 1))},
     {"var, (1024, 512)", {rows}, OF(var(x[0], 1))},
-    {"norm, (1024, 512)", {rows}, OF(norm(x[0], 1))},
+    {"vector_norm, (1024, 512)", {rows}, OF(vector_norm(x[0], 1))},
     {"logsumexp, (1024, 512)", {rows}, OF(logsumexp(x[0], 1))},
     {"softmax, (1024, 512)", {rows}, OF(softmax(x[0], 1))},
     {"log_softmax, (1024, 512)", {rows}, OF(log_softmax(x[0], 1))},

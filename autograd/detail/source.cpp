@@ -32,7 +32,8 @@ std::string readable(const char* name) {
 
 struct Place {
   std::string text;
-  bool is_library = false;  // all of what is inlined there
+  bool is_library = false;      // all of what is inlined there
+  bool within_library = false;  // what is inlined there is so into a function of limpid or std
 };
 
 #ifdef LIMPID_HAS_LIBBACKTRACE
@@ -50,7 +51,10 @@ std::mutex mutex;  // libbacktrace may run on several threads, but the thread sa
 int take_line(void* data, uintptr_t, const char* file, int line, const char* function) {
   Place& place = *static_cast<Place*>(data);
   if (!file) return 0;
-  place.is_library = function && is_library_function(function);
+  const std::string_view name = function ? function : "";
+  // A function without linkage, such as a template's instance for a type of an unnamed namespace, is known here by a
+  // name that is not mangled: it is judged by what it is inlined into.
+  place.is_library = is_library_function(name) || (place.within_library && name.substr(0, 2) != "_Z");
   if (place.is_library) return 0;
   std::ostringstream text;
   text << file << ':' << line;
@@ -119,9 +123,11 @@ std::string describe_calls(const Source& source) {
   for (std::size_t i = 0; i < source.count; ++i) {
     const uintptr_t call = reinterpret_cast<uintptr_t>(source.calls[i]) - 1;  // the call, not what follows it
     if (is_in(own, call)) continue;
-    Place place;
+    Place symbol, place;
+    find_symbol(call, symbol);
+    place.within_library = symbol.is_library;
     find_line(call, place);
-    if (place.text.empty() && !place.is_library) find_symbol(call, place);
+    if (place.text.empty() && !place.is_library) place = symbol;
     if (!place.is_library && !place.text.empty()) return place.text;
   }
   return {};

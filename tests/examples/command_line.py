@@ -1,19 +1,19 @@
 """The digits example says in one line what is wrong with its command line or its files, before it trains.
 
-command_line.py DIGITS
+command_line.py [EMULATOR...] DIGITS
 """
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-digits = sys.argv[1]
+digits = sys.argv[1:]
 faults = []
 
 
 def run(*arguments, out=subprocess.PIPE):
     # A run that gets as far as training has one digit to train on.
-    return subprocess.run([digits, *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, text=True,
+    return subprocess.run([*digits, *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, text=True,
                           timeout=200)
 
 
