@@ -39,6 +39,27 @@ struct Binary {
   return false;
 }
 
+// f of a tensor and a number.
+struct WithNumber {
+  const char* name;
+  const kernels::KernelRow& f;
+  bool number_first = false;
+  bool floats = false;  ///< of integers as float32
+};
+// y_i = f(x_i, s), or f(s, x_i), in the dtype that x and s have in common. keep(node, x, y) saves what N needs.
+template <class N, class Keep>
+Tensor map_number(const WithNumber& op, const Tensor& x, Scalar s, Keep keep) {
+  require_defined(op.name, x);
+  const DType dtype = op.floats ? detail::floating_type(x.dtype()) : detail::promote_types(x.dtype(), s);
+  const auto again = [&](const Tensor& p) { return map_number<N>(op, p, s, keep); };
+  if (Tensor y = promoted(dtype, x, again); y.defined()) return y;
+  const Operand number(op.name, s, dtype);
+  Tensor y = op.number_first ? map({op.name, op.f, dtype}, number, x) : map({op.name, op.f, dtype}, x, number);
+  if (auto* node = record<N>(y, x)) keep(*node, x, y);
+  return y;
+}
+constexpr auto nothing = [](Node&, const Tensor&, const Tensor&) {};
+
 struct AddNode final : SymmetricNode {
   const char* name() const noexcept override { return "add"; }
   // y_i = a_i + b_i:  da = dy,  db = dy  (summed down to the operands' shapes by the engine, here and below).
@@ -72,14 +93,7 @@ struct ShiftNode final : SymmetricNode {
 
 }  // namespace
 
-Tensor add(const Tensor& a, Scalar b) {
-  require_defined("add", a);
-  const DType dtype = detail::promote_types(a.dtype(), b);
-  if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return add(p, b); }); y.defined()) return y;
-  Tensor y = map({"add", arithmetic().add, dtype}, a, Operand("add", b, dtype));
-  record<ShiftNode>(y, a);
-  return y;
-}
+Tensor add(const Tensor& a, Scalar b) { return map_number<ShiftNode>({"add", arithmetic().add}, a, b, nothing); }
 
 namespace {
 
@@ -100,14 +114,7 @@ Tensor sub(const Tensor& a, const Tensor& b) {
   return y;
 }
 
-Tensor sub(const Tensor& a, Scalar b) {
-  require_defined("sub", a);
-  const DType dtype = detail::promote_types(a.dtype(), b);
-  if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return sub(p, b); }); y.defined()) return y;
-  Tensor y = map({"sub", arithmetic().sub, dtype}, a, Operand("sub", b, dtype));
-  record<ShiftNode>(y, a);
-  return y;
-}
+Tensor sub(const Tensor& a, Scalar b) { return map_number<ShiftNode>({"sub", arithmetic().sub}, a, b, nothing); }
 
 namespace {
 
@@ -120,12 +127,7 @@ struct NegNode final : SymmetricNode {
 }  // namespace
 
 Tensor sub(Scalar a, const Tensor& b) {
-  require_defined("sub", b);
-  const DType dtype = detail::promote_types(b.dtype(), a);
-  if (Tensor y = promoted(dtype, b, [&](const Tensor& p) { return sub(a, p); }); y.defined()) return y;
-  Tensor y = map({"sub", arithmetic().sub, dtype}, Operand("sub", a, dtype), b);
-  record<NegNode>(y, b);
-  return y;
+  return map_number<NegNode>({.name = "sub", .f = arithmetic().sub, .number_first = true}, b, a, nothing);
 }
 
 Tensor neg(const Tensor& x) {
@@ -209,12 +211,8 @@ struct ScaleNode final : SymmetricNode {
 }  // namespace
 
 Tensor mul(const Tensor& a, Scalar b) {
-  require_defined("mul", a);
-  const DType dtype = detail::promote_types(a.dtype(), b);
-  if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return mul(p, b); }); y.defined()) return y;
-  Tensor y = map({"mul", arithmetic().mul, dtype}, a, Operand("mul", b, dtype));
-  if (auto* node = record<ScaleNode>(y, a)) node->factor = b.to_double();
-  return y;
+  return map_number<ScaleNode>({"mul", arithmetic().mul}, a, b,
+                               [&](ScaleNode& node, const Tensor&, const Tensor&) { node.factor = b.to_double(); });
 }
 
 namespace {
@@ -259,12 +257,9 @@ struct DivByNumberNode final : SymmetricNode {
 }  // namespace
 
 Tensor div(const Tensor& a, Scalar b) {
-  require_defined("div", a);
-  const DType dtype = detail::floating_type(a.dtype());
-  if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return div(p, b); }); y.defined()) return y;
-  Tensor y = map({"div", arithmetic().div, dtype}, a, Operand("div", b, dtype));
-  if (auto* node = record<DivByNumberNode>(y, a)) node->divisor = b.to_double();
-  return y;
+  return map_number<DivByNumberNode>(
+      {.name = "div", .f = arithmetic().div, .floats = true}, a, b,
+      [&](DivByNumberNode& node, const Tensor&, const Tensor&) { node.divisor = b.to_double(); });
 }
 
 namespace {
@@ -279,15 +274,11 @@ struct DivNumberNode final : SymmetricNode {
 }  // namespace
 
 Tensor div(Scalar a, const Tensor& b) {
-  require_defined("div", b);
-  const DType dtype = detail::floating_type(b.dtype());
-  if (Tensor y = promoted(dtype, b, [&](const Tensor& p) { return div(a, p); }); y.defined()) return y;
-  Tensor y = map({"div", arithmetic().div, dtype}, Operand("div", a, dtype), b);
-  if (auto* node = record<DivNumberNode>(y, b)) {
-    node->x = b;
-    node->y = y;
-  }
-  return y;
+  return map_number<DivNumberNode>({.name = "div", .f = arithmetic().div, .number_first = true, .floats = true}, b, a,
+                                   [](DivNumberNode& node, const Tensor& x, const Tensor& y) {
+                                     node.x = x;
+                                     node.y = y;
+                                   });
 }
 
 namespace {
@@ -327,13 +318,9 @@ Tensor remainder(const Tensor& a, const Tensor& b) {
 
 Tensor remainder(const Tensor& a, Scalar b) {
   require_defined("remainder", a);
-  const DType dtype = detail::promote_types(a.dtype(), b);
-  if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return remainder(p, b); }); y.defined()) return y;
-  if (!is_floating_point(dtype) && b.to_int64() == 0)
+  if (!is_floating_point(detail::promote_types(a.dtype(), b)) && b.to_int64() == 0)
     detail::throw_error<ValueError>("remainder: expected a divisor other than 0, got 0");
-  Tensor y = map({"remainder", arithmetic().remainder, dtype}, a, Operand("remainder", b, dtype));
-  record<ShiftNode>(y, a);
-  return y;
+  return map_number<ShiftNode>({"remainder", arithmetic().remainder}, a, b, nothing);
 }
 
 namespace {
@@ -385,15 +372,12 @@ struct PowNumberNode final : SymmetricNode {
 
 Tensor pow(const Tensor& a, Scalar b) {
   require_defined("pow", a);
-  const DType dtype = detail::promote_types(a.dtype(), b);
-  if (Tensor y = promoted(dtype, a, [&](const Tensor& p) { return pow(p, b); }); y.defined()) return y;
-  if (b.to_double() == 2) return square(a);
-  Tensor y = map({"pow", arithmetic().pow, dtype}, a, Operand("pow", b, dtype));
-  if (auto* node = record<PowNumberNode>(y, a)) {
-    node->x = a;
-    node->exponent = b.to_double();
-  }
-  return y;
+  if (b.to_double() == 2) return square(a.to(detail::promote_types(a.dtype(), b)));
+  return map_number<PowNumberNode>({"pow", arithmetic().pow}, a, b,
+                                   [&](PowNumberNode& node, const Tensor& x, const Tensor&) {
+                                     node.x = x;
+                                     node.exponent = b.to_double();
+                                   });
 }
 
 namespace {
@@ -411,15 +395,11 @@ struct ExponentialNode final : SymmetricNode {
 }  // namespace
 
 Tensor pow(Scalar a, const Tensor& b) {
-  require_defined("pow", b);
-  const DType dtype = detail::promote_types(b.dtype(), a);
-  if (Tensor y = promoted(dtype, b, [&](const Tensor& p) { return pow(a, p); }); y.defined()) return y;
-  Tensor y = map({"pow", arithmetic().pow, dtype}, Operand("pow", a, dtype), b);
-  if (auto* node = record<ExponentialNode>(y, b)) {
-    node->y = y;
-    node->base = a.to_double();
-  }
-  return y;
+  return map_number<ExponentialNode>({.name = "pow", .f = arithmetic().pow, .number_first = true}, b, a,
+                                     [&](ExponentialNode& node, const Tensor&, const Tensor& y) {
+                                       node.y = y;
+                                       node.base = a.to_double();
+                                     });
 }
 
 namespace {

@@ -8,6 +8,8 @@
 // What a kernel is given comes in three parts: the geometry (sizes and strides), the operands that it reads (`in`), and
 // the outputs that it writes (`out`). docs/glossary.md explains the terms.
 #pragma once
+#include <limpid/core/kernels/tables.hpp>
+
 #include <cstdint>
 
 namespace limpid::kernels {
@@ -192,17 +194,9 @@ struct NormColumnKernels {
   }
 };
 
-// clang-format off
-#define LIMPID_DECLARE_NORM_KERNELS(isa)                                                       \
-  namespace isa {                                                                              \
-  extern const NormRowKernels<float> norm_rows_float;   extern const NormRowKernels<double> norm_rows_double;       \
-  extern const NormColumnKernels<float> norm_columns_float; extern const NormColumnKernels<double> norm_columns_double; \
-  }
-// clang-format on
-LIMPID_DECLARE_NORM_KERNELS(baseline)
-LIMPID_DECLARE_NORM_KERNELS(avx2)
-LIMPID_DECLARE_NORM_KERNELS(avx512)
-LIMPID_DECLARE_NORM_KERNELS(neon)
-#undef LIMPID_DECLARE_NORM_KERNELS
+LIMPID_DECLARE_KERNELS(NormRowKernels<float>, norm_rows_float)
+LIMPID_DECLARE_KERNELS(NormRowKernels<double>, norm_rows_double)
+LIMPID_DECLARE_KERNELS(NormColumnKernels<float>, norm_columns_float)
+LIMPID_DECLARE_KERNELS(NormColumnKernels<double>, norm_columns_double)
 
 }  // namespace limpid::kernels

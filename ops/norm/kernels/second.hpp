@@ -101,17 +101,7 @@ struct NormSecondKernels {
   void (*apply_channel_row)(const NormChannelRow<T>&, const NormSecondMeans&, double* dgamma) noexcept;
 };
 
-// clang-format off
-#define LIMPID_DECLARE_NORM_SECOND(isa)                     \
-  namespace isa {                                           \
-  extern const NormSecondKernels<float> norm_second_float;  \
-  extern const NormSecondKernels<double> norm_second_double; \
-  }
-// clang-format on
-LIMPID_DECLARE_NORM_SECOND(baseline)
-LIMPID_DECLARE_NORM_SECOND(avx2)
-LIMPID_DECLARE_NORM_SECOND(avx512)
-LIMPID_DECLARE_NORM_SECOND(neon)
-#undef LIMPID_DECLARE_NORM_SECOND
+LIMPID_DECLARE_KERNELS(NormSecondKernels<float>, norm_second_float)
+LIMPID_DECLARE_KERNELS(NormSecondKernels<double>, norm_second_double)
 
 }  // namespace limpid::kernels

@@ -74,8 +74,12 @@ ReducePlan::ReducePlan(const Tensor& x, const Tensor& y, const Axes& axes) {
 
 namespace {
 
-template <class Acc>
+// A sum of T in doubles.
+template <class T, class Result>
 struct Adding {
+  using X = T;
+  using Acc = double;
+  using Y = Result;
   static void merge(Acc* acc, const Acc* other, int64_t n) {
     for (int64_t j = 0; j < n; ++j) acc[j] += other[j];
   }
@@ -84,22 +88,16 @@ struct Adding {
 };
 
 template <class T, class Result = T>
-struct FloatSum : Adding<double> {
-  using X = T;
-  using Acc = double;
-  using Y = Result;
+struct FloatSum : Adding<T, Result> {
   kernels::AddRows<T> add_rows;
   double divisor;
   FloatSum(kernels::AddRows<T> kernel, double d) : add_rows(kernel), divisor(d) {}
   void rows(double* acc, const double*, const T* x, const kernels::RowBlock& block) const { add_rows(acc, x, block); }
-  Y finish(double acc) const { return static_cast<Y>(acc / divisor); }
+  Result finish(double acc) const { return static_cast<Result>(acc / divisor); }
 };
 
 template <class T>
-struct SquareSum : Adding<double> {
-  using X = T;
-  using Acc = double;
-  using Y = T;
+struct SquareSum : Adding<T, T> {
   kernels::AddSquares<T> add_squares;
   double divisor;
   bool root;
@@ -107,12 +105,12 @@ struct SquareSum : Adding<double> {
       : add_squares(kernel),
         divisor(d),
         root(square_root) {
-    centres = centre;
+    this->centres = centre;
   }
   void rows(double* acc, const double* centre, const T* x, const kernels::RowBlock& block) const {
-    add_squares(acc, centres ? centre : nullptr, x, block);
+    add_squares(acc, this->centres ? centre : nullptr, x, block);
   }
-  Y finish(double acc) const { return static_cast<T>(root ? std::sqrt(acc) : acc / divisor); }
+  T finish(double acc) const { return static_cast<T>(root ? std::sqrt(acc) : acc / divisor); }
 };
 
 // f takes one element into the accumulator, or one accumulator into another. It must be associative.
