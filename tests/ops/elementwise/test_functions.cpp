@@ -25,8 +25,6 @@ struct Case {
   Tensor (*op)(const Tensor&);
   Real (*exact)(Real);
   double ulps;  ///< bound on the error, in units in the last place of the result
-  double tail =
-      1e30;  ///< for x < -tail float64 is held to 1e-15 absolutely: there the argument's rounding is amplified
 };
 
 const Case cases[] = {
@@ -42,7 +40,7 @@ const Case cases[] = {
     {"tanh", tanh, [](Real x) { return std::tanh(x); }, 2},
     {"sigmoid", sigmoid, sigmoid_of, 4},
     {"erf", erf, [](Real x) { return std::erf(x); }, 3},
-    {"gelu", gelu, gelu_of, 4, 0},
+    {"gelu", gelu, gelu_of, 6},
     {"silu", silu, silu_of, 4},
     {"relu", relu, [](Real x) { return x < 0 ? 0 : x; }, 0},
     {"elu", [](const Tensor& x) { return elu(x); }, [](Real x) { return x > 0 ? x : std::expm1(x); }, 3},
@@ -105,7 +103,6 @@ void check(const Case& c) {
   for (std::size_t i = 0; i < values.size(); ++i) {
     const T got = y.data<T>()[i];
     const Real exact = c.exact(Real{values[i]});
-    if (sizeof(T) == 8 && values[i] < -c.tail && std::abs(Real{got} - exact) <= 1e-15L) continue;
     if (error_in_ulps(got, exact) > c.ulps) {
       CAPTURE(c.name, sizeof(T), values[i], got, static_cast<double>(exact), error_in_ulps(got, exact));
       FAIL_CHECK("inaccurate");
