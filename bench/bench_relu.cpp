@@ -1,13 +1,11 @@
 // What the relu option saves: instance_norm with it against relu of instance_norm, float32, affine.
 //
 //   bench_relu [--seconds PER_CASE] [--shape SUBSTRING] [--threads N]
+#include <limpid/bench/norm_cases.hpp>
 #include <limpid/bench/timing.hpp>
 #include <limpid/limpid.hpp>
 
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <string>
 
 using namespace limpid;
 
@@ -15,12 +13,6 @@ namespace {
 
 const std::vector<Shape> kShapes = {
     {1, 4, 8, 8}, {8, 64, 56, 56}, {4, 128, 128, 128}, {1, 64, 512, 512}, {16, 512, 4, 4}};
-
-std::string name_of(const Shape& shape) {
-  std::string name;
-  for (const std::int64_t n : shape) name.append(name.empty() ? 0 : 1, 'x').append(std::to_string(n));
-  return name;
-}
 
 /// Microseconds of {forward, forward and backward} of relu(instance_norm), then of both with the option.
 std::vector<double> measure(const Shape& shape, MemoryFormat format, double seconds) {
@@ -38,37 +30,20 @@ std::vector<double> measure(const Shape& shape, MemoryFormat format, double seco
                    seconds);
 }
 
-int usage() {
-  std::fprintf(stderr, "bench_relu: expected [--seconds PER_CASE] [--shape SUBSTRING] [--threads N]\n");
-  return 2;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string wanted;
-  std::vector<int> thread_counts = {1, 2};
-  double seconds = 0.5;
-  for (int i = 1; i < argc; i += 2) {
-    if (i + 1 == argc) return usage();
-    if (!std::strcmp(argv[i], "--seconds"))
-      seconds = std::atof(argv[i + 1]);
-    else if (!std::strcmp(argv[i], "--shape"))
-      wanted = argv[i + 1];
-    else if (!std::strcmp(argv[i], "--threads"))
-      thread_counts = {std::atoi(argv[i + 1])};
-    else
-      return usage();
-  }
+  NormBenchOptions options;
+  if (!options.parse(argc, argv)) return 2;
   std::printf("us, medians; saved: the share of relu(instance_norm)'s time that the option saves\n");
   std::printf("%-16s %-13s %7s %10s %10s %10s %10s | %9s %9s\n", "shape", "layout", "threads", "fwd", "fwd+bwd",
               "fused fwd", "fwd+bwd", "fwd saved", "bwd saved");
   for (const Shape& shape : kShapes) {
-    if (name_of(shape).find(wanted) == std::string::npos) continue;
-    for (const int threads : thread_counts)
+    if (!options.wants(name_of(shape))) continue;
+    for (const int threads : options.threads)
       for (const MemoryFormat format : {MemoryFormat::contiguous, MemoryFormat::channels_last}) {
         set_num_threads(threads);
-        const std::vector<double> us = measure(shape, format, seconds);
+        const std::vector<double> us = measure(shape, format, options.seconds);
         std::printf("%-16s %-13s %7d %10.1f %10.1f %10.1f %10.1f | %8.0f%% %8.0f%%\n", name_of(shape).c_str(),
                     format == MemoryFormat::channels_last ? "channels_last" : "contiguous", threads, us[0], us[1],
                     us[2], us[3], 100 * (1 - us[2] / us[0]), 100 * (1 - (us[3] - us[2]) / (us[1] - us[0])));

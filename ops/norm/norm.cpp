@@ -78,6 +78,21 @@ NormPlan trailing_plan(const NormNames& names, const Tensor& x, const Shape& nor
   return {.names = &names, .dims = {.n = rows, .g = 1, .d = affine ? m : 1, .s = affine ? 1 : m}, .eps = eps};
 }
 
+/// The operands of an op with running statistics, and eps. check is the check of weight's shape, and of bias's.
+template <class Options, class Check>
+void check_operands(const Tensor& x, const Options& o, Check&& check, const char* op) {
+  check_per_channel(o.running_mean, "running_mean", x, op);
+  check_per_channel(o.running_var, "running_var", x, op);
+  check(o.weight, "weight", x, op);
+  check(o.bias, "bias", x, op);
+  check_floating_point(x, op);
+  check_same_dtype(o.running_mean, "running_mean", x, op);
+  check_same_dtype(o.running_var, "running_var", x, op);
+  check_same_dtype(o.weight, "weight", x, op);
+  check_same_dtype(o.bias, "bias", x, op);
+  check_eps(o.eps, op);
+}
+
 void check_trailing(const Tensor& x, const Shape& normalized_shape, const char* op) {
   detail::require_defined(op, "x", x);
   const std::size_t rank = normalized_shape.size();
@@ -105,16 +120,7 @@ Tensor instance_norm(const Tensor& x, const InstanceNormOptions& o) {
                             ": expected both running_mean and running_var, or neither, with use_input_stats = "
                             "false, got ",
                             o.running_mean.defined() ? "running_mean alone" : "running_var alone");
-  check_per_channel(o.running_mean, "running_mean", x, op);
-  check_per_channel(o.running_var, "running_var", x, op);
-  check_affine(o.weight, "weight", x, op);
-  check_affine(o.bias, "bias", x, op);
-  check_floating_point(x, op);
-  check_same_dtype(o.running_mean, "running_mean", x, op);
-  check_same_dtype(o.running_var, "running_var", x, op);
-  check_same_dtype(o.weight, "weight", x, op);
-  check_same_dtype(o.bias, "bias", x, op);
-  check_eps(o.eps, op);
+  check_operands(x, o, check_affine, op);
   const ValidElements valid{o.lengths, o.mask};
   check_valid(valid, x, op);
   if (!valid.all())
@@ -204,16 +210,7 @@ Tensor batch_norm(const Tensor& x, const BatchNormOptions& o) {
                             o.running_mean.defined()  ? "running_mean alone"
                             : o.running_var.defined() ? "running_var alone"
                                                       : "neither");
-  check_per_channel(o.running_mean, "running_mean", x, op);
-  check_per_channel(o.running_var, "running_var", x, op);
-  check_per_channel(o.weight, "weight", x, op);
-  check_per_channel(o.bias, "bias", x, op);
-  check_floating_point(x, op);
-  check_same_dtype(o.running_mean, "running_mean", x, op);
-  check_same_dtype(o.running_var, "running_var", x, op);
-  check_same_dtype(o.weight, "weight", x, op);
-  check_same_dtype(o.bias, "bias", x, op);
-  check_eps(o.eps, op);
+  check_operands(x, o, check_per_channel, op);
   NormPlan plan = channel_plan(detail::kBatchNorm, x, x.shape()[1], o.eps);
   plan.dims.pooled = true;
   plan.relu = o.relu;

@@ -1,6 +1,7 @@
 #include <limpid/core/allocator.hpp>
 #include <limpid/core/error.hpp>
 #include <limpid/tests/catch.hpp>
+#include <limpid/tests/memory.hpp>
 
 #include <atomic>
 #include <cstdint>
@@ -11,23 +12,9 @@
 #include <vector>
 
 using namespace limpid;
+using namespace limpid::test;
 
 namespace {
-
-// The sanitizer's builds do not recycle.
-bool recycles() {
-  void* p = allocate(100);
-  deallocate(p, 100);
-  void* q = allocate(100);
-  deallocate(q, 100);
-  return p == q;
-}
-
-// Lifts the limit again.
-struct WithLimit {
-  explicit WithLimit(int64_t bytes) { set_memory_limit(bytes); }
-  ~WithLimit() { set_memory_limit(no_memory_limit); }
-};
 
 constexpr std::size_t MiB = std::size_t{1} << 20;
 constexpr int64_t bytes_of(std::size_t mebibytes) { return static_cast<int64_t>(mebibytes * MiB); }

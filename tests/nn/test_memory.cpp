@@ -7,19 +7,12 @@
 #include <filesystem>
 
 #include "../catch.hpp"
+#include "../memory.hpp"
 
 using namespace limpid;
+using namespace limpid::test;
 
 namespace {
-
-// The sanitizers' builds do not recycle memory.
-bool recycles() {
-  void* p = allocate(100);
-  deallocate(p, 100);
-  void* q = allocate(100);
-  deallocate(q, 100);
-  return p == q;
-}
 
 int64_t page_faults() {
   rusage usage{};
@@ -31,11 +24,6 @@ int64_t threads_of_process() {
   const std::filesystem::directory_iterator tasks("/proc/self/task");
   return std::distance(begin(tasks), end(tasks));
 }
-
-struct WithLimit {
-  explicit WithLimit(int64_t bytes) { set_memory_limit(bytes); }
-  ~WithLimit() { set_memory_limit(no_memory_limit); }
-};
 
 // Tensors of up to 1 MiB, so that most of the memory is large blocks.
 struct ImageNet {

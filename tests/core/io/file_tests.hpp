@@ -7,6 +7,8 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/examples/folder.hpp>
 
+#include <zlib.h>
+
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -40,6 +42,21 @@ inline std::string read_bytes(const std::string& path) {
 
 inline void write_bytes(const std::string& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary) << bytes;
+}
+
+/// As zlib packs bytes, in the wrapping that window_bits says: a bare stream below 0, gzip's from 16.
+inline std::string deflated(const std::string& bytes, int window_bits) {
+  z_stream stream{};
+  REQUIRE(deflateInit2(&stream, 9, Z_DEFLATED, window_bits, 9, Z_DEFAULT_STRATEGY) == Z_OK);
+  std::string packed(deflateBound(&stream, bytes.size()), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  stream.avail_in = static_cast<uInt>(bytes.size());
+  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
+  stream.avail_out = static_cast<uInt>(packed.size());
+  REQUIRE(deflate(&stream, Z_FINISH) == Z_STREAM_END);
+  packed.resize(stream.total_out);
+  deflateEnd(&stream);
+  return packed;
 }
 
 /// The bytes of a value as they lie in memory.

@@ -20,19 +20,7 @@ std::string words(std::initializer_list<uint32_t> values) {
   return bytes;
 }
 
-std::string gzip(const std::string& bytes) {
-  std::string packed(compressBound(bytes.size()) + 64, '\0');
-  z_stream stream{};
-  REQUIRE(deflateInit2(&stream, 6, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK);
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-  stream.avail_in = static_cast<uInt>(bytes.size());
-  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
-  stream.avail_out = static_cast<uInt>(packed.size());
-  REQUIRE(deflate(&stream, Z_FINISH) == Z_STREAM_END);
-  packed.resize(stream.total_out);
-  deflateEnd(&stream);
-  return packed;
-}
+std::string gzip(const std::string& bytes) { return deflated(bytes, MAX_WBITS + 16); }
 
 constexpr int64_t count = 20;
 

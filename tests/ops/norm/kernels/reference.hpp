@@ -58,6 +58,22 @@ struct Case {
   bool slope = true, offset = true;  ///< Forward mode: gamma and beta move.
 };
 
+/// Each of the shapes in both layouts, centred or not, and pooled where that is possible.
+inline std::vector<NormDims> plans(const std::vector<NormDims>& shapes) {
+  std::vector<NormDims> out;
+  for (NormDims d : shapes)
+    for (NormLayout layout : {NormLayout::contiguous, NormLayout::channels_last})
+      for (bool center : {true, false})
+        for (bool pooled : {false, true}) {
+          if (pooled && (d.d > 1 || !center)) continue;
+          d.layout = layout;
+          d.center = center;
+          d.pooled = pooled;
+          out.push_back(d);
+        }
+  return out;
+}
+
 inline std::string name(const Case& c) {
   const NormDims& d = c.dims;
   return "n" + std::to_string(d.n) + " g" + std::to_string(d.g) + " d" + std::to_string(d.d) + " s" +
@@ -334,6 +350,23 @@ Real backward_error(const Run<T>& run, const Reference& r) {
     see(run.dbeta[ch], r.dbeta[k], r.dbeta_size[k]);
   }
   return worst;
+}
+
+/// The trial-th of a series of all magnitudes, done in all three passes: x with a spread of 1e-38 to 1e38 and an offset
+/// of up to 1e7 spreads, dy of 1e-30 to 1e38.
+inline Run<float> run_of_any_magnitude(const NormDims& dims, int trial, std::mt19937& random) {
+  std::uniform_real_distribution<double> uniform;
+  const double scale = std::pow(10, -38 + 76 * uniform(random)), most = std::min(1e7, 2e38 / scale);
+  const double offset = (uniform(random) < 0.5 ? -1 : 1) * std::pow(most, uniform(random)) * scale;
+  Run<float> run({dims, (trial & 2) != 0, (trial & 4) != 0, offset, scale, trial % 3 ? 0 : 1e-5},
+                 static_cast<unsigned>(trial));
+  const auto large = static_cast<float>(std::pow(10, -30 + 67 * uniform(random)));
+  for (float& v : run.x) v = static_cast<float>(std::clamp(static_cast<double>(v), -3.4e38, 3.4e38));
+  for (float& v : run.dy) v *= large;
+  run.forward();
+  run.backward();
+  run.push();
+  return run;
 }
 
 /// Restores the instruction set on the way out.
