@@ -14,7 +14,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 scripts/setup.sh
-stage "configure release" cmake --preset release -DLIMPID_BUILD_BENCH=ON
+stage "configure release" cmake --preset release
 stage "build limpid_bench_accuracy" cmake --build --preset release --target limpid_bench_accuracy
 stage "measure limpid" sh -c "build/release/bench/limpid_bench_accuracy >$work/errors"
 if [ -f /usr/include/torch/csrc/api/include/torch/torch.h ]; then

@@ -24,7 +24,7 @@ while [ $# -gt 0 ]; do
 done
 
 scripts/setup.sh
-stage "configure release" cmake --preset release -DLIMPID_BUILD_BENCH=ON
+stage "configure release" cmake --preset release
 stage "build limpid_bench_norm" cmake --build --preset release --target limpid_bench_norm
 peer=
 if [ -f /usr/include/torch/csrc/api/include/torch/torch.h ]; then

@@ -2,16 +2,16 @@
 # Builds limpid and its tests for aarch64 from nothing, runs them under QEMU's user mode, and compares bits with AVX2's.
 # cross_aarch64.sh [--install | --full] [ARGUMENT OF CTEST...]
 #   --install  only installs the cross compiler, the emulator and what makes the sysroot
-#   --full     runs the slowest tests whole: without it they do less where LIMPID_EMULATED is set, as it is here
+#   --full     runs the slowest tests whole: without it they do less where LIMPID_THIN_TESTS is set, as it is here
 # build/aarch64 holds all that is made; a second run makes what has changed.
 . "$(dirname "$0")/stages.sh"
 
 folder=build/aarch64
 sysroot=$folder/sysroot
-export LIMPID_EMULATED=1
+export LIMPID_THIN_TESTS=1
 case ${1-} in
   --full)
-    unset LIMPID_EMULATED
+    unset LIMPID_THIN_TESTS
     shift
     ;;
 esac
@@ -50,7 +50,7 @@ else
   echo "no AVX2 here: no comparison of bits"
 fi
 
-echo "test aarch64${LIMPID_EMULATED:+, the slowest tests thinned (LIMPID_EMULATED; --full runs them whole)}"
+echo "test aarch64${LIMPID_THIN_TESTS:+, the slowest tests thinned (LIMPID_THIN_TESTS; --full runs them whole)}"
 log=$folder/ctest.log
 if ctest --preset aarch64 --no-label-summary "$@" >"$log" 2>&1 </dev/null; then
   sed -n '/% tests passed/,$p' "$log"

@@ -1,12 +1,13 @@
 #!/bin/sh
 # Builds limpid and runs its tests, as released, then under the address and undefined-behaviour sanitizers, then those of
-# the tape under the thread sanitizer. --quick leaves the sanitizers out. The last lines printed are ctest's summary.
+# the tape under the thread sanitizer. --quick leaves out the sanitizers and the tests that are labelled thorough. The last
+# lines printed are ctest's summary.
 . "$(dirname "$0")/stages.sh"
 
-full=yes
+quick=
 case ${1-} in
   "") ;;
-  --quick) full= ;;
+  --quick) quick=yes ;;
   *)
     echo "test: expected --quick or nothing, got $1" >&2
     exit 2
@@ -21,7 +22,8 @@ check() {
   echo "test $preset${folder:+ $folder}"
   log=build/$preset/ctest.log
   # From a pass, the summary is shown; from a failure, all but the lines of the tests that passed.
-  if ctest --preset "$preset" --no-label-summary ${folder:+--tests-regex "^$folder/"} >"$log" 2>&1 </dev/null; then
+  if ctest --preset "$preset" --no-label-summary ${folder:+--tests-regex "^$folder/"} ${quick:+--label-exclude thorough} \
+    >"$log" 2>&1 </dev/null; then
     sed -n '/% tests passed/,$p' "$log"
   else
     grep -vE '^ *(Start +[0-9]+:|[0-9]+/[0-9]+ Test +#.* Passed )' "$log"
@@ -31,7 +33,7 @@ check() {
 
 scripts/setup.sh
 check release
-if [ "$full" ]; then
+if [ -z "$quick" ]; then
   check asan
   check tsan autograd  # on one OpenMP thread: the sanitizer does not see libgomp's barriers
 fi

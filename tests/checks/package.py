@@ -3,7 +3,8 @@
 package.py COMPILER WORK_DIR install BUILD_DIR    installs BUILD_DIR; what is installed is what should be
 package.py COMPILER WORK_DIR pkg-config           programs by one g++ line
 package.py COMPILER WORK_DIR find_package         programs by a CMake project
-package.py COMPILER WORK_DIR subdirectory         programs by a project that adds limpid's sources; static
+package.py COMPILER WORK_DIR subdirectory LINKS   programs by a project that adds limpid's sources, and finds them by
+                                                  BUILD_DIR's LINKS; static
 package.py COMPILER WORK_DIR static               programs against what that project installed, both ways
 package.py COMPILER WORK_DIR debug-mode           configured with _GLIBCXX_DEBUG, a package says so
 package.py COMPILER WORK_DIR self-test            programs that must not pass do not
@@ -151,9 +152,9 @@ if mode == "find_package":
     report(by_cmake(compiler, programs(), work / mode, f"-DCMAKE_PREFIX_PATH={shared}"), "programs pass")
 if mode == "subdirectory":
     files = programs()
-    # The whole library once more, with the flags of the release preset: the compiler cache has each object already.
+    # The whole library once more, by the flags and paths of the release preset: the compiler cache has each object.
     report(by_cmake(compiler, files, work / mode, f"-DLIMPID_SOURCE={ROOT}", "-DLIMPID_INSTALL=ON",
-                    "-DLIMPID_WERROR=ON"), "programs pass")
+                    "-DLIMPID_WERROR=ON", f"-DLIMPID_INCLUDE_DIR={build[0]}"), "programs pass")
 if mode == "static":
     files = programs()
     report(install(work / "subdirectory", static, False) + by_pkg_config(compiler, static, files, work / "static") +

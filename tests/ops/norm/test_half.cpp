@@ -12,8 +12,8 @@
 #include <vector>
 
 #include <limpid/tests/catch.hpp>
-#include <limpid/tests/emulated.hpp>
 #include <limpid/tests/ops/plain.hpp>
+#include <limpid/tests/thinned.hpp>
 
 using namespace limpid;
 
@@ -136,7 +136,7 @@ TEST_CASE("norms of half precision have the bits of float32 where slices outgrow
   for (const Norm& norm : norms)
     for (const Shape& shape : large_shapes)
       for (const char* layout : {"contiguous", "channels_last", "strided"})
-        if (number++ % 5 == 0 || !test::emulated()) check_norm(norm, shape, layout, bfloat16, float32);
+        if (number++ % 5 == 0 || !test::thinned()) check_norm(norm, shape, layout, bfloat16, float32);
 }
 
 TEST_CASE("norms of half precision have the bits of float32 at every instruction set") {

@@ -6,8 +6,8 @@
 
 #include <algorithm>
 
-#include <limpid/tests/emulated.hpp>
 #include <limpid/tests/ops/plain.hpp>
+#include <limpid/tests/thinned.hpp>
 
 using namespace limpid;
 using namespace plain;
@@ -229,7 +229,7 @@ TEST_CASE("products are the same for any number of threads") {
                        {512, 512, 700},    {1000, 1, 1000}, {1, 1000, 1000}, {64, 10, 784}};
   for (DType dtype : {float32, float64})
     for (const auto& [n, m, k] : all) {
-      if (test::emulated() && n * m * k > 100'000'000) continue;
+      if (test::thinned() && n * m * k > 100'000'000) continue;
       CAPTURE(dtype, n, m, k);
       Tensor a = noise({n, k}, dtype).set_requires_grad(), b = noise({k, m}, dtype).set_requires_grad();
       Tensor weight = noise({m, k}, dtype).set_requires_grad(), bias = noise({m}, dtype).set_requires_grad();

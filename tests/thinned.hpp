@@ -1,0 +1,11 @@
+// The switch that thins the slowest tests.
+#pragma once
+#include <cstdlib>
+
+namespace limpid::test {
+
+/// Whether LIMPID_THIN_TESTS is set, as the sanitizers' presets and scripts/cross_aarch64.sh do: a test that would take
+/// minutes there then runs a part of its cases.
+inline bool thinned() { return std::getenv("LIMPID_THIN_TESTS") != nullptr; }
+
+}  // namespace limpid::test
