@@ -1,7 +1,7 @@
 #!/bin/sh
-# Builds limpid and runs its tests, as released, then under the address and undefined-behaviour sanitizers, then those of
-# the tape under the thread sanitizer. --quick leaves out the sanitizers and the tests that are labelled thorough. The last
-# lines printed are ctest's summary.
+# Builds limpid with its benchmarks and runs its tests, as released, then under the address and undefined-behaviour
+# sanitizers, then those of the tape under the thread sanitizer. --quick leaves out the benchmarks, the sanitizers and the
+# tests that are labelled thorough. The last lines printed are ctest's summary.
 . "$(dirname "$0")/stages.sh"
 
 quick=
@@ -34,6 +34,7 @@ check() {
 scripts/setup.sh
 check release
 if [ -z "$quick" ]; then
+  stage "build the benchmarks" cmake --build --preset release --target limpid_benches
   check asan
   check tsan autograd  # on one OpenMP thread: the sanitizer does not see libgomp's barriers
 fi
