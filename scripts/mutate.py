@@ -2,11 +2,10 @@
 """Plants faults in the rules of backward and forward mode, in limpid's own sources, and counts how many its gradient
 tests catch.
 
-mutate.py [--work DIR] [--jobs N] [--tests DIR] [PATTERN...]
-                                   builds all faults, runs those whose name contains a PATTERN, or all. --tests: take
-                                   the test programs of a build of the same sources with a shared library from DIR
+mutate.py [--work DIR] [--jobs N] [PATTERN...]
+                                   builds all faults, runs those whose name contains a PATTERN, or all
 mutate.py --list [PATTERN...]      what would be planted
-mutate.py --self-test              that the planting plants what it lists, and nothing else
+mutate.py --self-test              that the planting plants what it lists, and nothing else, in a tree that can be built
 
 All faults are compiled into one copy of the sources, below --work (build/mutation); each is then chosen at run time by
 the environment variable LIMPID_MUTANT, and the tests run until one fails, crashes or takes too long. The op table goes
@@ -121,9 +120,17 @@ def write_tree(tree, files, dropped):
             if not target.exists() or target.read_bytes() != source.read_bytes():
                 shutil.copy(source, target)
     write_changed(tree / "core/mutant.cpp", DEFINITION)
-    build_list = (ROOT / "core/CMakeLists.txt").read_text() + "target_sources(limpid PRIVATE mutant.cpp)\n"
+    build_list = (ROOT / "core/CMakeLists.txt").read_text() + "target_sources(limpid_objects PRIVATE mutant.cpp)\n"
     write_changed(tree / "core/CMakeLists.txt", build_list)
     return lines
+
+
+def configure(tree, out):
+    configured = subprocess.run(["cmake", "-S", tree, "-B", out, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=None",
+                                 "-DCMAKE_CXX_FLAGS=-O1 -w", "-DLIMPID_BUILD_EXAMPLES=OFF"],
+                                capture_output=True, text=True)
+    if configured.returncode:
+        sys.exit(f"mutate: configuring fails:\n{configured.stdout}{configured.stderr}")
 
 
 def build(tree, files, jobs, targets):
@@ -133,11 +140,7 @@ def build(tree, files, jobs, targets):
     dropped = {m.number: m for _, found in files.values() for m, _ in found if m.name in known}
     for _ in range(8):
         lines = write_tree(tree, files, dropped)
-        configured = subprocess.run(["cmake", "-S", tree, "-B", out, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=None",
-                                     "-DCMAKE_CXX_FLAGS=-O1 -w", "-DLIMPID_BUILD_EXAMPLES=OFF"],
-                                    capture_output=True, text=True)
-        if configured.returncode:
-            sys.exit(f"mutate: configuring fails:\n{configured.stdout}{configured.stderr}")
+        configure(tree, out)
         made = subprocess.run(["cmake", "--build", out, "--parallel", str(jobs), "--target", *targets, "--", "-k", "0"],
                               capture_output=True, text=True)
         if made.returncode == 0:
@@ -156,10 +159,9 @@ def build(tree, files, jobs, targets):
     sys.exit("mutate: expected the build to succeed without the faults that do not compile")
 
 
-def outcome(command, mutant, limit, library):
+def outcome(command, mutant, limit):
     """'passed', 'failed', 'crashed' or 'hung', and the seconds it took."""
-    environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": "2", "LIMPID_MUTANT": str(mutant),
-                   "LD_LIBRARY_PATH": str(library)}
+    environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": "2", "LIMPID_MUTANT": str(mutant)}
     started = time.monotonic()
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -175,13 +177,13 @@ def outcome(command, mutant, limit, library):
     return verdict, time.monotonic() - started
 
 
-def run_all(mutants, commands, limits, jobs, library):
+def run_all(mutants, commands, limits, jobs):
     """{number: (test, outcome) that caught it, or None}"""
     def run(mutant):
         for name, command, whose in commands:
             if not re.search(whose, mutant.file):
                 continue
-            verdict, _ = outcome(command, mutant.number, limits[name], library)
+            verdict, _ = outcome(command, mutant.number, limits[name])
             if verdict != "passed":
                 return mutant.number, (name, verdict)
         print(f"  survives: {mutant.name}", flush=True)
@@ -227,20 +229,18 @@ def main(arguments):
     equivalent = read_equivalent(EQUIVALENT.read_text()) if EQUIVALENT.exists() else {}
     work = Path(arguments.work).resolve()
     print(f"building {len(everything)} faults into one copy of the sources", flush=True)
-    targets = ["limpid"] if arguments.tests else [command[0] for _, command, _ in TESTS]
-    dropped = build(work / "tree", files, arguments.jobs, targets)
+    dropped = build(work / "tree", files, arguments.jobs, [command[0] for _, command, _ in TESTS])
     mutants = [m for m in wanted if m.number not in dropped]
-    programs = Path(arguments.tests or work / "build/tests").resolve()
-    commands = [(name, [str(programs / command[0]), *command[1:]], whose) for name, command, whose in TESTS]
+    commands = [(name, [str(work / "build/tests" / command[0]), *command[1:]], whose) for name, command, whose in TESTS]
     limits = {}
     for name, command, _ in commands:
-        verdict, seconds = outcome(command, 0, 600, work / "build")
+        verdict, seconds = outcome(command, 0, 600)
         if verdict != "passed":
             sys.exit(f"mutate: expected the tests to pass without a fault, got {verdict}: {' '.join(command)}")
         limits[name] = 10 + 10 * seconds
         print(f"  without a fault, {name} passes in {seconds:.1f} s", flush=True)
     print(f"running {len(mutants)} faults", flush=True)
-    caught = run_all(mutants, commands, limits, arguments.jobs, work / "build")
+    caught = run_all(mutants, commands, limits, arguments.jobs)
 
     table("by kind", mutants, caught, equivalent, lambda m: m.kind)
     table("by file", mutants, caught, equivalent, lambda m: m.file)
@@ -338,6 +338,12 @@ def self_test():
     for name in read_equivalent(EQUIVALENT.read_text()):
         expect(name in names, f"what is in {EQUIVALENT.name} to be planted, got {name}")
 
+    with tempfile.TemporaryDirectory() as folder:
+        tree, out = Path(folder, "tree"), Path(folder, "build")
+        write_tree(tree, planted(), {})
+        configure(tree, out)
+        expect(f"{tree}/core/mutant.cpp" in (out / "build.ninja").read_text(), "the choice of a fault to be compiled")
+
     # The choice is made at run time: 1 + 2 * 10, and each fault's own value.
     pairs = mutants_of("ops/p.cpp", PROGRAM, "add_to")
     for number, (mutant, _) in enumerate(pairs, 1):
@@ -366,7 +372,6 @@ if __name__ == "__main__":
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--self-test", action="store_true")
     parser.add_argument("--work", default=str(ROOT / "build/mutation"))
-    parser.add_argument("--tests")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("patterns", nargs="*")
     given = parser.parse_args()

@@ -15,8 +15,8 @@ RULES = [
                   r"spread_over_windows|input_grad|weight_grad|sum_to|accumulate|rstd_of|normalized|normalize|plus|"
                   r"norm_tangent|moving_x|scaled|add_product|add_new_product|mean_where_attained_of"),
     ("ops/window/detail/im2col.cpp", r"conv_input_grad|conv_weight_grad|scatter_add"),
-    ("ops/norm/detail/*.cpp", r"norm_backward\w*|backward_rows|finish_slice|backward_channel_rows|run_channel_rows|"
-                             r"channel_row|make_means"),
+    ("ops/norm/detail/*.?pp", r"norm_backward\w*|backward_rows|finish_slice|backward_channel_rows|run_channel_rows|"
+                             r"channel_row|make_means|norm_total"),
     ("ops/norm/kernels/*.?pp", r"backward|channel_backward|channel_tangent|tangent_run|reduce_channel_row|apply_channel_row|reduce|reduce_run|"
                                r"dx|dx_run|dx_block|finish_sums|complete|terms|of_one_step|differentiate|gradient_terms|single_terms|sum_all"),
     ("ops/window/kernels/pool.cpp", r"scatter|spread"),
