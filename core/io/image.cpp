@@ -18,13 +18,24 @@
 namespace limpid::detail {
 namespace {
 
-// stb takes memory as compressed data asks for it. What a header has not announced it does not get.
-thread_local std::size_t largest_allocation = SIZE_MAX;
+// stb takes memory as compressed data asks for it. What a header has not announced it does not get. Not every want of
+// memory is among the reasons that it gives for a failure.
+struct Bound {
+  std::size_t largest = SIZE_MAX;
+  bool exceeded = false, out_of_memory = false;
+};
+thread_local Bound bound;
 
-void* bounded_malloc(std::size_t bytes) noexcept { return bytes <= largest_allocation ? std::malloc(bytes) : nullptr; }
 void* bounded_realloc(void* memory, std::size_t bytes) noexcept {
-  return bytes <= largest_allocation ? std::realloc(memory, bytes) : nullptr;
+  if (bytes > bound.largest) {
+    bound.exceeded = true;
+    return nullptr;
+  }
+  void* moved = std::realloc(memory, bytes);
+  if (!moved) bound.out_of_memory = true;
+  return moved;
 }
+void* bounded_malloc(std::size_t bytes) noexcept { return bounded_realloc(nullptr, bytes); }
 
 // zlib packs better than stb's own deflate.
 unsigned char* deflate_for_stb(unsigned char* data, int bytes, int* packed_bytes, int level) noexcept {
@@ -64,6 +75,7 @@ namespace {
 
 constexpr std::string_view signature = "\x89PNG\r\n\x1a\n";
 constexpr int64_t most_bytes = int64_t{1} << 30;  // of an unpacked image: stb counts in int
+constexpr int64_t longest_side = STBI_MAX_DIMENSIONS;
 
 struct Chunk {
   std::string type;
@@ -98,6 +110,12 @@ struct Header {
   uint32_t width, height;
   int depth, colour;  ///< bits of a sample; 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGBA
 
+  // Table 11.1 of the standard.
+  bool is_standard() const noexcept {
+    if (depth == 8) return colour == 0 || colour == 2 || colour == 3 || colour == 4 || colour == 6;
+    if (depth == 16) return colour == 0 || colour == 2 || colour == 4 || colour == 6;
+    return (depth == 1 || depth == 2 || depth == 4) && (colour == 0 || colour == 3);
+  }
   int samples() const noexcept { return colour == 2 ? 3 : colour == 4 ? 2 : colour == 6 ? 4 : 1; }
   // As they are packed, the least there can be: without the byte that begins each row.
   uint64_t packed_bytes() const noexcept {
@@ -111,12 +129,15 @@ Header read_header(const Source& file, const Chunk& chunk, uint64_t at) {
                  chunk.data.size());
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(chunk.data[i]); };
   const Header header{big_endian(chunk.data.data()), big_endian(chunk.data.data() + 4), byte(8), byte(9)};
+  if (!header.is_standard())
+    file.fail_at(at + 16, "expected a depth and a colour type that go together, got ", header.depth, " bits and type ",
+                 header.colour);
   const int64_t bytes_per_pixel = header.colour == 3 ? 4 : header.samples() * (header.depth == 16 ? 2 : 1);
   int64_t bytes;
-  if (header.width == 0 || header.height == 0 ||
+  if (header.width == 0 || header.height == 0 || header.width > longest_side || header.height > longest_side ||
       __builtin_mul_overflow(int64_t{header.width} * bytes_per_pixel, int64_t{header.height}, &bytes) ||
       bytes > most_bytes)
-    file.fail_at(at + 8, "expected sizes of at least 1, and at most 2^30 bytes, got ", header.width, " x ",
+    file.fail_at(at + 8, "expected sizes from 1 to 2^24, and at most 2^30 bytes, got ", header.width, " x ",
                  header.height, " pixels");
   if (header.packed_bytes() / max_inflation > file.size())
     file.fail_at(at + 8, "expected a size that ", file.size(), " bytes can hold, got ", header.width, " x ",
@@ -214,8 +235,8 @@ Tensor load_image(const std::string& path) {
   const auto [header, png] = read_png(file);
 
   struct Limit {
-    explicit Limit(std::size_t bytes) { largest_allocation = bytes; }
-    ~Limit() { largest_allocation = SIZE_MAX; }
+    explicit Limit(std::size_t bytes) { bound = {.largest = bytes}; }
+    ~Limit() { bound = {}; }
   };
   // stb doubles what does not suffice, begins with 16 KiB, and looks a palette up or adds an alpha.
   const uint64_t samples = uint64_t{header.width} * header.height * 4;
@@ -230,6 +251,8 @@ Tensor load_image(const std::string& path) {
       deep ? static_cast<void*>(stbi_load_16_from_memory(bytes, size, &width, &height, &channels, 0))
            : stbi_load_from_memory(bytes, size, &width, &height, &channels, 0),
       [](void* memory) { stbi_image_free(memory); });
+  if (!pixels && bound.out_of_memory) throw std::bad_alloc();
+  if (!pixels && bound.exceeded) file.fail_at(0, "expected no more pixels than the header says, got more");
   if (!pixels) file.fail_at(0, "expected a sound PNG image, got one that stb refuses: ", stbi_failure_reason());
   if (deep)
     return planes(static_cast<const uint16_t*>(pixels.get()), height, width, channels,
@@ -246,8 +269,8 @@ void save_image(const std::string& path, const Tensor& image) {
   if (channels < 1 || channels > 4 || height < 1 || width < 1)
     throw_error<ShapeError>(name, ": expected 1 to 4 channels of at least one pixel, got shape ", image.shape());
   // Each row begins with a byte of its own.
-  if (width > most_bytes || height > most_bytes || (width * channels + 1) > most_bytes / height)
-    throw_error<ShapeError>(name, ": expected at most 2^30 bytes, got shape ", image.shape());
+  if (width > longest_side || height > longest_side || (width * channels + 1) > most_bytes / height)
+    throw_error<ShapeError>(name, ": expected sides of at most 2^24 and at most 2^30 bytes, got shape ", image.shape());
   if (image.dtype() != uint8 && !is_floating_point(image.dtype()))
     throw_error<DTypeError>(name, ": expected uint8 or a floating-point dtype, got ", image.dtype());
   if (!ends_in_png(path)) throw_error<ValueError>(name, ": expected a path that ends in .png, got another");

@@ -1,5 +1,6 @@
 #include <limpid/core/io/image.hpp>
 #include <limpid/tests/core/io/file_tests.hpp>
+#include <limpid/tests/message_of.hpp>
 
 #include <zlib.h>
 
@@ -138,11 +139,12 @@ TEST_CASE("what cannot be an image is not saved") {
                EndsWith(": expected a path that ends in .png, got another"));
   // One byte, seen as many: there is no memory to be taken for these.
   const Tensor one = zeros({1}, uint8);
-  for (const Shape& shape : {Shape{1, 1 << 15, 1 << 15}, Shape{1, 1, int64_t{1} << 40}, Shape{1, int64_t{1} << 40, 1}})
+  for (const Shape& shape : {Shape{1, 1 << 15, 1 << 15}, Shape{1, 1, int64_t{1} << 40}, Shape{1, int64_t{1} << 40, 1},
+                             Shape{1, 1, (1 << 24) + 1}, Shape{1, (1 << 24) + 1, 1}})
     CHECK_THAT(refusal<ShapeError>([&] {
                  save_image(path, detail::make_view(one, shape, {0, 0, 0}, 0));
                }),
-               ContainsSubstring("expected at most 2^30 bytes, got shape ("));
+               ContainsSubstring("expected sides of at most 2^24 and at most 2^30 bytes, got shape ("));
   CHECK(folder.empty());
   CHECK_THAT(refusal([&] {
                save_image(folder / "no/such/a.png", zeros({1, 2, 2}));
@@ -259,7 +261,7 @@ TEST_CASE("malformed pngs are refused in one line") {
           {"no width", with_header([](Png& p) { p.width = 0; }), "got 0 x 2 pixels"},
           {"no height", with_header([](Png& p) { p.height = 0; }), "got 2 x 0 pixels"},
           {"as wide as can be", with_header([](Png& p) { p.width = 0xffffffff; }),
-           "offset 16: expected sizes of at least 1, and at most 2^30 bytes, got 4294967295 x 2 pixels"},
+           "offset 16: expected sizes from 1 to 2^24, and at most 2^30 bytes, got 4294967295 x 2 pixels"},
           {"as large as can be", with_header([](Png& p) { p.width = p.height = 0xffffffff; }),
            "got 4294967295 x 4294967295 pixels"},
           {"rgba of 2^30 pixels", with_header([](Png& p) { p.width = p.height = 1 << 15, p.colour = 6; }),
@@ -267,9 +269,9 @@ TEST_CASE("malformed pngs are refused in one line") {
           {"more than the file can hold", with_header([](Png& p) { p.width = p.height = 4096; }),
            "expected a size that 71 bytes can hold, got 4096 x 4096 pixels"},
           {"larger than its pixels", with_header([](Png& p) { p.height = 3; }), "expected a sound PNG image"},
-          {"depth 3", with_header([](Png& p) { p.depth = 3; }), "expected a sound PNG image"},
-          {"colour 5", with_header([](Png& p) { p.colour = 5; }), "expected a sound PNG image"},
-          {"colour 255", with_header([](Png& p) { p.colour = 255; }), "expected a sound PNG image"},
+          {"depth 3", with_header([](Png& p) { p.depth = 3; }), "offset 24: expected a depth and a colour type"},
+          {"colour 5", with_header([](Png& p) { p.colour = 5; }), "that go together, got 8 bits and type 5"},
+          {"colour 255", with_header([](Png& p) { p.colour = 255; }), "that go together, got 8 bits and type 255"},
           {"interlace 2", with_header([](Png& p) { p.interlace = 2; }), "expected a sound PNG image"},
           {"filter 5", with_header([](Png& p) { p.rows[0] = 5; }), "expected a sound PNG image"},
           {"no palette", with_header([](Png& p) { p.colour = 3; }), "expected a sound PNG image"},
@@ -292,6 +294,20 @@ TEST_CASE("malformed pngs are refused in one line") {
       [](const std::string& path) { load_image(path); });
 }
 
+TEST_CASE("depths and colour types that do not go together are refused") {
+  for (int colour = 0; colour < 8; ++colour)
+    for (int depth = 0; depth <= 17; ++depth) {
+      const bool whole = depth == 8 || depth == 16, part = depth == 1 || depth == 2 || depth == 4;
+      const bool standard = colour == 0   ? whole || part
+                            : colour == 3 ? depth == 8 || part
+                                          : (colour == 2 || colour == 4 || colour == 6) && whole;
+      const Png png{1, 1, depth, colour, 0, std::string(9, '\0'), chunk("PLTE", "abc")};
+      INFO(depth << " bits of type " << colour);
+      const std::string message = message_of([&] { loaded(png); });
+      CHECK((message.find("that go together") == std::string::npos) == standard);
+    }
+}
+
 TEST_CASE("what a png's pixels inflate to is bounded by its header") {
   // One pixel, and 16 MiB of zeros in 16 KiB.
   std::string packed;
@@ -309,7 +325,8 @@ TEST_CASE("what a png's pixels inflate to is bounded by its header") {
   deflateEnd(&stream);
   const Folder folder;
   write_bytes(folder / "a.png", png_start + Png{}.header() + chunk("IDAT", packed) + chunk("IEND", ""));
-  CHECK_THAT(refusal([&] { load_image(folder / "a.png"); }), ContainsSubstring("stb refuses: outofmem"));
+  CHECK_THAT(refusal([&] { load_image(folder / "a.png"); }),
+             EndsWith("expected no more pixels than the header says, got more"));
   CHECK(values(loaded(Png{})) == std::vector<int>{0});  // the bound ends with its picture
 }
 
