@@ -42,6 +42,7 @@ struct Optimizer::State final : RefCounted<State> {
 
   State(const Tensors& xs, OptimizerOptions&& options, std::unique_ptr<AnyRule> its_rule);
   void prepare();
+  void require_idle(const char* what) const;
   template <class T>
   void move(const Turn& turn, std::vector<T*>& state);
 
@@ -54,6 +55,7 @@ struct Optimizer::State final : RefCounted<State> {
   // Room for step(), which is to allocate nothing; the first `moving` of turns are in use.
   std::vector<Turn> turns;
   std::size_t moving = 0;
+  bool stepping = false;
   std::vector<float*> singles;
   std::vector<double*> doubles;
 };
@@ -156,11 +158,21 @@ void Optimizer::State::move(const Turn& turn, std::vector<T*>& state) {
   if (turn.dense.defined()) limpid::detail::copy_into(parameter, turn.dense);
 }
 
+// A rule has the addresses of its parameter and of its state: nothing may come between.
+void Optimizer::State::require_idle(const char* what) const {
+  if (stepping)
+    throw_error<AutogradError>(name, ": expected ", what, " outside of a step, got it from the step's rule");
+}
+
 void Optimizer::step() {
-  State& state = *state_;
+  const Ref<State> held = state_;  // a rule may give this optimiser another state
+  State& state = *held;
+  state.require_idle("step()");
+  state.stepping = true;
   struct Finally {
     ~Finally() {
       for (; s.moving > 0; --s.moving) s.turns[s.moving - 1].dx = s.turns[s.moving - 1].dense = Tensor();
+      s.stepping = false;
     }
     State& s;
   } finally{state};
@@ -191,6 +203,7 @@ TensorMap Optimizer::state_dict() const {
 }
 
 void Optimizer::load_state_dict(const TensorMap& state) {
+  state_->require_idle("load_state_dict()");
   const Tensors& parameters = state_->parameters;
   const std::vector<std::string>& names = state_->names;
   std::string faults;

@@ -62,6 +62,7 @@ class Optimizer {
   /// Moves each parameter that has a gradient, in place and unrecorded, and advances its version; parameters without
   /// one are passed over. After the first step nothing is allocated. All memory is had before anything is moved: a
   /// step that throws MemoryError has done nothing. Where a rule throws, the parameters before its own have moved.
+  /// A rule that calls step() or load_state_dict() of its own optimiser gets an AutogradError.
   void step();
   /// Clears the gradients, or sets those that there are to zero.
   void zero_grad(bool to_none = true);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "../../catch.hpp"
+#include "../../message_of.hpp"
 #include "../vectors.hpp"
 
 using namespace limpid;
@@ -127,6 +128,41 @@ TEST_CASE("a rule sees gradients and state in the order of its parameter, whatev
     optimizer.step();
     CHECK(allclose(x.detach(), before - 2.5 * gradient, 1e-5, 1e-5));
   }
+}
+
+TEST_CASE("a rule cannot pull the ground from under its own step") {
+  Tensor a = ones({3}).set_requires_grad(), b = ones({3}).set_requires_grad();
+  a.set_grad(ones({3})), b.set_grad(ones({3}));
+  optim::Optimizer* own = nullptr;
+  TensorMap state;
+  std::vector<std::string> messages;
+  const auto rule = [&](const auto& step) {
+    if (own == nullptr) return;
+    messages.push_back(message_of([&] { own->step(); }));
+    messages.push_back(message_of([&] { own->load_state_dict(state); }));
+    step.state[0][0] = 1;
+  };
+  optim::Optimizer optimizer({a, b}, {.name = "Nested", .lr = 1, .state = {"s"}}, rule);
+  optimizer.step();
+  state = optimizer.state_dict();
+  own = &optimizer;
+  optimizer.step();
+  REQUIRE(messages.size() == 4);
+  CHECK(messages[0] == "Nested: expected step() outside of a step, got it from the step's rule");
+  CHECK(messages[3] == "Nested: expected load_state_dict() outside of a step, got it from the step's rule");
+  CHECK(optimizer.state_dict().at("1.step").item<int64_t>() == 2);
+  CHECK_NOTHROW(optimizer.load_state_dict(optimizer.state_dict()));
+
+  // Its last handle may even become another optimiser.
+  int moved = 0;
+  optim::Optimizer last({a, b}, {.name = "Last", .lr = 1, .state = {"s"}}, [&](const auto& step) {
+    last = optimizer;
+    step.state[0][0] = 2;
+    ++moved;
+  });
+  last.step();
+  CHECK(moved == 2);
+  CHECK(last.name() == "Nested");
 }
 
 TEST_CASE("a rule that throws leaves what came before it moved, and itself uncounted") {
