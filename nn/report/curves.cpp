@@ -66,12 +66,12 @@ class Axis {
   void settle(double margin) {
     if (low_ > high_) low_ = 0, high_ = 1;
     const double middle = low_ / 2 + high_ / 2;
-    const double least = logarithmic_ ? 0.25 : std::max(std::abs(middle) * 1e-9, 1e-300);
+    const double least = logarithmic_ ? 0.25 : std::max(std::abs(middle) * 1e-14, 1e-300);
     if (high_ / 2 - low_ / 2 < least) {
       const double half = logarithmic_ || middle == 0 ? 0.5 : std::abs(middle) / 10 + 1e-300;
       low_ = std::max(middle - half, -limit()), high_ = std::min(middle + half, limit());
     }
-    const double more = (high_ / 2 - low_ / 2) * 2 * margin;
+    const double more = (high_ / 2 - low_ / 2) * (2 * margin);  // in this order finite
     low_ = std::max(low_ - more, -limit()), high_ = std::min(high_ + more, limit());
   }
 

@@ -27,6 +27,7 @@ std::string two_digits(int64_t value) { return std::string(value < 10 ? "0" : ""
 
 // 0:07, 12:34, 1:02:03; from a thousand hours on it stops.
 std::string clock_time(double seconds) {
+  if (std::isnan(seconds)) return "?";
   const auto s = static_cast<int64_t>(std::ceil(std::clamp(seconds, 0.0, 3.6e6)));
   std::string text = s < 3600 ? std::to_string(s / 60) : std::to_string(s / 3600) + ':' + two_digits(s / 60 % 60);
   return text.append(":").append(two_digits(s % 60));
@@ -103,7 +104,9 @@ std::string progress_line(const ProgressState& state, int width) {
   const double fraction = state.total > 0 ? std::clamp(done / total, 0.0, 1.0) : 0;
   std::string tail;
   if (state.total > 0) {
-    const std::string percent = std::to_string(static_cast<int>(100 * fraction));
+    // Not before the end 100; and 29 of 100 are 29, though 100 * 0.29 is less.
+    const int whole = static_cast<int>(std::clamp(100 * done / total, 0.0, 100.0));
+    const std::string percent = std::to_string(state.done < state.total ? std::min(whole, 99) : whole);
     tail = std::string(4 - percent.size(), ' ') + percent + " %";
   } else {
     tail = ' ' + std::to_string(state.done) + ' ' + unit;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <sstream>
 
 using namespace limpid;
@@ -97,6 +98,22 @@ TEST_CASE("curves of any x are drawn") {
     check_coordinates(svg);
     CHECK(lines_in(svg) == 1);
   }
+}
+
+TEST_CASE("an x axis is as long or as short as doubles can tell") {
+  const auto drawn = [](double first, double step) {
+    Curves curves({.x_label = "x"});
+    for (int i = 0; i < 10; ++i) curves.add("a", first + step * i, i);
+    return curves.svg();
+  };
+  check_coordinates(drawn(-1e308, 0.24 * largest));
+  // Time stamps in nanoseconds, within a second: ten places, not one.
+  const std::string svg = drawn(1.7e18, 1e8);
+  check_coordinates(svg);
+  std::set<std::string> places;
+  for (std::size_t at = 0; (at = svg.find("<circle cx=", at)) != std::string::npos; ++at)
+    places.insert(svg.substr(at, svg.find(" cy", at) - at));
+  CHECK(places.size() == 10);
 }
 
 TEST_CASE("a value that has no place breaks its curve") {

@@ -85,7 +85,7 @@ TEST_CASE("a progress line says how far, how good, how fast and how long") {
     const char* line;
   };
   const Metric loss("loss", 0.5), lost("loss", nan), small("lr", 1e-5f), whole("step", int64_t{12}),
-      endless("norm", -infinity);
+      endless("norm", -infinity), minus_nan("loss", -nan);
   const Metric two[] = {loss, small}, odd[] = {lost, whole, endless};
   const auto running = ProgressPhase::running, finished = ProgressPhase::finished;
   const Row rows[] = {
@@ -106,6 +106,9 @@ TEST_CASE("a progress line says how far, how good, how fast and how long") {
       {{running, "", "it", 1, 3, 1, 0.0125, 200.0, {}}, 0, "33 %  0.013 it/s  3:20 left"},
       {{running, "a", "it", 2000, 1000, 1, 1, 0.0, {}}, 0, "a 100 %  1.0 it/s  0:00 left"},
       {{running, "a", "it", -5, 1000, 1, 0, {}, {}}, 0, "a   0 %"},
+      {{running, "a", "it", 29, 100, 1, 0, {}, {}}, 0, "a  29 %"},
+      {{running, "a", "it", 57, 100, 1, 0, -nan, {}}, 0, "a  57 %  ? left"},
+      {{running, "a", "it", 7, 0, 1, 0, {}, {&minus_nan, 1}}, 0, "a 7 it  loss nan"},
       {{running, "two\nlines \x1b[31m", "it", 1, 2, 1, 0, {}, {}}, 0, "two\\x0alines \\x1b[31m  50 %"},
       {{running, "a", "it", 1, std::numeric_limits<int64_t>::max(), 1, 1, 9.2e18, {}},
        0,
