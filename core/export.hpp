@@ -5,6 +5,9 @@
 /// library is made of is hidden.
 #define LIMPID_API [[gnu::visibility("default")]]
 
+#if __cplusplus < 202002L
+#error "limpid: its headers are C++20: expected a program with -std=c++20 or later"
+#endif
 // A program compiled like this would link, and then crash or end in std::terminate.
 #ifndef __cpp_exceptions
 #error "limpid: errors are exceptions: expected a program without -fno-exceptions"

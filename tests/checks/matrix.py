@@ -25,6 +25,7 @@ MACROS = """#include <complex.h>
 #define forever for (;;)
 """
 REFUSED = {  # flag: what the message names
+    "-std=c++17": "-std=c++20",
     "-fno-exceptions": "-fno-exceptions",
     "-fno-rtti": "-fno-rtti",
     "-D_GLIBCXX_DEBUG": "_GLIBCXX_DEBUG",
