@@ -65,7 +65,8 @@ B erf_of(B x) noexcept {
   const B z = xsimd::min(xsimd::abs(x), B(6.0));  // beyond, 1 to the last digit
   const ExactSquare<B> square(z);
   const B far = B(1.0) - erfc_far(B(1.0), z, square.high, square.low);
-  return xsimd::select(z < B(1.0), erf_near(x), xsimd::copysign(far, x));
+  const B near = erf_near(xsimd::min(xsimd::max(x, B(-1.0)), B(1.0)));  // without overflow elsewhere
+  return xsimd::select(z < B(1.0), near, xsimd::copysign(far, x));
 }
 
 // x Phi(x) = x erfc(-x / sqrt 2) / 2, without cancellation in the lower tail, where an error of x^2 / 2 would be
@@ -73,12 +74,12 @@ B erf_of(B x) noexcept {
 template <class B>
 B gelu_of(B x) noexcept {
   constexpr double root_half = 0.70710678118654752440;
-  const B near_zero = x * B(root_half), capped = xsimd::min(xsimd::max(x, B(-40.0)), B(40.0));
+  const B capped = xsimd::min(xsimd::max(x, B(-40.0)), B(40.0));
+  const B near_zero = xsimd::min(xsimd::max(x, B(-1.0)), B(1.0)) * B(root_half);
   const B z = xsimd::abs(capped) * B(root_half), half = B(0.5) * x;
   const ExactSquare<B> square(capped);
   const B lower = erfc_far(B(0.5) * capped, z, B(0.5) * square.high, B(0.5) * square.low);
-  return xsimd::select(z < B(0.5), xsimd::fma(half, erf_near(near_zero), half),
-                       xsimd::select(x < B(0.0), lower, x - lower));
+  return xsimd::select(z < B(0.5), half * (B(1.0) + erf_near(near_zero)), xsimd::select(x < B(0.0), lower, x - lower));
 }
 
 }  // namespace

@@ -126,6 +126,18 @@ TEST_CASE("functions are accurate over their whole range", "[elementwise]") {
   set_isa(chosen);
 }
 
+TEST_CASE("odd functions keep the sign of zero, and gelu and silu do", "[elementwise]") {
+  for (const auto op : {sin, tanh, erf, gelu, silu})
+    for (const DType dtype : {float32, float64, float16, bfloat16})
+      for (const double zero : {0.0, -0.0}) {
+        const Tensor y = op(full({11}, zero, dtype)).to(float64);
+        for (int i = 0; i < 11; ++i) {
+          CHECK(y.data<double>()[i] == 0);
+          CHECK(std::signbit(y.data<double>()[i]) == std::signbit(zero));
+        }
+      }
+}
+
 TEST_CASE("functions give the same bits at any length and offset", "[elementwise]") {
   const Tensor x = from_vector(arguments<float>(), {static_cast<int64_t>(arguments<float>().size())});
   for (const Case& c : cases) {
