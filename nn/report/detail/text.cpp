@@ -9,7 +9,7 @@ namespace {
 
 std::string format(double value, std::chars_format format, int precision) {
   if (value != value) return "nan";  // without a sign
-  std::array<char, 400> text;  // the longest fixed number has 309 digits before the point
+  std::array<char, 400> text;        // the longest fixed number has 309 digits before the point
   const auto [end, error] = std::to_chars(text.data(), text.data() + text.size(), value, format, precision);
   return error == std::errc{} ? std::string(text.data(), end) : std::string("?");
 }
