@@ -1,4 +1,4 @@
-// Backward of columns: sums of dy and dy * xhat, and dx. Included by columns.cpp only.
+// Backward of columns: sums of dy and dy * xhat, and dx. A part of columns.cpp.
 //
 // Per channel, sum dy and sum dy * xhat over S; with a = gamma * dy, their sums over a group's D channels give
 //   dx = rstd * (a - <a> - xhat * <a xhat>),  <a> = sum(a) / M,  <a xhat> = sum(a * xhat) / M,  M = D * S;
