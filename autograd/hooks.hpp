@@ -5,7 +5,6 @@
 #include <limpid/core/ref.hpp>
 #include <limpid/core/tensor.hpp>
 
-#include <atomic>
 #include <type_traits>
 #include <utility>
 

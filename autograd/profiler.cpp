@@ -1,11 +1,9 @@
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/profiler.hpp>
-#include <limpid/core/detail/message.hpp>
-#include <limpid/core/error.hpp>
+#include <limpid/core/io/detail/file.hpp>
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <iomanip>
 #include <map>
 #include <sstream>
@@ -177,10 +175,9 @@ std::string Profiler::chrome_trace() const {
 }
 
 void Profiler::write_chrome_trace(const std::string& path) const {
-  std::ofstream file(path);
-  file << chrome_trace();
-  file.close();
-  if (!file) detail::throw_error<IOError>("write_chrome_trace: expected a path that can be written, got ", path);
+  detail::FileWriter file("write_chrome_trace", path);
+  file.write(detail::bytes_of(chrome_trace()));
+  file.commit();
 }
 
 }  // namespace limpid

@@ -34,7 +34,7 @@ class Profiler {
   /// Every call as JSON for chrome://tracing and ui.perfetto.dev: complete events ("ph": "X") with microseconds since
   /// the profiler's start, category "forward" or "backward", and the bytes made.
   std::string chrome_trace() const;
-  /// The same into a file. Throws IOError.
+  /// The same into a file, which appears whole or not at all. Throws IOError.
   void write_chrome_trace(const std::string& path) const;
 
   struct Recorder;

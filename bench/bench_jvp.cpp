@@ -1,6 +1,6 @@
 // Forward mode against an unrecorded forward: jvp(f, xs, dxs) / f(xs), float32, one thread unless told otherwise.
 //
-//   bench_jvp [--seconds PER_CASE] [--case SUBSTRING] [--threads N]
+//   limpid_bench_jvp [--seconds PER_CASE] [--case SUBSTRING] [--threads N]
 #include <limpid/bench/timing.hpp>
 #include <limpid/limpid.hpp>
 

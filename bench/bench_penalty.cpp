@@ -4,7 +4,7 @@
 //     plain:    loss = sum(dy y),   its gradients
 //     penalty:  g = d loss / d x, recorded;   the gradients of sum(g^2)
 //
-//   bench_penalty [--seconds PER_CASE] [--shape SUBSTRING] [--threads N]
+//   limpid_bench_penalty [--seconds PER_CASE] [--shape SUBSTRING] [--threads N]
 #include <limpid/bench/norm_cases.hpp>
 #include <limpid/bench/timing.hpp>
 #include <limpid/limpid.hpp>

@@ -1,6 +1,6 @@
 // What the relu option saves: instance_norm with it against relu of instance_norm, float32, affine.
 //
-//   bench_relu [--seconds PER_CASE] [--shape SUBSTRING] [--threads N]
+//   limpid_bench_relu [--seconds PER_CASE] [--shape SUBSTRING] [--threads N]
 #include <limpid/bench/norm_cases.hpp>
 #include <limpid/bench/timing.hpp>
 #include <limpid/limpid.hpp>

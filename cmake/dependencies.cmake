@@ -4,7 +4,7 @@
 macro(limpid_require package debian_package)
   find_package(${package} QUIET ${ARGN})
   if(NOT ${package}_FOUND)
-    message(FATAL_ERROR "limpid: expected ${package}, not found: install ${debian_package} (scripts/setup.sh does)")
+    message(FATAL_ERROR "limpid: expected ${package}, not found: install ${debian_package} (scripts/setup.sh [--all] does)")
   endif()
 endmacro()
 

@@ -240,6 +240,15 @@ Tensor make_view(const Tensor& x, Shape shape, Strides strides, int64_t offset) 
   return view;
 }
 
+Tensor part_of(const Tensor& x, std::size_t axis, int64_t start, int64_t count, int64_t step) {
+  Shape shape = x.shape();
+  Strides strides = x.strides();
+  const int64_t offset = x.offset() + (count > 0 ? start * strides[axis] : 0);
+  shape[axis] = count;
+  strides[axis] *= step;
+  return make_view(x, std::move(shape), std::move(strides), offset);
+}
+
 Tensor as_contiguous(const Tensor& x, MemoryFormat format) {
   if (x.is_contiguous(format)) return x;
   Tensor y = empty(x.shape(), x.dtype(), format);

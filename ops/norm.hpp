@@ -20,15 +20,14 @@ struct InstanceNormOptions {
 
 /// Instance normalisation (Ulyanov, Vedaldi, Lempitsky, 2016): for each sample n and channel c of x (N, C, *spatial),
 /// over the spatial axes S alone,
-///     mean = (1/|S|) sum_s x,   var = (1/|S|) sum_s (x - mean)^2,   y = weight_c (x - mean) / sqrt(var + eps) +
-///     bias_c.
+///     mean = (1/|S|) sum_s x,   var = (1/|S|) sum_s (x - mean)^2,
+///     y = weight_c (x - mean) / sqrt(var + eps) + bias_c.
 /// With use_input_stats = false and both running buffers, those stand for mean and var; with neither, the input's own
 /// do. The buffers are never written: see update_running_stats(). weight and bias of shape (N, C) give each sample its
 /// own (adaptive instance normalisation: Huang and Belongie, 2017). With lengths or a mask, S is the set of a sample's
 /// valid elements; y and x's gradient are 0 elsewhere. y has x's shape, dtype and memory format.
 /// Throws ShapeError (x below rank 3; buffers not (C,); weight or bias neither (C,) nor (N, C); lengths or mask of
-/// another shape), DTypeError, ValueError
-/// (one buffer without the other where they are used; eps negative or NaN).
+/// another shape), DTypeError, ValueError (one buffer without the other where they are used; eps negative or NaN).
 Tensor instance_norm(const Tensor& x, const InstanceNormOptions& options = {});
 Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight = {},
                      const Tensor& bias = {}, bool use_input_stats = true, double momentum = 0.1, double eps = 1e-5);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what limpid needs to build, from Debian 12's own packages. Says and does nothing when nothing is missing.
-# setup.sh [--all] [PACKAGE...]: these as well. --all: and what only limpid's own tests and benchmarks need, second
-# compilers, an emulator and Google Benchmark; what lacks its own says so.
+# setup.sh [--all] [PACKAGE...]: these as well. --all: and what only limpid's own checks and benchmarks need, clang-format,
+# second compilers, an emulator and Google Benchmark; what lacks its own says so.
 # setup.sh --libraries: prints those of the packages that limpid is built against.
 set -eu
 
@@ -10,7 +10,7 @@ libraries="
   libstb-dev libcli11-dev catch2
 "
 own="
-  clang-14 clang-19 libbenchmark-dev
+  clang clang-14 clang-19 clang-format libomp-dev libbenchmark-dev
   g++-12-aarch64-linux-gnu mmdebstrap qemu-user
 "
 if [ "$*" = --libraries ]; then
@@ -25,7 +25,6 @@ fi
 packages="
   g++ cmake ninja-build ccache pkg-config git python3
   $libraries
-  clang clang-format libomp-dev
   $own $*
 "
 

@@ -1,4 +1,4 @@
-# What demo.sh and test.sh share: quiet stages, each one line with its time, its output shown only when it fails.
+# What the scripts beside it share: quiet stages, each one line with its time, its output shown only when it fails.
 set -eu
 cd "$(dirname "$0")/.."
 jobs=$(nproc)

@@ -12,6 +12,9 @@ inline Tensor make_tensor(Ref<const Layout> layout, DType dtype) {
 /// x's memory under another shape, strides and offset (elements, from the start of the storage); no gradient.
 Tensor make_view(const Tensor& x, Shape shape, Strides strides, int64_t offset);
 
+/// The view of elements start, start + step, ... of x along axis, count of them.
+Tensor part_of(const Tensor& x, std::size_t axis, int64_t start, int64_t count, int64_t step = 1);
+
 /// y[...] = source, broadcast and converted; float to integer truncates, out-of-range values are implementation-defined
 /// but defined (they saturate; NaN gives 0). Does not advance the version.
 void copy_into(const Tensor& y, const Tensor& source);

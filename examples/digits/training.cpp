@@ -1,6 +1,5 @@
 #include "training.hpp"
 
-#include <algorithm>
 #include <string>
 #include <vector>
 

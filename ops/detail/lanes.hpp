@@ -12,7 +12,6 @@
 #include <immintrin.h>
 #endif
 
-#define LIMPID_RESTRICT __restrict__
 /// Behind the parameters of a function or lambda that a loop cannot afford to call.
 #define LIMPID_INLINE __attribute__((always_inline))
 
@@ -542,7 +541,7 @@ inline index_t to_line(const T* p, index_t n) {
 /// y[i] = f(i, k) for every step of [0, n), from the first on that begins a cache line where they are streamed or many:
 /// a store across two lines costs as much as two.
 template <bool Streamed, class T, class F>
-inline void write_steps(T* LIMPID_RESTRICT y, index_t n, F&& f) {
+inline void write_steps(T* __restrict y, index_t n, F&& f) {
   constexpr int W = kLanes<T>;
   constexpr index_t kMany = 8 * W;
   index_t head = 0;

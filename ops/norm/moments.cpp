@@ -65,15 +65,9 @@ struct MomentsPlan {
   }
 };
 
-bool is_reduced(const Axes& over, int64_t axis) { return std::binary_search(over.begin(), over.end(), axis); }
-
 /// The axes that stay before those that go, row-major.
 Tensor in_rows(const Tensor& x, const Axes& over) {
-  Axes order;
-  for (int64_t axis = 0; axis < x.dim(); ++axis)
-    if (!is_reduced(over, axis)) order.push_back(axis);
-  for (const int64_t axis : over) order.push_back(axis);
-  return detail::as_contiguous(permute(x, order));
+  return detail::as_contiguous(permute(x, detail::reduced_last(x.dim(), over)));
 }
 
 struct MomentsNode final : Node {
@@ -126,7 +120,7 @@ Moments moments(const Tensor& x, const Axes& axes, bool keepdims) {
   AxisGroup kept, reduced;
   for (int64_t axis = 0; axis < x.dim(); ++axis) {
     const auto i = static_cast<std::size_t>(axis);
-    (is_reduced(over, axis) ? reduced : kept).add(x.shape()[i], x.strides()[i]);
+    (std::binary_search(over.begin(), over.end(), axis) ? reduced : kept).add(x.shape()[i], x.strides()[i]);
   }
   const Shape shape = detail::reduced_shape(x.shape(), over, keepdims);
   if (x.numel() == 0) {

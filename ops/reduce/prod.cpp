@@ -3,8 +3,6 @@
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/reduce/detail/reduction_node.hpp>
 
-#include <algorithm>
-
 namespace limpid {
 
 using detail::reduced_count;
@@ -34,15 +32,11 @@ struct ProdNode final : ReductionNode {
   // y_k = prod_r x_kr over reduced r:  dx_kr = dy_k prod_{s != r} x_ks
   Tensors backward(const Tensors& dy) override {
     // The reduced axes behind the others and merged, and back.
-    Axes order, back;
-    for (int64_t axis = 0; axis < static_cast<int64_t>(shape.size()); ++axis)
-      if (!std::binary_search(axes.begin(), axes.end(), axis)) order.push_back(axis);
-    const Shape rest = reduced_shape(shape, axes, false);
-    for (int64_t axis : axes) order.push_back(axis);
-    back.resize(order.size());
+    const Axes order = detail::reduced_last(static_cast<int64_t>(shape.size()), axes);
+    Axes back = order;
     for (std::size_t i = 0; i < order.size(); ++i) back[static_cast<std::size_t>(order[i])] = static_cast<int64_t>(i);
     const Tensor moved = permute(x, order);
-    Shape flat = rest;
+    Shape flat = reduced_shape(shape, axes, false);
     flat.push_back(reduced_count(shape, axes));
     const Tensor others = product_of_others(reshape(moved, flat));
     return {mul(kept(dy[0]), permute(reshape(others, moved.shape()), back))};

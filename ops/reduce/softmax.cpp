@@ -240,13 +240,10 @@ Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdims) {
       y = logsumexp_of(as_dense(x), over[0]);
     } else {
       // The reduced axes behind the others, as one.
-      Axes order;
-      for (int64_t axis = 0; axis < x.dim(); ++axis)
-        if (!std::binary_search(over.begin(), over.end(), axis)) order.push_back(axis);
-      for (int64_t axis : over) order.push_back(axis);
       Shape flat = detail::reduced_shape(x.shape(), over, false);
       flat.push_back(detail::reduced_count(x.shape(), over));
-      y = reshape(logsumexp_of(detail::as_contiguous(reshape(permute(x, order), flat)), flat.dim() - 1), kept);
+      const Tensor rows = reshape(permute(x, detail::reduced_last(x.dim(), over)), flat);
+      y = reshape(logsumexp_of(detail::as_contiguous(rows), rows.dim() - 1), kept);
     }
     if (!keepdims) y = reshape(y, detail::reduced_shape(x.shape(), over, false));
   }

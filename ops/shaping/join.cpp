@@ -12,17 +12,11 @@
 
 namespace limpid {
 
+using detail::part_of;
 using detail::require_defined;
 using detail::throw_error;
 
 namespace {
-
-// Elements [start, start + count) along axis, unrecorded.
-Tensor part(const Tensor& x, std::size_t axis, int64_t start, int64_t count) {
-  Shape shape = x.shape();
-  shape[axis] = count;
-  return detail::make_view(x, shape, x.strides(), x.offset() + (count > 0 ? start * x.strides()[axis] : 0));
-}
 
 struct CatNode final : Node {
   int64_t axis = 0;
@@ -90,7 +84,7 @@ Tensor cat(const Tensors& given, int64_t axis) {
   Tensors ys = {empty(shape, dtype, common_format(xs))};
   int64_t start = 0;
   for (const Tensor& x : xs) {
-    detail::copy_into(part(ys[0], a, start, x.shape()[a]), x);
+    detail::copy_into(part_of(ys[0], a, start, x.shape()[a]), x);
     start += x.shape()[a];
   }
   if (auto* node = record<CatNode>(ys, xs)) {
@@ -182,7 +176,7 @@ Tensor pad_constant(const Tensor& x, const Shape& before, const Shape& after, do
   Tensor y = empty(shape, x.dtype(), x.memory_format());
   detail::fill(y, value);
   Tensor middle = y;
-  for (std::size_t a = 0; a < shape.size(); ++a) middle = part(middle, a, front[a], inner.shape()[a]);
+  for (std::size_t a = 0; a < shape.size(); ++a) middle = part_of(middle, a, front[a], inner.shape()[a]);
   detail::copy_into(middle, inner);
   if (auto* node = record<PadNode>(y, inner)) {
     node->before = front;
@@ -234,8 +228,8 @@ Tensor bordered(const Tensor& x, const Border& border) {
   Shape shape = x.shape();
   shape[a] += border.before + border.after;
   Tensor y = empty(shape, x.dtype(), x.memory_format());
-  detail::copy_into(part(y, a, border.before, border.size), x);
-  border.each([&](int64_t j, int64_t i) { detail::copy_into(part(y, a, j, 1), part(x, a, i, 1)); });
+  detail::copy_into(part_of(y, a, border.before, border.size), x);
+  border.each([&](int64_t j, int64_t i) { detail::copy_into(part_of(y, a, j, 1), part_of(x, a, i, 1)); });
   if (auto* node = record<BorderNode>(y, x)) node->border = border;
   return y;
 }
@@ -260,8 +254,8 @@ Tensor unbordered(const Tensor& y, const Border& border) {
   Shape shape = y.shape();
   shape[a] = border.size;
   Tensor x = empty(shape, y.dtype(), y.memory_format());
-  detail::copy_into(x, part(y, a, border.before, border.size));
-  border.each([&](int64_t j, int64_t i) { add_into(part(x, a, i, 1), part(y, a, j, 1)); });
+  detail::copy_into(x, part_of(y, a, border.before, border.size));
+  border.each([&](int64_t j, int64_t i) { add_into(part_of(x, a, i, 1), part_of(y, a, j, 1)); });
   if (auto* node = record<UnborderNode>(x, y)) node->border = border;
   return x;
 }

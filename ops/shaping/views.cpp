@@ -243,17 +243,8 @@ struct UnsliceNode final : Node {
   }
 };
 
-Tensor part_of(const Tensor& x, std::size_t axis, int64_t start, int64_t count, int64_t step) {
-  Shape shape = x.shape();
-  Strides strides = x.strides();
-  const int64_t offset = x.offset() + (count > 0 ? start * strides[axis] : 0);
-  shape[axis] = count;
-  strides[axis] *= step;
-  return detail::make_view(x, std::move(shape), std::move(strides), offset);
-}
-
 Tensor sliced(const Tensor& x, std::size_t axis, int64_t start, int64_t count, int64_t step) {
-  Tensor y = part_of(x, axis, start, count, step);
+  Tensor y = detail::part_of(x, axis, start, count, step);
   if (auto* node = record<SliceNode>(y, x)) node->range = {x.shape(), axis, start, step};
   return y;
 }
@@ -261,7 +252,7 @@ Tensor sliced(const Tensor& x, std::size_t axis, int64_t start, int64_t count, i
 Tensor unsliced(const Tensor& y, const Shape& shape, std::size_t axis, int64_t start, int64_t step) {
   Tensor x = empty(shape, y.dtype(), shape.size() >= 3 ? y.memory_format() : MemoryFormat::contiguous);
   detail::fill(x, 0);
-  detail::copy_into(part_of(x, axis, start, y.shape()[axis], step), y);
+  detail::copy_into(detail::part_of(x, axis, start, y.shape()[axis], step), y);
   if (auto* node = record<UnsliceNode>(x, y)) {
     node->range = {shape, axis, start, step};
     node->count = y.shape()[axis];

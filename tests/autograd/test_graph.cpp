@@ -2,13 +2,17 @@
 #include <limpid/limpid.hpp>
 #include <limpid/tests/examples/folder.hpp>
 
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <thread>
 
 #include "../catch.hpp"
+#include "../message_of.hpp"
+#include "../settings.hpp"
 
 using namespace limpid;
 
@@ -176,6 +180,26 @@ TEST_CASE("a Chrome trace is written to a file, or refused") {
   profiler.write_chrome_trace(path);
   std::ifstream file(path);
   CHECK(nlohmann::json::parse(file).at("traceEvents").size() == 1);
-  CHECK_THROWS_WITH(profiler.write_chrome_trace("/nonexistent/folder/trace.json"),
-                    "write_chrome_trace: expected a path that can be written, got /nonexistent/folder/trace.json");
+  CHECK_THROWS_AS(profiler.write_chrome_trace(folder / "none/trace.json"), IOError);
+  CHECK_THROWS_WITH(profiler.write_chrome_trace(folder / "none/trace.json"),
+                    "write_chrome_trace: " + folder / "none/trace.json" + ": cannot create: No such file or directory");
+  CHECK_THROWS_WITH(profiler.write_chrome_trace("/dev/full"),
+                    "write_chrome_trace: /dev/full: expected a regular file, got a device");
+}
+
+TEST_CASE("a Chrome trace that cannot be written whole leaves the old file and nothing else") {
+  Profiler profiler;
+  for (int i = 0; i < 20; ++i) exp(ones({4}));
+  profiler.stop();
+  const Folder folder;
+  std::ofstream(folder / "trace.json") << "old";
+  const std::string message = message_of([&] {
+    const test::WithSmallFiles with(1000);
+    profiler.write_chrome_trace(folder / "trace.json");
+  });
+  CHECK(message == "write_chrome_trace: " + folder / "trace.json" + ": cannot write: File too large");
+  CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
+  std::string text;
+  std::ifstream(folder / "trace.json") >> text;
+  CHECK(text == "old");
 }

@@ -1,7 +1,8 @@
-"""Sources are formatted as .clang-format says. format.py CLANG_FORMAT"""
+"""Sources are formatted as .clang-format says. format.py CLANG_FORMAT; where it is not installed, this is skipped."""
+import shutil
 import sys
 
-from check import FOLDERS, ROOT, first_lines, must_find, report, run, sources
+from check import FOLDERS, ROOT, first_lines, must_find, report, run, skip, sources
 
 
 def faults_of(root, clang_format):
@@ -11,6 +12,8 @@ def faults_of(root, clang_format):
 
 
 clang_format, *mode = sys.argv[1:]
+if not shutil.which(clang_format):
+    skip(f"{clang_format} is not installed")
 if mode == ["--self-test"]:
     must_find([
         ("formatted", {"core/a.cpp": "int main() { return 0; }\n"}, False),

@@ -1,7 +1,7 @@
-#include <limpid/core/detail/isa.hpp>
 #include <limpid/core/dtype.hpp>
 #include <limpid/core/kernels/half.hpp>
 #include <limpid/tests/catch.hpp>
+#include <limpid/tests/settings.hpp>
 
 #include <bit>
 #include <cmath>
@@ -57,12 +57,10 @@ namespace {
 // Calls f at every instruction set of this machine.
 template <class F>
 void at_every_isa(F f) {
-  const Isa before = isa();
   for (const Isa level : isa_levels()) {
-    set_isa(level);
+    const test::WithIsa with(level);
     f();
   }
-  set_isa(before);
 }
 
 // Every value of 16 bits, and about it: its float32, the neighbours of that, and what lies half-way to the next.

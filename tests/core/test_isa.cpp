@@ -1,5 +1,4 @@
-#include <limpid/core/detail/isa.hpp>
-#include <limpid/tests/catch.hpp>
+#include <limpid/tests/settings.hpp>
 
 #include <algorithm>
 #include <vector>
@@ -7,14 +6,12 @@
 using namespace limpid;
 
 TEST_CASE("any instruction set of the machine can be chosen, and no other") {
-  const Isa before = isa();
   const std::vector<Isa> here(isa_levels().begin(), isa_levels().end());
   CHECK(here.back() == best_isa());
   for (const Isa level : {Isa::baseline, Isa::avx2, Isa::avx512, Isa::neon}) {
-    set_isa(level);
+    const test::WithIsa with(level);
     CHECK(isa() == (std::count(here.begin(), here.end(), level) ? level : best_isa()));
   }
-  set_isa(before);
 }
 
 TEST_CASE("each architecture has its instruction sets, the least that its machines have first") {

@@ -1,6 +1,6 @@
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/error.hpp>
-#include <limpid/tests/catch.hpp>
+#include <limpid/tests/settings.hpp>
 
 #include <atomic>
 #include <new>
@@ -10,18 +10,16 @@
 using namespace limpid;
 
 TEST_CASE("every index is visited once, for any count, grain and number of threads") {
-  const int before = get_num_threads();
   for (int threads : {1, 2, 3, 7})
     for (int64_t n : {0, 1, 5, 64, 1000})
       for (int64_t grain : {1, 3, 64, 5000}) {
-        set_num_threads(threads);
+        const test::WithThreads with(threads);
         std::vector<std::atomic<int>> visits(static_cast<std::size_t>(n));
         parallel_for(n, grain, [&](int64_t begin, int64_t end) {
           for (int64_t i = begin; i < end; ++i) ++visits[static_cast<std::size_t>(i)];
         });
         for (const auto& v : visits) CHECK(v == 1);
       }
-  set_num_threads(before);
 }
 
 TEST_CASE("work below the grain stays on the calling thread") {
@@ -34,8 +32,7 @@ TEST_CASE("work below the grain stays on the calling thread") {
 }
 
 TEST_CASE("a loop inside a loop runs where it is") {
-  const int before = get_num_threads();
-  set_num_threads(2);
+  const test::WithThreads with(2);
   std::atomic<int> total{0};
   parallel_for(2, 1, [&](int64_t, int64_t) {
     const auto outer = std::this_thread::get_id();
@@ -44,13 +41,11 @@ TEST_CASE("a loop inside a loop runs where it is") {
     });
   });
   CHECK(total == 20);
-  set_num_threads(before);
 }
 
 TEST_CASE("an exception leaves a loop when all of it is done") {
-  const int before = get_num_threads();
   for (int threads : {1, 3}) {
-    set_num_threads(threads);
+    const test::WithThreads with(threads);
     std::atomic<int> ranges{0};
     CHECK_THROWS_AS(parallel_for_throwing(30, 1,
                                           [&](int64_t, int64_t) {
@@ -60,7 +55,6 @@ TEST_CASE("an exception leaves a loop when all of it is done") {
                     std::bad_alloc);
     CHECK(ranges == threads);
   }
-  set_num_threads(before);
 }
 
 TEST_CASE("fewer than one thread is refused") {

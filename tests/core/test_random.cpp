@@ -1,5 +1,4 @@
 #include <limpid/core/detail/philox.hpp>
-#include <limpid/core/parallel.hpp>
 #include <limpid/core/random.hpp>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include <limpid/tests/catch.hpp>
+#include <limpid/tests/settings.hpp>
 
 using namespace limpid;
 
@@ -48,11 +48,10 @@ TEST_CASE("philox gives the known answers of Random123") {
 }
 
 TEST_CASE("random numbers have the same bits for any number of threads") {
-  const int before = get_num_threads();
   for (DType dtype : {float32, float64}) {
     Tensor expected[4];
     for (int threads : {1, 2, 3, 7}) {
-      set_num_threads(threads);
+      const test::WithThreads with(threads);
       manual_seed(5);
       const Tensor xs[] = {rand({100003}, dtype), randn({100003}, dtype), bernoulli(0.3, {100003}),
                            randint(-7, 9, {100003})};
@@ -62,7 +61,6 @@ TEST_CASE("random numbers have the same bits for any number of threads") {
       }
     }
   }
-  set_num_threads(before);
 }
 
 TEST_CASE("a random number depends on seed and position alone, not on how a draw is split") {

@@ -67,7 +67,7 @@ void tiny_training() {
 }  // namespace
 
 TEST_CASE("a warm training step takes no page fault, and no memory from the system") {
-  if (!recycles()) return;
+  if (lacks_recycling()) return;
   manual_seed(1);
   const ImageNet model;
   optim::Adam optimizer(model.net.parameters());
@@ -91,7 +91,7 @@ TEST_CASE("a warm training step takes no page fault, and no memory from the syst
 }
 
 TEST_CASE("a warm instance_norm beyond the caches takes no page fault") {
-  if (!recycles()) return;
+  if (lacks_recycling()) return;
   const Tensor x = randn({4, 64, 128, 128}).set_requires_grad(), dy = randn({4, 64, 128, 128});
   const Tensor w = ones({64}).set_requires_grad(), b = zeros({64}).set_requires_grad();
   const auto step = [&] { grad({instance_norm(x, {}, {}, w, b)}, {x, w, b}, {dy}); };
@@ -137,11 +137,9 @@ TEST_CASE("a training step under any memory limit either throws MemoryError or g
 // ctest runs each test in a process of its own, so that no other test has started threads before.
 TEST_CASE("tiny tensors start no thread") {
   const int64_t before = threads_of_process();
-  const int threads = get_num_threads();
-  set_num_threads(4);
+  const WithThreads with(4);
   tiny_training();
   CHECK(threads_of_process() == before);
   instance_norm(randn({8, 64, 64, 64}));
   CHECK(threads_of_process() >= 4);  // the count sees threads where there are some
-  set_num_threads(threads);
 }

@@ -1,7 +1,6 @@
 // What the tests of ops share: values as doubles, layouts, tolerances.
 #pragma once
 #include <limpid/core/detail/array.hpp>
-#include <limpid/core/parallel.hpp>
 #include <limpid/core/random.hpp>
 #include <limpid/core/tensor.hpp>
 #include <limpid/ops/shaping.hpp>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include <limpid/tests/catch.hpp>
+#include <limpid/tests/settings.hpp>
 
 namespace plain {
 
@@ -108,18 +108,18 @@ inline bool same_bits(const Tensor& a_any, const Tensor& b_any) {
 /// Checks that run(), which gives Tensors, gives the same bits for any number of threads.
 template <class F>
 void check_threads(F&& run) {
-  const int before = get_num_threads();
-  set_num_threads(1);
-  const Tensors expected = run();
+  const auto at = [&](int threads) {
+    const test::WithThreads with(threads);
+    return run();
+  };
+  const Tensors expected = at(1);
   for (int threads : {2, 3, 7}) {
-    set_num_threads(threads);
-    const Tensors found = run();
+    const Tensors found = at(threads);
     for (std::size_t i = 0; i < expected.size(); ++i) {
       CAPTURE(threads, i);
       CHECK(same_bits(found[i], expected[i]));
     }
   }
-  set_num_threads(before);
 }
 
 }  // namespace plain

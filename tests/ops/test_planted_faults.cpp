@@ -93,110 +93,117 @@ Tensor random(const Shape& shape) {
 Tensor picks() { return tensor({2, 0, 2, 1, 2}, int64); }
 Tensor mask() { return gt(tensor({1, 0, 0, 1}, float64), 0.5); }
 
-#define F [](const Tensors& x) -> Tensor
-#define GRADIENT [](const Tensors& x, const Tensor& dy, bool faulty) -> Tensors
-
 const std::vector<Rule>& rules() {
   static const std::vector<Rule> all{
-      {"matmul with an operand not transposed", {random({3, 3}), random({3, 3})}, F{return matmul(x[0], x[1]);
-}
-, GRADIENT { return {matmul(dy, faulty ? x[1] : transpose(x[1], 0, 1)), matmul(transpose(x[0], 0, 1), dy)}; }
-}  // namespace
-, {"mul summed down over the wrong axis", {random({3, 3}), random({3})}, F{return x[0] * x[1];
-}
-, GRADIENT { return {dy * x[1], sum(dy * x[0], faulty ? 1 : 0)}; }
-}
-, {"square without its factor 2", {random({3, 4})}, F{return square(x[0]);
-}
-, GRADIENT { return {dy * x[0] * (faulty ? 1.0 : 2.0)}; }
-}
-, {"slice put back one off", {random({6})}, F{return slice(x[0], 0, 1, 4);
-}
-, GRADIENT {
-  (void)x;
-  return {faulty ? pad(dy, {2, 1}) : pad(dy, {1, 2})};
-}
-}
-, {"softmax without the sum", {random({3, 4})}, F{return softmax(x[0], 1);
-}
-, GRADIENT {
-  const Tensor y = softmax(x[0], 1);
-  return {y * (faulty ? dy : dy - sum(dy * y, 1, true))};
-}
-}
-, {"log_softmax as if dy summed to 1", {random({3, 4})}, F{return log_softmax(x[0], 1);
-}
-, GRADIENT {
-  const Tensor y = softmax(x[0], 1);
-  return {dy - (faulty ? y : y * sum(dy, 1, true))};
-}
-}
-, {"index_select that overwrites instead of adding up", {random({3})}, F{return index_select(x[0], 0, picks());
-}
-, GRADIENT {
-  (void)x;
-  if (faulty) return {index_select(dy, 0, tensor({1, 3, 4}, int64))};
-  return {scatter_add({3}, 0, picks(), dy)};
-}
-}
-, {"max that gives each of two maxima the whole", {tensor({1, 3, 0, 3, 2}, float64)}, F{return max(x[0], 0);
-}
-, GRADIENT {
-  const Tensor at = eq(x[0], max(x[0], 0, true)).to(float64);
-  return {dy * at * (faulty ? 1.0 : 0.5)};
-}
-}
-, {"mean without its division", {random({3, 4})}, F{return mean(x[0], 1);
-}
-, GRADIENT { return {expand(unsqueeze(dy, 1), x[0].shape()) * (faulty ? 1.0 : 0.25)}; }
-}
-, {"tanh with y for its square", {random({3, 4})}, F{return tanh(x[0]);
-}
-, GRADIENT {
-  const Tensor y = tanh(x[0]);
-  return {dy * (1.0 - (faulty ? y : square(y)))};
-}
-}
-, {"linear with dbias over the wrong axis", {random({3, 2}), random({3, 2}), random({3})},
-   F{return linear(x[0], x[1], x[2]);
-}
-, GRADIENT { return {matmul(dy, x[1]), matmul(transpose(dy, 0, 1), x[0]), sum(dy, faulty ? 1 : 0)}; }
-}
-, {"relu masked by dy", {tensor({-2, -1, -0.5, 0.5, 1, 2}, float64)}, F{return relu(x[0]);
-}
-, GRADIENT { return {where(gt(faulty ? dy : x[0], 0.0), dy, 0.0)}; }
-}
-, {"where with its branches swapped", {random({4}), random({4})}, F{return where(mask(), x[0], x[1]);
-}
-, GRADIENT {
-  (void)x;
-  const Tensor chosen = where(mask(), dy, 0.0), rest = where(mask(), 0.0, dy);
-  return {faulty ? rest : chosen, faulty ? chosen : rest};
-}
-}
-, {"div by b for b squared", {random({4}), square(random({4})) + 0.5}, F{return x[0] / x[1];
-}
-, GRADIENT { return {dy / x[1], -(dy * x[0] / (faulty ? x[1] : square(x[1])))}; }
-}
-, {"permute undone by itself", {random({3, 3, 3})}, F{return permute(x[0], {1, 2, 0});
-}
-, GRADIENT {
-  (void)x;
-  return {permute(dy, faulty ? Axes{1, 2, 0} : Axes{2, 0, 1})};
-}
-}
-, {"exp wrong in one element of many", {random({100})}, F{return exp(x[0]);
-}
-, GRADIENT {
-  Tensor factor = ones_like(x[0]);
-  if (faulty) select(factor, 0, 57).fill_(1 + 1e-3);
-  return {dy * exp(x[0]) * factor};
-}
-}
-,
-}
-;
-return all;
+      {.fault = "matmul with an operand not transposed",
+       .inputs = {random({3, 3}), random({3, 3})},
+       .f = [](const Tensors& x) { return matmul(x[0], x[1]); },
+       .gradient = [](const Tensors& x, const Tensor& dy, bool faulty) -> Tensors {
+         return {matmul(dy, faulty ? x[1] : transpose(x[1], 0, 1)), matmul(transpose(x[0], 0, 1), dy)};
+       }},
+      {.fault = "mul summed down over the wrong axis",
+       .inputs = {random({3, 3}), random({3})},
+       .f = [](const Tensors& x) { return x[0] * x[1]; },
+       .gradient = [](const Tensors& x, const Tensor& dy, bool faulty) -> Tensors {
+         return {dy * x[1], sum(dy * x[0], faulty ? 1 : 0)};
+       }},
+      {.fault = "square without its factor 2",
+       .inputs = {random({3, 4})},
+       .f = [](const Tensors& x) { return square(x[0]); },
+       .gradient = [](const Tensors& x, const Tensor& dy, bool faulty) -> Tensors {
+         return {dy * x[0] * (faulty ? 1.0 : 2.0)};
+       }},
+      {.fault = "slice put back one off",
+       .inputs = {random({6})},
+       .f = [](const Tensors& x) { return slice(x[0], 0, 1, 4); },
+       .gradient = [](const Tensors&, const Tensor& dy, bool faulty) -> Tensors {
+         return {faulty ? pad(dy, {2, 1}) : pad(dy, {1, 2})};
+       }},
+      {.fault = "softmax without the sum",
+       .inputs = {random({3, 4})},
+       .f = [](const Tensors& x) { return softmax(x[0], 1); },
+       .gradient = [](const Tensors& x, const Tensor& dy, bool faulty) -> Tensors {
+         const Tensor y = softmax(x[0], 1);
+         return {y * (faulty ? dy : dy - sum(dy * y, 1, true))};
+       }},
+      {.fault = "log_softmax as if dy summed to 1",
+       .inputs = {random({3, 4})},
+       .f = [](const Tensors& x) { return log_softmax(x[0], 1); },
+       .gradient = [](const Tensors& x, const Tensor& dy, bool faulty) -> Tensors {
+         const Tensor y = softmax(x[0], 1);
+         return {dy - (faulty ? y : y * sum(dy, 1, true))};
+       }},
+      {.fault = "index_select that overwrites instead of adding up",
+       .inputs = {random({3})},
+       .f = [](const Tensors& x) { return index_select(x[0], 0, picks()); },
+       .gradient = [](const Tensors&, const Tensor& dy, bool faulty) -> Tensors {
+         if (faulty) return {index_select(dy, 0, tensor({1, 3, 4}, int64))};
+         return {scatter_add({3}, 0, picks(), dy)};
+       }},
+      {.fault = "max that gives each of two maxima the whole",
+       .inputs = {tensor({1, 3, 0, 3, 2}, float64)},
+       .f = [](const Tensors& x) { return max(x[0], 0); },
+       .gradient = [](const Tensors& x, const Tensor& dy, bool faulty) -> Tensors {
+         const Tensor at = eq(x[0], max(x[0], 0, true)).to(float64);
+         return {dy * at * (faulty ? 1.0 : 0.5)};
+       }},
+      {.fault = "mean without its division",
+       .inputs = {random({3, 4})},
+       .f = [](const Tensors& x) { return mean(x[0], 1); },
+       .gradient = [](const Tensors& x, const Tensor& dy, bool faulty) -> Tensors {
+         return {expand(unsqueeze(dy, 1), x[0].shape()) * (faulty ? 1.0 : 0.25)};
+       }},
+      {.fault = "tanh with y for its square",
+       .inputs = {random({3, 4})},
+       .f = [](const Tensors& x) { return tanh(x[0]); },
+       .gradient = [](const Tensors& x, const Tensor& dy, bool faulty) -> Tensors {
+         const Tensor y = tanh(x[0]);
+         return {dy * (1.0 - (faulty ? y : square(y)))};
+       }},
+      {.fault = "linear with dbias over the wrong axis",
+       .inputs = {random({3, 2}), random({3, 2}), random({3})},
+       .f = [](const Tensors& x) { return linear(x[0], x[1], x[2]); },
+       .gradient = [](const Tensors& x, const Tensor& dy, bool faulty) -> Tensors {
+         return {matmul(dy, x[1]), matmul(transpose(dy, 0, 1), x[0]), sum(dy, faulty ? 1 : 0)};
+       }},
+      {.fault = "relu masked by dy",
+       .inputs = {tensor({-2, -1, -0.5, 0.5, 1, 2}, float64)},
+       .f = [](const Tensors& x) { return relu(x[0]); },
+       .gradient = [](const Tensors& x, const Tensor& dy, bool faulty) -> Tensors {
+         return {where(gt(faulty ? dy : x[0], 0.0), dy, 0.0)};
+       }},
+      {.fault = "where with its branches swapped",
+       .inputs = {random({4}), random({4})},
+       .f = [](const Tensors& x) { return where(mask(), x[0], x[1]); },
+       .gradient = [](const Tensors&, const Tensor& dy, bool faulty) -> Tensors {
+         const Tensor chosen = where(mask(), dy, 0.0), rest = where(mask(), 0.0, dy);
+         return {faulty ? rest : chosen, faulty ? chosen : rest};
+       }},
+      {.fault = "div by b for b squared",
+       .inputs = {random({4}), square(random({4})) + 0.5},
+       .f = [](const Tensors& x) { return x[0] / x[1]; },
+       .gradient = [](const Tensors& x, const Tensor& dy, bool faulty) -> Tensors {
+         return {dy / x[1], -(dy * x[0] / (faulty ? x[1] : square(x[1])))};
+       }},
+      {.fault = "permute undone by itself",
+       .inputs = {random({3, 3, 3})},
+       .f =
+           [](const Tensors& x) {
+             return permute(x[0], {1, 2, 0});
+           },
+       .gradient = [](const Tensors&, const Tensor& dy, bool faulty) -> Tensors {
+         return {permute(dy, faulty ? Axes{1, 2, 0} : Axes{2, 0, 1})};
+       }},
+      {.fault = "exp wrong in one element of many",
+       .inputs = {random({100})},
+       .f = [](const Tensors& x) { return exp(x[0]); },
+       .gradient = [](const Tensors& x, const Tensor& dy, bool faulty) -> Tensors {
+         Tensor factor = ones_like(x[0]);
+         if (faulty) select(factor, 0, 57).fill_(1 + 1e-3);
+         return {dy * exp(x[0]) * factor};
+       }},
+  };
+  return all;
 }
 
 struct ByHand : Function<ByHand> {

@@ -10,6 +10,7 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/ops/op_table.hpp>
 #include <limpid/tests/ops/plain.hpp>
+#include <limpid/tests/settings.hpp>
 
 using namespace limpid;
 
@@ -296,7 +297,6 @@ TEST_CASE("tangents of normalisations are those of primitive ops, with the same 
       {"batch_norm", {3, 6, 9, 9}, {6}, batch, {3, 6, 81}, {1, 6, 1}, {0, 2}},
       {"batch_norm of columns", {300, 7}, {7}, batch, {300, 7}, {1, 7}, {0}},
   };
-  const int threads = get_num_threads();
   for (const Row& row : rows)
     for (const DType dtype : {float32, float64})
       for (Tensor (*layout)(const Tensor&) : {+[](const Tensor& t) { return t; }, channels_last, plain::strided}) {
@@ -312,15 +312,14 @@ TEST_CASE("tangents of normalisations are those of primitive ops, with the same 
           const Tensor y = d * rsqrt(mean(square(d), row.axes, true) + 1e-5) * affine(x[1]);
           return Tensors{reshape(row.center ? y + affine(x[2]) : y, x[0].shape())};
         };
-        set_num_threads(1);
-        const Tensor dy = jvp(fused, xs, dxs).dys[0];
+        const auto tangent = [&](int threads) {
+          const test::WithThreads with(threads);
+          return jvp(fused, xs, dxs).dys[0];
+        };
+        const Tensor dy = tangent(1);
         const auto wide = [](const Tensor& t) { return t.to(float64); };
         check_close({dy}, jvp(composed, each(xs, wide), each(dxs, wide)).dys, dtype == float32 ? 1e-5 : 1e-12);
-        for (const int count : {2, 3, 7}) {
-          set_num_threads(count);
-          CHECK(equal(jvp(fused, xs, dxs).dys[0], dy));
-        }
-        set_num_threads(threads);
+        for (const int threads : {2, 3, 7}) CHECK(equal(tangent(threads), dy));
       }
 }
 

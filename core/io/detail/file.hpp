@@ -26,8 +26,8 @@ std::string printable(std::string_view text, std::size_t limit = 120);
 /// The same, in quotes.
 std::string in_quotes(std::string_view text);
 
-/// Bytes of a known number, read front to back. Every failure is an IOError "op: file: offset n: expected ..., got
-/// ...".
+/// Bytes of a known number, read front to back. Every failure is an IOError that begins with op, file and offset, as
+/// in "load_npy: x.npy: offset 8: expected ..., got ...".
 class Source {
  public:
   /// name: op and file, as messages begin.

@@ -63,8 +63,7 @@ Operand Operand::saturated(double x, DType dtype) noexcept {
 
 namespace {
 
-// For the few lines between a tiny op and its kernel, each of which a call would double.
-#define LIMPID_INLINE [[gnu::always_inline]] inline
+// What lies between a tiny op and its kernel is inlined by force: calls would take longer than it does.
 
 kernels::StripKernel kernel_of(const Elementwise& e) {
   const kernels::StripKernel kernel = e.f[e.dtype];
@@ -77,7 +76,7 @@ kernels::StripKernel kernel_of(const Elementwise& e) {
 // The layout of the operands (numbers aside), where they lie in memory alike and without gaps, so that one run covers
 // them all; else null.
 template <class... X>
-LIMPID_INLINE const Layout* common_layout(const X&... x) noexcept {
+[[gnu::always_inline]] inline const Layout* common_layout(const X&... x) noexcept {
   const Layout* first = nullptr;
   unsigned formats = 3;  // row-major, channels-last
   const auto joins = [&](const TensorImpl* t) {
@@ -93,7 +92,8 @@ LIMPID_INLINE const Layout* common_layout(const X&... x) noexcept {
 }
 
 template <class... X>
-LIMPID_INLINE void run_flat(kernels::StripKernel kernel, void* y, DType result, int64_t count, const X&... x) {
+[[gnu::always_inline]] inline void run_flat(kernels::StripKernel kernel, void* y, DType result, int64_t count,
+                                            const X&... x) {
   const kernels::Strip all{count, y, 1, {x.data()...}, {x.tensor() ? 1 : 0 ...}};
   if (count <= elementwise_grain) return kernel(all);
   parallel_for(count, elementwise_grain, [&](int64_t begin, int64_t end) {
@@ -181,7 +181,7 @@ template <std::size_t K>
 }
 
 template <class... X>
-LIMPID_INLINE Tensor map_all(const Elementwise& e, const X&... operands) {
+[[gnu::always_inline]] inline Tensor map_all(const Elementwise& e, const X&... operands) {
   const OpScope scope(e.op);
   const kernels::StripKernel kernel = kernel_of(e);
   if (const Layout* layout = common_layout(operands...)) [[likely]] {
@@ -193,7 +193,7 @@ LIMPID_INLINE Tensor map_all(const Elementwise& e, const X&... operands) {
 }
 
 template <class... X>
-LIMPID_INLINE void map_all_into(const Tensor& y, const Elementwise& e, const X&... operands) {
+[[gnu::always_inline]] inline void map_all_into(const Tensor& y, const Elementwise& e, const X&... operands) {
   const OpScope scope(e.op);
   const kernels::StripKernel kernel = kernel_of(e);
   const Operand destination(y);

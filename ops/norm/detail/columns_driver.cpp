@@ -125,8 +125,8 @@ struct BackwardScratch {
   }
   /// Adds the sums of a sample to the totals.
   void add_to_totals(index_t chunk) const noexcept {
-    double* __restrict__ to = totals(chunk);
-    const double* __restrict__ from = partials(chunk);
+    double* __restrict to = totals(chunk);
+    const double* __restrict from = partials(chunk);
     for (index_t i = 0; i < kNormSumArrays * p.pitch; ++i) to[i] += from[i];
   }
 };

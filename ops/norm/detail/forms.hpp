@@ -10,8 +10,7 @@
 
 namespace limpid::detail {
 
-// ---- the two forms
-// -----------------------------------------------------------------------------------------------------
+// ---- the two forms -------------------------------------------------------------------------------------------------
 //
 // A call that gets here has simplified dims and strides, and dims.affine set where a weight, a bias or a gradient of
 // either is in play.
@@ -47,8 +46,7 @@ kernels::NormMode mode_of(const NormCall<T>& call, bool stream) noexcept {
           .gamma_outside = call.pass == NormPass::tangent && call.geometry.dims.d > 1};
 }
 
-// ---- how the work is split
-// -----------------------------------------------------------------------------------------------
+// ---- how the work is split -----------------------------------------------------------------------------------------
 //
 // It depends on the dims alone, never on the number of threads: that only decides who does it.
 

@@ -66,8 +66,7 @@ inline Tensor dense(const NormPlan& plan, const Tensor& t) {
 }
 inline Tensor dense_or_none(const NormPlan& plan, const Tensor& t) { return t.defined() ? dense(plan, t) : t; }
 
-// ---- parts of a call
-// -------------------------------------------------------------------------------------------------
+// ---- parts of a call -----------------------------------------------------------------------------------------------
 
 /// Part of a call: its dims, and where it begins, in elements, in x, in the dense tensors, in what has a number for
 /// each channel and for each slice, and in the scratch memory.

@@ -82,8 +82,7 @@ void run_channel_rows(const NormSecondCall<T>& call) noexcept {
   norm_total({.from = call.scratch, .count = chunks, .step = channels, .channels = channels}, call.out.dgamma);
 }
 
-// ---- all other slices
-// ------------------------------------------------------------------------------------------------
+// ---- all other slices ----------------------------------------------------------------------------------------------
 
 /// How the work is split. A unit is some whole slices of one sample (where statistics are pooled, some whole channels);
 /// it is small enough to be read again from a near cache, or is cut up into tiles for all threads. Chunks of units are

@@ -9,10 +9,9 @@ namespace {
 /// A guess of each column's mean in a block: its first element, off by less than the root of the block's rows in
 /// standard deviations; in float64, where that costs too many digits, a pass of its own improves it.
 template <class T>
-void guess_means(const NormColumns<T>& p, const BlockRows& rows, const T* LIMPID_RESTRICT x,
-                 double* LIMPID_RESTRICT mean) {
+void guess_means(const NormColumns<T>& p, const BlockRows& rows, const T* __restrict x, double* __restrict mean) {
   constexpr int W = kLanes<T>;
-  const T* LIMPID_RESTRICT first = x + rows.first * p.x_row;
+  const T* __restrict first = x + rows.first * p.x_row;
   if constexpr (sizeof(T) == 4) {
     for (index_t c = 0; c < p.width; ++c) mean[c] = static_cast<double>(first[c]);
     return;
@@ -37,10 +36,10 @@ void moments(const NormColumns<T>& p, index_t n, index_t block, double* partials
   constexpr int W = kLanes<T>;
   const BlockRows rows = block_rows(p, block);
   const T* x = p.in.x + n * p.x_sample;
-  double* LIMPID_RESTRICT mean = partials;
-  double* LIMPID_RESTRICT lo = mean + p.pitch;
-  double* LIMPID_RESTRICT m2 = lo + p.pitch;
-  [[maybe_unused]] double* LIMPID_RESTRICT lost = m2 + p.pitch;
+  double* __restrict mean = partials;
+  double* __restrict lo = mean + p.pitch;
+  double* __restrict m2 = lo + p.pitch;
+  [[maybe_unused]] double* __restrict lost = m2 + p.pitch;
   constexpr int kSummed = sizeof(T) == 4 ? 3 : 4;
   for (index_t c = 0; c < kSummed * p.pitch; ++c) partials[c] = 0;
   if (p.mode.center) guess_means(p, rows, x, mean);
@@ -75,7 +74,7 @@ void moments(const NormColumns<T>& p, index_t n, index_t block, double* partials
 }
 
 /// Moments a of so many columns (of a_count rows each) united with b (of b_count): merge() over arrays.
-inline void merge_columns(double* LIMPID_RESTRICT a, const double* LIMPID_RESTRICT b, index_t pitch, index_t columns,
+inline void merge_columns(double* __restrict a, const double* __restrict b, index_t pitch, index_t columns,
                           double a_count, double b_count) {
   const double weight = b_count / (a_count + b_count), spread = a_count * weight;
   for (index_t c = 0; c < columns; ++c) {
@@ -161,8 +160,8 @@ void prepare_affine(const NormColumns<T>& p, index_t n, double* coefficients) {
   load_statistics(p, n, coefficients);
   const index_t channels = p.g * p.d;
   const AffineArrays to = affine_arrays(p, coefficients);
-  double* LIMPID_RESTRICT a = to.a;
-  double* LIMPID_RESTRICT beta = to.beta;
+  double* __restrict a = to.a;
+  double* __restrict beta = to.beta;
   each_value(p.in.gamma, 1, channels,
              [&](index_t c, double gamma) { a[c] = kPlainDeviations<T> ? to.rstd[c] * gamma : gamma; });
   each_value(p.in.beta, 0, channels, [&](index_t c, double value) { beta[c] = value; });
@@ -188,8 +187,8 @@ void finish(const NormColumns<T>& p, index_t n, double* partials, double* coeffi
 }
 
 template <bool Streamed, class T>
-void apply_wide(const NormColumns<T>& p, const BlockRows& rows, const AffineArrays& at, const T* LIMPID_RESTRICT x,
-                T* LIMPID_RESTRICT y) {
+void apply_wide(const NormColumns<T>& p, const BlockRows& rows, const AffineArrays& at, const T* __restrict x,
+                T* __restrict y) {
   constexpr int W = kLanes<T>;
   tiles<T>(p, rows, [&](index_t column, auto abreast, auto k, index_t row, index_t count) {
     for (index_t c = column; c < column + abreast * W; c += W) {
@@ -209,8 +208,8 @@ void apply_wide(const NormColumns<T>& p, const BlockRows& rows, const AffineArra
 }
 
 template <bool Streamed>
-void apply_single(const NormColumnGeometry& p, const BlockRows& rows, const AffineArrays& at,
-                  const float* LIMPID_RESTRICT x, float* LIMPID_RESTRICT y) {
+void apply_single(const NormColumnGeometry& p, const BlockRows& rows, const AffineArrays& at, const float* __restrict x,
+                  float* __restrict y) {
   constexpr int W = kLanes<float>;
   tiles<float>(p, rows, [&](index_t c, auto abreast, auto k, index_t row, index_t count) {
     constexpr int K = abreast;

@@ -1,4 +1,4 @@
-// Backward of columns: sums of dy and dy * xhat, and dx. Included by columns.cpp only.
+// Backward of columns: sums of dy and dy * xhat, and dx. A part of columns.cpp.
 //
 // Per channel, sum dy and sum dy * xhat over S; with a = gamma * dy, their sums over a group's D channels give
 //   dx = rstd * (a - <a> - xhat * <a xhat>),  <a> = sum(a) / M,  <a xhat> = sum(a * xhat) / M,  M = D * S;
@@ -63,10 +63,10 @@ void prepare(const NormColumns<T>& p, index_t n, double* coefficients) noexcept 
 
 template <class T>
 struct GradientMemory {
-  const T* LIMPID_RESTRICT x;
-  const T* LIMPID_RESTRICT dy;
-  double* LIMPID_RESTRICT totals;
-  double* LIMPID_RESTRICT products;
+  const T* __restrict x;
+  const T* __restrict dy;
+  double* __restrict totals;
+  double* __restrict products;
 };
 
 template <class T>
@@ -212,9 +212,9 @@ void reduce(const NormColumns<T>& p, index_t n, index_t block, const double* coe
 
 /// Sums the blocks of a sample, then the columns that repeat a channel, into the first C of the first block's arrays.
 inline void sum_all(const NormColumnGeometry& p, double* partials) {
-  double* LIMPID_RESTRICT sums = partials;
+  double* __restrict sums = partials;
   for (index_t b = 1; b < p.blocks; ++b) {
-    const double* LIMPID_RESTRICT more = partials + b * kNormSumArrays * p.pitch;
+    const double* __restrict more = partials + b * kNormSumArrays * p.pitch;
     for (index_t c = 0; c < kNormSumArrays * p.pitch; ++c) sums[c] += more[c];
   }
   const index_t channels = p.g * p.d;
@@ -229,12 +229,12 @@ inline void sum_all(const NormColumnGeometry& p, double* partials) {
 template <class T>
 void gradient_terms(const NormColumns<T>& p, const double* partials, const GradientArrays& at) {
   const double each = 1 / static_cast<double>(p.d * p.s), keep = p.mode.center ? each : 0;
-  const double* LIMPID_RESTRICT totals = partials;
-  const double* LIMPID_RESTRICT products = partials + p.pitch;
-  const double* LIMPID_RESTRICT rstd = at.rstd;
-  double* LIMPID_RESTRICT of_dy = at.of_dy;
-  double* LIMPID_RESTRICT constant = at.constant;
-  double* LIMPID_RESTRICT of_xhat = at.of_xhat;
+  const double* __restrict totals = partials;
+  const double* __restrict products = partials + p.pitch;
+  const double* __restrict rstd = at.rstd;
+  double* __restrict of_dy = at.of_dy;
+  double* __restrict constant = at.constant;
+  double* __restrict of_xhat = at.of_xhat;
   each_value(p.in.gamma, 1, p.g * p.d, [&](index_t c, double gamma) { of_dy[c] = rstd[c] * gamma; });
   if (p.d == 1)
     each_value(p.in.gamma, 1, p.g, [&](index_t c, double gamma) {
@@ -307,8 +307,8 @@ void finish_sums(const NormColumns<T>& p, index_t, double* partials, double* coe
 }
 
 template <bool Streamed, class T>
-void dx_wide(const NormColumns<T>& p, const BlockRows& rows, const GradientArrays& at, const T* LIMPID_RESTRICT x,
-             const T* LIMPID_RESTRICT dy, T* LIMPID_RESTRICT out) {
+void dx_wide(const NormColumns<T>& p, const BlockRows& rows, const GradientArrays& at, const T* __restrict x,
+             const T* __restrict dy, T* __restrict out) {
   constexpr int W = kLanes<T>;
   tiles<T>(p, rows, [&](index_t column, auto abreast, auto k, index_t row, index_t count) {
     for (index_t c = column; c < column + abreast * W; c += W) {
@@ -347,7 +347,7 @@ inline void dx_column(const NormColumnGeometry& p, const BlockRows& rows, const 
 /// so dx is off by less than 4 u of the sum of the magnitudes of its terms.
 template <bool Streamed, int K, class N>
 [[gnu::always_inline]] inline void dx_rows(TileRows<float> x, TileRows<float> dy, const SingleColumns* columns, N k,
-                                           float* LIMPID_RESTRICT to) {
+                                           float* __restrict to) {
   constexpr int W = kLanes<float>;
   for (index_t i = 0; i < x.count; ++i, x.at += x.step, dy.at += dy.step, to += dy.step) {
     fetch_lines<K>(x.ahead);
@@ -361,8 +361,8 @@ template <bool Streamed, int K, class N>
 }
 
 template <bool Streamed>
-void dx_single(const NormColumnGeometry& p, const BlockRows& rows, const GradientArrays& at,
-               const float* LIMPID_RESTRICT x, const float* LIMPID_RESTRICT dy, float* LIMPID_RESTRICT out) {
+void dx_single(const NormColumnGeometry& p, const BlockRows& rows, const GradientArrays& at, const float* __restrict x,
+               const float* __restrict dy, float* __restrict out) {
   constexpr int W = kLanes<float>;
   tiles<float>(p, rows, [&](index_t c, auto abreast, auto k, index_t row, index_t count) {
     constexpr int K = abreast;

@@ -134,7 +134,7 @@ struct SingleSums {
   SingleSums(float power, float offset) : scale(power), shift(offset) {}
 
   template <class N>
-  void add(const float* LIMPID_RESTRICT x, const float* LIMPID_RESTRICT dy, N n) {
+  void add(const float* __restrict x, const float* __restrict dy, N n) {
     Lanes<W> all = total, dots = products;
     index_t i = 0;
     for (; i + kChain * W <= n; i += kChain * W) {
@@ -198,8 +198,8 @@ struct SingleGradient {
   }
 
   /// dx of n elements.
-  void write(const SingleDeviations& deviations, const float* x, const float* LIMPID_RESTRICT dy,
-             float* LIMPID_RESTRICT dx, index_t n, bool streamed) const {
+  void write(const SingleDeviations& deviations, const float* x, const float* __restrict dy, float* __restrict dx,
+             index_t n, bool streamed) const {
     const Singles scale(deviations.scale), shift(deviations.shift), dy_factor(of_dy), d_factor(of_d), rest(constant);
     write_steps(streamed, dx, n, [&](index_t i, auto k) {
       const Singles d = fma(load_singles_step(x + i, k), scale, shift);

@@ -19,7 +19,7 @@ RowAffine row_affine(const NormOperands<T>& in, index_t c) {
 /// Products of float32 numbers cannot leave the range of double, so there rstd * gamma is one factor, and the mean's
 /// low part, a mere constant, goes with beta; in float64 they might.
 template <class T>
-void apply_run(const Slice& slice, const RowAffine& row, const T* LIMPID_RESTRICT x, T* LIMPID_RESTRICT y, index_t n,
+void apply_run(const Slice& slice, const RowAffine& row, const T* __restrict x, T* __restrict y, index_t n,
                bool streamed) {
   constexpr int W = kLanes<T>;
   if constexpr (sizeof(T) == 4) {
@@ -38,8 +38,8 @@ void apply_run(const Slice& slice, const RowAffine& row, const T* LIMPID_RESTRIC
 
 /// The same of a channel row: gamma and beta, each perhaps null, have a number for each element.
 template <class T>
-void apply_channel_run(const Slice& slice, const T* LIMPID_RESTRICT gamma, const T* LIMPID_RESTRICT beta,
-                       const T* LIMPID_RESTRICT x, T* LIMPID_RESTRICT y, index_t n) {
+void apply_channel_run(const Slice& slice, const T* __restrict gamma, const T* __restrict beta, const T* __restrict x,
+                       T* __restrict y, index_t n) {
   constexpr int W = kLanes<T>;
   const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), one(1.0), zero(0.0);
   const auto loop = [&](auto gamma_at, auto beta_at) {
@@ -83,8 +83,8 @@ void apply_range(const NormRows<T>& p, const Place& at, index_t begin, index_t e
 // the second for arithmetic.
 
 /// y = affine(x), and the moments of next, of n elements each.
-Moments apply_beside_moments(const SingleLanes& affine, const float* LIMPID_RESTRICT x, float* LIMPID_RESTRICT y,
-                             const float* LIMPID_RESTRICT next, index_t n, bool center) {
+Moments apply_beside_moments(const SingleLanes& affine, const float* __restrict x, float* __restrict y,
+                             const float* __restrict next, index_t n, bool center) {
   const SliceView<float> view{next, 1, n, 0, 1};
   Moments all;
   for (index_t block = 0; block < n; block += kNormBlock) {
@@ -205,7 +205,7 @@ void apply(const NormRows<T>& p, index_t begin, index_t end) noexcept {
 //   dx = rstd * gamma * (dy - <dy> - xhat * <dy xhat>) + slope * xhat + offset.
 
 template <class T>
-Sums reduce_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* LIMPID_RESTRICT dy, index_t count) {
+Sums reduce_run(const NormRows<T>& p, const Slice& slice, const T* x, const T* __restrict dy, index_t count) {
   constexpr int W = kLanes<T>;
   if constexpr (sizeof(T) == 4)
     if (const SingleDeviations deviations(slice.mean, slice.lo, slice.rstd); deviations.suits) {
@@ -255,8 +255,8 @@ struct RowGradient {
 };
 
 /// dx_run of float32 in its own arithmetic; returns whether that suits.
-bool single_dx_run(const NormRows<float>& p, const RowGradient& row, const float* x, const float* LIMPID_RESTRICT dy,
-                   float* LIMPID_RESTRICT dx, index_t count) {
+bool single_dx_run(const NormRows<float>& p, const RowGradient& row, const float* x, const float* __restrict dy,
+                   float* __restrict dx, index_t count) {
   const SingleDeviations deviations(row.slice.mean, row.slice.lo, row.slice.rstd);
   const SingleGradient gradient(deviations, row.terms);
   if (!gradient.suits) return false;
@@ -268,8 +268,8 @@ bool single_dx_run(const NormRows<float>& p, const RowGradient& row, const float
 
 /// dx of `count` elements of a row.
 template <class T>
-void dx_run(const NormRows<T>& p, const RowGradient& row, const T* x, const T* LIMPID_RESTRICT dy,
-            T* LIMPID_RESTRICT dx, index_t count) {
+void dx_run(const NormRows<T>& p, const RowGradient& row, const T* x, const T* __restrict dy, T* __restrict dx,
+            index_t count) {
   constexpr int W = kLanes<T>;
   if constexpr (sizeof(T) == 4)
     if (single_dx_run(p, row, x, dy, dx, count)) return;
@@ -390,8 +390,8 @@ void channel_backward(const NormRows<T>& p, index_t begin, index_t end, double* 
     const Slice slice = saved(p, slice_at.q);
     const index_t affine = slice_at.inner * p.affine_inner, at = start(p.y_stride, slice_at);
     const T* x = p.in.x + start(p.x_stride, slice_at);
-    const T* LIMPID_RESTRICT dy = p.in.dy + at;
-    const T* LIMPID_RESTRICT gamma = p.in.gamma ? p.in.gamma + affine : nullptr;
+    const T* __restrict dy = p.in.dy + at;
+    const T* __restrict gamma = p.in.gamma ? p.in.gamma + affine : nullptr;
     const Lanes<W> mean(slice.mean), lo(slice.lo), r(slice.rstd), one(1.0);
     const auto gamma_at = [&](index_t c, auto k) { return gamma ? load_step(gamma + c, k) : one; };
     // f(c, k, dy, xhat) for every step of the slice.
@@ -414,7 +414,7 @@ void channel_backward(const NormRows<T>& p, index_t begin, index_t end, double* 
     });
     if (!p.out.dx) return;
 
-    T* LIMPID_RESTRICT out = p.out.dx + at;
+    T* __restrict out = p.out.dx + at;
     const double size = static_cast<double>(p.len);
     const Lanes<W> minus_a(p.mode.center ? -sum(total) / size : 0.0), minus_a_xhat(-sum(products) / size);
     each_step([&](index_t c, auto k, const Lanes<W>& g, const Lanes<W>& xhat) {
@@ -438,8 +438,8 @@ struct ChannelTangents {
 
 /// dx = through_x * gamma + (xhat * slope + offset) of n elements of a row, whose terms are those of through_x.
 template <class T>
-void tangent_run(const RowGradient& row, const ChannelTangents<T>& channels, const T* x, const T* LIMPID_RESTRICT dy,
-                 T* LIMPID_RESTRICT dx, index_t n) {
+void tangent_run(const RowGradient& row, const ChannelTangents<T>& channels, const T* x, const T* __restrict dy,
+                 T* __restrict dx, index_t n) {
   constexpr int W = kLanes<T>;
   const T *gamma = channels.gamma, *slope = channels.slope, *offset = channels.offset;
   const Slice& slice = row.slice;

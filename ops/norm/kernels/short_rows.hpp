@@ -14,8 +14,7 @@
 namespace limpid::kernels {
 namespace {
 
-// ---- batches of slices
-// -----------------------------------------------------------------------------------------------
+// ---- batches of slices ---------------------------------------------------------------------------------------------
 
 constexpr int kBatch = 16;
 /// Length from which x and dy of eight slices fill the nearest cache.
@@ -110,7 +109,7 @@ inline SliceSteps steps_of(const NormRowGeometry& p) { return {p.x_stride.inner,
 ///   Pending           what the second stage of a batch needs; whole() where it may be done row by row beside another
 ///   Sums              what the first stage of a batch finds
 ///   sum<Full>(batch, sums, beside)   the first stage, of kBatch slices if Full; calls beside(j, steps) for each slice
-///   j row_writer(pending)              such a beside: it writes the row of slice j, the second stage of one slice
+///   row_writer(pending)              such a beside: it writes the row of slice j, the second stage of one slice
 ///   write(pending)                   all of the second stage, of a batch that need not be whole, or there at all
 ///   finish(batch, sums, pending)     statistics and coefficients; true if the second stage is pending from now on
 template <class Job>
@@ -147,8 +146,7 @@ class Pipeline {
   int oldest_ = 0;  ///< The one that waits longest, and is free once it is written.
 };
 
-// ---- forward
-// ---------------------------------------------------------------------------------------------------------
+// ---- forward -------------------------------------------------------------------------------------------------------
 
 /// Moments of a batch, from the sums of the deviations from a guess of each mean and of their squares, over n elements
 /// each: the arithmetic of Deviations::finish.
@@ -364,8 +362,7 @@ void short_forward(const NormRows<float>& p, index_t begin, index_t end, F&& fal
   });
 }
 
-// ---- backward
-// --------------------------------------------------------------------------------------------------------
+// ---- backward ------------------------------------------------------------------------------------------------------
 
 inline Lanes<16> negative(const Lanes<16>& v) { return Lanes<16>(-0.0) - v; }
 

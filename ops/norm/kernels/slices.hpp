@@ -7,8 +7,7 @@
 namespace limpid::kernels {
 namespace {
 
-// ---- moments
-// ---------------------------------------------------------------------------------------------------------
+// ---- moments -------------------------------------------------------------------------------------------------------
 
 /// Count, mean (hi + lo) and sum of squared deviations of a set.
 struct Moments {
@@ -217,8 +216,7 @@ void write_stats(const NormStats& stats, index_t q, Moments all, const SliceView
   if (stats.var) stats.var[q] = var;
 }
 
-// ---- slices by number and place
-// --------------------------------------------------------------------------------------
+// ---- slices by number and place ------------------------------------------------------------------------------------
 
 /// A slice by its number q and by its place, (outer, inner).
 struct Place {

@@ -179,7 +179,7 @@ template <class T, int K, class N>
 /// y of the rows of a tile, from `to` on, `to_step` apart.
 template <bool Streamed, int K, class N>
 [[gnu::always_inline]] inline void apply_rows(TileRows<float> rows, const SingleLanes* affine, N k,
-                                              float* LIMPID_RESTRICT to, index_t to_step) {
+                                              float* __restrict to, index_t to_step) {
   constexpr int W = kLanes<float>;
   for (index_t i = 0; i < rows.count; ++i, rows.at += rows.step, to += to_step) {
     fetch_lines<K>(rows.ahead);
@@ -238,10 +238,10 @@ void each_value(const T* p, double absent, index_t count, F&& f) {
 
 /// Mean, its low part and rstd of each column of sample n: the first three arrays of its coefficients.
 template <class T>
-void load_statistics(const NormColumns<T>& p, index_t n, double* LIMPID_RESTRICT to) {
+void load_statistics(const NormColumns<T>& p, index_t n, double* __restrict to) {
   const index_t channels = p.g * p.d;
-  double* LIMPID_RESTRICT lo = to + p.pitch;
-  double* LIMPID_RESTRICT rstd = lo + p.pitch;
+  double* __restrict lo = to + p.pitch;
+  double* __restrict rstd = lo + p.pitch;
   for (index_t g = 0, c = 0; g < p.g; ++g) {
     const index_t q = n * p.g + g;
     if (p.d == 1 && p.mode.center) {  // a slice each: plain copies

@@ -23,6 +23,14 @@ Shape reduced_shape(const Shape& shape, const Axes& axes, bool keepdims) {
   return result;
 }
 
+Axes reduced_last(int64_t rank, const Axes& axes) {
+  Axes order;
+  for (int64_t axis = 0; axis < rank; ++axis)
+    if (!std::binary_search(axes.begin(), axes.end(), axis)) order.push_back(axis);
+  for (const int64_t axis : axes) order.push_back(axis);
+  return order;
+}
+
 int64_t reduced_count(const Shape& shape, const Axes& axes) {
   int64_t count = 1;
   for (int64_t axis : axes) count *= shape[static_cast<std::size_t>(axis)];

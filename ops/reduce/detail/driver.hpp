@@ -10,6 +10,9 @@ namespace limpid::detail {
 /// The shape with the given axes (normalised, sorted) of size 1, or without them.
 Shape reduced_shape(const Shape& shape, const Axes& axes, bool keepdims);
 
+/// The axes of a tensor of this rank, those that go (normalised, sorted) behind those that stay.
+Axes reduced_last(int64_t rank, const Axes& axes);
+
 /// How many elements of x make one of the result.
 int64_t reduced_count(const Shape& shape, const Axes& axes);
 

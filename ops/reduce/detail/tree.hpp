@@ -19,8 +19,8 @@ namespace limpid::detail {
 ///
 /// The order is fixed. Reduced elements come in leaves of a fixed size, sixteen leaves make a branch, and leaves and
 /// branches are merged as binary trees; threads share out branches. Within a leaf there are either
-///   lanes:    one output, whose elements lie side by side: element i goes to lane i mod 64, lanes are folded in
-///   halves; columns:  up to 256 outputs side by side, taken row by row.
+///   lanes:    one output, whose elements lie side by side: element i goes to lane i mod 64, and lanes fold in halves;
+///   columns:  up to 256 outputs side by side, taken row by row.
 /// Elements that do not lie side by side are packed first. Nothing depends on threads or on the width of a register.
 template <class Policy>
 class ReduceTree {

@@ -2,8 +2,6 @@
 
 #include <bit>
 
-#define LIMPID_RESTRICT __restrict__
-
 // Plain loops over columns, which compilers turn into vectors without touching the order of a column's operations.
 namespace limpid::kernels {
 namespace {
@@ -11,14 +9,14 @@ namespace {
 using std::int64_t;
 
 template <class T>
-void add_rows(double* LIMPID_RESTRICT acc, const T* LIMPID_RESTRICT x, const RowBlock& block) noexcept {
+void add_rows(double* __restrict acc, const T* __restrict x, const RowBlock& block) noexcept {
   const auto [rows, stride, n] = block;
   int64_t i = 0;
   for (; i + 4 <= rows; i += 4) {
-    const T* LIMPID_RESTRICT a = x + i * stride;
-    const T* LIMPID_RESTRICT b = a + stride;
-    const T* LIMPID_RESTRICT c = b + stride;
-    const T* LIMPID_RESTRICT d = c + stride;
+    const T* __restrict a = x + i * stride;
+    const T* __restrict b = a + stride;
+    const T* __restrict c = b + stride;
+    const T* __restrict d = c + stride;
     for (int64_t j = 0; j < n; ++j)
       acc[j] += (static_cast<double>(a[j]) + static_cast<double>(b[j])) +
                 (static_cast<double>(c[j]) + static_cast<double>(d[j]));
@@ -28,7 +26,7 @@ void add_rows(double* LIMPID_RESTRICT acc, const T* LIMPID_RESTRICT x, const Row
 }
 
 template <class T>
-void add_squares(double* LIMPID_RESTRICT acc, const double* LIMPID_RESTRICT centre, const T* LIMPID_RESTRICT x,
+void add_squares(double* __restrict acc, const double* __restrict centre, const T* __restrict x,
                  const RowBlock& block) noexcept {
   const auto [rows, stride, n] = block;
   for (int64_t i = 0; i < rows; ++i, x += stride) {
@@ -44,7 +42,7 @@ void add_squares(double* LIMPID_RESTRICT acc, const double* LIMPID_RESTRICT cent
 }
 
 template <class T>
-void max_rows(double* LIMPID_RESTRICT acc, const T* LIMPID_RESTRICT x, const RowBlock& block) noexcept {
+void max_rows(double* __restrict acc, const T* __restrict x, const RowBlock& block) noexcept {
   const auto [rows, stride, n] = block;
   for (int64_t i = 0; i < rows; ++i, x += stride)
     for (int64_t j = 0; j < n; ++j) {
@@ -82,8 +80,8 @@ inline double exp_down(double x) noexcept {
 }
 
 template <class T>
-void exp_rows(double* LIMPID_RESTRICT acc, const double* LIMPID_RESTRICT shift, const T* LIMPID_RESTRICT x,
-              T* LIMPID_RESTRICT y, const RowBlock& block) noexcept {
+void exp_rows(double* __restrict acc, const double* __restrict shift, const T* __restrict x, T* __restrict y,
+              const RowBlock& block) noexcept {
   const auto [rows, stride, n] = block;
   for (int64_t i = 0; i < rows; ++i, x += stride) {
     if (y) {
@@ -103,9 +101,9 @@ void exp_rows(double* LIMPID_RESTRICT acc, const double* LIMPID_RESTRICT shift, 
 template <class T>
 void affine_rows(const Affine& affine, const T* x, T* y, const RowBlock& block) noexcept {
   const auto [rows, stride, n] = block;
-  const double* LIMPID_RESTRICT a = affine.a;
-  const double* LIMPID_RESTRICT b = affine.b;
-  const double* LIMPID_RESTRICT factor = affine.factor;
+  const double* __restrict a = affine.a;
+  const double* __restrict b = affine.b;
+  const double* __restrict factor = affine.factor;
   for (int64_t i = 0; i < rows; ++i, x += stride, y += stride)
     for (int64_t j = 0; j < n; ++j) y[j] = static_cast<T>(((static_cast<double>(x[j]) - a[j]) - b[j]) * factor[j]);
 }

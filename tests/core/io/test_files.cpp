@@ -1,10 +1,9 @@
 // What holds for every format: whole files, own memory, one-line refusals.
 #include <limpid/tests/core/io/file_tests.hpp>
+#include <limpid/tests/settings.hpp>
 
-#include <sys/resource.h>
 #include <sys/stat.h>
 
-#include <csignal>
 #include <filesystem>
 #include <functional>
 
@@ -120,19 +119,10 @@ TEST_CASE("a save that fails leaves the old file and nothing else") {
     CHECK(only_entry());
 
     // As on a full disk, write() stops half-way.
-    rlimit before;
-    REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
-    const auto handler = std::signal(SIGXFSZ, SIG_IGN);
-    const rlimit small{1000, before.rlim_max};
-    REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
-    std::string message;
-    try {
+    const std::string message = refusal([&] {
+      const test::WithSmallFiles with(1000);
       format.save(folder / "x", x);
-    } catch (const IOError& error) {
-      message = error.what();
-    }
-    REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
-    std::signal(SIGXFSZ, handler);
+    });
     CHECK(message == "save_" + std::string(format.name) + ": " + folder / "x" + ": cannot write: File too large");
     CHECK(only_entry());
     CHECK(same_bits(format.load(folder / "x"), old));

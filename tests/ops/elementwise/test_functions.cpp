@@ -1,5 +1,4 @@
 // Values of the elementwise functions against long double, over their whole range and for each instruction set.
-#include <limpid/core/detail/isa.hpp>
 #include <limpid/limpid.hpp>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include <limpid/tests/catch.hpp>
+#include <limpid/tests/settings.hpp>
 
 using namespace limpid;
 
@@ -114,16 +114,14 @@ void check(const Case& c) {
 }  // namespace
 
 TEST_CASE("functions are accurate over their whole range", "[elementwise]") {
-  const Isa chosen = isa();
   for (const Isa level : isa_levels()) {
-    set_isa(level);
-    CAPTURE(to_string(isa()));
+    const test::WithIsa with(level);
+    CAPTURE(to_string(level));
     for (const Case& c : cases) {
       check<float>(c);
       check<double>(c);
     }
   }
-  set_isa(chosen);
 }
 
 TEST_CASE("odd functions keep the sign of zero, and gelu and silu do", "[elementwise]") {
@@ -153,18 +151,17 @@ TEST_CASE("functions give the same bits at any length and offset", "[elementwise
 }
 
 TEST_CASE("AVX2 and AVX-512 agree bit for bit", "[elementwise]") {
-  if (best_isa() != Isa::avx512) return;
-  const Isa chosen = isa();
+  if (test::lacks_avx512()) return;
   const Tensor x = from_vector(arguments<float>(), {static_cast<int64_t>(arguments<float>().size())});
   for (const Case& c : cases)
     for (DType dtype : {float32, float64}) {
       CAPTURE(c.name, dtype);
-      set_isa(Isa::avx2);
-      const Tensor y = c.op(x.to(dtype));
-      set_isa(Isa::avx512);
-      CHECK(allclose(c.op(x.to(dtype)), y, 0, 0, true));
+      const auto at = [&](Isa level) {
+        const test::WithIsa with(level);
+        return c.op(x.to(dtype));
+      };
+      CHECK(allclose(at(Isa::avx512), at(Isa::avx2), 0, 0, true));
     }
-  set_isa(chosen);
 }
 
 TEST_CASE("half precision is float32 arithmetic, rounded once", "[elementwise]") {

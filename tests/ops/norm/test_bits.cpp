@@ -1,6 +1,5 @@
 // The same bits, values and all gradients, over layouts: for any number of threads, AVX2 and AVX-512, and for
 // instance_norm and group_norm of as many groups as channels. And what the graph keeps of it all.
-#include <limpid/core/detail/isa.hpp>
 #include <limpid/limpid.hpp>
 
 #include <string>
@@ -8,6 +7,7 @@
 
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/ops/plain.hpp>
+#include <limpid/tests/settings.hpp>
 
 using namespace limpid;
 
@@ -72,28 +72,25 @@ struct Held {
 }  // namespace
 
 TEST_CASE("instance_norm has the same bits for any number of threads, in every layout") {
-  const int before = get_num_threads();
   for_each_case([](const Inputs& in) {
-    set_num_threads(1);
-    const Tensors one = in.run(false);
-    for (const int threads : {2, 3, 7}) {
-      set_num_threads(threads);
-      check_same(in.run(false), one);
-    }
+    const auto at = [&](int threads) {
+      const test::WithThreads with(threads);
+      return in.run(false);
+    };
+    const Tensors one = at(1);
+    for (const int threads : {2, 3, 7}) check_same(at(threads), one);
   });
-  set_num_threads(before);
 }
 
 TEST_CASE("instance_norm has the same bits with AVX2 and AVX-512, in every layout") {
-  if (best_isa() != Isa::avx512) return;
-  const Isa before = isa();
+  if (test::lacks_avx512()) return;
   for_each_case([](const Inputs& in) {
-    set_isa(Isa::avx2);
-    const Tensors narrow = in.run(false);
-    set_isa(Isa::avx512);
-    check_same(in.run(false), narrow);
+    const auto at = [&](Isa level) {
+      const test::WithIsa with(level);
+      return in.run(false);
+    };
+    check_same(at(Isa::avx512), at(Isa::avx2));
   });
-  set_isa(before);
 }
 
 TEST_CASE("instance_norm has the bits of group_norm, in every layout") {

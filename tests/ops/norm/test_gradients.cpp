@@ -6,23 +6,11 @@
 #include <vector>
 
 #include <limpid/tests/catch.hpp>
+#include <limpid/tests/ops/norm/composed.hpp>
 
 using namespace limpid;
 
 namespace {
-
-// The specification, word for word, in primitive ops; groups = C is instance_norm.
-Tensor composed(const Tensor& x, int64_t groups, const Tensor& w, const Tensor& b, double eps) {
-  const Shape& shape = x.shape();
-  const Tensor grouped = reshape(x, {shape[0], groups, -1});
-  const Tensor centred = grouped - mean(grouped, 2, true);
-  Tensor y = reshape(centred / sqrt(mean(square(centred), 2, true) + eps), shape);
-  Shape per_channel(shape.size(), 1);
-  per_channel[1] = shape[1];
-  if (w.defined()) y = y * reshape(w, per_channel);
-  if (b.defined()) y = y + reshape(b, per_channel);
-  return y;
-}
 
 struct Case {
   std::string name;
@@ -113,7 +101,7 @@ TEST_CASE("first, second and third derivatives are those of the composed op") {
     };
     const Tensors fused = derivatives(under_test);
     const Tensors plain = derivatives([](const Case& k, const Tensor& x, const Tensor& w, const Tensor& b) {
-      return composed(x, k.groups, w, b, k.eps);
+      return test::affine(test::composed_norm(x, {x.size(0), k.groups, -1}, {2}, k.eps), w, b);
     });
     REQUIRE(fused.size() == plain.size());
     for (std::size_t i = 0; i < fused.size(); ++i) CHECK(allclose(fused[i], plain[i], 1e-8, 1e-8));

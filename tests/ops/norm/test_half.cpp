@@ -1,7 +1,6 @@
 // Half precision: the bits of converting to float32, normalising and rounding once; and what the graph keeps of it.
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
-#include <limpid/core/detail/isa.hpp>
 #include <limpid/limpid.hpp>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/ops/plain.hpp>
+#include <limpid/tests/settings.hpp>
 #include <limpid/tests/thinned.hpp>
 
 using namespace limpid;
@@ -122,6 +122,11 @@ const std::vector<Shape> small_shapes = {{2, 3, 5},      {1, 4, 8, 8},   {3, 17,
 const std::vector<Shape> large_shapes = {{1, 2, 200, 210}, {5, 2, 150, 170}, {1, 1, 300000}, {2, 64, 70, 80},
                                          {2, 2, 600, 300}, {5, 256, 9, 9},   {1, 300, 1500}, {2, 300000, 1}};
 
+Tensors derivatives_at(int threads, const Norm& norm, const Inputs& in) {
+  const test::WithThreads with(threads);
+  return derivatives(norm, in, float16);
+}
+
 }  // namespace
 
 TEST_CASE("norms of half precision have the bits of float32 rounded once, values and gradients") {
@@ -140,42 +145,29 @@ TEST_CASE("norms of half precision have the bits of float32 where slices outgrow
 }
 
 TEST_CASE("norms of half precision have the bits of float32 at every instruction set") {
-  const Isa before = isa();
   for (const Isa level : isa_levels()) {
-    set_isa(level);
+    const test::WithIsa with(level);
     for (const Norm& norm : norms)
       for (const char* layout : {"contiguous", "channels_last"})
         check_norm(norm, {3, 18, 12, 11}, layout, float16, float32);
   }
-  set_isa(before);
 }
 
 TEST_CASE("norms of half precision have the same bits for any number of threads") {
-  const int before = get_num_threads();
   for (const Norm& norm : norms)
     for (const Shape& shape : {Shape{6, 33, 40, 9}, Shape{1, 2, 200, 210}, Shape{5, 2, 150, 170}, Shape{70, 500, 1, 1}})
       for (const char* layout : {"contiguous", "channels_last", "strided"}) {
         INFO(norm.name << ' ' << to_string(shape) << ' ' << layout);
         const Inputs in(norm, shape, layout, float16, float16);
-        set_num_threads(1);
-        const Tensors one = derivatives(norm, in, float16);
-        for (const int threads : {2, 3, 7}) {
-          set_num_threads(threads);
-          check_same(derivatives(norm, in, float16), one);
-        }
+        const Tensors one = derivatives_at(1, norm, in);
+        for (const int threads : {2, 3, 7}) check_same(derivatives_at(threads, norm, in), one);
       }
-  set_num_threads(before);
 }
 
 TEST_CASE("more threads than a call has buffers wait for one") {
-  const int before = get_num_threads();
   const Norm& norm = norms[0];
   const Inputs in(norm, {40, 64, 40, 40}, "contiguous", float16, float16);
-  set_num_threads(1);
-  const Tensors one = derivatives(norm, in, float16);
-  set_num_threads(70);
-  check_same(derivatives(norm, in, float16), one);
-  set_num_threads(before);
+  check_same(derivatives_at(70, norm, in), derivatives_at(1, norm, in));
 }
 
 TEST_CASE("NaN, infinity and overflow of half precision stay in their slice") {
@@ -246,8 +238,7 @@ TEST_CASE("the graph of half precision holds x itself, gamma, mean and rstd, and
 }
 
 TEST_CASE("a norm of half precision leaves y and statistics in memory, and at no time a float32 copy of x") {
-  const int threads = get_num_threads();
-  set_num_threads(2);
+  const test::WithThreads with(2);
   const auto format = GENERATE(MemoryFormat::contiguous, MemoryFormat::channels_last);
   const Inputs in(norms[0], {8, 16, 64, 64}, "contiguous", float16, float16);
   const Tensor x = in.x.contiguous(format).set_requires_grad(), dy = in.dy.contiguous(format);
@@ -258,7 +249,6 @@ TEST_CASE("a norm of half precision leaves y and statistics in memory, and at no
   CHECK(memory_stats().peak_in_use - before < 2 * size);
   const Tensor dx = grad({y}, {x}, {dy})[0];
   CHECK(memory_stats().peak_in_use - before < 3 * size);
-  set_num_threads(threads);
 }
 
 // What rounding y to 16 bits would hide.

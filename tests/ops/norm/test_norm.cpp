@@ -1,5 +1,4 @@
 // The normalisation family: values, identities, messages. Gradients are in test_norm_gradients.cpp.
-#include <limpid/core/detail/isa.hpp>
 #include <limpid/limpid.hpp>
 
 #include <cmath>
@@ -9,6 +8,7 @@
 
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/message_of.hpp>
+#include <limpid/tests/settings.hpp>
 
 using namespace limpid;
 
@@ -47,8 +47,7 @@ TEST_CASE("instance_norm is group_norm with one channel per group, bit for bit, 
   const DType dtype = GENERATE(float32, float64);
   const auto format = GENERATE(MemoryFormat::contiguous, MemoryFormat::channels_last);
   const int threads = GENERATE(1, 2, 3);
-  const int before = get_num_threads();
-  set_num_threads(threads);
+  const test::WithThreads with(threads);
   manual_seed(3);
   const int64_t c = shape[1];
   const Tensor x = randn(shape, dtype).contiguous(format), dy = randn(shape, dtype).contiguous(format);
@@ -57,7 +56,6 @@ TEST_CASE("instance_norm is group_norm with one channel per group, bit for bit, 
   require_same_bits(
       run([](Tensor x_, Tensor w_, Tensor b_) { return instance_norm(x_, {.weight = w_, .bias = b_}); }, x, w, b, dy),
       run([c](Tensor x_, Tensor w_, Tensor b_) { return group_norm(x_, c, w_, b_); }, x, w, b, dy));
-  set_num_threads(before);
 }
 
 TEST_CASE("group_norm of one group is layer_norm over all but the samples, bit for bit") {
@@ -79,20 +77,17 @@ TEST_CASE("a result does not depend on the number of threads") {
   const auto format = GENERATE(MemoryFormat::contiguous, MemoryFormat::channels_last);
   const Tensor x = randn(shape).contiguous(format), dy = randn(shape).contiguous(format);
   const Tensor w = randn({shape[1]}), b = randn({shape[1]});
-  const int before = get_num_threads();
   std::vector<Gradients> runs;
   for (int threads : {1, 2, 3, 7}) {
-    set_num_threads(threads);
+    const test::WithThreads with(threads);
     runs.push_back(run([](Tensor x_, Tensor w_, Tensor b_) { return instance_norm(x_, {.weight = w_, .bias = b_}); }, x,
                        w, b, dy));
   }
-  set_num_threads(before);
   for (const Gradients& r : runs) require_same_bits(r, runs[0]);
 }
 
 TEST_CASE("AVX2 and AVX-512 give the same bits") {
-  const Isa before = isa();
-  if (best_isa() != Isa::avx512) return;
+  if (test::lacks_avx512()) return;
   manual_seed(6);
   const Shape shape = GENERATE(from_range(shapes));
   const DType dtype = GENERATE(float32, float64);
@@ -100,12 +95,11 @@ TEST_CASE("AVX2 and AVX-512 give the same bits") {
   const Tensor x = randn(shape, dtype).contiguous(format), dy = randn(shape, dtype).contiguous(format);
   const Tensor w = randn({shape[1]}, dtype), b = randn({shape[1]}, dtype);
   const auto f = [](Tensor x_, Tensor w_, Tensor b_) { return group_norm(x_, 1, w_, b_); };
-  set_isa(Isa::avx2);
-  const Gradients narrow = run(f, x, w, b, dy);
-  set_isa(Isa::avx512);
-  const Gradients wide = run(f, x, w, b, dy);
-  set_isa(before);
-  require_same_bits(narrow, wide);
+  const auto at = [&](Isa level) {
+    const test::WithIsa with(level);
+    return run(f, x, w, b, dy);
+  };
+  require_same_bits(at(Isa::avx2), at(Isa::avx512));
 }
 
 TEST_CASE("y has x's shape, dtype and memory format") {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <limpid/tests/catch.hpp>
+#include <limpid/tests/ops/norm/composed.hpp>
 
 using namespace limpid;
 
@@ -98,8 +99,7 @@ TEST_CASE("second derivatives with weights per sample are those of the composed 
   const auto format = GENERATE(MemoryFormat::contiguous, MemoryFormat::channels_last);
   manual_seed(33);
   const auto composed = [](const Tensor& x, const Tensor& w) {
-    const Tensor v = reshape(x, {3, 2, -1}), c = v - mean(v, 2, true);
-    return reshape(c / sqrt(mean(square(c), 2, true) + 0.1), x.shape()) * reshape(w, {3, 4, 1, 1});
+    return test::composed_norm(x, {3, 2, -1}, {2}, 0.1) * test::per_channel(w, x);
   };
   const auto fused = [](const Tensor& x, const Tensor& w) { return group_norm(x, 2, w, {}, 0.1); };
   const auto derivatives = [&](auto f) {

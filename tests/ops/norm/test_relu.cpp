@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <limpid/tests/catch.hpp>
+#include <limpid/tests/settings.hpp>
 
 using namespace limpid;
 
@@ -125,12 +126,11 @@ TEST_CASE("third derivatives of a norm with relu are those of relu of the norm, 
 
 TEST_CASE("relu of a norm stays the same for any threads, large samples and strided x") {
   manual_seed(52);
-  const int before = get_num_threads();
   const Tensor base = randn({2, 6, 520, 521});
   const Tensor dy = randn({2, 6, 520, 260});
   for (const Tensor& x : {slice(base, 3, 0, 520, 2), slice(base, 3, 0, 260).contiguous(MemoryFormat::channels_last)})
     for (const int threads : {1, 3}) {
-      set_num_threads(threads);
+      const test::WithThreads with(threads);
       for (const int64_t groups : {6, 2}) {
         Tensor leaf = x.detach().set_requires_grad();
         const Tensor fused = group_norm(leaf, groups, {.relu = true}), plain = relu(group_norm(leaf, groups));
@@ -138,7 +138,6 @@ TEST_CASE("relu of a norm stays the same for any threads, large samples and stri
         CHECK(equal(grad({fused}, {leaf}, {dy})[0], grad({plain}, {leaf}, {dy})[0]));
       }
     }
-  set_num_threads(before);
 }
 
 TEST_CASE("NaN passes relu as it passes the norm, and gets no gradient") {

@@ -6,22 +6,14 @@
 #include <vector>
 
 #include <limpid/tests/catch.hpp>
+#include <limpid/tests/ops/norm/composed.hpp>
 
 using namespace limpid;
 
 namespace {
 
-Tensor per_channel(const Tensor& t, const Tensor& x) {
-  Shape shape(x.shape().size(), 1);
-  shape[1] = t.shape()[0];
-  return reshape(t, shape);
-}
-
-// (x - mean) / sqrt(var + eps) over `axes` of x seen as `grouped`, in primitive ops.
-Tensor composed(const Tensor& x, const Shape& grouped, const Axes& axes, bool center) {
-  const Tensor v = reshape(x, grouped), c = center ? v - mean(v, axes, true) : v;
-  return reshape(c / sqrt(mean(square(c), axes, true) + 0.1), x.shape());
-}
+using test::composed_norm;
+using test::per_channel;
 
 struct Norm {
   std::string name;
@@ -31,28 +23,28 @@ struct Norm {
 const std::vector<Norm> norms = {
     {"instance_norm", [](const Tensor& x, const Tensor& w) { return instance_norm(x, {.weight = w, .eps = 0.1}); },
      [](const Tensor& x, const Tensor& w) {
-       return composed(x, {x.size(0), x.size(1), -1}, {2}, true) * per_channel(w, x);
+       return composed_norm(x, {x.size(0), x.size(1), -1}, {2}, 0.1) * per_channel(w, x);
      }},
     {"group_norm", [](const Tensor& x, const Tensor& w) { return group_norm(x, 2, w, {}, 0.1); },
      [](const Tensor& x, const Tensor& w) {
-       return composed(x, {x.size(0), 2, -1}, {2}, true) * per_channel(w, x);
+       return composed_norm(x, {x.size(0), 2, -1}, {2}, 0.1) * per_channel(w, x);
      }},
     {"batch_norm",
      [](const Tensor& x, const Tensor& w) { return batch_norm(x, {.weight = w, .training = true, .eps = 0.1}); },
      [](const Tensor& x, const Tensor& w) {
-       return composed(x, {x.size(0), x.size(1), -1}, {0, 2}, true) * per_channel(w, x);
+       return composed_norm(x, {x.size(0), x.size(1), -1}, {0, 2}, 0.1) * per_channel(w, x);
      }},
     {"layer_norm",
      [](const Tensor& x, const Tensor& w) {
        return layer_norm(x, {x.size(3)}, slice(w, 0, 0, 1) * ones({x.size(3)}, w.dtype()), {}, 0.1);
      },
-     [](const Tensor& x, const Tensor& w) { return composed(x, x.shape(), {3}, true) * slice(w, 0, 0, 1); }},
+     [](const Tensor& x, const Tensor& w) { return composed_norm(x, x.shape(), {3}, 0.1) * slice(w, 0, 0, 1); }},
     {"rms_norm",
      [](const Tensor& x, const Tensor& w) {
        return rms_norm(x, {x.size(2), x.size(3)}, {}, 0.1) * per_channel(w, x);
      },
      [](const Tensor& x, const Tensor& w) {
-       return composed(x, x.shape(), {2, 3}, false) * per_channel(w, x);
+       return composed_norm(x, x.shape(), {2, 3}, 0.1, false) * per_channel(w, x);
      }},
 };
 
@@ -136,7 +128,7 @@ TEST_CASE("fourth derivatives are recorded too") {
     return result;
   };
   const Tensors fused = derivatives([](const Tensor& t) { return instance_norm(t, {.eps = 0.1}); });
-  const Tensors plain = derivatives([](const Tensor& t) { return composed(t, t.shape(), {2}, true); });
+  const Tensors plain = derivatives([](const Tensor& t) { return composed_norm(t, t.shape(), {2}, 0.1); });
   for (std::size_t i = 0; i < fused.size(); ++i)
     CHECK(allclose(fused[i], plain[i], 1e-8, 1e-8 * max(abs(plain[i])).item<double>()));
 }

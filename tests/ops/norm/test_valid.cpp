@@ -6,6 +6,7 @@
 
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/message_of.hpp>
+#include <limpid/tests/ops/norm/composed.hpp>
 
 using namespace limpid;
 
@@ -35,16 +36,7 @@ Tensor composed(const Tensor& x, int64_t groups, const Tensor& w, const Tensor& 
   const Tensor v = reshape(x, grouped), valid = reshape(m, grouped);
   const Tensor count = maximum(sum(valid, 2, true), ones({1}, x.dtype()));
   const Tensor c = (v - sum(v * valid, 2, true) / count) * valid;
-  Tensor y = reshape(c / sqrt(sum(square(c), 2, true) / count + eps), x.shape());
-  const auto per_channel = [&](const Tensor& t) {
-    Shape shape(x.shape().size(), 1);
-    shape[0] = t.dim() == 2 ? x.size(0) : 1;
-    shape[1] = x.size(1);
-    return reshape(t, shape);
-  };
-  if (w.defined()) y = y * per_channel(w);
-  if (b.defined()) y = y + per_channel(b);
-  return y * m;
+  return test::affine(reshape(c / sqrt(sum(square(c), 2, true) / count + eps), x.shape()), w, b) * m;
 }
 
 struct Case {

@@ -1,6 +1,4 @@
 // Reductions against plain loops over all the elements that make one result.
-#include <limpid/core/detail/isa.hpp>
-#include <limpid/core/parallel.hpp>
 #include <limpid/limpid.hpp>
 
 #include <algorithm>
@@ -9,6 +7,7 @@
 #include <numeric>
 
 #include <limpid/tests/ops/plain.hpp>
+#include <limpid/tests/settings.hpp>
 
 using namespace limpid;
 
@@ -154,15 +153,6 @@ const std::vector<Op> float_ops = {
      [](const Values& v) { return norm_of(v, inf); }},
     {"logsumexp", logsumexp, logsumexp_of}};
 
-struct RestoreThreads {
-  int threads = get_num_threads();
-  Isa level = isa();
-  ~RestoreThreads() {
-    set_num_threads(threads);
-    set_isa(level);
-  }
-};
-
 bool same_bits(const Tensor& a, const Tensor& b) {
   return a.shape() == b.shape() && std::memcmp(a.contiguous().raw_data(), b.contiguous().raw_data(),
                                                static_cast<std::size_t>(a.numel()) * a.itemsize()) == 0;
@@ -262,7 +252,6 @@ TEST_CASE("norms of huge and tiny numbers") {
 }
 
 TEST_CASE("threads and instruction sets show in no bit") {
-  const RestoreThreads restore;
   const std::vector<Tensor> xs = {randn({300'001}), randn({700, 300}), randn({2, 70, 33, 65}), randn({40'000, 3}),
                                   randn({300'001}, float64)};
   const std::vector<std::function<Tensor(const Tensor&, const Axes&)>> ops = {
@@ -278,15 +267,16 @@ TEST_CASE("threads and instruction sets show in no bit") {
   for (std::size_t o = 0; o < ops.size(); ++o)
     for (const Tensor& x : xs)
       for (int64_t axis : {int64_t{0}, x.dim() - 1}) {
-        set_num_threads(1);
-        set_isa(best_isa());
-        const Tensor expected = ops[o](x, axis);
+        const auto at = [&](Isa level, int threads) {
+          const test::WithIsa with_level(level);
+          const test::WithThreads with_threads(threads);
+          return ops[o](x, axis);
+        };
+        const Tensor expected = at(best_isa(), 1);
         for (const Isa level : isa_levels())
           for (int threads : {1, 2, 3, 7}) {
-            set_isa(level);
-            set_num_threads(threads);
             INFO("op " << o << ", " << x.shape() << ", axis " << axis << ", " << to_string(level) << ", " << threads);
-            CHECK(same_bits(ops[o](x, axis), expected));
+            CHECK(same_bits(at(level, threads), expected));
           }
       }
 }

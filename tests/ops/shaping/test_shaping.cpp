@@ -1,11 +1,11 @@
 // Shape, order and selection against plain index arithmetic.
-#include <limpid/core/parallel.hpp>
 #include <limpid/limpid.hpp>
 
 #include <functional>
 #include <numeric>
 
 #include <limpid/tests/ops/plain.hpp>
+#include <limpid/tests/settings.hpp>
 
 using namespace limpid;
 
@@ -181,7 +181,6 @@ TEST_CASE("selection by index, every dtype of data and index") {
 }
 
 TEST_CASE("scatter_add is gather's transpose, for any number of threads") {
-  const int before = get_num_threads();
   const Tensor index = randint(0, 5, {40, 30, 50}), x = randn({40, 30, 50}, float64);
   Values expected(40 * 5 * 50, 0.0);
   for (int64_t i = 0; i < 40; ++i)
@@ -190,10 +189,9 @@ TEST_CASE("scatter_add is gather's transpose, for any number of threads") {
         expected[static_cast<std::size_t>((i * 5 + static_cast<int64_t>(at(index, {i, j, k}))) * 50 + k)] +=
             at(x, {i, j, k});
   for (int threads : {1, 2, 3, 7}) {
-    set_num_threads(threads);
+    const test::WithThreads with(threads);
     CHECK(plain::values(scatter_add({40, 5, 50}, 1, index, x)) == expected);
   }
-  set_num_threads(before);
   CHECK(plain::values(scatter_add({2}, 0, tensor({1, 1}, int32), tensor({3, 4}, int32))) == Values{0, 7});
   CHECK(scatter_add({2, 3}, 0, zeros({0, 3}, int64), zeros({0, 3})).shape() == Shape{2, 3});
 }

@@ -1,9 +1,9 @@
 // Pooling against plain loops.
 #include <limpid/autograd/engine.hpp>
-#include <limpid/core/detail/isa.hpp>
 #include <limpid/limpid.hpp>
 
 #include <limpid/tests/ops/plain.hpp>
+#include <limpid/tests/settings.hpp>
 
 using namespace limpid;
 using namespace plain;
@@ -70,8 +70,7 @@ Tensor ties(const Shape& shape, DType dtype, MemoryFormat format) {
 
 TEST_CASE("max_pool2d takes the first maximum, and sends the gradient there") {
   for (const Isa level : isa_levels()) {
-    const Isa before = isa();
-    set_isa(level);
+    const test::WithIsa with(level);
     for (DType dtype : {float32, float64})
       for (const Case& k : cases)
         for (MemoryFormat format : formats) {
@@ -93,7 +92,6 @@ TEST_CASE("max_pool2d takes the first maximum, and sends the gradient there") {
           CHECK(g.is_contiguous(x.memory_format()));
           CHECK(error(g, dx, 64) <= 1);
         }
-    set_isa(before);
   }
 }
 
@@ -161,8 +159,7 @@ TEST_CASE("the first NaN wins wherever it lies, for every kernel") {
     int64_t kernel, stride, padding;
   };
   for (const Isa level : isa_levels()) {
-    const Isa before = isa();
-    set_isa(level);
+    const test::WithIsa with(level);
     for (DType dtype : {float32, float64})
       for (const auto& [kernel, stride, padding] :
            {Window{2, 2, 0}, Window{2, 2, 1}, Window{3, 2, 1}, Window{3, 1, 1}, Window{3, 1, 0}, Window{4, 2, 1}})
@@ -188,7 +185,6 @@ TEST_CASE("the first NaN wins wherever it lies, for every kernel") {
               CHECK(error(grad({y}, {holes}, {dy})[0], dx, 64) <= 1);
             }
           }
-    set_isa(before);
   }
 }
 

@@ -1,8 +1,8 @@
 // Normalisation written down plainly in long double, and a fixture that runs the kernels beside it.
 #pragma once
-#include <limpid/core/detail/isa.hpp>
 #include <limpid/ops/norm/detail/driver.hpp>
 #include <limpid/tests/catch.hpp>
+#include <limpid/tests/settings.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -368,12 +368,5 @@ inline Run<float> run_of_any_magnitude(const NormDims& dims, int trial, std::mt1
   run.push();
   return run;
 }
-
-/// Restores the instruction set on the way out.
-struct WithIsa {
-  Isa before = isa();
-  explicit WithIsa(Isa level) { set_isa(level); }
-  ~WithIsa() { set_isa(before); }
-};
 
 }  // namespace limpid::test

@@ -101,6 +101,7 @@ TEMPLATE_TEST_CASE("norm agrees with long double for rows of every short length 
 }
 
 TEMPLATE_TEST_CASE("rows have the same bits in any company and for AVX2 and AVX-512", "", float, double) {
+  if (best_isa() == Isa::baseline) return left_out("this machine has no fused multiply-add");
   for (const index_t s : lengths(66))
     for (const index_t channels : {index_t{1}, index_t{5}, index_t{16}, index_t{35}}) {
       if (s > 1000 && channels > 5) continue;
@@ -113,7 +114,6 @@ TEMPLATE_TEST_CASE("rows have the same bits in any company and for AVX2 and AVX-
         runs.back().backward();
         runs.back().push();
       }
-      if (runs.empty()) return;
       for (const auto& run : runs) CHECK(run.same_bits(runs.front()));
 
       const WithIsa with(best_isa());
