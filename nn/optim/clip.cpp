@@ -1,4 +1,5 @@
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/visit.hpp>
 #include <limpid/nn/optim/clip.hpp>
 #include <limpid/nn/optim/detail/parameters.hpp>
 #include <limpid/nn/optim/detail/rules.hpp>
@@ -10,7 +11,6 @@ namespace limpid::optim {
 using detail::is_dense;
 using detail::require;
 using detail::require_dtype;
-using detail::visit_computing;
 
 namespace {
 
@@ -24,7 +24,7 @@ double norm_term(const Tensor& dx, double p) {
   constexpr int64_t width = 8;
   double lanes[width] = {};
   const auto add = [&](const auto& term) {
-    visit_computing(flat.dtype(), [&]<class T>(T) {
+    limpid::detail::visit_float(flat.dtype(), [&]<class T>(T) {
       const T* x = flat.data<T>();
       const int64_t n = flat.numel(), whole = n - n % width;
       for (int64_t i = 0; i < whole; i += width)
@@ -70,7 +70,7 @@ double clip_grad_norm_(const Tensors& parameters, double max_norm, double p) {
       x.set_grad(copy);
       dx = copy;
     }
-    visit_computing(dx.dtype(), [&]<class T>(T) {
+    limpid::detail::visit_float(dx.dtype(), [&]<class T>(T) {
       T* values = dx.data<T>();
       for (int64_t i = 0; i < dx.numel(); ++i) values[i] = static_cast<T>(static_cast<double>(values[i]) * factor);
     });

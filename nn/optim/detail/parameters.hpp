@@ -5,11 +5,6 @@
 
 namespace limpid::optim::detail {
 
-template <class F>
-void visit_computing(DType dtype, const F& f) {
-  dtype == float64 ? f(double{}) : f(float{});
-}
-
 inline bool is_dense(const Tensor& x) { return x.is_contiguous(x.memory_format()); }
 
 inline void require_dtype(const char* name, const Tensor& x) {
