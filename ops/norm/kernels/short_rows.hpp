@@ -174,7 +174,8 @@ struct BatchMoments {
   /// What the guess lacks; its square is taken from m2.
   static Vec deviate(const Vec& rest, index_t n, Vec& m2) {
     const Vec zero(0.0), total = rest + zero, delta = over(total, n);
-    m2 = xsimd::max(zero, m2 - total * delta);  // of a NaN, the second
+    m2 = m2 - total * delta;
+    m2 = xsimd::select(m2 < zero, zero, m2);  // a NaN stays one, which not every version of xsimd's max leaves so
     return delta;
   }
 
