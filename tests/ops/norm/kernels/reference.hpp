@@ -358,7 +358,12 @@ inline Run<float> run_of_any_magnitude(const NormDims& dims, int trial, std::mt1
   std::uniform_real_distribution<double> uniform;
   const double scale = std::pow(10, -38 + 76 * uniform(random)), most = std::min(1e7, 2e38 / scale);
   const double offset = (uniform(random) < 0.5 ? -1 : 1) * std::pow(most, uniform(random)) * scale;
-  Run<float> run({dims, (trial & 2) != 0, (trial & 4) != 0, offset, scale, trial % 3 ? 0 : 1e-5},
+  Run<float> run({.dims = dims,
+                  .gamma = (trial & 2) != 0,
+                  .beta = (trial & 4) != 0,
+                  .mean = offset,
+                  .spread = scale,
+                  .eps = trial % 3 ? 0 : 1e-5},
                  static_cast<unsigned>(trial));
   const auto large = static_cast<float>(std::pow(10, -30 + 67 * uniform(random)));
   for (float& v : run.x) v = static_cast<float>(std::clamp(static_cast<double>(v), -3.4e38, 3.4e38));

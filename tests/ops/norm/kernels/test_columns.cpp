@@ -24,7 +24,7 @@ TEMPLATE_TEST_CASE("norm of columns agrees with long double and between AVX2 and
         std::vector<Run<TestType>> runs;
         for (const Isa level : isa_levels()) {
           const WithIsa with(level);
-          Run<TestType> run({{2, channels / d, d, s, kLast, center}, s % 3 != 1, s % 3 != 2});
+          Run<TestType> run({.dims = {2, channels / d, d, s, kLast, center}, .gamma = s % 3 != 1, .beta = s % 3 != 2});
           run.forward();
           run.backward();
           run.push();
@@ -100,7 +100,7 @@ TEST_CASE("short float32 samples have the same bits at once as in phases") {
     part.center = part.g != 130;
     NormDims dims = part;
     dims.n = 5;  // one sample alone is large enough for phases
-    Run<float> whole({dims, true, true, 3, 1, 0}), one({part, true, true, 3, 1, 0});
+    Run<float> whole({.dims = dims, .mean = 3, .eps = 0}), one({.dims = part, .mean = 3, .eps = 0});
     for (index_t s = 0; s < dims.n * dims.s; ++s) {  // columns that doubles do, zeros and a NaN
       for (const index_t c : {7, 8, 40}) whole.x[s * part.g + c] *= c == 7 ? 1e-37F : c == 8 ? 1e36F : 0;
       whole.dy[s * part.g + 20] *= 1e37F;
@@ -155,7 +155,7 @@ TEST_CASE("a column that float32 arithmetic does not suit leaves its neighbours'
     for (const float dy_scale : {1.0F, 1e-33F, 1e36F})
       for (const index_t channels : {3, 64, 70}) {
         const NormDims dims = {1, channels, 1, 101, kLast};
-        Run<float> clean({dims, true, true, 0.5, 1, 0}), hard(clean);
+        Run<float> clean({.dims = dims, .eps = 0}), hard(clean);
         const index_t column = channels / 2;
         for (index_t s = 0; s < dims.s; ++s) {
           hard.x[s * channels + column] *= scale;
@@ -197,7 +197,7 @@ TEMPLATE_TEST_CASE("a large constant column gives beta and a zero gradient", "",
   for (const double value : {3e38, -3e38, 1e-44})
     for (const double eps : {0.0, 1e-5}) {
       const NormDims dims = {2, 20, 1, 50, kLast};
-      Run<TestType> run({dims, true, true, value, 0, eps});
+      Run<TestType> run({.dims = dims, .mean = value, .spread = 0, .eps = eps});
       run.forward();
       run.backward();
       const Reference want = reference(run);

@@ -23,7 +23,7 @@ const std::vector<NormDims> kShapes = {
 TEMPLATE_TEST_CASE("norm agrees with long double for every plan", "", float, double) {
   for (const NormDims& dims : plans(kShapes))
     for (int affine = 0; affine < 4; ++affine) {
-      const Run<TestType> given({dims, (affine & 1) != 0, (affine & 2) != 0});
+      const Run<TestType> given({.dims = dims, .gamma = (affine & 1) != 0, .beta = (affine & 2) != 0});
       const Reference want = reference(given);
       for (const Isa level : isa_levels()) {
         const WithIsa with(level);
@@ -41,7 +41,11 @@ TEMPLATE_TEST_CASE("norm agrees with long double for every plan", "", float, dou
 TEMPLATE_TEST_CASE("norm tangents agree with long double for every plan", "", float, double) {
   for (const NormDims& dims : plans(kShapes))
     for (int moving = 0; moving < 8; ++moving) {
-      const Run<TestType> given({dims, (moving & 4) == 0, false, 0.5, 1, 1e-5, (moving & 1) != 0, (moving & 2) != 0});
+      const Run<TestType> given({.dims = dims,
+                                 .gamma = (moving & 4) == 0,
+                                 .beta = false,
+                                 .slope = (moving & 1) != 0,
+                                 .offset = (moving & 2) != 0});
       const Reference want = reference(given);
       for (const Isa level : isa_levels()) {
         const WithIsa with(level);
@@ -77,7 +81,7 @@ TEMPLATE_TEST_CASE("norm gradients do not depend on which of them are asked for"
 TEMPLATE_TEST_CASE("norm is bit-identical between AVX2 and AVX-512", "", float, double) {
   if (lacks_avx512()) return;
   for (const NormDims& dims : plans(kShapes)) {
-    Run<TestType> narrow({dims, true, true, 3.0, 0.01}), wide = narrow;
+    Run<TestType> narrow({.dims = dims, .mean = 3.0, .spread = 0.01}), wide = narrow;
     {
       const WithIsa with(Isa::avx2);
       narrow.forward();
@@ -103,7 +107,7 @@ TEMPLATE_TEST_CASE("norm is bit-identical for any number of threads", "", float,
           if (pooled && dims.d != 1) continue;
           dims.layout = layout;
           dims.pooled = pooled;
-          const Run<TestType> given({dims, affine, affine});
+          const Run<TestType> given({.dims = dims, .gamma = affine, .beta = affine});
           const auto at = [&](int threads) {
             const WithThreads with(threads);
             Run<TestType> run = given;
@@ -123,8 +127,9 @@ TEMPLATE_TEST_CASE("norm is bit-identical for any number of threads", "", float,
 TEMPLATE_TEST_CASE("norm without affine is the same for every plan of the same slices", "", float, double) {
   for (const NormLayout layout : {NormLayout::contiguous, kLast})
     for (const index_t s : {1, 5, 64, 3000}) {
-      Run<TestType> group({{3, 1, 6, s, layout}, false, false}), layer({{3, 1, 1, 6 * s}, false, false}),
-          element({{3, 1, 6 * s, 1}, false, false});
+      Run<TestType> group({.dims = {3, 1, 6, s, layout}, .gamma = false, .beta = false}),
+          layer({.dims = {3, 1, 1, 6 * s}, .gamma = false, .beta = false}),
+          element({.dims = {3, 1, 6 * s, 1}, .gamma = false, .beta = false});
       for (auto* run : {&group, &layer, &element}) {
         run->forward();
         run->backward(1);
@@ -209,7 +214,7 @@ TEMPLATE_TEST_CASE("a constant slice gives exactly beta, and no gradient of gamm
       for (NormDims dims : std::vector<NormDims>{{2, 3, 1, 5}, {2, 3, 2, 100}, {1, 1, 1, 20000}, {2, 1, 50, 1}})
         for (NormLayout layout : {NormLayout::contiguous, kLast}) {
           dims.layout = layout;
-          Run<TestType> run({dims, true, true, value, 0, eps});
+          Run<TestType> run({.dims = dims, .mean = value, .spread = 0, .eps = eps});
           run.forward();
           run.backward();
           INFO(name(run.c) << " value " << value << " eps " << eps);
@@ -267,7 +272,7 @@ TEMPLATE_TEST_CASE("norm is exact at the ends of float32's range and for a sprea
     for (NormDims dims : std::vector<NormDims>{{2, 3, 1, 100}, {1, 2, 3, 9001}, {2, 1, 77, 1}})
       for (NormLayout layout : {NormLayout::contiguous, kLast}) {
         dims.layout = layout;
-        Run<TestType> run({dims, true, false, r.mean, r.spread, r.eps});
+        Run<TestType> run({.dims = dims, .beta = false, .mean = r.mean, .spread = r.spread, .eps = r.eps});
         for (TestType& v : run.x) v = static_cast<TestType>(std::clamp(static_cast<double>(v), -3.4e38, 3.4e38));
         run.forward();
         run.backward(6);
@@ -294,7 +299,12 @@ TEST_CASE("float32 norm keeps its bound over random offsets, scales and affines"
     // A spread between 1e-38 and 1e38, an offset of up to 1e7 spreads, as far as float32 reaches.
     const double scale = std::pow(10, -38 + 76 * uniform(random)), most = std::min(1e7, 2e38 / scale);
     const double offset = (uniform(random) < 0.5 ? -1 : 1) * std::pow(most, uniform(random)) * scale;
-    Run<float> run({dims, (trial & 2) != 0, (trial & 4) != 0, offset, scale, trial % 3 ? 0 : 1e-5},
+    Run<float> run({.dims = dims,
+                    .gamma = (trial & 2) != 0,
+                    .beta = (trial & 4) != 0,
+                    .mean = offset,
+                    .spread = scale,
+                    .eps = trial % 3 ? 0 : 1e-5},
                    static_cast<unsigned>(trial));
     for (float& v : run.x) v = static_cast<float>(std::clamp(static_cast<double>(v), -3.4e38, 3.4e38));
     for (float& v : run.gamma) v *= static_cast<float>(std::pow(10, 6 * uniform(random) - 3));
@@ -308,7 +318,7 @@ TEST_CASE("a float32 slice whose mean needs more than a double keeps the majorit
   const Isa level = GENERATE(from_range(isa_levels()));
   const WithIsa with(level);
   for (const NormLayout layout : {NormLayout::contiguous, kLast}) {
-    Run<float> run({{1, 1, 1, 70001, layout}, false, false, 1, 0, 0});
+    Run<float> run({.dims = {1, 1, 1, 70001, layout}, .gamma = false, .beta = false, .mean = 1, .spread = 0, .eps = 0});
     run.x[12345] = 1 + 0x1p-23F;
     std::fill(run.dy.begin(), run.dy.end(), 1.0F);
     run.forward();
@@ -327,7 +337,7 @@ TEST_CASE("float64 statistics outlive squares beyond the range of double") {
       for (NormDims dims : std::vector<NormDims>{{2, 3, 1, 100}, {1, 2, 3, 9001}, {2, 1, 77, 1}})
         for (NormLayout layout : {NormLayout::contiguous, kLast}) {
           dims.layout = layout;
-          Run<double> run({dims, true, true, offset * scale, scale, 0});
+          Run<double> run({.dims = dims, .mean = offset * scale, .spread = scale, .eps = 0});
           run.forward();
           const Reference want = reference(run);
           INFO(name(run.c) << " scale " << scale);

@@ -87,7 +87,7 @@ TEMPLATE_TEST_CASE("norm agrees with long double for rows of every short length 
           if (s > 70 && (mean > 1 || !center || n * g * s > 20000)) continue;
           NormDims dims = {n, g, d, s};
           dims.center = center;
-          Run<TestType> run({dims, s % 3 != 1, s % 3 != 2, mean});
+          Run<TestType> run({.dims = dims, .gamma = s % 3 != 1, .beta = s % 3 != 2, .mean = mean});
           run.forward();
           run.backward();
           run.push();
@@ -143,7 +143,7 @@ TEMPLATE_TEST_CASE("slices near and far from zero are exact, with the same bits 
   constexpr index_t kChannels = 41;
   for (const index_t s : {index_t{3}, index_t{16}, index_t{50}, index_t{600}, index_t{9000}}) {
     // Means of 0 to 10 spreads: moments about zero do up to 2.
-    Run<TestType> run(Case{{1, kChannels, 1, s}, true, true, 0}), strided(run.c);
+    Run<TestType> run(Case{.dims = {1, kChannels, 1, s}, .mean = 0}), strided(run.c);
     Guarded<TestType> x(2 * kChannels * s);
     for (index_t c = 0; c < kChannels; ++c)
       for (index_t i = c * s; i < (c + 1) * s; ++i) {

@@ -167,7 +167,7 @@ Real second_error(const SecondRun<T>& run) {
 TEMPLATE_TEST_CASE("norm second derivatives agree with long double for every plan", "", float, double) {
   for (const NormDims& dims : plans(kShapes))
     for (const bool gamma : {false, true}) {
-      const SecondRun<TestType> given({dims, gamma, true});
+      const SecondRun<TestType> given({.dims = dims, .gamma = gamma});
       const SecondReference want = second_reference(given, reference(given));
       for (const Isa level : isa_levels()) {
         const WithIsa with(level);
@@ -227,7 +227,7 @@ TEMPLATE_TEST_CASE("norm second derivatives have the same bits with AVX2 and AVX
         all.push_back(dims);
       }
   for (const NormDims& dims : all) {
-    const SecondRun<TestType> given({dims, true, true, 3.0, 0.1});
+    const SecondRun<TestType> given({.dims = dims, .mean = 3.0, .spread = 0.1});
     const auto at = [&](Isa level, int threads) {
       const WithIsa with_level(level);
       const WithThreads with_threads(threads);
@@ -269,7 +269,7 @@ TEMPLATE_TEST_CASE("a constant slice has zero second derivatives at eps 0", "", 
   for (NormDims dims : std::vector<NormDims>{{2, 3, 1, 5}, {2, 3, 2, 100}, {2, 1, 50, 1}})
     for (NormLayout layout : {NormLayout::contiguous, kLast}) {
       dims.layout = layout;
-      SecondRun<TestType> run({dims, true, true, 0.1, 0, 0});
+      SecondRun<TestType> run({.dims = dims, .mean = 0.1, .spread = 0, .eps = 0});
       run.has_w = false;
       run.run();
       const auto zero = [](TestType t) { return t == 0; };
