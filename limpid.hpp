@@ -1,8 +1,8 @@
 // All of limpid but what needs headers of others: <limpid/core/xtensor.hpp> and <limpid/testing/catch2.hpp>.
 #pragma once
 #include <limpid/autograd/anomaly.hpp>
+#include <limpid/autograd/backward.hpp>
 #include <limpid/autograd/checkpoint.hpp>
-#include <limpid/autograd/engine.hpp>
 #include <limpid/autograd/function.hpp>
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/autograd/gradcheck.hpp>

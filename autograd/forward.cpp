@@ -1,11 +1,11 @@
 // Forward mode: tangents follow the ops in the order they were recorded.
+#include <limpid/autograd/backward.hpp>
 #include <limpid/autograd/detail/arithmetic.hpp>
 #include <limpid/autograd/detail/forward.hpp>
 #include <limpid/autograd/detail/grad_between.hpp>
 #include <limpid/autograd/detail/slots.hpp>
 #include <limpid/autograd/detail/values.hpp>
 #include <limpid/autograd/detail/watch.hpp>
-#include <limpid/autograd/engine.hpp>
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/core/detail/message.hpp>
 

@@ -1,5 +1,5 @@
+#include <limpid/autograd/backward.hpp>
 #include <limpid/autograd/detail/checker.hpp>
-#include <limpid/autograd/engine.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>

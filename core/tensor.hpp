@@ -94,7 +94,7 @@ class Tensor {
   /// Replaces the gathered gradient; Tensor{} clears it.
   void set_grad(const Tensor& grad) const;
   /// Adds the gradient of this tensor, weighted by dy (of its shape; may be left out where numel() = 1), to every
-  /// leaf it was computed from. See backward() and the options in autograd/engine.hpp.
+  /// leaf it was computed from. See backward() and the options in autograd/backward.hpp.
   void backward(const Tensor& dy = {}) const;
   void backward(const Tensor& dy, const GradOptions& options) const;
   /// The same memory, cut off from the graph.

@@ -7,7 +7,7 @@
 //     dL/d gamma_c = sum over all i with c(i) = c of dy_i r P(u)_i
 // and through xhat and r, with h_i = v_c(i) dy_i - r (u_i <a xhat> + a_i <u xhat>) and k = <u P(a)>,
 //     dL/d x_i     = r P(h)_i - r^2 xhat_i k.
-#include <limpid/autograd/engine.hpp>
+#include <limpid/autograd/backward.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/norm/detail/memory.hpp>

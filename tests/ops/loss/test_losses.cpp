@@ -1,5 +1,5 @@
 // Losses against their formulas in long double, their gradients against differences of those.
-#include <limpid/autograd/engine.hpp>
+#include <limpid/autograd/backward.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/loss.hpp>
 #include <limpid/ops/reduce.hpp>

@@ -1,5 +1,5 @@
 // Products against plain loops in long double.
-#include <limpid/autograd/engine.hpp>
+#include <limpid/autograd/backward.hpp>
 #include <limpid/core/parallel.hpp>
 #include <limpid/ops/product.hpp>
 #include <limpid/ops/shaping.hpp>

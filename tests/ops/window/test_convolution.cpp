@@ -1,5 +1,5 @@
 // Convolutions against plain loops in double, and the adjoints against each other.
-#include <limpid/autograd/engine.hpp>
+#include <limpid/autograd/backward.hpp>
 #include <limpid/ops/window.hpp>
 #include <limpid/ops/window/detail/im2col.hpp>
 

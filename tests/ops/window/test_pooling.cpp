@@ -1,5 +1,5 @@
 // Pooling against plain loops.
-#include <limpid/autograd/engine.hpp>
+#include <limpid/autograd/backward.hpp>
 #include <limpid/limpid.hpp>
 
 #include <limpid/tests/ops/plain.hpp>
