@@ -30,10 +30,10 @@ void relu_in_place(const NormCall<T>& call, DType dtype) noexcept {
   });
 }
 
-/// y in x's shape and the plan's layout. With relu_dy, what arrives for the plan's relu, dy where y > 0 and else 0
-/// instead. What follows the normalisation finds y in cache.
-Tensor values_of(const NormPlan& plan, const NormInputs& in, const NormStatistics& stats, Statistics kind,
-                 const Tensor& relu_dy = {}) {
+/// y in x's shape and the plan's layout; with relu_dy, what arrives for the plan's relu, that where y > 0 and else 0 in
+/// its place. What follows the normalisation finds y in cache.
+Tensor y_or_masked_dy(const NormPlan& plan, const NormInputs& in, const NormStatistics& stats, Statistics kind,
+                      const Tensor& relu_dy) {
   Tensor y = empty(in.x.shape(), in.x.dtype(), format_of(plan));
   if (y.numel() == 0) return y;
   const Readable x = readable(plan, in.x);
@@ -62,6 +62,10 @@ Tensor values_of(const NormPlan& plan, const NormInputs& in, const NormStatistic
   return y;
 }
 
+Tensor values_of(const NormPlan& plan, const NormInputs& in, const NormStatistics& stats, Statistics kind) {
+  return y_or_masked_dy(plan, in, stats, kind, {});
+}
+
 /// The gradient that reaches the normalisation below the plan's relu: its mask follows from what is saved, by the
 /// forward's own arithmetic, bit for bit.
 Tensor relu_gate(const NormPlan& plan, const NormInputs& in, const NormStatistics& stats, const Tensor& dy);
@@ -75,7 +79,7 @@ struct NormGateNode final : SymmetricNode {
 };
 
 Tensor relu_gate(const NormPlan& plan, const NormInputs& in, const NormStatistics& stats, const Tensor& dy) {
-  Tensor z = values_of(plan, in, stats, Statistics::given, dy);
+  Tensor z = y_or_masked_dy(plan, in, stats, Statistics::given, dy);
   if (auto* node = record<NormGateNode>(z, dy)) {
     node->x = in.x, node->gamma = in.gamma, node->beta = in.beta, node->mean = stats.mean, node->rstd = stats.rstd;
     node->plan = plan;
