@@ -352,8 +352,7 @@ Real backward_error(const Run<T>& run, const Reference& r) {
   return worst;
 }
 
-/// The trial-th of a series of all magnitudes, done in all three passes: x with a spread of 1e-38 to 1e38 and an offset
-/// of up to 1e7 spreads, dy of 1e-30 to 1e38.
+/// The trial-th of a series of all magnitudes: x with a spread of 1e-38 to 1e38 and an offset of up to 1e7 spreads.
 inline Run<float> run_of_any_magnitude(const NormDims& dims, int trial, std::mt19937& random) {
   std::uniform_real_distribution<double> uniform;
   const double scale = std::pow(10, -38 + 76 * uniform(random)), most = std::min(1e7, 2e38 / scale);
@@ -365,8 +364,13 @@ inline Run<float> run_of_any_magnitude(const NormDims& dims, int trial, std::mt1
                   .spread = scale,
                   .eps = trial % 3 ? 0 : 1e-5},
                  static_cast<unsigned>(trial));
-  const auto large = static_cast<float>(std::pow(10, -30 + 67 * uniform(random)));
   for (float& v : run.x) v = static_cast<float>(std::clamp(static_cast<double>(v), -3.4e38, 3.4e38));
+  return run;
+}
+/// The same with dy of 1e-30 to 1e38, done in all three passes.
+inline Run<float> passes_of_any_magnitude(const NormDims& dims, int trial, std::mt19937& random) {
+  Run<float> run = run_of_any_magnitude(dims, trial, random);
+  const auto large = static_cast<float>(std::pow(10, -30 + 67 * std::uniform_real_distribution<double>()(random)));
   for (float& v : run.dy) v *= large;
   run.forward();
   run.backward();

@@ -138,7 +138,7 @@ TEST_CASE("float32 columns keep their bounds at every magnitude of x and dy") {
   for (int trial = 0; trial < 300; ++trial) {
     NormDims dims = shapes[static_cast<std::size_t>(trial) % shapes.size()];
     dims.layout = kLast;
-    const Run<float> run = run_of_any_magnitude(dims, trial, random);
+    const Run<float> run = passes_of_any_magnitude(dims, trial, random);
     const Reference want = reference(run);
     INFO(to_string(level) << " " << name(run.c) << " trial " << trial << " mean " << run.c.mean << " spread "
                           << run.c.spread);

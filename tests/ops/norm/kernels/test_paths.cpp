@@ -67,7 +67,7 @@ TEST_CASE("float32 gradients keep their bound at every magnitude of x and dy") {
                                         {1, 2, 3, 40},  {1, 2, 1, 9000}, {2, 1, 77, 1}};
   for (int trial = 0; trial < 350; ++trial) {
     const NormDims dims = shapes[static_cast<std::size_t>(trial) % shapes.size()];
-    const Run<float> run = run_of_any_magnitude(dims, trial, random);
+    const Run<float> run = passes_of_any_magnitude(dims, trial, random);
     const Reference want = reference(run);
     INFO(to_string(level) << " " << name(run.c) << " trial " << trial << " mean " << run.c.mean << " spread "
                           << run.c.spread);
