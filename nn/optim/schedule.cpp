@@ -34,13 +34,19 @@ Schedule::Schedule(const Schedule& other) noexcept = default;
 Schedule& Schedule::operator=(const Schedule& other) noexcept = default;
 Schedule::~Schedule() = default;
 
+// A rate may give its own schedule another state: what asks it holds on to the one that it belongs to.
+
 void Schedule::step() {
-  state_->optimizer.set_lr((*this)(state_->steps + 1));
-  ++state_->steps;
+  const Ref<State> held = state_;
+  held->optimizer.set_lr(held->rate->at(held->steps + 1, held->base));
+  ++held->steps;
 }
 
 int64_t Schedule::steps() const noexcept { return state_->steps; }
-double Schedule::operator()(int64_t step) const { return state_->rate->at(step, state_->base); }
+double Schedule::operator()(int64_t step) const {
+  const Ref<State> held = state_;
+  return held->rate->at(step, held->base);
+}
 Optimizer Schedule::optimizer() const noexcept { return state_->optimizer; }
 
 TensorMap Schedule::state_dict() const {
@@ -63,9 +69,10 @@ void Schedule::load_state_dict(const TensorMap& state) {
   const auto rate_at_first = base->second.item<double>();
   if (steps < 0) throw_error<ValueError>("Schedule: expected a step of at least 0, got ", steps);
   require(is_finite_at_least_0(rate_at_first), "Schedule", "a finite base of at least 0", rate_at_first);
-  state_->optimizer.set_lr(state_->rate->at(steps, rate_at_first));
-  state_->base = rate_at_first;
-  state_->steps = steps;
+  const Ref<State> held = state_;
+  held->optimizer.set_lr(held->rate->at(steps, rate_at_first));
+  held->base = rate_at_first;
+  held->steps = steps;
 }
 
 // Schedules.

@@ -140,3 +140,18 @@ TEST_CASE("schedules refuse what they cannot work with, and change nothing") {
   CHECK(schedule.steps() == 0);
   CHECK(optimizer.lr() == 0.5);
 }
+
+TEST_CASE("a rate may give its own schedule another state") {
+  optim::SGD optimizer = make_optimizer(), another = make_optimizer(3);
+  optim::Schedule* own = nullptr;
+  const optim::StepLR other(another, {.step_size = 1});
+  optim::Schedule schedule(optimizer, [&, data = std::vector<double>(100, 0.25)](int64_t) {
+    if (own) *own = other;  // the last handle on this rate
+    return data[99];
+  });
+  own = &schedule;
+  schedule.step();
+  CHECK(optimizer.lr() == 0.25);
+  CHECK(another.lr() == 3);
+  CHECK(schedule.steps() == 0);
+}
