@@ -1,16 +1,14 @@
-#include <limpid/core/detail/message.hpp>
 #include <limpid/nn/data/loader.hpp>
+#include <limpid/nn/detail/ranges.hpp>
 #include <limpid/ops/shaping.hpp>
 
 #include <algorithm>
 
 namespace limpid::data::detail {
 
-using limpid::detail::throw_error;
-
 void check(const DataLoaderOptions& options) {
-  if (options.batch_size < 1)
-    throw_error<ValueError>("DataLoader: expected a batch_size of at least 1, got ", options.batch_size);
+  const auto& [batch_size, shuffle, drop_last, seed] = options;
+  nn::detail::expect("DataLoader", {{"batch_size", batch_size, nn::detail::count}});
 }
 
 int64_t batch_count(int64_t samples, const DataLoaderOptions& options) {

@@ -19,8 +19,8 @@ struct ConvOptions {
 /// 1 / sqrt(in / groups KH KW).
 struct Conv2d : Module {
   Conv2d(int64_t in, int64_t out, Size2d kernel, const ConvOptions& options = {});
-  Tensor operator()(const Tensor& x) const { return conv2d(x, weight, bias, options_); }
-  Tensor weight, bias;
+  Tensor operator()(const Tensor& x) const;
+  Parameter weight, bias;
 
  private:
   limpid::Conv2dOptions options_;

@@ -9,15 +9,20 @@ Dropout::Dropout(double p, const DropoutOptions& options)
     : Module("Dropout", detail::text(p)),
       p_(p),
       options_(options) {
-  if (!(p >= 0 && p <= 1))
-    limpid::detail::throw_error<ValueError>("Dropout: expected a probability from 0 to 1, got ", p);
+  detail::expect("Dropout", {{"p", p, detail::fraction}});
+  uses_training();
 }
 
 Tensor Dropout::operator()(const Tensor& x) const {
   if (!is_training() || p_ == 0) return x;
-  const double scale = p_ < 1 ? 1 / (1 - p_) : 0;
-  Generator& generator = detail::generator_or_default(options_.generator);
-  return where(bernoulli(1 - p_, x.shape(), generator), mul(x, scale), 0);
+  return detail::call_within(*this, [&] {
+    const double scale = p_ < 1 ? 1 / (1 - p_) : 0;
+    Generator& generator = detail::generator_or_default(options_.generator);
+    Generator drawn = generator;  // one that fails has drawn nothing
+    const Tensor y = where(bernoulli(1 - p_, x.shape(), drawn), mul(x, scale), 0);
+    generator = drawn;
+    return y;
+  });
 }
 
 }  // namespace limpid::nn

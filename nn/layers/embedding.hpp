@@ -15,7 +15,7 @@ struct EmbeddingOptions {
 struct Embedding : Module {
   Embedding(int64_t count, int64_t size, const EmbeddingOptions& options = {});
   Tensor operator()(const Tensor& index) const;
-  Tensor weight;
+  Parameter weight;
 };
 
 }  // namespace nn

@@ -3,7 +3,6 @@
 #include <limpid/core/export.hpp>
 #include <limpid/core/random.hpp>
 #include <limpid/nn/module.hpp>
-#include <limpid/ops/product.hpp>
 
 namespace LIMPID_API limpid {
 namespace nn {
@@ -16,8 +15,8 @@ struct LinearOptions {
 /// x (..., in) to x weight^T + bias (..., out). weight (out, in) and bias (out,) begin uniform within 1 / sqrt(in).
 struct Linear : Module {
   Linear(int64_t in, int64_t out, const LinearOptions& options = {});
-  Tensor operator()(const Tensor& x) const { return linear(x, weight, bias); }
-  Tensor weight, bias;
+  Tensor operator()(const Tensor& x) const;
+  Parameter weight, bias;
 };
 
 }  // namespace nn
