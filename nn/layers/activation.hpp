@@ -4,6 +4,7 @@
 #include <limpid/nn/module.hpp>
 
 #include <concepts>
+#include <cstddef>
 
 namespace LIMPID_API limpid {
 namespace nn {
@@ -29,7 +30,8 @@ struct Tanh : Module {
   Tensor operator()(const Tensor& x) const;
 };
 
-// An option that stands alone may be given as a number: LeakyReLU(0.2) is LeakyReLU({.negative_slope = 0.2}).
+// An option that stands alone may be given as a number: LeakyReLU(0.2) is LeakyReLU({.negative_slope = 0.2}). A null
+// pointer is what {} is taken for, which to a compiler could be a layer to copy as well.
 
 struct LeakyReLUOptions {
   double negative_slope = 0.01;
@@ -39,6 +41,7 @@ struct LeakyReLU : Module {
   template <class Number>
   requires std::convertible_to<Number, double>
   explicit LeakyReLU(Number slope) : LeakyReLU(LeakyReLUOptions{static_cast<double>(slope)}) {}
+  explicit LeakyReLU(std::nullptr_t) : LeakyReLU(LeakyReLUOptions{}) {}
   Tensor operator()(const Tensor& x) const;
 
  private:
@@ -53,6 +56,7 @@ struct ELU : Module {
   template <class Number>
   requires std::convertible_to<Number, double>
   explicit ELU(Number alpha) : ELU(ELUOptions{static_cast<double>(alpha)}) {}
+  explicit ELU(std::nullptr_t) : ELU(ELUOptions{}) {}
   Tensor operator()(const Tensor& x) const;
 
  private:
@@ -67,6 +71,7 @@ struct Softplus : Module {
   template <class Number>
   requires std::convertible_to<Number, double>
   explicit Softplus(Number beta) : Softplus(SoftplusOptions{static_cast<double>(beta)}) {}
+  explicit Softplus(std::nullptr_t) : Softplus(SoftplusOptions{}) {}
   Tensor operator()(const Tensor& x) const;
 
  private:

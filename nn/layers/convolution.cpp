@@ -36,6 +36,8 @@ std::string arguments(int64_t in, int64_t out, Size2d kernel, const ConvOptions&
 }  // namespace
 
 Conv2d::Conv2d(int64_t in, int64_t out, Size2d kernel, const ConvOptions& options)
+    : Conv2d(in, out, kernel, options, detail::Drawing(options.generator)) {}
+Conv2d::Conv2d(int64_t in, int64_t out, Size2d kernel, const ConvOptions& options, const detail::Drawing&)
     : Module("Conv2d", arguments(in, out, kernel, options)),
       weight(parameter("weight", detail::uniform_weight(weight_shape(in, out, kernel, options), options.generator))),
       bias(parameter("bias", options.bias ? detail::uniform_bias(weight, options.generator) : Tensor())),

@@ -8,6 +8,10 @@
 namespace LIMPID_API limpid {
 namespace nn {
 
+namespace detail {
+class Drawing;
+}
+
 struct ConvOptions {
   Size2d stride = 1, padding = 0, dilation = 1;
   int64_t groups = 1;
@@ -23,6 +27,8 @@ struct Conv2d : Module {
   Parameter weight, bias;
 
  private:
+  Conv2d(int64_t in, int64_t out, Size2d kernel, const ConvOptions& options, const detail::Drawing& drawing);
+
   limpid::Conv2dOptions options_;
 };
 

@@ -20,6 +20,8 @@ Tensor normal_weight(int64_t count, int64_t size, const EmbeddingOptions& option
 }  // namespace
 
 Embedding::Embedding(int64_t count, int64_t size, const EmbeddingOptions& options)
+    : Embedding(count, size, options, detail::Drawing(options.generator)) {}
+Embedding::Embedding(int64_t count, int64_t size, const EmbeddingOptions& options, const detail::Drawing&)
     : Module("Embedding", message(count, ", ", size)),
       weight(parameter("weight", normal_weight(count, size, options))) {}
 

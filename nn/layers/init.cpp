@@ -1,5 +1,6 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/nn/detail/drawing.hpp>
 #include <limpid/nn/detail/ranges.hpp>
 #include <limpid/nn/layers/init.hpp>
 
@@ -46,21 +47,19 @@ void uniform_(const Tensor& x, double low, double high, Generator& generator) {
   require_floating("uniform_", x);
   expect("uniform_", {{"low", low, detail::finite}, {"high", high, {low, detail::infinity, false, true}}});
   expect("uniform_", {{"high - low", high - low, detail::finite}});
-  Generator drawn = generator;  // what fails has drawn nothing
-  const Tensor y = rand(x.shape(), drawn_dtype(x), drawn);
+  const detail::Drawing drawing(&generator);
+  const Tensor y = rand(x.shape(), drawn_dtype(x), generator);
   scale_and_shift(y, high - low, low);
   assign(x, y);
-  generator = drawn;
 }
 
 void normal_(const Tensor& x, double mean, double stddev, Generator& generator) {
   require_floating("normal_", x);
   expect("normal_", {{"mean", mean, detail::finite}, {"stddev", stddev, detail::finite_at_least_0}});
-  Generator drawn = generator;
-  const Tensor y = randn(x.shape(), drawn_dtype(x), drawn);
+  const detail::Drawing drawing(&generator);
+  const Tensor y = randn(x.shape(), drawn_dtype(x), generator);
   scale_and_shift(y, stddev, mean);
   assign(x, y);
-  generator = drawn;
 }
 
 Fans fans(const Tensor& weight) {
@@ -114,8 +113,8 @@ void orthogonal_(const Tensor& weight, double gain, Generator& generator) {
   const int64_t rows = weight.size(0), columns = rows ? weight.numel() / rows : 0;
   const int64_t count = std::min(rows, columns), length = std::max(rows, columns);
   // Gram and Schmidt, twice over for accuracy, on `count` normal vectors.
-  Generator drawn = generator;
-  const Tensor vectors = randn({count, length}, float64, drawn);
+  const detail::Drawing drawing(&generator);
+  const Tensor vectors = randn({count, length}, float64, generator);
   const auto vector = [&](int64_t i) { return vectors.data<double>() + i * length; };
   for (int64_t i = 0; i < count; ++i) {
     double* v = vector(i);
@@ -131,7 +130,6 @@ void orthogonal_(const Tensor& weight, double gain, Generator& generator) {
   const Strides strides = rows <= columns ? Strides{length, 1} : Strides{1, length};
   const Tensor matrix = limpid::detail::as_contiguous(limpid::detail::make_view(vectors, {rows, columns}, strides, 0));
   assign(weight, limpid::detail::make_view(matrix, weight.shape(), contiguous_strides(weight.shape()), 0));
-  generator = drawn;
 }
 
 }  // namespace limpid::nn::init

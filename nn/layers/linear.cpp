@@ -17,6 +17,8 @@ Shape weight_shape(int64_t in, int64_t out) {
 }  // namespace
 
 Linear::Linear(int64_t in, int64_t out, const LinearOptions& options)
+    : Linear(in, out, options, detail::Drawing(options.generator)) {}
+Linear::Linear(int64_t in, int64_t out, const LinearOptions& options, const detail::Drawing&)
     : Module("Linear", message(in, ", ", out, options.bias ? "" : ", bias = false")),
       weight(parameter("weight", detail::uniform_weight(weight_shape(in, out), options.generator))),
       bias(parameter("bias", options.bias ? detail::uniform_bias(weight, options.generator) : Tensor())) {}

@@ -7,6 +7,10 @@
 namespace LIMPID_API limpid {
 namespace nn {
 
+namespace detail {
+class Drawing;
+}
+
 struct LinearOptions {
   bool bias = true;
   Generator* generator = nullptr;  ///< draws the initial values; none: the default one
@@ -17,6 +21,9 @@ struct Linear : Module {
   Linear(int64_t in, int64_t out, const LinearOptions& options = {});
   Tensor operator()(const Tensor& x) const;
   Parameter weight, bias;
+
+ private:
+  Linear(int64_t in, int64_t out, const LinearOptions& options, const detail::Drawing& drawing);
 };
 
 }  // namespace nn

@@ -48,6 +48,7 @@ struct Optimizer::State final : RefCounted<State> {
     std::size_t index = 0;
     Tensor dx;     // lies as x does, and apart from it
     Tensor dense;  // stands for the parameter where that has gaps
+    Tensors kept;  // what becomes of its state where that is new, or is to lie anew; else none
   };
 
   State(const Tensors& xs, OptimizerOptions&& options, std::unique_ptr<AnyRule> its_rule);
@@ -130,8 +131,8 @@ void Optimizer::zero_grad(bool to_none) {
 
 // A step.
 
-// All that may throw for want of memory, before any parameter is moved and any step is counted. State that is new, or
-// laid out anew, has the values that it had.
+// All that may throw for want of memory, before any parameter is moved and any step is counted, and before any state is
+// exchanged for one that lies anew and has the values that it had.
 void Optimizer::State::prepare() {
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Tensor& parameter = parameters[i];
@@ -148,16 +149,15 @@ void Optimizer::State::prepare() {
     const bool fits = lies_like_x(dx) && !dx.shares_storage_with(x);
     turn.dx = fits ? std::move(dx) : laid_out_like(x, dx);
 
-    Tensors& kept = progress[i].kept;
-    if (kept.size() == names.size()) {
-      for (Tensor& state : kept)
-        if (!lies_like_x(state)) state = laid_out_like(x, state);
-    } else {
-      Tensors zeros;
-      for (std::size_t k = 0; k < names.size(); ++k) zeros.push_back(zeros_like(x));
-      kept = std::move(zeros);
-    }
+    const Tensors& kept = progress[i].kept;
+    const bool begun = kept.size() == names.size();
+    if (begun && std::all_of(kept.begin(), kept.end(), lies_like_x)) continue;
+    turn.kept.reserve(names.size());
+    for (std::size_t k = 0; k < names.size(); ++k)
+      turn.kept.push_back(begun ? laid_out_like(x, kept[k]) : zeros_like(x));
   }
+  for (std::size_t i = 0; i < moving; ++i)
+    if (!turns[i].kept.empty()) std::swap(progress[turns[i].index].kept, turns[i].kept);
 }
 
 template <class T>
@@ -189,7 +189,11 @@ void Optimizer::step() {
   state.stepping = true;
   struct Finally {
     ~Finally() {
-      for (; s.moving > 0; --s.moving) s.turns[s.moving - 1].dx = s.turns[s.moving - 1].dense = Tensor();
+      for (; s.moving > 0; --s.moving) {
+        State::Turn& turn = s.turns[s.moving - 1];
+        turn.dx = turn.dense = Tensor();
+        turn.kept.clear();
+      }
       s.stepping = false;
     }
     State& s;
