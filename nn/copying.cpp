@@ -60,6 +60,10 @@ Module Copying::Clones::of(const Module& module) {
   };
   enter(state.parameters, its.parameters);
   enter(state.buffers, its.buffers);
+  for (const Ref<Parameter::Slot>& slot : state.vacant) {
+    its.vacant.push_back(of(*slot));
+    its.vacant.back()->owner = its.id;
+  }
   for (const auto& [name, child] : state.children) {
     const Module twin = of(child);
     clone.adopt(name, twin, typeid(Module));

@@ -89,8 +89,10 @@ Module::Module(const Module& other) noexcept : state_(other.state_) {
 // Members of the class, assigned after this, see by the marks that their module has been.
 Module& Module::operator=(const Module& other) noexcept {
   if (state_ == other.state_) return *this;
-  for (const auto* entries : {&other.state_->parameters, &other.state_->buffers})
-    for (const State::Entry& entry : *entries) entry.slot->replaces.store(state_->id, std::memory_order_relaxed);
+  const auto mark = [&](State::Slot& slot) { slot.replaces.store(state_->id, std::memory_order_relaxed); };
+  for (const State::Entry& entry : other.state_->parameters) mark(*entry.slot);
+  for (const State::Entry& entry : other.state_->buffers) mark(*entry.slot);
+  for (const Ref<State::Slot>& slot : other.state_->vacant) mark(*slot);
   state_ = other.state_;
   return *this;
 }
@@ -119,14 +121,16 @@ NewParameter Module::enter(const char* op, const std::string& name, Tensor tenso
   const Ref<Parameter::Slot> slot(new Parameter::Slot);
   slot->learned = learned;
   slot->owner = state_->id;
-  auto& entries = learned ? state_->parameters : state_->buffers;
-  if (tensor.defined()) {
-    State::Entry entry{name, slot};
-    entries.reserve(entries.size() + 1);
-    if (learned) tensor.set_requires_grad();
-    slot->tensor = std::move(tensor);
-    entries.push_back(std::move(entry));
+  if (!tensor.defined()) {
+    state_->vacant.push_back(slot);
+    return NewParameter(slot);
   }
+  auto& entries = learned ? state_->parameters : state_->buffers;
+  State::Entry entry{name, slot};
+  entries.reserve(entries.size() + 1);
+  if (learned) tensor.set_requires_grad();
+  slot->tensor = std::move(tensor);
+  entries.push_back(std::move(entry));
   return NewParameter(slot);
 }
 
@@ -376,8 +380,14 @@ std::string Module::name_of(const std::type_info& type) {
   char* readable = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status);
   std::string name = readable ? readable : type.name();
   std::free(readable);
-  const std::size_t scope = name.rfind("::");
-  return scope == std::string::npos ? name : name.substr(scope + 2);
+  // Without the namespaces, but for those of template arguments.
+  std::size_t begin = 0;
+  int depth = 0;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    depth += (name[i] == '<' || name[i] == '(') - (name[i] == '>' || name[i] == ')');
+    if (depth == 0 && name[i] == ':') begin = i + 1;
+  }
+  return name.substr(begin);
 }
 
 void Module::print(std::ostream& out, int depth) const {

@@ -43,7 +43,8 @@ void nn::tie(const Parameter& x, const Parameter& y) {
     throw_error<ShapeError>("tie: expected tensors of one shape, got ", x.shape(), " and ", y.shape());
   if (x.dtype() != y.dtype())
     throw_error<DTypeError>("tie: expected tensors of one dtype, got ", x.dtype(), " and ", y.dtype());
-  if (x.impl().use_count() > 1)
+  const Ref<GradHandle>& gradient = x.impl().grad;  // a graph holds on to that
+  if (x.impl().use_count() > 1 || (gradient && gradient->use_count() > 1))
     throw_error<ValueError>(
         "tie: expected a first parameter that only its modules hold, got one that an optimiser, a graph or a Tensor "
         "holds "

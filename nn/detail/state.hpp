@@ -42,6 +42,7 @@ struct Module::State final : RefCounted<State> {
   std::string type, arguments;
   bool training = true, uses_training = false;
   std::vector<Entry> parameters, buffers;
+  std::vector<Ref<Slot>> vacant;  // of members that hold none
   std::vector<Child> children;
   std::vector<Parent> parents;                             // read and written under a lock
   std::vector<std::unique_ptr<const Callable>> callables;  // of a Sequential
