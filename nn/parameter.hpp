@@ -118,8 +118,7 @@ class NewParameter final : public Parameter {
  public:
   // A Tensor can be bound to another one, and the module would not know: the member is to be an nn::Parameter or
   // nn::Buffer.
-  operator const Tensor&() const =
-      delete;  // hold what parameter() makes in an nn::Parameter, buffer() in an nn::Buffer
+  operator const Tensor&() const = delete;  // its member is to be an nn::Parameter or nn::Buffer
 
  private:
   friend class nn::Module;
