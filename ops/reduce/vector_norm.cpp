@@ -4,14 +4,28 @@
 #include <limpid/ops/reduce/detail/reduction_node.hpp>
 
 #include <cmath>
+#include <limits>
 
 namespace limpid {
 
+using detail::chain;
+using detail::chain_over;
 using detail::reduced_shape;
 using detail::ReductionNode;
 using detail::throw_error;
 
 namespace {
+
+double smallest(DType dtype) {
+  return dtype == float32 ? double{std::numeric_limits<float>::min()} : std::numeric_limits<double>::min();
+}
+
+// Whether every number is 0 or normal, so that none was rounded more than once or left the range.
+bool all_normal(const Tensor& x) {
+  const NoGradGuard guard;
+  const Tensor size = abs(x.detach()), normal = logical_and(ge(size, smallest(x.dtype())), isfinite(size));
+  return all(logical_or(eq(size, 0), normal)).item<bool>();
+}
 
 struct VectorNormNode final : ReductionNode {
   Saved x{*this, "x"}, y{*this, "y"};
@@ -23,15 +37,28 @@ struct VectorNormNode final : ReductionNode {
   Tensors backward(const Tensors& dy) override {
     const Tensor a = x, length = kept(y), none = eq(length, 0);
     const Tensor g = where(none, 0, kept(dy[0])), safe = where(none, 1, length);
-    if (p == 2) return {mul(a, div(g, safe))};
+    if (p == 2) {
+      // One division per slice, where dy_k / y_k stays in range.
+      const Tensor ratio = chain_over(g, safe);
+      return {all_normal(ratio) && all_normal(length) ? chain(ratio, a) : chain(g, direction())};
+    }
     const Tensor size = where(eq(a, 0), 1, abs(a));
-    return {mul(mul(sign(a), g), pow(div(size, safe), p - 1))};
+    return {chain(mul(sign(a), g), pow(div(size, safe), p - 1))};
   }
   // For p = 2 dy_k = sum_r (x_kr / y_k) dx_kr, divided first, lest a product leave the range; 0 where y_k is.
   Tensors jvp(const Tensors& dx) override {
     if (p != 2) return ReductionNode::jvp(dx);
-    const Tensor length = kept(y), safe = where(eq(length, 0), 1, length);
-    return {reshape(sum(mul(div(x, safe), dx[0]), axes), outputs()[0].shape())};
+    return {reshape(sum(chain(dx[0], direction()), axes), outputs()[0].shape())};
+  }
+
+  // x_kr / y_k, 0 where y_k is. A subnormal y_k has few digits: of such slices the norm is formed anew, of larger x.
+  Tensor direction() const {
+    const auto without_zeros = [](const Tensor& length) { return where(eq(length, 0), 1, length); };
+    const Tensor safe = without_zeros(kept(y)), few = lt(safe, smallest(safe.dtype()));
+    if (!any(few).item<bool>()) return div(x, safe);
+    const Tensor large = full({}, safe.dtype() == float32 ? 0x1p100 : 0x1p900, safe.dtype());
+    const Tensor scaled = mul(x, where(few, large, 1));
+    return div(scaled, without_zeros(vector_norm(scaled, 2, axes, true)));
   }
 };
 

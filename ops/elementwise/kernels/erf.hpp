@@ -1,6 +1,7 @@
-// erf of doubles to two units in the last place and x Phi(x) to six, with the same bits wherever multiply-adds are
-// fused: the C library's erf depends on how it was compiled. The coefficients are of limpid's own fits, by Remez's
-// exchange in 60 digits; tests/ops/elementwise/test_functions.cpp holds the results against long double.
+// erf of doubles to two units in the last place, x Phi(x) to six and its derivative, with the same bits wherever
+// multiply-adds are fused: the C library's erf depends on how it was compiled. The coefficients are of limpid's own
+// fits, by Remez's exchange in 60 digits; tests/ops/elementwise/test_functions.cpp holds the results against long
+// double.
 #pragma once
 #include <limpid/core/kernels/simd.hpp>
 
@@ -26,10 +27,19 @@ constexpr double kErfcScaled[] = {1.2375126308378275,     -0.1402405985855468,  
                                   -9.8189701708662e-07,   1.7357699415041348e-06, -4.533650672672899e-08,
                                   -2.386781478806301e-07, 1.3551582297698306e-08, 2.400552546190749e-08};
 
+// The derivative of x Phi(x) over (x - root), by powers of x - root, for those up to 0.36: to 2^-61 of itself.
+constexpr double kGeluRoot = -0.7517915246935645, kGeluRootLow = 1.4956759177009883e-17;
+constexpr double kGeluSlope[] = {0.4314939923140469,     0.388284982990552,      -0.018199676398671108,
+                                 -0.11400823329722135,   -0.014771522148238741,  0.019421679838158738,
+                                 0.004539228378658849,   -0.0022395380669691734, -0.0007448268215175289,
+                                 0.00018633972572510508, 8.6159154552461e-05,    -1.1214178863745234e-05,
+                                 -7.745179873819508e-06, 4.318719645438554e-07,  5.533098511882642e-07};
+
 template <class B, std::size_t count>
 B polynomial(const double (&coefficients)[count], B x) noexcept {
-  B sum(coefficients[count - 1]);
-  for (std::size_t i = count - 1; i-- > 0;) sum = xsimd::fma(sum, x, B(coefficients[i]));
+  using T = typename B::value_type;
+  B sum(static_cast<T>(coefficients[count - 1]));
+  for (std::size_t i = count - 1; i-- > 0;) sum = xsimd::fma(sum, x, B(static_cast<T>(coefficients[i])));
   return sum;
 }
 
@@ -39,25 +49,46 @@ B erf_near(B x) noexcept {
   return xsimd::fma(x, polynomial(kErfNear, x * x), x);
 }
 
-// x^2 = high + low, by Dekker's product of halves: no fused multiply-add is needed for it.
+// a b - product, exactly, for the product as rounded: by Dekker's product of halves where multiply-adds are not fused.
+template <class B>
+B product_error(B a, B b, B product) noexcept {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+  return xsimd::fma(a, b, -product);
+#else
+  using T = typename B::value_type;
+  const B factor(sizeof(T) == 4 ? T(4097) : T(134217729)), p = a * factor, q = b * factor;
+  const B a_top = p - (p - a), b_top = q - (q - b), a_rest = a - a_top, b_rest = b - b_top;
+  return ((a_top * b_top - product) + (a_top * b_rest + a_rest * b_top)) + a_rest * b_rest;
+#endif
+}
+
+// x^2 = high + low.
 template <class B>
 struct ExactSquare {
   B high, low;
-  explicit ExactSquare(B x) noexcept : high(x * x) {
-    const B scaled = x * B(134217729.0), top = scaled - (scaled - x), rest = x - top;
-    low = ((top * top - high) + B(2.0) * top * rest) + rest * rest;
-  }
+  explicit ExactSquare(B x) noexcept : high(x * x), low(product_error(x, x, high)) {}
 };
+
+// e^(z^2) erfc(z) for z from 0.5 to 28.5.
+template <class B>
+B erfc_scaled(B z) noexcept {
+  return polynomial(kErfcScaled, (z - B(3.75)) / (z + B(3.75))) / (B(1.0) + B(2.0) * z);
+}
+
+// factor e^-(high + low), for a small low.
+template <class B>
+B times_power(B factor, B high, B low) noexcept {
+  // A power that would be subnormal is multiplied in two halves, so that only the result loses digits.
+  const auto halves = high > B(700.0);
+  const B power = xsimd::exp(-xsimd::select(halves, B(0.5) * high, high));
+  const B y = factor * (power - power * low);
+  return xsimd::select(halves, y * power, y);
+}
 
 // factor erfc(z) for z from 0.5 to 28.5, where z^2 = high + low.
 template <class B>
 B erfc_far(B factor, B z, B high, B low) noexcept {
-  const B scaled = polynomial(kErfcScaled, (z - B(3.75)) / (z + B(3.75))) / (B(1.0) + B(2.0) * z);
-  // A power that would be subnormal is multiplied in two halves, so that only the result loses digits.
-  const auto halves = high > B(700.0);
-  const B power = xsimd::exp(-xsimd::select(halves, B(0.5) * high, high));
-  const B y = factor * scaled * (power - power * low);
-  return xsimd::select(halves, y * power, y);
+  return times_power(factor * erfc_scaled(z), high, low);
 }
 
 template <class B>
@@ -80,6 +111,23 @@ B gelu_of(B x) noexcept {
   const ExactSquare<B> square(capped);
   const B lower = erfc_far(B(0.5) * capped, z, B(0.5) * square.high, B(0.5) * square.low);
   return xsimd::select(z < B(0.5), half * (B(1.0) + erf_near(near_zero)), xsimd::select(x < B(0.0), lower, x - lower));
+}
+
+// Phi(x) + x phi(x), the derivative of x Phi(x). In the lower tail, with z = -x / sqrt 2 and phi factored out of both
+// terms, they hardly cancel; above, it is 1 less that of -x; around its root it is a multiple of the distance from
+// there.
+template <class B>
+B gelu_slope_of(B x) noexcept {
+  constexpr double root_half = 0.70710678118654752440, phi0 = 0.39894228040143267794;
+  const B capped = xsimd::min(xsimd::max(x, B(-40.0)), B(40.0)), a = xsimd::abs(capped), z = a * B(root_half);
+  const ExactSquare<B> square(capped);
+  const auto is_near = z < B(0.5);
+  const B factor = xsimd::select(is_near, capped * B(phi0), B(0.5) * erfc_scaled(z) - a * B(phi0));
+  const B lower = times_power(factor, B(0.5) * square.high, B(0.5) * square.low);
+  const B near = B(0.5) + (B(0.5) * erf_near(capped * B(root_half)) + lower);
+  const B beside = (capped - B(kGeluRoot)) - B(kGeluRootLow), at_root = beside * polynomial(kGeluSlope, beside);
+  const B far = xsimd::select(x < B(0.0), lower, B(1.0) - lower);
+  return xsimd::select(xsimd::abs(beside) < B(0.36), at_root, xsimd::select(is_near, near, far));
 }
 
 }  // namespace
