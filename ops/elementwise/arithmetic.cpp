@@ -66,12 +66,33 @@ constexpr auto nothing = [](Node&, const Tensor&, const Tensor&) {};
 // A number as a tensor that broadcasts.
 Tensor number(double x, DType dtype) { return full({}, x, dtype); }
 
+// What chain(dy, d) leaves for d: 0 where dz is 0, by its own rule, and where dy is 0, for there it is 0 for any d.
+Tensor chain_both(const Tensor& dz, const Tensor& dy);
+
+struct ChainBothNode final : SymmetricNode {
+  Saved a{*this, "a"}, b{*this, "b"};
+  const char* name() const noexcept override { return "mul"; }
+  // z_i = a_i b_i:  da = dz b,  db = dz a.
+  Tensors backward(const Tensors& dz) override {
+    return {needs(0) ? chain_both(dz[0], b) : Tensor(), needs(1) ? chain_both(dz[0], a) : Tensor()};
+  }
+};
+
+Tensor chain_both(const Tensor& a, const Tensor& b) {
+  Tensor z = map({"mul", arithmetic().chain_both, a.dtype()}, a, b);
+  if (auto* node = record<ChainBothNode>(z, a, b)) {
+    if (node->needs(0)) node->b = b;
+    if (node->needs(1)) node->a = a;
+  }
+  return z;
+}
+
 struct ChainNode final : SymmetricNode {
   Saved dy{*this, "dy"}, d{*this, "d"};
   const char* name() const noexcept override { return "mul"; }
   // z_i = dy_i d_i:  d(dy) = dz d,  d(d) = dz dy.
   Tensors backward(const Tensors& dz) override {
-    return {needs(0) ? chain(dz[0], d) : Tensor(), needs(1) ? chain(dz[0], dy) : Tensor()};
+    return {needs(0) ? chain(dz[0], d) : Tensor(), needs(1) ? chain_both(dz[0], dy) : Tensor()};
   }
 };
 
@@ -80,7 +101,7 @@ struct ChainOverNode final : SymmetricNode {
   const char* name() const noexcept override { return "div"; }
   // z_i = dy_i / d_i:  d(dy) = dz / d,  d(d) = -dz (dy / d^2) = -dz (z / d), which is 0 where dy is.
   Tensors backward(const Tensors& dz) override {
-    return {needs(0) ? chain_over(dz[0], d) : Tensor(), needs(1) ? neg(chain(dz[0], chain_over(z, d))) : Tensor()};
+    return {needs(0) ? chain_over(dz[0], d) : Tensor(), needs(1) ? neg(chain_both(dz[0], chain_over(z, d))) : Tensor()};
   }
 };
 

@@ -43,7 +43,7 @@ struct VectorNormNode final : ReductionNode {
       return {all_normal(ratio) && all_normal(length) ? chain(ratio, a) : chain(g, direction())};
     }
     const Tensor size = where(eq(a, 0), 1, abs(a));
-    return {chain(mul(sign(a), g), pow(div(size, safe), p - 1))};
+    return {chain(chain(g, sign(a)), pow(div(size, safe), p - 1))};
   }
   // For p = 2 dy_k = sum_r (x_kr / y_k) dx_kr, divided first, lest a product leave the range; 0 where y_k is.
   Tensors jvp(const Tensors& dx) override {

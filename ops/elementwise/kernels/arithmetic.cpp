@@ -39,6 +39,7 @@ struct Div { template <class T> static T f(T a, T b) noexcept { return a / b; } 
 struct AddScaled { template <class T> static T f(T a, T b, T c) noexcept { return Add::f(a, Mul::f(b, c)); } };
 
 struct Chain { template <class T> static T f(T dy, T d) noexcept { return chain(dy, d); } };
+struct ChainBoth { template <class T> static T f(T a, T b) noexcept { return chain_both(a, b); } };
 struct ChainOver { template <class T> static T f(T dy, T d) noexcept { return chain_over(dy, d); } };
 struct AddChain { template <class T> static T f(T sum, T dy, T d) noexcept { return sum + chain(dy, d); } };
 
@@ -195,6 +196,7 @@ const ArithmeticKernels arithmetic_kernels{
     .minimum = with_bool<Minimum>(numbers<Minimum, 2>),
     .add_scaled = numbers<AddScaled, 3>,
     .chain = floats<Chain, 2>,
+    .chain_both = floats<ChainBoth, 2>,
     .chain_over = floats<ChainOver, 2>,
     .eq = comparisons<Eq>,
     .ne = comparisons<Ne>,

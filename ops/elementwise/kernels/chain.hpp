@@ -20,6 +20,13 @@ T chain(T dy, T d) noexcept {
   return dy * std::bit_cast<T>(std::bit_cast<BitsOf<T>>(d) & kept);
 }
 
+/// a * b, but a zero where either is.
+template <class T>
+T chain_both(T a, T b) noexcept {
+  const BitsOf<T> kept = (a == 0) | (b == 0) ? sign_bit<T> : ~BitsOf<T>{0};
+  return std::bit_cast<T>(std::bit_cast<BitsOf<T>>(a) & kept) * std::bit_cast<T>(std::bit_cast<BitsOf<T>>(b) & kept);
+}
+
 /// dy / d, but a zero where dy is 0, be d 0 or NaN: there it is divided by 1 or -1.
 template <class T>
 T chain_over(T dy, T d) noexcept {

@@ -34,9 +34,9 @@ using KernelRow = ByDType<StripKernel>;
 /// version; pow and remainder are the C library's. Integers wrap; for bool + is or, * is and.
 struct ArithmeticKernels {
   KernelRow add, sub, mul, div, remainder, pow, maximum, minimum;
-  KernelRow add_scaled;              ///< a + b * c
-  KernelRow chain, chain_over;       ///< of floats: dy * d and dy / d, 0 where dy is 0
-  KernelRow eq, ne, lt, le, gt, ge;  ///< of T, giving bool
+  KernelRow add_scaled;                     ///< a + b * c
+  KernelRow chain, chain_both, chain_over;  ///< of floats: a * b and a / b, 0 where a is 0; or where either is
+  KernelRow eq, ne, lt, le, gt, ge;         ///< of T, giving bool
   KernelRow neg, abs, sign, square, relu;
   KernelRow leaky_relu;  ///< of float32 and float64: x, slope
   KernelRow isfinite;    ///< of T, giving bool

@@ -56,7 +56,10 @@ void max_rows(double* __restrict acc, const T* __restrict x, const RowBlock& blo
 inline double exp_down(double x) noexcept {
   constexpr double log2e = 1.4426950408889634074, ln2_high = 6.93147180369123816490e-01,
                    ln2_low = 1.90821492927058770002e-10, round = 0x1.8p52;
-  const double inside = x < -708 ? -708 : x;
+  // By a mask of bits, for of two choices the compiler would make one at the end, and -infinity raise exceptions
+  // before.
+  const std::uint64_t kept = x < -708 ? 0 : ~std::uint64_t{0};
+  const double inside = std::bit_cast<double>(std::bit_cast<std::uint64_t>(x) & kept);
   const double shifted = inside * log2e + round;  // the nearest integer, in the low bits
   const double k = shifted - round;
   const double r = (inside - k * ln2_high) - k * ln2_low;
@@ -76,7 +79,7 @@ inline double exp_down(double x) noexcept {
   p = p * r + 1;
   p = p * r + 1;
   const double power = std::bit_cast<double>((std::bit_cast<std::uint64_t>(shifted) + 1023) << 52);
-  return x < -708 ? 0 : p * power;
+  return std::bit_cast<double>(std::bit_cast<std::uint64_t>(p * power) & kept);
 }
 
 template <class T>
