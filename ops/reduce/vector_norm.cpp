@@ -1,8 +1,11 @@
 // The p-norm of vectors.
+#include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/reduce/detail/reduction_node.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -22,9 +25,11 @@ double smallest(DType dtype) {
 
 // Whether every number is 0 or normal, so that none was rounded more than once or left the range.
 bool all_normal(const Tensor& x) {
-  const NoGradGuard guard;
-  const Tensor size = abs(x.detach()), normal = logical_and(ge(size, smallest(x.dtype())), isfinite(size));
-  return all(logical_or(eq(size, 0), normal)).item<bool>();
+  const Tensor flat = detail::as_contiguous(x);
+  return detail::visit_float(flat.dtype(), [&]<class T>(T) {
+    const T* value = flat.data<T>();
+    return std::all_of(value, value + flat.numel(), [](T v) { return v == 0 || std::isnormal(v); });
+  });
 }
 
 struct VectorNormNode final : ReductionNode {

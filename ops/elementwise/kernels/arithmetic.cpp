@@ -87,9 +87,17 @@ struct LeakyReluGradient { template <class T> static T f(T dy, T x, T slope) noe
   return chain(dy, x > T{} ? T{1} : slope); } };
 struct ClampGradient { template <class T> static T f(T dy, T x, T low, T high) noexcept {
   return ((x < low) | (x > high)) ? T{} : dy; } };
-// The part of dy that goes to a: all where it wins, half where it is b. One that is NaN wins over one that is not.
+// The part of dy that goes to a: all where it wins, half where it is b. One that is NaN wins over one that is not. By
+// masks, which vectorise.
+template <class T> BitsOf<T> wins(T a, T b) noexcept {
+  const BitsOf<T> none{0}, all = ~none;
+  return (a > b ? all : none) | ((a != a ? all : none) & (b == b ? all : none)); }
+// x where the first mask is set, y where the second is, z elsewhere.
+template <class T> T chosen(BitsOf<T> first, T x, BitsOf<T> second, T y, T z) noexcept {
+  const auto bits = [](T value) { return std::bit_cast<BitsOf<T>>(value); };
+  return std::bit_cast<T>((bits(x) & first) | (bits(y) & second) | (bits(z) & ~(first | second))); }
 struct MaximumGradient { template <class T> static T f(T dy, T a, T b) noexcept {
-  return ((a > b) | ((a != a) & (b == b))) ? dy : ((a < b) | ((a == a) & (b != b))) ? T{} : T{0.5} * dy; } };
+  return chosen(wins(a, b), dy, wins(b, a), T{}, T{0.5} * dy); } };
 struct MinimumGradient { template <class T> static T f(T dy, T a, T b) noexcept {
   return MaximumGradient::f(dy, -a, -b); } };
 struct MulTangent { template <class T> static T f(T da, T b, T db, T a) noexcept {
@@ -97,8 +105,7 @@ struct MulTangent { template <class T> static T f(T da, T b, T db, T a) noexcept
 struct DivTangent { template <class T> static T f(T da, T db, T y, T b) noexcept {
   return chain_over(da - chain(db, y), b); } };
 struct MaximumTangent { template <class T> static T f(T da, T db, T a, T b) noexcept {
-  const bool first = (a > b) | ((a != a) & (b == b)), second = (a < b) | ((a == a) & (b != b));
-  return first ? da : second ? db : T{0.5} * da + T{0.5} * db; } };
+  return chosen(wins(a, b), da, wins(b, a), db, T{0.5} * da + T{0.5} * db); } };
 struct MinimumTangent { template <class T> static T f(T da, T db, T a, T b) noexcept {
   return MaximumTangent::f(da, db, -a, -b); } };
 // clang-format on

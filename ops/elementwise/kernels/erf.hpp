@@ -1,7 +1,7 @@
-// erf of doubles to two units in the last place, x Phi(x) to six and its derivative, with the same bits wherever
-// multiply-adds are fused: the C library's erf depends on how it was compiled. The coefficients are of limpid's own
-// fits, by Remez's exchange in 60 digits; tests/ops/elementwise/test_functions.cpp holds the results against long
-// double.
+// erf of doubles to two units in the last place, x Phi(x) to six and its derivative to five, with the same bits
+// wherever multiply-adds are fused: the C library's erf depends on how it was compiled. The coefficients are of
+// limpid's own fits, by Remez's exchange in 60 digits; tests/ops/elementwise/test_functions.cpp holds the results
+// against long double.
 #pragma once
 #include <limpid/core/kernels/simd.hpp>
 
@@ -27,13 +27,20 @@ constexpr double kErfcScaled[] = {1.2375126308378275,     -0.1402405985855468,  
                                   -9.8189701708662e-07,   1.7357699415041348e-06, -4.533650672672899e-08,
                                   -2.386781478806301e-07, 1.3551582297698306e-08, 2.400552546190749e-08};
 
-// The derivative of x Phi(x) over (x - root), by powers of x - root, for those up to 0.36: to 2^-61 of itself.
+// The derivative of x Phi(x), over (x - root) e^(-x^2 / 2), for x = -a up to 0: by powers of (a - 4) / (a + 4) for a to
+// 40, to 2^-54 of itself, and of (a - 3) / (a + 3) for a to 14, to 2^-26.
 constexpr double kGeluRoot = -0.7517915246935645, kGeluRootLow = 1.4956759177009883e-17;
-constexpr double kGeluSlope[] = {0.4314939923140469,     0.388284982990552,      -0.018199676398671108,
-                                 -0.11400823329722135,   -0.014771522148238741,  0.019421679838158738,
-                                 0.004539228378658849,   -0.0022395380669691734, -0.0007448268215175289,
-                                 0.00018633972572510508, 8.6159154552461e-05,    -1.1214178863745234e-05,
-                                 -7.745179873819508e-06, 4.318719645438554e-07,  5.533098511882642e-07};
+constexpr double kGeluSlope[] = {
+    0.4622112440495753,     -0.10336589852195686,    0.06046293676785043,     -0.028083359953053683,
+    0.009504950375125798,   -0.0017882605410722353,  -0.00015461331332665323, 0.0001857757723543582,
+    -1.747721001762608e-05, -1.803492054465454e-05,  3.5388792907004015e-06,  2.2166461688819513e-06,
+    -4.921085302082175e-07, -3.4907751051286047e-07, 5.231247499232994e-08,   6.267875496612644e-08,
+    -7.35425999237848e-10,  -1.0632238139909318e-08, -1.6252349290916825e-09, 1.1852956708859667e-09,
+    3.757053679723266e-10,  -1.4486168756407915e-13};
+constexpr double kGeluSlopeOfFloat[] = {0.4782976806163788,     -0.11997544020414352,    0.05359615758061409,
+                                        -0.014074474573135376,  0.00020351179409772158,  0.001092717982828617,
+                                        -9.228598355548456e-05, -0.00012280806549824774, 3.906314304913394e-06,
+                                        1.0977761121466756e-05};
 
 template <class B, std::size_t count>
 B polynomial(const double (&coefficients)[count], B x) noexcept {
@@ -75,14 +82,27 @@ B erfc_scaled(B z) noexcept {
   return polynomial(kErfcScaled, (z - B(3.75)) / (z + B(3.75))) / (B(1.0) + B(2.0) * z);
 }
 
-// factor e^-(high + low), for a small low.
+// x - root, without a rounding where they are near to one another.
+template <class B>
+B distance(B x, double root, double low) noexcept {
+  using T = typename B::value_type;
+  const T high = static_cast<T>(root);
+  return (x - B(high)) - B(static_cast<T>((root - double{high}) + low));
+}
+
+// factor e^-(high + low), for a small low; of floats only where the power is normal.
 template <class B>
 B times_power(B factor, B high, B low) noexcept {
-  // A power that would be subnormal is multiplied in two halves, so that only the result loses digits.
-  const auto halves = high > B(700.0);
-  const B power = xsimd::exp(-xsimd::select(halves, B(0.5) * high, high));
-  const B y = factor * (power - power * low);
-  return xsimd::select(halves, y * power, y);
+  if constexpr (sizeof(typename B::value_type) == 4) {
+    const B power = xsimd::exp(-high);
+    return factor * (power - power * low);
+  } else {
+    // A power that would be subnormal is multiplied in two halves, so that only the result loses digits.
+    const auto halves = high > B(700.0);
+    const B power = xsimd::exp(-xsimd::select(halves, B(0.5) * high, high));
+    const B y = factor * (power - power * low);
+    return xsimd::select(halves, y * power, y);
+  }
 }
 
 // factor erfc(z) for z from 0.5 to 28.5, where z^2 = high + low.
@@ -113,21 +133,21 @@ B gelu_of(B x) noexcept {
   return xsimd::select(z < B(0.5), half * (B(1.0) + erf_near(near_zero)), xsimd::select(x < B(0.0), lower, x - lower));
 }
 
-// Phi(x) + x phi(x), the derivative of x Phi(x). In the lower tail, with z = -x / sqrt 2 and phi factored out of both
-// terms, they hardly cancel; above, it is 1 less that of -x; around its root it is a multiple of the distance from
-// there.
+// Phi(x) + x phi(x), the derivative of x Phi(x): below 0 a multiple of e^(-x^2 / 2) and of the distance from its root,
+// above 1 less that of -x.
 template <class B>
 B gelu_slope_of(B x) noexcept {
-  constexpr double root_half = 0.70710678118654752440, phi0 = 0.39894228040143267794;
-  const B capped = xsimd::min(xsimd::max(x, B(-40.0)), B(40.0)), a = xsimd::abs(capped), z = a * B(root_half);
-  const ExactSquare<B> square(capped);
-  const auto is_near = z < B(0.5);
-  const B factor = xsimd::select(is_near, capped * B(phi0), B(0.5) * erfc_scaled(z) - a * B(phi0));
-  const B lower = times_power(factor, B(0.5) * square.high, B(0.5) * square.low);
-  const B near = B(0.5) + (B(0.5) * erf_near(capped * B(root_half)) + lower);
-  const B beside = (capped - B(kGeluRoot)) - B(kGeluRootLow), at_root = beside * polynomial(kGeluSlope, beside);
-  const B far = xsimd::select(x < B(0.0), lower, B(1.0) - lower);
-  return xsimd::select(xsimd::abs(beside) < B(0.36), at_root, xsimd::select(is_near, near, far));
+  constexpr bool is_wide = sizeof(typename B::value_type) == 8;
+  const B limit(is_wide ? 40 : 12), a = xsimd::min(xsimd::abs(x), limit), centre(is_wide ? 4 : 3);
+  const ExactSquare<B> square(a);
+  const B half(0.5f), t = (a - centre) / (a + centre);
+  B slope = distance(-a, kGeluRoot, kGeluRootLow);
+  if constexpr (is_wide)
+    slope *= polynomial(kGeluSlope, t);
+  else
+    slope *= polynomial(kGeluSlopeOfFloat, t);
+  const B lower = times_power(slope, half * square.high, half * square.low);
+  return xsimd::select(x < B(0), lower, B(1) - lower);
 }
 
 }  // namespace

@@ -17,8 +17,9 @@ namespace {
 // their place f gets F::safe, for which it raises no floating-point exception.
 template <class F>
 struct Batches {
+  // Flattened: a call of a function that several kernels share would cost more than it does.
   template <class T, class... P>
-  static void run(int64_t count, T* y, const T* x, const P*... p) noexcept {
+  [[gnu::flatten]] static void run(int64_t count, T* y, const T* x, const P*... p) noexcept {
     constexpr auto size = static_cast<int64_t>(xsimd::batch<T>::size);
     int64_t i = 0;
     for (; i + size <= count; i += size) step(y + i, x + i, p + i...);
@@ -37,26 +38,30 @@ struct Batches {
   template <class T, class... P>
   static void step(T* y, const T* x, const P*... p) noexcept {
     using B = xsimd::batch<T>;
-    const B v = B::load_unaligned(x);
+    B v = B::load_unaligned(x);
     const auto trusted = F::trusted(v, B::load_unaligned(p)...);
-    if (xsimd::all(trusted))
-      F::f(v, B::load_unaligned(p)...).store_unaligned(y);
+    const bool all_trusted = xsimd::all(trusted);
+    if (!all_trusted) [[unlikely]]
+      v = xsimd::select(trusted, v, B(T{F::safe}));
+    const B result = F::f(v, B::load_unaligned(p)...);
+    if (all_trusted) [[likely]]
+      result.store_unaligned(y);
     else
-      repair(y, xsimd::select(trusted, v, B(T{F::safe})), xsimd::select(trusted, B(T{1}), B(T{0})), x, p...);
+      repair(y, result, xsimd::select(trusted, B(T{1}), B(T{0})), x, p...);
   }
 
   // y may be x: each element is read before it is written.
   template <class T, class B, class... P>
-  [[gnu::noinline, gnu::cold]] static void repair(T* y, B v, B trusted, const T* x, const P*... p) noexcept {
+  [[gnu::noinline, gnu::cold]] static void repair(T* y, B result, B trusted, const T* x, const P*... p) noexcept {
     T values[B::size], good[B::size];
-    F::f(v, B::load_unaligned(p)...).store_unaligned(values);
+    result.store_unaligned(values);
     trusted.store_unaligned(good);
     for (std::size_t k = 0; k < B::size; ++k)
       y[k] = good[k] != 0 ? values[k] : static_cast<T>(F::reference(double{x[k]}, double{p[k]}...));
   }
 
   template <class T, class... P>
-  static void tail(int64_t count, T* y, Padded<T> x, Padded<P>... p) noexcept {
+  [[gnu::noinline]] static void tail(int64_t count, T* y, Padded<T> x, Padded<P>... p) noexcept {
     T values[xsimd::batch<T>::size];
     step(values, x.values, p.values...);
     for (int64_t i = 0; i < count; ++i) y[i] = values[i];
@@ -276,14 +281,6 @@ struct SigmoidSlope : TrustedAsExp {
   }
 };
 
-// x - root, where x and root are near to one another.
-template <class B>
-B distance(B x, double root, double low) noexcept {
-  using T = typename B::value_type;
-  const T high = static_cast<T>(root);
-  return (x - B(high)) - B(static_cast<T>((root - double{high}) + low));
-}
-
 // p(x) e^-(x^2 / divisor) for a polynomial p. A rounded square would cost digits in the tails, and a subnormal power,
 // multiplied by a large p.
 template <int divisor, class Weight>
@@ -418,12 +415,21 @@ struct EluSlope : TrustedAsExp {
   static double reference(double x, double alpha) noexcept { return x > 0 ? 1 : alpha * ::exp(x); }
 };
 
-struct GeluSlope : TrustedEverywhere {
+struct GeluSlope {
+  static constexpr int safe = 0;
+  template <class B>
+  static auto trusted(B x) noexcept {
+    return x >= B(is_double<B> ? std::numeric_limits<typename B::value_type>::lowest() : -12);
+  }
   template <class B>
   static B f(B x) noexcept {
     return gelu_slope_of(x);
   }
-  static double reference(double x) noexcept { return x + x; }  // NaN
+  // Of floats below -12, of -infinity and NaN.
+  static double reference(double x) noexcept {
+    if (x < -40) return -0.0;
+    return 0.5 * ::erfc(x * -0.70710678118654752440) + x * DensityWeight::reference(x) * ::exp(-0.5 * x * x);
+  }
 };
 
 // dy times what Slope gives for x and the parameters.
@@ -451,10 +457,8 @@ template <class Float, class Double = Float>
 constexpr KernelRow unary = float_row<Float, 1, Double>;
 template <class F>
 constexpr KernelRow binary = float_row<F, 2>;
-template <class Float, class Double, std::size_t arity>
-constexpr KernelRow chained = float_row<Chained<Float>, arity, Chained<Double>>;
 template <class F, std::size_t arity = 2>
-constexpr KernelRow gradient = chained<Batches<F>, Batches<F>, arity>;
+constexpr KernelRow gradient = float_row<Chained<Batches<F>>, arity>;
 
 }  // namespace
 
@@ -476,7 +480,7 @@ const FunctionKernels function_kernels{
     .tanh_slope = unary<Batches<TanhSlope>>,
     .sigmoid_slope = unary<Batches<SigmoidSlope>>,
     .erf_slope = unary<Batches<Bell<1, ErfWeight>>>,
-    .gelu_slope = unary<Widened<GeluSlope>, Batches<GeluSlope>>,
+    .gelu_slope = unary<Batches<GeluSlope>>,
     .silu_slope = unary<Batches<SiluSlope>>,
     .erf_curve = unary<Batches<Bell<1, ErfCurveWeight>>>,
     .gelu_curve = unary<Batches<Bell<2, GeluCurveWeight>>>,
@@ -486,7 +490,7 @@ const FunctionKernels function_kernels{
     .tanh_gradient = gradient<TanhSlope>,
     .sigmoid_gradient = gradient<SigmoidSlope>,
     .erf_gradient = gradient<Bell<1, ErfWeight>>,
-    .gelu_gradient = chained<Widened<GeluSlope>, Batches<GeluSlope>, 2>,
+    .gelu_gradient = gradient<GeluSlope>,
     .silu_gradient = gradient<SiluSlope>,
     .softplus_gradient = gradient<SoftplusSlope, 3>,
     .elu_gradient = gradient<EluSlope, 3>,
