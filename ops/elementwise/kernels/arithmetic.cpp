@@ -182,6 +182,21 @@ constexpr KernelRow predicates{{nullptr, nullptr, nullptr, nullptr, nullptr, nul
 template <class F>
 constexpr ByDType<BinaryRun> float_runs{
     {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, binary_run<Loop<F>, float>, binary_run<Loop<F>, double>}};
+// The chain rule's products of a few elements, by fours: compilers leave the last of a loop to scalars, where masks of
+// bits are dear.
+template <class F>
+struct ByFours {
+  template <class T, class... X>
+  static void run(int64_t count, T* y, const X*... x) noexcept {
+    if (count >= 16) return Loop<F>::run(count, y, x...);
+    for (; count >= 4; count -= 4, y += 4, ((x += 4), ...)) {
+      T block[4];
+      for (int k = 0; k < 4; ++k) block[k] = F::f(x[k]...);
+      for (int k = 0; k < 4; ++k) y[k] = block[k];
+    }
+    for (int64_t i = 0; i < count; ++i) y[i] = F::f(x[i]...);
+  }
+};
 // Choosing moves bits: floats go by as integers of their size.
 constexpr StripKernel where1 = strip<Loop<Where>, uint8_t, uint8_t, uint8_t, uint8_t>;
 constexpr StripKernel where2 = strip<Loop<Where>, uint16_t, uint8_t, uint16_t, uint16_t>;
@@ -240,10 +255,11 @@ const ArithmeticKernels arithmetic_kernels{
     .sub_run = float_runs<Sub>,
     .mul_run = float_runs<Mul>,
     .div_run = float_runs<Div>,
-    .chain_run = float_runs<Chain>,
+    .chain_run = {{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, binary_run<ByFours<Chain>, float>,
+                   binary_run<ByFours<Chain>, double>}},
     .chain_over_run = float_runs<ChainOver>,
-    .add_chain_run = {{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, ternary_run<Loop<AddChain>, float>,
-                       ternary_run<Loop<AddChain>, double>}},
+    .add_chain_run = {{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, ternary_run<ByFours<AddChain>, float>,
+                       ternary_run<ByFours<AddChain>, double>}},
 };
 
 }  // namespace LIMPID_KERNEL_ISA
