@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iomanip>
 #include <new>
 #include <system_error>
 #include <utility>
@@ -322,12 +323,24 @@ std::string path_of(int descriptor) { return message("/proc/self/fd/", descripto
 
 }  // namespace
 
+// Of one length, whatever the file's: a name may be as long as the file system allows.
+std::string temporary_name(const std::string& path, int k) {
+  const std::size_t slash = path.rfind('/'), start = slash == std::string::npos ? 0 : slash + 1;
+  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+  for (const char c : std::string_view(path).substr(start))
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  TextStream name;
+  name << path.substr(0, start) << ".limpid-" << std::hex << std::setw(16) << std::setfill('0') << hash << std::dec
+       << '-' << k << ".part";
+  return std::move(name).str();
+}
+
 void FileWriter::Descriptor::reset(int other) noexcept {
   if (value >= 0) close(value);
   value = other;
 }
 
-FileWriter::FileWriter(const char* op, const std::string& path) : name_(message_name(op, path)) {
+FileWriter::FileWriter(const char* op, const std::string& path, bool named) : name_(message_name(op, path)) {
   require_no_nul(name_, path);
   struct stat status;
   const bool exists = stat(path.c_str(), &status) == 0;
@@ -346,7 +359,7 @@ FileWriter::FileWriter(const char* op, const std::string& path) : name_(message_
                 found.st_dev != status.st_dev || found.st_ino != status.st_ino;
   }
   collect_leftovers();
-  if (create_beside(exists)) {
+  if (create_beside(exists, named)) {
     struct stat made;
     in_place_ |=
         exists && (fstat(new_.value, &made) != 0 || ((made.st_uid != status.st_uid || made.st_gid != status.st_gid) &&
@@ -365,28 +378,17 @@ FileWriter::~FileWriter() {
   if (!temporary_.empty()) unlink(temporary_.c_str());
 }
 
-// Of one length, whatever the target's: a name may be as long as the file system allows.
-std::string FileWriter::temporary_name(int k) const {
-  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-  const std::size_t slash = target_.rfind('/');
-  for (const char c : std::string_view(target_).substr(slash == std::string::npos ? 0 : slash + 1))
-    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  TextStream name;
-  name << folder_ << ".limpid-" << std::hex << hash << std::dec << '-' << k << ".part";
-  return std::move(name).str();
-}
-
 // The new file, locked, if with a name then as temporary_. Until it is in place it is the writer's alone where it is to
 // replace a file, which may be secret. False, and errno, where there can be none.
-bool FileWriter::create_beside(bool replaces) {
+bool FileWriter::create_beside(bool replaces, bool named) {
   const mode_t mode = replaces ? 0600 : 0666;
-  new_.reset(open(folder_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
+  if (!named) new_.reset(open(folder_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
   if (new_.value >= 0 && access(path_of(new_.value).c_str(), F_OK) == 0) {
     (void)flock(new_.value, LOCK_EX | LOCK_NB);
     return true;
   }
   for (int k = 0;; ++k) {
-    std::string name = temporary_name(k);
+    std::string name = temporary_name(target_, k);
     new_.reset(open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode));
     if (new_.value < 0 && errno == EEXIST) continue;
     if (new_.value < 0) return false;
@@ -394,15 +396,15 @@ bool FileWriter::create_beside(bool replaces) {
     // Another writer may have taken it for a leftover before it was locked.
     struct stat status;
     const bool locked = flock(new_.value, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
-    if (locked && fstat(new_.value, &status) == 0 && status.st_nlink > 0) return true;
+    if (locked && (fstat(new_.value, &status) != 0 || status.st_nlink > 0)) return true;
     temporary_.clear();
   }
 }
 
 // A process that was killed holds no locks.
-void FileWriter::collect_leftovers() const noexcept try {
+void FileWriter::collect_leftovers() const {
   for (int k = 0; k < most_leftovers; ++k) {
-    const std::string name = temporary_name(k);
+    const std::string name = temporary_name(target_, k);
     Descriptor file;
     file.reset(open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     struct stat opened, named;
@@ -411,8 +413,6 @@ void FileWriter::collect_leftovers() const noexcept try {
         opened.st_dev == named.st_dev)
       unlink(name.c_str());
   }
-} catch (const std::bad_alloc&) {
-  // Left for the next.
 }
 
 void FileWriter::write(std::span<const std::byte> bytes) {
@@ -440,7 +440,7 @@ bool FileWriter::move_into_place() {
   if (temporary_.empty()) {
     const std::string from = path_of(new_.value);
     for (int k = 0; temporary_.empty(); ++k) {
-      std::string name = temporary_name(k);
+      std::string name = temporary_name(target_, k);
       if (linkat(AT_FDCWD, from.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0)
         temporary_ = std::move(name);
       else if (errno != EEXIST)
@@ -459,7 +459,8 @@ bool FileWriter::move_into_place() {
 void FileWriter::copy_into_place() {
   std::vector<std::byte> piece(1 << 20);
   const auto size = static_cast<off_t>(offset_);
-  if (fallocate(old_.value, FALLOC_FL_KEEP_SIZE, 0, std::max<off_t>(size, 1)) != 0 && errno != EOPNOTSUPP)
+  if (fallocate(old_.value, FALLOC_FL_KEEP_SIZE, 0, std::max<off_t>(size, 1)) != 0 && errno != EOPNOTSUPP &&
+      errno != ENOSYS)
     fail("write");
   for (off_t at = 0; at < size;) {
     const ssize_t count = pread(new_.value, piece.data(), piece.size(), at);

@@ -157,6 +157,9 @@ inline std::span<const std::byte> bytes_of(const Tensor& contiguous) {
 }
 inline std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
 
+/// The K-th name of a new file that is to replace the file of this path.
+std::string temporary_name(const std::string& path, int k);
+
 /// A file written beside its place. commit() moves it there; without it nothing has happened. Throws IOError.
 ///
 /// As open(path, "w") in Python would have it, symbolic links are followed, those that lead to no file yet as well, and
@@ -169,7 +172,8 @@ inline std::span<const std::byte> bytes_of(std::string_view text) { return std::
 /// writer of the same file removes those that nobody has locked.
 class FileWriter {
  public:
-  FileWriter(const char* op, const std::string& path);
+  /// named: the new file has a name from the start, as where the file system can do no other.
+  FileWriter(const char* op, const std::string& path, bool named = false);
   FileWriter(const FileWriter&) = delete;
   FileWriter& operator=(const FileWriter&) = delete;
   ~FileWriter();
@@ -189,9 +193,8 @@ class FileWriter {
   };
 
   [[noreturn]] void fail(const char* deed) const;
-  std::string temporary_name(int k) const;
-  bool create_beside(bool replaces);
-  void collect_leftovers() const noexcept;
+  bool create_beside(bool replaces, bool named);
+  void collect_leftovers() const;
   bool move_into_place();
   void copy_into_place();
 
