@@ -1,5 +1,6 @@
 // Tensors as text: xtensor lays them out, in NumPy's brackets.
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/message.hpp>
 #include <limpid/core/xtensor.hpp>
 #if __has_include(<xtensor/io/xio.hpp>)
 #include <xtensor/io/xio.hpp>
@@ -8,7 +9,6 @@
 #endif
 
 #include <ostream>
-#include <sstream>
 #include <string>
 
 namespace limpid {
@@ -16,7 +16,7 @@ namespace {
 
 template <class T>
 std::string bracketed(const Tensor& x) {
-  std::ostringstream text;
+  detail::TextStream text(6);
   text << view<T>(x);
   std::string result = std::move(text).str();
   for (char& c : result) c = c == '{' ? '[' : c == '}' ? ']' : c;

@@ -11,4 +11,7 @@ namespace LIMPID_API limpid {
 /// Named tensors, by name.
 using TensorMap = std::map<std::string, Tensor>;
 
+/// What else a file holds, by name, and why it is no tensor here: the message with which it is refused by itself.
+using LeftOut = std::map<std::string, std::string>;
+
 }  // namespace limpid

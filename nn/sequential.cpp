@@ -1,3 +1,4 @@
+#include <limpid/core/detail/message.hpp>
 #include <limpid/nn/sequential.hpp>
 
 #include <memory>
@@ -27,7 +28,7 @@ std::size_t Sequential::size() const noexcept { return layers_->size(); }
 
 void Sequential::append(const Module* module, const std::type_info& type, Callable* layer) {
   std::unique_ptr<const Callable> owner(layer);
-  const std::string name = std::to_string(size());
+  const std::string name = limpid::detail::message(size());
   if (module)
     adopt(name, *module, type);
   else

@@ -5,16 +5,15 @@
 #include <limpid/ops/window.hpp>
 
 #include <algorithm>
-#include <cstdio>
 #include <string>
 
 namespace limpid::nn::detail {
 
 /// 0.1, where an error message would show all 17 digits.
 inline std::string text(double value) {
-  char buffer[32];
-  std::snprintf(buffer, sizeof buffer, "%g", value);
-  return buffer;
+  limpid::detail::TextStream out(6);
+  out << value;
+  return std::move(out).str();
 }
 inline std::string text(Size2d size) { return limpid::detail::message('(', size.h, ", ", size.w, ')'); }
 
