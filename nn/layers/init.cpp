@@ -1,5 +1,7 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/nn/detail/drawing.hpp>
+#include <limpid/nn/detail/ranges.hpp>
 #include <limpid/nn/layers/init.hpp>
 
 #include <algorithm>
@@ -8,6 +10,7 @@
 
 namespace limpid::nn::init {
 
+using detail::expect;
 using limpid::detail::throw_error;
 
 namespace {
@@ -35,13 +38,16 @@ void scale_and_shift(const Tensor& y, double scale, double shift) {
 }  // namespace
 
 void constant_(const Tensor& x, double value) {
+  expect("constant_", {{"value", value, detail::finite}});
   limpid::detail::fill(x, value);
   x.bump_version();
 }
 
 void uniform_(const Tensor& x, double low, double high, Generator& generator) {
   require_floating("uniform_", x);
-  if (!(low <= high)) throw_error<ValueError>("uniform_: expected low <= high, got low = ", low, ", high = ", high);
+  expect("uniform_", {{"low", low, detail::finite}, {"high", high, {low, detail::infinity, false, true}}});
+  expect("uniform_", {{"high - low", high - low, detail::finite}});
+  const detail::Drawing drawing(&generator);
   const Tensor y = rand(x.shape(), drawn_dtype(x), generator);
   scale_and_shift(y, high - low, low);
   assign(x, y);
@@ -49,7 +55,8 @@ void uniform_(const Tensor& x, double low, double high, Generator& generator) {
 
 void normal_(const Tensor& x, double mean, double stddev, Generator& generator) {
   require_floating("normal_", x);
-  if (!(stddev >= 0)) throw_error<ValueError>("normal_: expected a standard deviation of at least 0, got ", stddev);
+  expect("normal_", {{"mean", mean, detail::finite}, {"stddev", stddev, detail::finite_at_least_0}});
+  const detail::Drawing drawing(&generator);
   const Tensor y = randn(x.shape(), drawn_dtype(x), generator);
   scale_and_shift(y, stddev, mean);
   assign(x, y);
@@ -65,13 +72,16 @@ Fans fans(const Tensor& weight) {
 
 namespace {
 
-double kaiming_stddev(const Tensor& weight, const KaimingOptions& options) {
+double kaiming_stddev(const char* op, const Tensor& weight, const KaimingOptions& options) {
+  const auto& [a, keeps] = options;
+  expect(op, {{"a", a, detail::finite}});
   const Fans f = fans(weight);
-  const int64_t fan = options.fan == Fan::in ? f.in : f.out;
-  return fan > 0 ? std::sqrt(2 / (1 + options.a * options.a) / static_cast<double>(fan)) : 0;
+  const int64_t fan = keeps == Fan::in ? f.in : f.out;
+  return fan > 0 ? std::sqrt(2 / (1 + a * a) / static_cast<double>(fan)) : 0;
 }
 
-double xavier_stddev(const Tensor& weight, double gain) {
+double xavier_stddev(const char* op, const Tensor& weight, double gain) {
+  expect(op, {{"gain", gain, detail::finite}});
   const Fans f = fans(weight);
   return f.in + f.out > 0 ? gain * std::sqrt(2 / static_cast<double>(f.in + f.out)) : 0;
 }
@@ -84,24 +94,26 @@ void uniform_of_stddev(const Tensor& weight, double stddev, Generator& generator
 }  // namespace
 
 void kaiming_uniform_(const Tensor& weight, const KaimingOptions& options, Generator& generator) {
-  uniform_of_stddev(weight, kaiming_stddev(weight, options), generator);
+  uniform_of_stddev(weight, kaiming_stddev("kaiming_uniform_", weight, options), generator);
 }
 void kaiming_normal_(const Tensor& weight, const KaimingOptions& options, Generator& generator) {
-  normal_(weight, 0, kaiming_stddev(weight, options), generator);
+  normal_(weight, 0, kaiming_stddev("kaiming_normal_", weight, options), generator);
 }
 void xavier_uniform_(const Tensor& weight, double gain, Generator& generator) {
-  uniform_of_stddev(weight, std::abs(xavier_stddev(weight, gain)), generator);
+  uniform_of_stddev(weight, std::abs(xavier_stddev("xavier_uniform_", weight, gain)), generator);
 }
 void xavier_normal_(const Tensor& weight, double gain, Generator& generator) {
-  normal_(weight, 0, std::abs(xavier_stddev(weight, gain)), generator);
+  normal_(weight, 0, std::abs(xavier_stddev("xavier_normal_", weight, gain)), generator);
 }
 
 void orthogonal_(const Tensor& weight, double gain, Generator& generator) {
   require_floating("orthogonal_", weight);
+  expect("orthogonal_", {{"gain", gain, detail::finite}});
   fans(weight);
   const int64_t rows = weight.size(0), columns = rows ? weight.numel() / rows : 0;
   const int64_t count = std::min(rows, columns), length = std::max(rows, columns);
   // Gram and Schmidt, twice over for accuracy, on `count` normal vectors.
+  const detail::Drawing drawing(&generator);
   const Tensor vectors = randn({count, length}, float64, generator);
   const auto vector = [&](int64_t i) { return vectors.data<double>() + i * length; };
   for (int64_t i = 0; i < count; ++i) {
