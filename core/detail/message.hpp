@@ -1,15 +1,26 @@
 // Builds error messages: throw_error<ShapeError>("sum: expected an axis in [-", n, ", ", n, "), got ", axis).
 #pragma once
+#include <limits>
 #include <sstream>
 #include <string>
+#include <type_traits>
 
 namespace limpid::detail {
+
+/// What to show of a part of a text: of NaN no sign, which streams would print and which tells nothing.
+template <class T>
+decltype(auto) shown(const T& part) {
+  if constexpr (std::is_floating_point_v<T>)
+    return part != part ? std::numeric_limits<T>::quiet_NaN() : part;
+  else
+    return (part);
+}
 
 template <class... Parts>
 std::string message(const Parts&... parts) {
   std::ostringstream out;
   out.precision(17);
-  (out << ... << parts);
+  (out << ... << shown(parts));
   return std::move(out).str();
 }
 
