@@ -16,7 +16,7 @@ std::ostream& operator<<(std::ostream& out, const GradcheckReport& report) {
   const auto brief = [](double x) {
     std::ostringstream text;
     text.precision(2);
-    text << x;
+    text << detail::shown(x);
     return std::move(text).str();
   };
   out << report.check << " of " << report.op << " (" << report.file << ':' << report.line << "): "
