@@ -3,15 +3,14 @@
 #include <limpid/nn/detail/ranges.hpp>
 
 #include <cmath>
-#include <cstdio>
 
 namespace limpid::nn::detail {
 
 using limpid::detail::message;
 
 std::string text(double value) {
-  limpid::detail::TextStream out(6);
-  out << value;
+  limpid::detail::TextStream out(std::trunc(value) == value ? 15 : 6);  // whole numbers whole
+  out << limpid::detail::shown(value);
   return std::move(out).str();
 }
 std::string text(int64_t value) { return message(value); }
