@@ -1,3 +1,4 @@
+#include <limpid/core/detail/message.hpp>
 #include <limpid/nn/detail/call.hpp>
 #include <limpid/nn/detail/state.hpp>
 #include <limpid/nn/sequential.hpp>
@@ -19,7 +20,7 @@ struct Function : Module {
 
 // A class derived from Sequential may have children beside the layers.
 const Module& Sequential::layer(std::size_t i) const {
-  const std::string name = std::to_string(i);
+  const std::string name = limpid::detail::message(i);
   return std::find_if(state_->children.begin(), state_->children.end(),
                       [&](const State::Child& child) { return child.name == name; })
       ->module;
@@ -31,7 +32,7 @@ void Sequential::append(const Module* module, const std::type_info& type, Callab
                         const detail::Copying& copying) {
   std::unique_ptr<const Callable> owner(layer);
   copying.require_registered("Sequential", type);
-  const std::string name = std::to_string(size());
+  const std::string name = limpid::detail::message(size());
   state_->callables.reserve(size() + 1);
   if (module)
     adopt(name, *module, type);

@@ -3,19 +3,17 @@
 #include <limpid/nn/detail/ranges.hpp>
 
 #include <cmath>
-#include <cstdio>
 
 namespace limpid::nn::detail {
 
 using limpid::detail::message;
 
 std::string text(double value) {
-  if (std::isnan(value)) return "nan";
-  char buffer[32];
-  std::snprintf(buffer, sizeof buffer, std::trunc(value) == value && std::abs(value) < 1e15 ? "%.0f" : "%g", value);
-  return buffer;
+  limpid::detail::TextStream out(std::trunc(value) == value ? 15 : 6);  // whole numbers whole
+  out << limpid::detail::shown(value);
+  return std::move(out).str();
 }
-std::string text(int64_t value) { return std::to_string(value); }
+std::string text(int64_t value) { return message(value); }
 std::string text(Size2d size) { return message('(', size.h, ", ", size.w, ')'); }
 
 std::string Range::to_string() const {

@@ -217,7 +217,7 @@ TensorMap Optimizer::state_dict() const {
   for (std::size_t i = 0; i < state_->progress.size(); ++i) {
     const State::Progress& progress = state_->progress[i];
     if (progress.steps == 0) continue;
-    const std::string prefix = std::to_string(i) + '.';
+    const std::string prefix = limpid::detail::message(i) + '.';
     state[prefix + "step"] = from_vector(std::vector<int64_t>{progress.steps}, {});
     for (std::size_t k = 0; k < state_->names.size(); ++k) state[prefix + state_->names[k]] = progress.kept[k].detach();
   }
@@ -255,7 +255,7 @@ void Optimizer::load_state_dict(const TensorMap& state) {
   std::vector<State::Progress> loaded(parameters.size());
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Tensor& x = parameters[i];
-    const std::string prefix = std::to_string(i) + '.';
+    const std::string prefix = limpid::detail::message(i) + '.';
     const Tensor step = find(prefix + "step", int64, {});
     if (step.defined()) loaded[i].steps = step.item<int64_t>();
     if (step.defined() && loaded[i].steps < 1) fault(prefix, "step (expected at least 1, got ", loaded[i].steps, ')');
@@ -272,7 +272,7 @@ void Optimizer::load_state_dict(const TensorMap& state) {
     const auto belongs = [&](const std::string& name) {
       if (name == "lr") return true;
       for (std::size_t i = 0; i < parameters.size(); ++i) {
-        const std::string prefix = std::to_string(i) + '.';
+        const std::string prefix = limpid::detail::message(i) + '.';
         if (name == prefix + "step") return true;
         for (const std::string& kept : names)
           if (name == prefix + kept) return true;

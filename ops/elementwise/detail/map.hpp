@@ -69,8 +69,10 @@ inline kernels::BinaryRun tiny_kernel(const kernels::ByDType<kernels::BinaryRun>
   return lie_alike(p, b.impl()) && is_tiny(p) ? f[p.dtype] : nullptr;
 }
 
-/// y = f(a, b) where tiny_kernel() has f; else undefined, and so where a profiler is to see the op.
-inline Tensor map_tiny(const kernels::ByDType<kernels::BinaryRun>& f, const Tensor& a, const Tensor& b) {
+/// y = f(a, b) where tiny_kernel() has f; else undefined, and so where a profiler is to see the op. Inlined by force: a
+/// call takes a tenth of the time of the op.
+[[gnu::always_inline]] inline Tensor map_tiny(const kernels::ByDType<kernels::BinaryRun>& f, const Tensor& a,
+                                              const Tensor& b) {
   const kernels::BinaryRun kernel = tiny_kernel(f, a, b);
   if (!kernel || watching) return {};
   const TensorImpl &p = a.impl(), &q = b.impl();
