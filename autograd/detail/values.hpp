@@ -26,7 +26,6 @@ std::string place(const Axes& index);
 double epsilon(DType dtype);
 /// The nearest of dtype's numbers.
 double round_to(double x, DType dtype);
-bool overlaps_itself(const Tensor& x);
 
 // Copies of x, cut off from its graph.
 Tensor copy_as(const Tensor& x, DType dtype);
