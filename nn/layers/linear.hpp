@@ -8,7 +8,7 @@ namespace LIMPID_API limpid {
 namespace nn {
 
 namespace detail {
-class Drawing;
+struct Drawing;
 }
 
 struct LinearOptions {
