@@ -162,6 +162,9 @@ TEST_CASE("a member that is assigned a constant member is refused, and as it was
   CHECK(agrees(a));
   a = b;
   CHECK_NOTHROW(a.scale = b.scale);  // the same
+  Scaled other;
+  CHECK_THROWS_AS(other.scale = b.scale, ValueError);  // another one's assignment does not help
+  CHECK(agrees(other));
 }
 
 TEST_CASE("a member may be given its parameter later, once") {
