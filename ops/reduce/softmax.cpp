@@ -12,6 +12,7 @@
 #include <limpid/ops/elementwise/detail/chain.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/reduce/detail/driver.hpp>
+#include <limpid/ops/reduce/detail/softmax.hpp>
 #include <limpid/ops/reduce/kernels/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 
@@ -22,6 +23,7 @@
 namespace limpid {
 
 using detail::chain;
+using detail::from_heaviest;
 using detail::require_defined;
 
 namespace {
@@ -82,9 +84,10 @@ struct Tile {
 };
 
 // The largest element of each slice of a tile and the sum of exp(x - largest); where that is -inf, 0 stands for it.
+// With a y, the sum includes those that attain it; else they are counted apart.
 template <class T>
 struct Statistics {
-  double largest[columns], sum[columns];
+  double largest[columns], sum[columns], ones[columns];
 
   // y: where the exponentials go, or null
   Statistics(const Tile<T>& tile, T* y) {
@@ -92,14 +95,20 @@ struct Statistics {
     const int64_t width = tile.used();
     std::fill_n(largest, width, -infinity);
     std::fill_n(sum, width, 0.0);
+    std::fill_n(ones, width, 0.0);
     tile.each([&](int64_t at, const kernels::RowBlock& block) { kernel.max_rows(largest, tile.x + at, block); });
     tile.fold(largest, [](double a, double b) { return (b > a) | (b != b) ? b : a; });
     for (int64_t j = 0; j < width; ++j)
       if (largest[j] == -infinity) largest[j] = 0;
     tile.each([&](int64_t at, const kernels::RowBlock& block) {
-      kernel.exp_rows(sum, largest, tile.x + at, y ? y + at : nullptr, block);
+      kernel.exp_rows(sum, ones, largest, tile.x + at, y ? y + at : nullptr, block);
     });
-    tile.fold(sum, [](double a, double b) { return a + b; });
+    for (double* acc : {sum, ones}) tile.fold(acc, [](double a, double b) { return a + b; });
+  }
+
+  // Of slice j, without a y: nothing is lost beside a 1. -inf where all are.
+  double log_of_sum(int64_t j) const {
+    return ones[j] == 0 && sum[j] == 0 ? -infinity : std::log1p(sum[j] + (ones[j] - 1));
   }
 };
 
@@ -135,9 +144,9 @@ Tensor softmax_of(const Tensor& given, int64_t axis, bool log) {
       Statistics<T> s(tile, log ? nullptr : to);
       double shift[columns], factor[columns];
       for (int64_t j = 0; j < tile.slices(); ++j) {
-        const double sum = s.sum[j] == 0 ? 1 : s.sum[j];
-        shift[j] = log ? std::log(sum) : 0;
-        factor[j] = log ? 1 : 1 / sum;
+        const double log_of_sum = log ? s.log_of_sum(j) : 0;
+        shift[j] = log_of_sum == -infinity ? 0 : log_of_sum;
+        factor[j] = log || s.sum[j] == 0 ? 1 : 1 / s.sum[j];
       }
       tile.spread(shift);
       tile.spread(factor);
@@ -150,25 +159,56 @@ Tensor softmax_of(const Tensor& given, int64_t axis, bool log) {
   return y;
 }
 
+}  // namespace
+
+Tensor detail::from_heaviest(const Tensor& dy, const Tensor& p, const Axes& axes) {
+  const Tensor is_heaviest = gt(p, 0.5);
+  if (!any(is_heaviest).item<bool>()) return dy;
+  return sub(dy, sum(where(is_heaviest, dy, 0), axes, true));
+}
+
+namespace {
+
 struct SoftmaxNode final : SymmetricNode {
   Saved y{*this, "y"};
-  int64_t axis = 0;
+  Axes axes;
   const char* name() const noexcept override { return "softmax"; }
-  // y_i = exp(x_i) / sum_j exp(x_j) over j along axis:  dx_i = y_i (dy_i - sum_j dy_j y_j)
+  // y_i = exp(x_i) / sum_j exp(x_j) over j along the axes:  dx_i = y_i (dy_i - sum_j dy_j y_j)
   Tensors backward(const Tensors& dy) override {
-    const Tensor t = chain(dy[0], y);
-    return {sub(t, chain(sum(t, axis, true), y))};
+    const Tensor t = chain(from_heaviest(dy[0], y, axes), y);
+    return {sub(t, chain(sum(t, axes, true), y))};
   }
 };
 
+void record_softmax(Tensor& y, const Tensor& x, const Axes& axes) {
+  if (auto* node = record<SoftmaxNode>(y, x)) {
+    node->y = y;
+    node->axes = axes;
+  }
+}
+
+}  // namespace
+
+Tensor detail::log_softmax_gradient(const Tensor& dy, const Tensor& p, const Axes& axes) {
+  const Tensor total = sum(dy, axes, true), dx = sub(dy, chain(total, p)), is_heaviest = gt(p, 0.5);
+  if (!any(is_heaviest).item<bool>()) return dx;
+  const auto sum_of_others = [&](const Tensor& t) { return sum(where(is_heaviest, 0, t), axes, true); };
+  return where(is_heaviest, sub(chain(total, sum_of_others(p)), sum_of_others(dy)), dx);
+}
+
+namespace {
+
 struct LogSoftmaxNode final : Node {
   Saved y{*this, "y"};
-  int64_t axis = 0;
+  Axes axes;
   const char* name() const noexcept override { return "log_softmax"; }
-  // y_i = x_i - log sum_j exp(x_j) over j along axis:  dx_i = dy_i - exp(y_i) sum_j dy_j
-  Tensors backward(const Tensors& dy) override { return {sub(dy[0], chain(sum(dy[0], axis, true), exp(y)))}; }
+  // y_i = x_i - log sum_j exp(x_j) over j along the axes:  dx_i = dy_i - exp(y_i) sum_j dy_j
+  Tensors backward(const Tensors& dy) override { return {detail::log_softmax_gradient(dy[0], exp(y), axes)}; }
   // dy_i = dx_i - sum_j exp(y_j) dx_j
-  Tensors jvp(const Tensors& dx) override { return {sub(dx[0], sum(chain(dx[0], exp(y)), axis, true))}; }
+  Tensors jvp(const Tensors& dx) override {
+    const Tensor p = exp(y), d = from_heaviest(dx[0], p, axes);
+    return {sub(d, sum(chain(d, p), axes, true))};
+  }
 };
 
 template <class N>
@@ -181,7 +221,7 @@ Tensor softmax_op(const char* op, const Tensor& x, int64_t axis, bool log) {
   Tensor y = softmax_of(x, along, log);
   if (auto* node = record<N>(y, x)) {
     node->y = y;
-    node->axis = along;
+    node->axes = along;
   }
   return y;
 }
@@ -196,6 +236,7 @@ namespace {
 struct LogSumExpNode final : Node {
   Saved x{*this, "x"}, y{*this, "y"};
   Shape kept;
+  Axes axes;
   const char* name() const noexcept override { return "logsumexp"; }
   // y_k = log sum_r exp(x_kr) over reduced r:  dx_kr = dy_k exp(x_kr - y_k), 0 where y_k is -inf
   Tensors backward(const Tensors& dy) override { return {chain(reshape(dy[0], kept), shares())}; }
@@ -203,9 +244,16 @@ struct LogSumExpNode final : Node {
   Tensors jvp(const Tensors& dx) override {
     return {reshape(sum_to(chain(dx[0], shares()), kept), outputs()[0].shape())};
   }
+  // Recorded as the softmax that they are.
   Tensor shares() const {
-    const Tensor level = reshape(y, kept);
-    return exp(sub(x, where(eq(level, -infinity), 0.0, level)));
+    Tensor p;
+    {
+      const NoGradGuard guard;
+      const Tensor level = reshape(y.get().detach(), kept);
+      p = exp(sub(x, where(eq(level, -infinity), 0.0, level)));
+    }
+    record_softmax(p, x, axes);
+    return p;
   }
 };
 
@@ -220,7 +268,7 @@ Tensor logsumexp_of(const Tensor& x, int64_t axis) {
     for_tiles<T>(x, axis, [&](const Tile<T>& tile, int64_t, int64_t slice) {
       const Statistics<T> s(tile, nullptr);
       for (int64_t j = 0; j < tile.slices(); ++j)
-        y.data<T>()[slice + j] = static_cast<T>(s.largest[j] + std::log(s.sum[j]));
+        y.data<T>()[slice + j] = static_cast<T>(s.largest[j] + s.log_of_sum(j));
     });
   });
   return y;
@@ -253,6 +301,7 @@ Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdims) {
     node->x = x;
     node->y = y;
     node->kept = kept;
+    node->axes = over;
   }
   return y;
 }

@@ -4,8 +4,10 @@
 
 #include <cfenv>
 #include <cmath>
+#include <functional>
 #include <iterator>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include <limpid/tests/catch.hpp>
@@ -255,5 +257,48 @@ TEST_CASE("masked softmax and its kin signal no invalid operation, nor do their 
           grad({cross_entropy(x, zeros({count}, int64), Reduction::none)}, {x}, {ones({count}, dtype)});
           CHECK(std::fetestexcept(FE_INVALID) == 0);
         }
+  }
+}
+
+TEST_CASE("softmax and its kin are accurate where one class has nearly all the weight") {
+  // Of the two classes (x, 0): softmax is sigmoid(x), log_softmax -softplus(-x), logsumexp softplus(x), and
+  // cross_entropy softplus(-x).
+  for (const DType dtype : {float32, float64}) {
+    const Tensor at = tensor({-30, -17, -5, -0.5, 0.25, 0.75, 2, 9, 17, 40, 80}, dtype);
+    const double rtol = dtype == float32 ? 1e-6 : 6e-15;
+    const auto pair = [](const Tensor& x, double other) { return stack({x, full(x.shape(), other, x.dtype())}, 1); };
+    const auto first = [](const Tensor& y) { return select(y, 1, 0); };
+    using F = std::function<Tensor(const Tensor&)>;
+    const std::pair<F, F> cases[] = {
+        {[&](const Tensor& x) { return first(softmax(pair(x, 0), 1)); }, [](const Tensor& x) { return sigmoid(x); }},
+        {[&](const Tensor& x) { return select(softmax(pair(x, 0), 1), 1, 1); },
+         [](const Tensor& x) { return sigmoid(-x); }},
+        {[&](const Tensor& x) { return first(log_softmax(pair(x, 0), 1)); },
+         [](const Tensor& x) { return -softplus(-x); }},
+        {[&](const Tensor& x) { return logsumexp(pair(x, 0), 1); }, [](const Tensor& x) { return softplus(x); }},
+        {[&](const Tensor& x) {
+           return logsumexp(pair(transpose(unsqueeze(x, 0), 0, 1), 0), {1, 2});
+         },
+         [](const Tensor& x) { return softplus(x); }},
+        {[&](const Tensor& x) { return cross_entropy(pair(x, 0), zeros(x.shape(), int64), Reduction::none); },
+         [](const Tensor& x) { return softplus(-x); }},
+        {[&](const Tensor& x) { return cross_entropy(pair(x, 0), ones(x.shape(), int64), Reduction::none); },
+         [](const Tensor& x) { return softplus(x); }},
+    };
+    for (std::size_t i = 0; i < std::size(cases); ++i) {
+      CAPTURE(dtype, i);
+      const auto derivatives = [&](const F& f) {
+        const Tensor x = at.clone().set_requires_grad(), dy = ones(at.shape(), dtype);
+        const Tensor dx = grad({f(x)}, {x}, {dy}, {.create_graph = true})[0];
+        const auto moved = [&](const Tensors& xs) { return Tensors{f(xs[0])}; };
+        return Tensors{f(x).detach(), grad({f(x)}, {x}, {dy})[0], dx.detach(), grad({dx}, {x}, {dy})[0],
+                       jvp(moved, {at}, {dy}).dys[0]};
+      };
+      const Tensors got = derivatives(cases[i].first), expected = derivatives(cases[i].second);
+      for (std::size_t k = 0; k < got.size(); ++k) {
+        INFO(k << ": " << got[k] << " for " << expected[k] << ", " << got[k] / expected[k] - 1);
+        CHECK(allclose(got[k], expected[k], rtol, 0));
+      }
+    }
   }
 }
