@@ -103,9 +103,14 @@ struct CrossEntropyNode final : Node {
     Tensor dx;
     if (dy[0].defined()) {
       const Tensor dloss = unsqueeze(dy[0], 1);
-      const Tensor p_t = gather(p, 1, index), others = p - scatter_add(p.shape(), 1, index, p_t);
-      const Tensor near_1 = neg(chain(dloss, sum(others, 1, true))), dx_t = chain(dloss, p_t) - dloss;
-      dx = chain(dloss, others) + scatter_add(p.shape(), 1, index, where(gt(p_t, 0.5), near_1, dx_t));
+      const Tensor p_t = gather(p, 1, index), is_near_1 = gt(p_t, 0.5);
+      if (any(is_near_1).item<bool>()) {
+        const Tensor others = p - scatter_add(p.shape(), 1, index, p_t), sum_of_others = sum(others, 1, true);
+        const Tensor dx_t = where(is_near_1, neg(chain(dloss, sum_of_others)), chain(dloss, p_t) - dloss);
+        dx = chain(dloss, others) + scatter_add(p.shape(), 1, index, dx_t);
+      } else {
+        dx = chain(dloss, p) + scatter_add(p.shape(), 1, index, neg(dloss));
+      }
     }
     if (dy[1].defined()) {
       const Tensor dl = detail::log_softmax_gradient(dy[1], p, 1);

@@ -10,6 +10,7 @@
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/chain.hpp>
+#include <limpid/ops/elementwise/kernels/exp.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/reduce/detail/driver.hpp>
 #include <limpid/ops/reduce/detail/softmax.hpp>
@@ -84,10 +85,9 @@ struct Tile {
 };
 
 // The largest element of each slice of a tile and the sum of exp(x - largest); where that is -inf, 0 stands for it.
-// With a y, the sum includes those that attain it; else they are counted apart.
 template <class T>
 struct Statistics {
-  double largest[columns], sum[columns], ones[columns];
+  double largest[columns], sum[columns];
 
   // y: where the exponentials go, or null
   Statistics(const Tile<T>& tile, T* y) {
@@ -95,22 +95,39 @@ struct Statistics {
     const int64_t width = tile.used();
     std::fill_n(largest, width, -infinity);
     std::fill_n(sum, width, 0.0);
-    std::fill_n(ones, width, 0.0);
     tile.each([&](int64_t at, const kernels::RowBlock& block) { kernel.max_rows(largest, tile.x + at, block); });
     tile.fold(largest, [](double a, double b) { return (b > a) | (b != b) ? b : a; });
     for (int64_t j = 0; j < width; ++j)
       if (largest[j] == -infinity) largest[j] = 0;
     tile.each([&](int64_t at, const kernels::RowBlock& block) {
-      kernel.exp_rows(sum, ones, largest, tile.x + at, y ? y + at : nullptr, block);
+      kernel.exp_rows(sum, largest, tile.x + at, y ? y + at : nullptr, block);
     });
-    for (double* acc : {sum, ones}) tile.fold(acc, [](double a, double b) { return a + b; });
-  }
-
-  // Of slice j, without a y: nothing is lost beside a 1. -inf where all are.
-  double log_of_sum(int64_t j) const {
-    return ones[j] == 0 && sum[j] == 0 ? -infinity : std::log1p(sum[j] + (ones[j] - 1));
+    tile.fold(sum, [](double a, double b) { return a + b; });
   }
 };
+
+// The logarithms of the sums of exp(x - largest) of a tile's slices; -inf where all are. Those near 1 are formed anew
+// of all but the largest, which would be lost beside its 1.
+template <class T>
+void log_of_sums(double* y, const Tile<T>& tile, const Statistics<T>& s) {
+  for (int64_t j = 0; j < tile.slices(); ++j) {
+    if (!(s.sum[j] >= 1 && s.sum[j] < 1.25)) {
+      y[j] = s.sum[j] == 0 ? -infinity : std::log(s.sum[j]);
+      continue;
+    }
+    double others = 0;
+    tile.each([&](int64_t at, const kernels::RowBlock& block) {
+      const int64_t count =
+          tile.is_row ? block.rows * block.stride + (block.stride == 0 ? block.columns : 0) : block.rows;
+      const int64_t step = tile.is_row ? 1 : block.stride;
+      for (int64_t i = 0; i < count; ++i) {
+        const double d = static_cast<double>(tile.x[at + j + i * step]) - s.largest[j];
+        others += d == 0 ? 0 : kernels::exp_down(d);
+      }
+    });
+    y[j] = std::log1p(others);
+  }
+}
 
 // f(tile, position of its first element, index of its first slice) for every tile of a dense, non-empty x.
 template <class T, class F>
@@ -142,10 +159,10 @@ Tensor softmax_of(const Tensor& given, int64_t axis, bool log) {
     for_tiles<T>(x, axis, [&](const Tile<T>& tile, int64_t at, int64_t) {
       T* to = y.data<T>() + at;
       Statistics<T> s(tile, log ? nullptr : to);
-      double shift[columns], factor[columns];
+      double shift[columns] = {}, factor[columns];
+      if (log) log_of_sums(shift, tile, s);
       for (int64_t j = 0; j < tile.slices(); ++j) {
-        const double log_of_sum = log ? s.log_of_sum(j) : 0;
-        shift[j] = log_of_sum == -infinity ? 0 : log_of_sum;
+        if (shift[j] == -infinity) shift[j] = 0;
         factor[j] = log || s.sum[j] == 0 ? 1 : 1 / s.sum[j];
       }
       tile.spread(shift);
@@ -159,12 +176,26 @@ Tensor softmax_of(const Tensor& given, int64_t axis, bool log) {
   return y;
 }
 
+bool has_heaviest(const Tensor& p) {
+  const Tensor flat = as_dense(p);
+  return detail::visit_float(flat.dtype(), [&]<class T>(T) {
+    const T* x = flat.data<T>();
+    bool found = false;
+    for (int64_t begin = 0; begin < flat.numel() && !found; begin += columns) {
+      const int64_t end = std::min(begin + columns, flat.numel());
+      int above = 0;
+      for (int64_t i = begin; i < end; ++i) above |= x[i] > T{0.5};
+      found = above != 0;
+    }
+    return found;
+  });
+}
+
 }  // namespace
 
 Tensor detail::from_heaviest(const Tensor& dy, const Tensor& p, const Axes& axes) {
-  const Tensor is_heaviest = gt(p, 0.5);
-  if (!any(is_heaviest).item<bool>()) return dy;
-  return sub(dy, sum(where(is_heaviest, dy, 0), axes, true));
+  if (!has_heaviest(p)) return dy;
+  return sub(dy, sum(where(gt(p, 0.5), dy, 0), axes, true));
 }
 
 namespace {
@@ -176,7 +207,7 @@ struct SoftmaxNode final : SymmetricNode {
   // y_i = exp(x_i) / sum_j exp(x_j) over j along the axes:  dx_i = y_i (dy_i - sum_j dy_j y_j)
   Tensors backward(const Tensors& dy) override {
     const Tensor t = chain(from_heaviest(dy[0], y, axes), y);
-    return {sub(t, chain(sum(t, axes, true), y))};
+    return {detail::sub_chain(t, sum(t, axes, true), y)};
   }
 };
 
@@ -190,8 +221,9 @@ void record_softmax(Tensor& y, const Tensor& x, const Axes& axes) {
 }  // namespace
 
 Tensor detail::log_softmax_gradient(const Tensor& dy, const Tensor& p, const Axes& axes) {
-  const Tensor total = sum(dy, axes, true), dx = sub(dy, chain(total, p)), is_heaviest = gt(p, 0.5);
-  if (!any(is_heaviest).item<bool>()) return dx;
+  const Tensor total = sum(dy, axes, true), dx = sub_chain(dy, total, p);
+  if (!has_heaviest(p)) return dx;
+  const Tensor is_heaviest = gt(p, 0.5);
   const auto sum_of_others = [&](const Tensor& t) { return sum(where(is_heaviest, 0, t), axes, true); };
   return where(is_heaviest, sub(chain(total, sum_of_others(p)), sum_of_others(dy)), dx);
 }
@@ -267,8 +299,9 @@ Tensor logsumexp_of(const Tensor& x, int64_t axis) {
   detail::visit_float(x.dtype(), [&]<class T>(T) {
     for_tiles<T>(x, axis, [&](const Tile<T>& tile, int64_t, int64_t slice) {
       const Statistics<T> s(tile, nullptr);
-      for (int64_t j = 0; j < tile.slices(); ++j)
-        y.data<T>()[slice + j] = static_cast<T>(s.largest[j] + s.log_of_sum(j));
+      double sums[columns];
+      log_of_sums(sums, tile, s);
+      for (int64_t j = 0; j < tile.slices(); ++j) y.data<T>()[slice + j] = static_cast<T>(s.largest[j] + sums[j]);
     });
   });
   return y;

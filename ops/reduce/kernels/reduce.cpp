@@ -51,8 +51,8 @@ void max_rows(double* __restrict acc, const T* __restrict x, const RowBlock& blo
 }
 
 template <class T>
-void exp_rows(double* __restrict acc, double* __restrict ones, const double* __restrict shift, const T* __restrict x,
-              T* __restrict y, const RowBlock& block) noexcept {
+void exp_rows(double* __restrict acc, const double* __restrict shift, const T* __restrict x, T* __restrict y,
+              const RowBlock& block) noexcept {
   const auto [rows, stride, n] = block;
   for (int64_t i = 0; i < rows; ++i, x += stride) {
     if (y) {
@@ -63,11 +63,7 @@ void exp_rows(double* __restrict acc, double* __restrict ones, const double* __r
       }
       y += stride;
     } else {
-      for (int64_t j = 0; j < n; ++j) {
-        const double d = static_cast<double>(x[j]) - shift[j], e = exp_down(d);
-        acc[j] += d == 0 ? 0 : e;
-        ones[j] += d == 0 ? 1 : 0;
-      }
+      for (int64_t j = 0; j < n; ++j) acc[j] += exp_down(static_cast<double>(x[j]) - shift[j]);
     }
   }
 }

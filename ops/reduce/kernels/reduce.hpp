@@ -24,11 +24,10 @@ using AddSquares = void (*)(double* acc, const double* centre, const T* x, const
 template <class T>
 using MaxRows = void (*)(double* acc, const T* x, const RowBlock& block) noexcept;
 
-/// e = exp(x[i * stride + j] - shift[j]), which must not exceed 1; acc[j] += e, and y[i * stride + j] = e. Without a y,
-/// those of x = shift are counted in ones[j] instead, lest the others be lost beside them. Below exp(-708) e is 0.
+/// e = exp(x[i * stride + j] - shift[j]), which must not exceed 1; acc[j] += e, and y[i * stride + j] = e unless y is
+/// null. Below exp(-708) e is 0.
 template <class T>
-using ExpRows = void (*)(double* acc, double* ones, const double* shift, const T* x, T* y,
-                         const RowBlock& block) noexcept;
+using ExpRows = void (*)(double* acc, const double* shift, const T* x, T* y, const RowBlock& block) noexcept;
 
 /// Of each column: y = ((x - a) - b) * factor.
 struct Affine {
