@@ -68,7 +68,7 @@ Tensor elu(const Tensor& x, double alpha = 1);            ///< x where x > 0, el
 Tensor gelu(const Tensor& x);                             ///< x * Phi(x), exact (Hendrycks and Gimpel, 2016)
 Tensor silu(const Tensor& x);                             ///< x * sigmoid(x)
 Tensor softplus(const Tensor& x, double beta = 1);        ///< log(1 + exp(beta x)) / beta, without overflow
-Tensor clamp(const Tensor& x, double low, double high);   ///< gradient 1 within and at the bounds; NaN stays
+Tensor clamp(const Tensor& x, Scalar low, Scalar high);   ///< gradient 1 within and at the bounds; NaN stays
 
 // Choices and comparisons; these give bool.
 /// a where condition (bool) holds, else b.

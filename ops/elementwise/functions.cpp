@@ -480,34 +480,42 @@ namespace {
 
 struct ClampNode final : SymmetricNode {
   Saved x{*this, "x"};
-  double low = 0, high = 0;
+  Scalar low = 0, high = 0;
   const char* name() const noexcept override { return "clamp"; }
   // y_i = min(max(x_i, low), high):  dx_i = dy_i where low <= x_i <= high or x_i is NaN, as y_i then is, else 0.
   Tensors backward(const Tensors& dy) override {
     const DType dtype = x.peek().dtype();
     if (!is_grad_enabled())
       return {detail::map({name(), arithmetic().clamp_gradient, dtype}, dy[0], x.get(),
-                          detail::Operand::saturated(low, dtype), detail::Operand::saturated(high, dtype))};
+                          detail::Operand::saturated(name(), low, dtype),
+                          detail::Operand::saturated(name(), high, dtype))};
     return {where(logical_or(lt(x, low), gt(x, high)), 0, dy[0])};
   }
 };
 
 }  // namespace
 
-Tensor clamp(const Tensor& x, double low, double high) {
+Tensor clamp(const Tensor& x, Scalar low, Scalar high) {
   detail::require_defined("clamp", x);
-  if (!(low <= high)) detail::throw_error<ValueError>("clamp: expected low <= high, got ", low, " and ", high);
+  const bool whole = !is_floating_point(x.dtype());
+  // Integers within [0.5, 2.5] are those within [1, 2].
+  const Scalar least = whole && low.is_floating() ? std::ceil(low.to_double()) : low;
+  const Scalar most = whole && high.is_floating() ? std::floor(high.to_double()) : high;
+  const bool ordered =
+      low.is_floating() || high.is_floating() ? low.to_double() <= high.to_double() : low.to_int64() <= high.to_int64();
+  if (!ordered)
+    detail::throw_error<ValueError>("clamp: expected low <= high, got ", low.to_double(), " and ", high.to_double());
   if (Tensor y = detail::promoted(x.dtype(), x, [&](const Tensor& p) { return clamp(p, low, high); }); y.defined())
     return y;
-  // Integers within [0.5, 2.5] are those within [1, 2].
-  const bool whole = !is_floating_point(x.dtype());
-  const auto bottom = detail::Operand::saturated(whole ? std::ceil(low) : low, x.dtype());
-  const auto top = detail::Operand::saturated(whole ? std::floor(high) : high, x.dtype());
-  Tensor y = detail::map({"clamp", arithmetic().clamp, x.dtype()}, x, bottom, top);
+  Tensor y =
+      detail::map({"clamp", arithmetic().clamp, x.dtype()}, x, detail::Operand::saturated("clamp", least, x.dtype()),
+                  detail::Operand::saturated("clamp", most, x.dtype()));
   if (auto* node = record<ClampNode>(y, x)) {
     node->x = x;
-    node->low = low;
-    node->high = high;
+    // As the elements meet them: float32 has no 1e300.
+    const bool narrow = x.dtype() == float32;
+    node->low = narrow ? static_cast<float>(low.to_double()) : low;
+    node->high = narrow ? static_cast<float>(high.to_double()) : high;
   }
   return y;
 }

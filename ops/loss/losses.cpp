@@ -30,7 +30,7 @@ void require_pair(const char* op, const Tensor& x, const Tensor& target) {
   detail::require_defined(op, "target", target);
   if (x.shape() != target.shape())
     throw_error<ShapeError>(op, ": expected target of x's shape ", x.shape(), ", got ", target.shape());
-  detail::common_float_dtype(op, {&x, &target});
+  detail::require_float_dtypes(op, {{"x", &x}, {"target", &target}});
 }
 
 }  // namespace
@@ -77,7 +77,7 @@ Tensor class_index(const char* op, const Tensor& x, const Tensor& target) {
   if (target.shape() != expected)
     throw_error<ShapeError>(op, ": expected target of shape ", expected, " for x of shape ", x.shape(), ", got ",
                             target.shape());
-  detail::common_float_dtype(op, {&x});
+  detail::require_float_dtypes(op, {{"x", &x}});
   if (target.dtype() != int64) throw_error<DTypeError>(op, ": expected target of int64, got ", target.dtype());
   const Tensor index = detail::as_contiguous(target);
   for (int64_t i = 0; i < index.numel(); ++i)
