@@ -13,15 +13,16 @@ RULES = [
     ("autograd/checkpoint.cpp", r"jvp|restart"),
     ("ops/*/*.cpp", r"backward|jvp|add_to|norm_gradients|gate|product_of_others|shares|unsliced|unbordered|scattered|scatter_windows|"
                   r"spread_over_windows|input_grad|weight_grad|sum_to|accumulate|rstd_of|normalized|normalize|plus|"
-                  r"norm_tangent|moving_x|scaled|add_product|add_new_product|mean_where_attained_of"),
+                  r"norm_tangent|moving_x|scaled|add_product|add_new_product|mean_where_attained_of|pull_back|chain|chain_both|"
+                  r"chain_over|divisor_gradient|share|pow_slope\w*|whole|direction"),
     ("ops/window/detail/im2col.cpp", r"conv_input_grad|conv_weight_grad|scatter_add"),
     ("ops/norm/detail/*.?pp", r"norm_backward\w*|backward_rows|finish_slice|backward_channel_rows|run_channel_rows|"
                              r"channel_row|make_means|norm_total"),
     ("ops/norm/kernels/*.?pp", r"backward|channel_backward|channel_tangent|tangent_run|reduce_channel_row|apply_channel_row|reduce|reduce_run|"
                                r"dx|dx_run|dx_block|finish_sums|complete|terms|of_one_step|differentiate|gradient_terms|single_terms|sum_all"),
     ("ops/window/kernels/pool.cpp", r"scatter|spread"),
-    ("ops/elementwise/kernels/arithmetic.cpp", r"\w+(Gradient|Tangent)::f"),
-    ("ops/elementwise/kernels/functions.cpp", r"\w+Gradient::(f|reference)"),
+    ("ops/elementwise/kernels/arithmetic.cpp", r"\w+(Gradient|Tangent)::f|PowSlope::f|wins|chosen"),
+    ("ops/elementwise/kernels/functions.cpp", r"\w+(Slope|Curve|Weight|OfDouble)::(f|reference)|Bell::(f|reference)"),
 ]
 
 TOKEN = re.compile(r"""
@@ -112,7 +113,7 @@ def split(tokens, partner, first, last):
 
 
 def regions_of(text, names):
-    """The bodies of functions with these names, and of the rules (dx) in rows of a table of functions."""
+    """The bodies of functions with these names, and of the rules (dx, slope) in rows of a table of functions."""
     tokens = tokens_of(text)
     partner = partners(tokens)
     structs = [(t.end, tokens[partner[j]].start, tokens[i + 1].text) for i, t in enumerate(tokens)
@@ -120,7 +121,7 @@ def regions_of(text, names):
                for j in [next((j for j in range(i, len(tokens)) if tokens[j].text in "{;"), i)] if j in partner]
     found = []
     for i, token in enumerate(tokens):
-        if token.text == "dx" and [t.text for t in tokens[i + 1:i + 4]] == ["=", "[", "]"]:  # Unary row{..., .dx = ...
+        if token.text in ("dx", "slope", "inverse_slope") and [t.text for t in tokens[i + 1:i + 4]] == ["=", "[", "]"]:  # Unary row{..., .dx = ...
             opening = partner[i + 4] + 1
             function = max((t for t in tokens[:i] if t.kind == "string"), key=lambda t: t.start).text.strip('"')
             found.append(Region(f"row {function}", tokens[opening].end, tokens[partner[opening]].start, False,
