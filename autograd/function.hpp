@@ -89,7 +89,8 @@ class FunctionNode : public Node {
 /// second derivative, AutogradError names the Function. That it leaves the tape is found out, but for what hides behind
 /// a dependence on the same tensors that the tape does see (see docs/autograd.md). A Derived that says so itself,
 ///     static constexpr bool once_differentiable = true;
-/// has its backward run unrecorded, and its gradients always throw when differentiated.
+/// (in a local class: enum { once_differentiable = true };) has its backward run unrecorded, and its gradients always
+/// throw when differentiated.
 template <class Derived>
 class Function {
  public:

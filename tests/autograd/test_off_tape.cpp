@@ -188,6 +188,16 @@ TEST_CASE("a second derivative of a backward that leaves the tape is refused by 
   }
 }
 
+TEST_CASE("a local class is marked by an enumerator") {
+  struct Local : Function<Local> {
+    enum { once_differentiable = true };
+    static Tensor forward(Context&, const Tensor& x) { return x * 2.0; }
+    static Tensors backward(Context&, const Tensor& dy) { return {dy * 2.0}; }
+  };
+  const Tensor x = leaf({1.5});
+  CHECK_THROWS_WITH(grad({sum(gradient_of(Local::apply(x), x))}, {x}), refused && ContainsSubstring("Local"));
+}
+
 TEST_CASE("the derivative by what the tape does see stays") {
   const Tensor x = leaf({1.5, -2}), u = leaf({1, 3});
   const Tensor g = grad({Square<detached_x>::apply(x)}, {x}, {u}, {.create_graph = true})[0];
