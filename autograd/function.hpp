@@ -60,8 +60,8 @@ class FunctionNode : public Node {
 
  private:
   using Rule = Tensors (FunctionNode::*)(const Tensors&);
-  class TapeCheck;
-  Tensors checked(Rule rule, const Tensors& given);
+  class Unseen;
+  Tensors checked(Rule rule, bool is_pull, const Tensors& given);
   const char* name_;
   bool once_;
 };
