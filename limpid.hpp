@@ -16,6 +16,7 @@
 #include <limpid/core/error.hpp>
 #include <limpid/core/io/image.hpp>
 #include <limpid/core/io/npy.hpp>
+#include <limpid/core/io/pt.hpp>
 #include <limpid/core/io/safetensors.hpp>
 #include <limpid/core/parallel.hpp>
 #include <limpid/core/random.hpp>

@@ -154,7 +154,7 @@ class Function {
   }
   template <class T>
   static void add_tensor(Tensors& xs, const T& argument) {
-    if constexpr (std::is_same_v<T, Tensor>)
+    if constexpr (std::is_convertible_v<const T&, const Tensor&>)  // a Tensor, or a module's member for one
       xs.push_back(argument);
     else if constexpr (std::is_same_v<T, Tensors>)
       for (const Tensor& x : argument) xs.push_back(x);

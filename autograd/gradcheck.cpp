@@ -4,6 +4,7 @@
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/overlap.hpp>
 
 #include <algorithm>
 #include <cmath>

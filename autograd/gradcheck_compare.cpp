@@ -392,7 +392,7 @@ std::string Checker::output_name(std::size_t k) const {
 }
 
 std::string Checker::describe(const GradcheckReport::Input& input, const Slope& slope) const {
-  std::ostringstream out;
+  TextStream out;
   out << input.name << " of shape " << input.shape;
   if (options_.fast)
     out << ", along random direction " << input.index[0];

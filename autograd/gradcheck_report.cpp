@@ -3,7 +3,8 @@
 
 namespace limpid {
 
-std::ostream& operator<<(std::ostream& out, const GradcheckReport& report) {
+std::string to_string(const GradcheckReport& report) {
+  detail::TextStream out;
   constexpr std::size_t most_lines = 9;  // of each list: 1 + 9 + 9 + 1 lines in all
   const auto list = [&](std::size_t count, const auto& line) {
     const std::size_t shown = count > most_lines ? most_lines - 1 : count;
@@ -14,8 +15,7 @@ std::ostream& operator<<(std::ostream& out, const GradcheckReport& report) {
     if (shown < count) out << "\n  ... and " << count - shown << " more";
   };
   const auto brief = [](double x) {
-    std::ostringstream text;
-    text.precision(2);
+    detail::TextStream text(2);
     text << detail::shown(x);
     return std::move(text).str();
   };
@@ -39,16 +39,19 @@ std::ostream& operator<<(std::ostream& out, const GradcheckReport& report) {
     if (input.kinks) out << ", at a kink: " << input.kinks;
   });
   const GradcheckReport::Forward& forward = report.forward;
-  if (!forward.checked && forward.why_not.empty()) return out;
+  if (!forward.checked && forward.why_not.empty()) return std::move(out).str();
   out << "\n  forward mode: ";
-  if (!forward.checked) return out << "not checked, for " << forward.why_not;
+  if (!forward.checked) {
+    out << "not checked, for " << forward.why_not;
+    return std::move(out).str();
+  }
   if (forward.count)
     out << forward.count - forward.wrong << " of " << forward.count << " right, worst error " << brief(forward.error)
         << ", numeric values sure to " << brief(forward.resolution) << "; ";
   out << "against reverse mode " << brief(forward.against_reverse);
-  return out;
+  return std::move(out).str();
 }
 
-std::string to_string(const GradcheckReport& report) { return detail::message(report); }
+std::ostream& operator<<(std::ostream& out, const GradcheckReport& report) { return out << to_string(report); }
 
 }  // namespace limpid

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <iomanip>
-#include <sstream>
 #include <unordered_map>
 
 namespace limpid {
@@ -21,7 +20,7 @@ std::string escaped(const std::string& text) {
 }
 
 std::string readable_bytes(int64_t bytes) {
-  std::ostringstream out;
+  detail::TextStream out;
   if (bytes < 1024)
     out << bytes << " B";
   else if (bytes < 1024 * 1024)
@@ -33,7 +32,7 @@ std::string readable_bytes(int64_t bytes) {
 
 // Lines of a label end in "\n" of Graphviz's own.
 std::string results_of(const Node& node) {
-  std::ostringstream out;
+  detail::TextStream out;
   for (const Node::Output& output : node.outputs()) out << "\\n" << output.shape() << ' ' << output.dtype;
   return out.str();
 }
@@ -58,7 +57,7 @@ std::string to_dot(const Tensors& ys) {
   // In the order of recording, leaves first, so that the same program gives the same text.
   std::stable_sort(nodes.begin(), nodes.end(), [](auto* a, auto* b) { return a->sequence() < b->sequence(); });
   std::unordered_map<const Node*, std::size_t> number;
-  std::ostringstream out;
+  detail::TextStream out;
   out << "digraph limpid {\n  rankdir = TB;\n  node [fontname = \"sans-serif\", fontsize = 11];\n";
   for (const Node* node : nodes) {
     const std::size_t id = number.emplace(node, number.size()).first->second;

@@ -1,12 +1,13 @@
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/profiler.hpp>
+#include <limpid/core/detail/message.hpp>
 #include <limpid/core/io/detail/file.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <iomanip>
 #include <map>
-#include <sstream>
+#include <ostream>
 #include <utility>
 
 namespace limpid {
@@ -115,15 +116,14 @@ std::vector<Profiler::Row> Profiler::table() const {
   return result;
 }
 
-std::ostream& operator<<(std::ostream& out, const Profiler& profiler) {
+std::ostream& operator<<(std::ostream& to, const Profiler& profiler) {
+  detail::TextStream out(3);
   const auto line = [&](const std::string& op, const auto& calls, const auto& forward, const auto& backward_calls,
                         const auto& backward, const auto& mib) {
     out << std::left << std::setw(24) << op << std::right << std::setw(9) << calls << std::setw(13) << forward
         << std::setw(12) << backward_calls << std::setw(13) << backward << std::setw(11) << mib << '\n';
   };
   const auto mebibytes = [](int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
-  const auto flags = out.flags();
-  const auto precision = out.precision(3);
   out << std::fixed;
   line("op", "calls", "forward ms", "backwards", "backward ms", "MiB");
   Profiler::Row all;
@@ -134,9 +134,7 @@ std::ostream& operator<<(std::ostream& out, const Profiler& profiler) {
     all.bytes += row.bytes;
   }
   line("all", all.calls, 1e3 * all.forward, all.backward_calls, 1e3 * all.backward, mebibytes(all.bytes));
-  out.precision(precision);
-  out.flags(flags);
-  return out;
+  return to << std::move(out).str();
 }
 
 namespace {
@@ -158,8 +156,8 @@ void write_string(std::ostream& out, const char* text) {
 }  // namespace
 
 std::string Profiler::chrome_trace() const {
-  std::ostringstream out;
-  out << std::fixed << std::setprecision(3) << "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[";
+  detail::TextStream out(3);
+  out << std::fixed << "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[";
   const char* separator = "\n";
   for (const Event& event : recorder_->events) {
     if (event.end == 0) continue;

@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <ostream>
-#include <sstream>
 #include <string>
 
 namespace limpid {
@@ -18,7 +17,7 @@ namespace {
 
 template <class T>
 std::string bracketed(const Tensor& x) {
-  std::ostringstream text;
+  detail::TextStream text(6);
   text << view<T>(x);
   std::string result = std::move(text).str();
   for (char& c : result) c = c == '{' ? '[' : c == '}' ? ']' : c;

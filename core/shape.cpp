@@ -24,13 +24,16 @@ int64_t Shape::numel() const {
   return empty ? 0 : product;
 }
 
-std::ostream& operator<<(std::ostream& out, const Shape& shape) {
+std::string to_string(const Shape& shape) {
+  detail::TextStream out;
   out << '(';
   for (std::size_t i = 0; i < shape.size(); ++i) out << (i ? ", " : "") << shape[i];
-  return out << (shape.size() == 1 ? ",)" : ")");
+  out << (shape.size() == 1 ? ",)" : ")");
+  return std::move(out).str();
 }
 
-std::string to_string(const Shape& shape) { return detail::message(shape); }
+// By way of a string: a user's stream may group digits, and (1,500) is another shape than (1500,).
+std::ostream& operator<<(std::ostream& out, const Shape& shape) { return out << to_string(shape); }
 
 Strides contiguous_strides(const Shape& shape) {
   Strides strides(shape.size());

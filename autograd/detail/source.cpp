@@ -1,4 +1,5 @@
 #include <limpid/autograd/detail/source.hpp>
+#include <limpid/core/detail/message.hpp>
 
 #include <cxxabi.h>
 #include <dlfcn.h>
@@ -6,7 +7,6 @@
 #include <cstdlib>
 #include <memory>
 #include <mutex>
-#include <sstream>
 #include <string_view>
 
 #ifdef LIMPID_HAS_LIBBACKTRACE
@@ -56,7 +56,7 @@ int take_line(void* data, uintptr_t, const char* file, int line, const char* fun
   // name that is not mangled: it is judged by what it is inlined into.
   place.is_library = is_library_function(name) || (place.within_library && name.substr(0, 2) != "_Z");
   if (place.is_library) return 0;
-  std::ostringstream text;
+  TextStream text;
   text << file << ':' << line;
   if (function) text << " (" << readable(function) << ')';
   place.text = text.str();
@@ -95,7 +95,7 @@ void find_symbol(uintptr_t call, Place& place) {
   std::string_view file = info.dli_fname ? info.dli_fname : "?";
   file.remove_prefix(file.rfind('/') + 1);
   place.is_library = info.dli_sname && is_library_function(info.dli_sname);
-  std::ostringstream text;
+  TextStream text;
   text << std::hex;
   if (info.dli_sname)
     text << readable(info.dli_sname) << " + 0x" << call - reinterpret_cast<uintptr_t>(info.dli_saddr) << " in " << file;

@@ -124,12 +124,4 @@ void add_scaled(const Tensor& sum, const Tensor& x, double factor) {
   copy_into(sum, dense);
 }
 
-bool overlaps_itself(const Tensor& x) {
-  if (x.is_contiguous() || x.is_contiguous(MemoryFormat::channels_last)) return false;
-  std::vector<int64_t> offsets;
-  for (int64_t j = 0; j < x.numel(); ++j) offsets.push_back(offset_of(multi_index(j, x.shape()), x.strides()));
-  std::sort(offsets.begin(), offsets.end());
-  return std::adjacent_find(offsets.begin(), offsets.end()) != offsets.end();
-}
-
 }  // namespace limpid::detail

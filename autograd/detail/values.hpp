@@ -26,7 +26,6 @@ std::string place(const Axes& index);
 double epsilon(DType dtype);
 /// The nearest of dtype's numbers.
 double round_to(double x, DType dtype);
-bool overlaps_itself(const Tensor& x);
 
 // Copies of x, cut off from its graph. Whoever reads their memory as if it were dense reads no other, but NaN or the
 // wrong elements.

@@ -1,11 +1,23 @@
-// Builds error messages: throw_error<ShapeError>("sum: expected an axis in [-", n, ", ", n, "), got ", axis).
+// Text without a locale, and error messages: throw_error<ShapeError>("sum: expected an axis in [-", n, ", ", n, "), got
+// ", axis).
 #pragma once
 #include <limits>
+#include <locale>
 #include <sstream>
 #include <string>
 #include <type_traits>
 
 namespace limpid::detail {
+
+/// The one stream that limpid makes text with, for machines and people alike. A new stream takes the locale that the
+/// program set by std::locale::global(), and would group the digits of a shape into 1,500: this one never does.
+class TextStream : public std::ostringstream {
+ public:
+  explicit TextStream(int digits = 17) {
+    imbue(std::locale::classic());
+    precision(digits);
+  }
+};
 
 /// What to show of a part of a text: of NaN no sign, which streams would print and which tells nothing.
 template <class T>
@@ -18,8 +30,7 @@ decltype(auto) shown(const T& part) {
 
 template <class... Parts>
 std::string message(const Parts&... parts) {
-  std::ostringstream out;
-  out.precision(17);
+  TextStream out;
   (out << ... << shown(parts));
   return std::move(out).str();
 }

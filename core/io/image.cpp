@@ -17,24 +17,15 @@
 namespace limpid::detail {
 namespace {
 
-// stb takes memory as compressed data asks for it. What a header has not announced it does not get. Not every want of
-// memory is among the reasons that it gives for a failure.
-struct Bound {
-  std::size_t largest = SIZE_MAX;
-  bool exceeded = false, out_of_memory = false;
-};
-thread_local Bound bound;
+// Not every want of memory is among the reasons that stb gives for a failure.
+thread_local bool out_of_memory = false;
 
-void* bounded_realloc(void* memory, std::size_t bytes) noexcept {
-  if (bytes > bound.largest) {
-    bound.exceeded = true;
-    return nullptr;
-  }
+void* realloc_for_stb(void* memory, std::size_t bytes) noexcept {
   void* moved = std::realloc(memory, bytes);
-  if (!moved) bound.out_of_memory = true;
+  if (!moved) out_of_memory = true;
   return moved;
 }
-void* bounded_malloc(std::size_t bytes) noexcept { return bounded_realloc(nullptr, bytes); }
+void* malloc_for_stb(std::size_t bytes) noexcept { return realloc_for_stb(nullptr, bytes); }
 
 // zlib packs better than stb's own deflate.
 unsigned char* deflate_for_stb(unsigned char* data, int bytes, int* packed_bytes, int level) noexcept {
@@ -56,8 +47,8 @@ unsigned char* deflate_for_stb(unsigned char* data, int bytes, int* packed_bytes
 #define STB_IMAGE_STATIC
 #define STBI_ONLY_PNG
 #define STBI_NO_STDIO
-#define STBI_MALLOC(bytes) limpid::detail::bounded_malloc(bytes)
-#define STBI_REALLOC(memory, bytes) limpid::detail::bounded_realloc(memory, bytes)
+#define STBI_MALLOC(bytes) limpid::detail::malloc_for_stb(bytes)
+#define STBI_REALLOC(memory, bytes) limpid::detail::realloc_for_stb(memory, bytes)
 #define STBI_FREE(memory) std::free(memory)
 #include <stb_image.h>
 #define STB_IMAGE_WRITE_IMPLEMENTATION
@@ -108,6 +99,7 @@ Chunk read_chunk(Source& file) {
 struct Header {
   uint32_t width, height;
   int depth, colour;  ///< bits of a sample; 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGBA
+  bool interlaced;
 
   // Table 11.1 of the standard.
   bool is_standard() const noexcept {
@@ -116,9 +108,18 @@ struct Header {
     return (depth == 1 || depth == 2 || depth == 4) && (colour == 0 || colour == 3);
   }
   int samples() const noexcept { return colour == 2 ? 3 : colour == 4 ? 2 : colour == 6 ? 4 : 1; }
-  // As they are packed, the least there can be: without the byte that begins each row.
-  uint64_t packed_bytes() const noexcept {
-    return uint64_t{width} * height / 8 * static_cast<uint64_t>(samples() * depth);
+  // What the pixels unpack to: rows, each with a byte of its own in front; interlaced, those of seven images
+  // (figure 8.2).
+  uint64_t unpacked_bytes() const noexcept {
+    const auto image = [&](uint64_t w, uint64_t h) {
+      return w == 0 || h == 0 ? 0 : h * (1 + (w * static_cast<uint64_t>(samples() * depth) + 7) / 8);
+    };
+    if (!interlaced) return image(width, height);
+    constexpr uint64_t passes[7][4] = {{0, 8, 0, 8}, {4, 8, 0, 8}, {0, 4, 4, 8}, {2, 4, 0, 4},
+                                       {0, 2, 2, 4}, {1, 2, 0, 2}, {0, 1, 1, 2}};
+    uint64_t bytes = 0;
+    for (const auto& [x, dx, y, dy] : passes) bytes += image((width + dx - 1 - x) / dx, (height + dy - 1 - y) / dy);
+    return bytes;
   }
 };
 
@@ -127,10 +128,14 @@ Header read_header(const Source& file, const Chunk& chunk, uint64_t at) {
     file.fail_at(at, "expected a chunk 'IHDR' of 13 bytes first, got ", in_quotes(chunk.type), " of ",
                  chunk.data.size());
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(chunk.data[i]); };
-  const Header header{big_endian(chunk.data.data()), big_endian(chunk.data.data() + 4), byte(8), byte(9)};
+  const Header header{big_endian(chunk.data.data()), big_endian(chunk.data.data() + 4), byte(8), byte(9),
+                      byte(12) == 1};
   if (!header.is_standard())
     file.fail_at(at + 16, "expected a depth and a colour type that go together, got ", header.depth, " bits and type ",
                  header.colour);
+  if (byte(10) != 0 || byte(11) != 0 || byte(12) > 1)
+    file.fail_at(at + 18, "expected compression 0, filter 0 and interlace 0 or 1, got ", int{byte(10)}, ", ",
+                 int{byte(11)}, " and ", int{byte(12)});
   const int64_t bytes_per_pixel = header.colour == 3 ? 4 : header.samples() * (header.depth == 16 ? 2 : 1);
   int64_t bytes;
   if (header.width == 0 || header.height == 0 || header.width > longest_side || header.height > longest_side ||
@@ -138,10 +143,43 @@ Header read_header(const Source& file, const Chunk& chunk, uint64_t at) {
       bytes > most_bytes)
     file.fail_at(at + 8, "expected sizes from 1 to 2^24, and at most 2^30 bytes, got ", header.width, " x ",
                  header.height, " pixels");
-  if (header.packed_bytes() / max_inflation > file.size())
+  if (header.unpacked_bytes() / max_inflation > file.size())
     file.fail_at(at + 8, "expected a size that ", file.size(), " bytes can hold, got ", header.width, " x ",
                  header.height, " pixels");
   return header;
+}
+
+// What the pixels unpack to, of so many bytes exactly, with the right checksum and nothing behind.
+std::string unpacked(const Source& file, const std::string& packed, uint64_t bytes) {
+  std::string rows(bytes + 1, '\0');
+  uLongf size = rows.size();
+  uLong used = packed.size();
+  const int result =
+      uncompress2(reinterpret_cast<Bytef*>(rows.data()), &size, reinterpret_cast<const Bytef*>(packed.data()), &used);
+  if (result == Z_MEM_ERROR) throw std::bad_alloc();
+  if (size > bytes) file.fail_at(0, "expected no more pixels than the header says, got more");
+  if (result != Z_OK) file.fail_at(0, "expected pixels that zlib packed, with their checksum, got others, or fewer");
+  if (size != bytes) file.fail_at(0, "expected ", bytes, " bytes of pixels, got ", size);
+  if (used != packed.size())
+    file.fail_at(0, "expected the end of the pixels, got ", packed.size() - used, " bytes more");
+  rows.resize(bytes);
+  return rows;
+}
+
+// A zlib stream that holds bytes as they are.
+std::string stored(const std::string& bytes) {
+  constexpr std::size_t longest = 0xffff;
+  std::string stream = "\x78\x01";
+  stream.reserve(bytes.size() + bytes.size() / longest * 5 + 16);
+  for (std::size_t at = 0; at == 0 || at < bytes.size();) {
+    const auto length = static_cast<uint16_t>(std::min(longest, bytes.size() - at));
+    const auto inverse = static_cast<uint16_t>(~length);
+    stream += at + length == bytes.size() ? '\1' : '\0';
+    stream.append(reinterpret_cast<const char*>(&length), 2).append(reinterpret_cast<const char*>(&inverse), 2);
+    stream.append(bytes, at, length);
+    at += length;
+  }
+  return stream + std::string(4, '\0');  // stb asks for no checksum
 }
 
 // The file as stb is to see it: what it needs and no more, all of it checked, in a form in which it takes no byte that
@@ -185,7 +223,7 @@ Png read_png(Source& file) {
     }
   }
   if (file.remaining()) file.fail("expected the end of the file after 'IEND', got ", file.remaining(), " bytes more");
-  add("IDAT", pixels);
+  add("IDAT", stored(unpacked(file, pixels, png.header.unpacked_bytes())));
   add("IEND", "");
   return png;
 }
@@ -233,15 +271,7 @@ Tensor load_image(const std::string& path) {
     file.fail("expected a file of at most 2^30 bytes, got ", file.size());
   const auto [header, png] = read_png(file);
 
-  struct Limit {
-    explicit Limit(std::size_t bytes) { bound = {.largest = bytes}; }
-    ~Limit() { bound = {}; }
-  };
-  // stb doubles what does not suffice, begins with 16 KiB, and looks a palette up or adds an alpha.
-  const uint64_t samples = uint64_t{header.width} * header.height * 4;
-  const Limit limit(2 * (samples * (header.depth == 16 ? 2 : 1) + uint64_t{header.height} * 8 + png.size()) +
-                    (1 << 16));
-
+  out_of_memory = false;
   int width = 0, height = 0, channels = 0;
   const auto* bytes = reinterpret_cast<const stbi_uc*>(png.data());
   const auto size = static_cast<int>(png.size());
@@ -250,8 +280,7 @@ Tensor load_image(const std::string& path) {
       deep ? static_cast<void*>(stbi_load_16_from_memory(bytes, size, &width, &height, &channels, 0))
            : stbi_load_from_memory(bytes, size, &width, &height, &channels, 0),
       [](void* memory) { stbi_image_free(memory); });
-  if (!pixels && bound.out_of_memory) throw std::bad_alloc();
-  if (!pixels && bound.exceeded) file.fail_at(0, "expected no more pixels than the header says, got more");
+  if (!pixels && out_of_memory) throw std::bad_alloc();
   if (!pixels) file.fail_at(0, "expected a sound PNG image, got one that stb refuses: ", stbi_failure_reason());
   if (deep)
     return planes(static_cast<const uint16_t*>(pixels.get()), height, width, channels,

@@ -4,6 +4,7 @@
 #include <limpid/core/io/npy.hpp>
 
 #include <algorithm>
+#include <cstring>
 
 namespace limpid {
 namespace detail {
@@ -13,14 +14,31 @@ constexpr std::string_view magic = "\x93NUMPY";
 constexpr uint64_t max_npy_header_bytes = 1 << 20;  // 64 axes need less than 2 KiB
 
 struct Code {
-  DType dtype;
+  FileType type;
   std::string_view code;
 };
-constexpr Code codes[] = {{float32, "f4"}, {float64, "f8"}, {float16, "f2"}, {int32, "i4"},
-                          {int64, "i8"},   {uint8, "u1"},   {bool_, "b1"}};
+using Stored = FileType::Stored;
+constexpr Code codes[] = {{float32, "f4"},        {float64, "f8"},        {float16, "f2"},
+                          {int32, "i4"},          {int64, "i8"},          {uint8, "u1"},
+                          {bool_, "b1"},          {Stored::int8, "i1"},   {Stored::int16, "i2"},
+                          {Stored::uint16, "u2"}, {Stored::uint32, "u4"}, {Stored::uint64, "u8"}};
+
+// What NumPy has and limpid lacks, by the letter of its code, and how to save it instead.
+struct Other {
+  char letter;
+  const char* what;
+};
+constexpr Other others[] = {{'U', "text, which is no tensor"},
+                            {'S', "bytes of text, which are no tensor"},
+                            {'O', "Python objects, which only Python can read"},
+                            {'c', "complex numbers: save the array's .real and .imag"},
+                            {'f', "numbers of a width that limpid lacks: save the array's .astype('f8')"},
+                            {'M', "dates: save the array's .astype('i8')"},
+                            {'m', "times: save the array's .astype('i8')"},
+                            {'V', "raw bytes: save the array as one of numbers, bfloat16 by .astype('f4')"}};
 
 struct Header {
-  DType dtype;
+  FileType type = float32;
   bool swap_bytes, fortran_order;
   Shape shape;
 };
@@ -67,16 +85,27 @@ class HeaderParser {
  private:
   void descr() {
     skip_space();
-    if (next() == '[') fail("a plain dtype", ": structured arrays are not supported");
+    if (next() == '[')
+      source_.fail_at<NotOurs>(offset_ + at_,
+                               "expected a plain dtype, got a structured one: save its fields as arrays");
     const std::size_t start = at_;
     const std::string_view text = string("a dtype in quotes");
     const char order = text.empty() ? '\0' : text[0];
     const std::string_view code = text.substr(std::min<std::size_t>(text.size(), 1));
     const auto* found = std::find_if(std::begin(codes), std::end(codes), [&](const Code& c) { return c.code == code; });
-    const bool one_byte = found != std::end(codes) && itemsize(found->dtype) == 1;
-    if (found == std::end(codes) || !(order == '<' || order == '>' || (order == '|' && one_byte)))
-      fail_at(start, "expected a dtype among f2, f4, f8, i4, i8 after '<' or '>' and |u1, |b1, got ", in_quotes(text));
-    header_.dtype = found->dtype;
+    const bool one_byte = found != std::end(codes) && found->type.bytes() == 1;
+    if (found == std::end(codes) || !(order == '<' || order == '>' || (order == '|' && one_byte))) {
+      const auto* other = std::find_if(std::begin(others), std::end(others),
+                                       [&](const Other& o) { return code.starts_with(o.letter); });
+      const bool known = found == std::end(codes) && other != std::end(others) && std::strchr("<>|", order) && order;
+      if (known)
+        source_.fail_at<NotOurs>(offset_ + start, "expected a dtype of numbers, got ", in_quotes(text), ", ",
+                                 other->what);
+      fail_at(start,
+              "expected a dtype among f2, f4, f8, i2, i4, i8, u2, u4, u8 after '<' or '>' and |i1, |u1, |b1, got ",
+              in_quotes(text));
+    }
+    header_.type = found->type;
     header_.swap_bytes = order == '>';
   }
 
@@ -157,7 +186,11 @@ class HeaderParser {
 
 Header read_header(Source& source) {
   const std::string start = source.read_string(magic.size(), "magic");
-  if (start != magic) source.fail_at(0, "expected the magic '\\x93NUMPY' of an .npy file, got ", in_quotes(start));
+  if (start != magic) {
+    const auto* file = dynamic_cast<const FileSource*>(&source);
+    source.fail_at(0, "expected the magic '\\x93NUMPY' of an .npy file, got ", in_quotes(start),
+                   file ? other_kind(*file) : "");
+  }
   const auto major = source.read_value<uint8_t>("version"), minor = source.read_value<uint8_t>("version");
   if (major < 1 || major > 3 || minor != 0)
     source.fail_at(magic.size(), "expected version 1.0, 2.0 or 3.0, got ", int{major}, ".", int{minor});
@@ -175,34 +208,34 @@ Header read_header(Source& source) {
 
 Tensor read_npy(Source& source) {
   const Header header = read_header(source);
-  const uint64_t bytes = tensor_bytes(source, magic.size() + 2, header.shape, header.dtype);
+  const uint64_t bytes = tensor_bytes(source, magic.size() + 2, header.shape, header.type);
   source.require(bytes, "data");
   if (bytes != source.remaining())
     source.fail_at(source.offset() + bytes, "expected the end, got ", source.remaining() - bytes, " bytes more");
   if (!header.fortran_order || header.shape.size() < 2)
-    return read_tensor(source, header.shape, header.dtype, header.swap_bytes);
+    return read_tensor(source, header.shape, header.type, header.swap_bytes);
 
   // Column-major is row-major with the axes in reverse.
   Shape reversed = header.shape;
   std::reverse(reversed.begin(), reversed.end());
-  const Tensor columns = read_tensor(source, reversed, header.dtype, header.swap_bytes);
+  const Tensor columns = read_tensor(source, reversed, header.type, header.swap_bytes);
   Strides strides = columns.strides();
   std::reverse(strides.begin(), strides.end());
-  Tensor x = empty(header.shape, header.dtype);
+  Tensor x = empty(header.shape, header.type.dtype);
   copy_into(x, make_view(columns, header.shape, strides, 0));
   return x;
 }
 
 std::string npy_header(const char* op, const Tensor& x) {
   const auto* code =
-      std::find_if(std::begin(codes), std::end(codes), [&](const Code& c) { return c.dtype == x.dtype(); });
+      std::find_if(std::begin(codes), std::end(codes), [&](const Code& c) { return c.type.dtype == x.dtype(); });
   if (code == std::end(codes))
     throw_error<DTypeError>(op, ": expected a dtype that NumPy has, got ", x.dtype(),
                             " (convert it, or save it as safetensors)");
   std::string text = message("{'descr': '", x.itemsize() == 1 ? '|' : '<', code->code,
                              "', 'fortran_order': False, 'shape': ", x.shape(), ", }");
   // NumPy leaves room for the first axis to grow to 21 digits in place.
-  if (x.dim() > 0) text.append(21 - std::to_string(x.shape()[0]).size(), ' ');
+  if (x.dim() > 0) text.append(21 - message(x.shape()[0]).size(), ' ');
   constexpr std::size_t alignment = 64;
   const std::size_t prefix = magic.size() + 4;
   text.append(alignment - (prefix + text.size() + 1) % alignment, ' ');

@@ -6,12 +6,19 @@
 
 namespace LIMPID_API limpid {
 
-/// NumPy's .npy, format versions 1 to 3, any dtype of ours, C or Fortran order, either byte order.
+/// NumPy's .npy, format versions 1 to 3, any dtype of ours, C or Fortran order, either byte order. int8, int16 and
+/// uint16 become int32; uint32 and uint64 become int64, where no number is beyond 2^63 - 1.
 Tensor load_npy(const std::string& path);
 void save_npy(const std::string& path, const Tensor& x);
 
-/// NumPy's .npz: a zip of .npy members, stored or deflated; written stored.
+/// NumPy's .npz: a zip of .npy members, stored or deflated; written stored. What is sound but no tensor here (an array
+/// of text or of another dtype, a file that is no array, a folder) is left out: the logger warns of it, or left_out
+/// lists it.
 TensorMap load_npz(const std::string& path);
+TensorMap load_npz(const std::string& path, LeftOut& left_out);
+/// The one array of this name, which alone is read. Throws IOError where there is none, or says why it is no tensor
+/// here.
+Tensor load_npz(const std::string& path, const std::string& name);
 void save_npz(const std::string& path, const TensorMap& tensors);
 
 }  // namespace limpid

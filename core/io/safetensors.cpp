@@ -20,14 +20,27 @@ using Json = nlohmann::json;
 constexpr std::string_view metadata_key = "__metadata__";
 
 struct Name {
-  DType dtype;
+  FileType type;
   std::string_view name;
 };
-constexpr Name names[] = {{float64, "F64"}, {float32, "F32"}, {float16, "F16"}, {bfloat16, "BF16"},
-                          {int64, "I64"},   {int32, "I32"},   {uint8, "U8"},    {bool_, "BOOL"}};
+using Stored = FileType::Stored;
+constexpr Name names[] = {{float64, "F64"},       {float32, "F32"},        {float16, "F16"},
+                          {bfloat16, "BF16"},     {int64, "I64"},          {int32, "I32"},
+                          {uint8, "U8"},          {bool_, "BOOL"},         {Stored::int8, "I8"},
+                          {Stored::int16, "I16"}, {Stored::uint16, "U16"}, {Stored::uint32, "U32"},
+                          {Stored::uint64, "U64"}};
+
+// What the format has, or may come to have, and limpid lacks: F8_E4M3, F4, C64.
+bool is_other_dtype(std::string_view name) {
+  const auto fits = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; };
+  return name.size() <= 16 && std::all_of(name.begin(), name.end(), fits) &&
+         (name.starts_with('F') || name.starts_with('C') || name.starts_with('I') || name.starts_with('U'));
+}
 
 struct Entry {
-  DType dtype = float32;
+  FileType type = float32;
+  std::string dtype;      // as the file has it
+  bool is_other = false;  // whether limpid lacks it
   Shape shape;
   std::array<uint64_t, 2> offsets{};  // of the first byte and the one past the last, in the data section
 };
@@ -124,9 +137,12 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
     } else if (level_ == Level::entry && field_ == Field::dtype) {
       const auto* found =
           std::find_if(std::begin(names), std::end(names), [&](const Name& n) { return n.name == text; });
-      if (found == std::end(names))
-        fail(tensor(), "expected a dtype among F64, F32, F16, BF16, I64, I32, U8, BOOL, got ", in_quotes(text));
-      entry_->dtype = found->dtype;
+      entry_->dtype = text;
+      entry_->is_other = found == std::end(names) && is_other_dtype(text);
+      if (found != std::end(names))
+        entry_->type = found->type;
+      else if (!entry_->is_other)
+        fail(tensor(), "expected a dtype of the format, such as F32, got ", in_quotes(text));
     } else {
       unexpected("a string");
     }
@@ -227,10 +243,10 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
   std::size_t offset_count_ = 0;
 };
 
-Header read_header(Source& source) {
+Header read_header(FileSource& source) {
   const uint64_t length = source.read_value<uint64_t>("header length");
   if (length > max_header_bytes)
-    source.fail_at(0, "expected a header of at most ", max_header_bytes, " bytes, got ", length);
+    source.fail_at(0, "expected a header of at most ", max_header_bytes, " bytes, got ", length, other_kind(source));
   const std::string text = source.read_string(length, "header");
   return HeaderReader(source, text).read();
 }
@@ -255,9 +271,11 @@ std::vector<const Placed*> check_layout(const Source& source, const Header& head
            ", got [", begin, ", ", stop, "]");
     expect(begin == end, "data that follow the ", end, " bytes before them, got data_offsets [", begin, ", ", stop,
            "]");
-    const uint64_t bytes = tensor_bytes(source, start, entry.shape, entry.dtype);
-    expect(stop - begin == bytes, bytes, " bytes for shape ", entry.shape, " and dtype ", entry.dtype,
-           ", got data_offsets [", begin, ", ", stop, "]");
+    if (!entry.is_other) {
+      const uint64_t bytes = tensor_bytes(source, start, entry.shape, entry.type);
+      expect(stop - begin == bytes, bytes, " bytes for shape ", entry.shape, " and dtype ", entry.dtype,
+             ", got data_offsets [", begin, ", ", stop, "]");
+    }
     end = stop;
   }
   if (end != source.remaining())
@@ -265,15 +283,48 @@ std::vector<const Placed*> check_layout(const Source& source, const Header& head
   return order;
 }
 
-}  // namespace
-
-TensorMap load_safetensors(const std::string& path) {
+// All, or the one of this name alone: the others are then among left_out, without a reason.
+TensorMap load(const std::string& path, LeftOut& left_out, const std::string* wanted = nullptr) {
   FileSource file("load_safetensors", path);
   const Header header = read_header(file);
   TensorMap tensors;
-  for (const Placed* placed : check_layout(file, header))
-    tensors.emplace(placed->first, read_tensor(file, placed->second.shape, placed->second.dtype));
+  for (const Placed* placed : check_layout(file, header)) {
+    const auto& [name, entry] = *placed;
+    const uint64_t end = file.offset() + (entry.offsets[1] - entry.offsets[0]);
+    if (wanted && name != *wanted)
+      left_out.emplace(name, "");
+    else
+      take(tensors, left_out, name, [&, &n = name, &e = entry] {
+        if (e.is_other)
+          file.fail<NotOurs>("tensor ", in_quotes(n), ": expected a dtype that limpid has, got ", e.dtype,
+                             ": in Python, save the tensor as .float()");
+        return read_tensor(file, e.shape, e.type);
+      });
+    file.skip(end - file.offset(), "data");
+  }
   return tensors;
+}
+
+}  // namespace
+
+TensorMap load_safetensors(const std::string& path) {
+  LeftOut left_out;
+  TensorMap tensors = load(path, left_out);
+  warn_of_left_out("load_safetensors", path, left_out);
+  return tensors;
+}
+
+TensorMap load_safetensors(const std::string& path, LeftOut& left_out) {
+  LeftOut found;
+  TensorMap tensors = load(path, found);
+  left_out = std::move(found);
+  return tensors;
+}
+
+Tensor load_safetensors(const std::string& path, const std::string& name) {
+  LeftOut left_out;
+  const TensorMap tensors = load(path, left_out, &name);
+  return named_tensor("load_safetensors", path, name, tensors, left_out);
 }
 
 Metadata load_safetensors_metadata(const std::string& path) {
@@ -308,7 +359,7 @@ void save_safetensors(const std::string& path, const TensorMap& tensors, const M
   for (const auto* item : order) {
     const Tensor& x = item->second;
     const auto* name =
-        std::find_if(std::begin(names), std::end(names), [&](const Name& n) { return n.dtype == x.dtype(); });
+        std::find_if(std::begin(names), std::end(names), [&](const Name& n) { return n.type.dtype == x.dtype(); });
     const uint64_t begin = std::exchange(end, end + static_cast<uint64_t>(x.numel()) * x.itemsize());
     const Json entry = {{"dtype", name->name},
                         {"shape", std::vector<int64_t>(x.shape().begin(), x.shape().end())},

@@ -7,7 +7,13 @@
 
 namespace LIMPID_API limpid {
 
+/// Tensors of any dtype of ours; I8, I16 and U16 become int32; U32 and U64 become int64, where no number is beyond 2^63
+/// - 1. What has another dtype, as F8_E4M3, is left out: the logger warns of it, or left_out lists it.
 TensorMap load_safetensors(const std::string& path);
+TensorMap load_safetensors(const std::string& path, LeftOut& left_out);
+/// The one tensor of this name, whose data alone are read. Throws IOError where there is none, or says why it is left
+/// out.
+Tensor load_safetensors(const std::string& path, const std::string& name);
 void save_safetensors(const std::string& path, const TensorMap& tensors,
                       const std::map<std::string, std::string>& metadata = {});
 /// The "__metadata__" of a safetensors file.

@@ -1,11 +1,13 @@
 // A whole program: proves the gradients of a small convolutional network with instance normalisation, trains it on
 // images of digits, shows what it learned, saves it and loads it again. Exit code 2: a bad command line or bad files.
+#include <unistd.h>
 #include <CLI/CLI.hpp>
 #include <limpid/limpid.hpp>
 
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <filesystem>
@@ -55,15 +57,20 @@ void add_options(CLI::App& app, Options& options) {
 class Outputs {
  public:
   explicit Outputs(const std::string& folder) : folder_(folder) {
-    std::filesystem::create_directories(folder_);
+    if (folder.empty()) throw IOError("--out: expected a folder, got an empty path");
+    std::error_code error;
+    std::filesystem::create_directories(folder_, error);
+    if (error) throw IOError("--out " + folder + ": cannot create the folder: " + error.message());
+    std::string probe = (*this)(".digits-XXXXXX");
+    const int descriptor = mkstemp(probe.data());
+    if (descriptor < 0) throw IOError("--out " + folder + ": cannot write there: " + std::strerror(errno));
+    close(descriptor);
+    unlink(probe.c_str());
     for (const char* name : {"loss.svg", "loss.csv", "digits.png", "model.safetensors"}) {
       const std::string path = (*this)(name);
-      const bool is_new = !std::filesystem::exists(path);
-      if (!is_new && !std::filesystem::is_regular_file(path)) throw IOError(path + ": expected a regular file");
-      std::FILE* file = std::fopen(path.c_str(), "ab");
-      if (!file) throw IOError(path + ": cannot write: " + std::strerror(errno));
-      std::fclose(file);
-      if (is_new) std::filesystem::remove(path);
+      if (!std::filesystem::exists(path, error)) continue;
+      if (!std::filesystem::is_regular_file(path, error)) throw IOError(path + ": expected a regular file");
+      if (access(path.c_str(), W_OK) != 0) throw IOError(path + ": cannot write: " + std::strerror(errno));
     }
   }
   std::string operator()(const char* name) const { return (folder_ / name).string(); }

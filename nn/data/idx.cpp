@@ -38,9 +38,9 @@ Tensor read_idx(Source& source) {
                    "expected an IDX file of uint8, int32, float32 or float64 (0x00000801 is a list of bytes), or a "
                    "gzip file, got ",
                    hex(magic));
+  if ((magic & 0xff) > max_rank) source.fail_at(3, "expected at most ", max_rank, " axes, got ", magic & 0xff);
   Shape shape;
-  for (uint32_t axis = 0; axis < (magic & 0xff) && axis <= max_rank; ++axis)
-    shape.push_back(read_word(source, "sizes"));
+  for (uint32_t axis = 0; axis < (magic & 0xff); ++axis) shape.push_back(read_word(source, "sizes"));
   source.require(tensor_bytes(source, 4, shape, found->dtype), "data");
   return read_tensor(source, shape, found->dtype, true);
 }
@@ -55,7 +55,6 @@ class GzipSource final : public Source {
   void finish() {
     std::byte extra;
     if (inflater_.read(*this, &extra, 1)) fail("expected the end of the data, got more");
-    if (inflater_.unused()) fail("expected the end of the file after the gzip data, got more bytes");
   }
 
  private:

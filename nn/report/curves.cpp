@@ -168,7 +168,8 @@ class Curves::Picture {
   }
 
   std::string draw() {
-    const std::string width = std::to_string(options_.width), height = std::to_string(options_.height);
+    const std::string width = limpid::detail::message(options_.width),
+                      height = limpid::detail::message(options_.height);
     svg_ = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" + width + "\" height=\"" + height +
            "\" viewBox=\"0 0 " + width + ' ' + height + "\" font-family=\"sans-serif\" font-size=\"14\">\n" +
            "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n";
@@ -199,7 +200,7 @@ class Curves::Picture {
   void text(double x, double y, const char* anchor, const char* fill, const std::string& what, int size = 14,
             bool upwards = false) {
     svg_ += "<text x=\"" + fixed(x, 1) + "\" y=\"" + fixed(y, 1) + "\" text-anchor=\"" + anchor + "\" fill=\"" + fill +
-            "\" font-size=\"" + std::to_string(size) + '"';
+            "\" font-size=\"" + limpid::detail::message(size) + '"';
     if (upwards) svg_ += " transform=\"rotate(-90 " + fixed(x, 1) + ' ' + fixed(y, 1) + ")\"";
     svg_ += '>' + escaped(what) + "</text>\n";
   }

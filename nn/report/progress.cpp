@@ -23,13 +23,16 @@ namespace {
 using detail::fixed;
 using limpid::detail::printable;
 
-std::string two_digits(int64_t value) { return std::string(value < 10 ? "0" : "").append(std::to_string(value)); }
+std::string two_digits(int64_t value) {
+  return std::string(value < 10 ? "0" : "").append(limpid::detail::message(value));
+}
 
 // 0:07, 12:34, 1:02:03; from a thousand hours on it stops.
 std::string clock_time(double seconds) {
   if (std::isnan(seconds)) return "?";
   const auto s = static_cast<int64_t>(std::ceil(std::clamp(seconds, 0.0, 3.6e6)));
-  std::string text = s < 3600 ? std::to_string(s / 60) : std::to_string(s / 3600) + ':' + two_digits(s / 60 % 60);
+  std::string text =
+      s < 3600 ? limpid::detail::message(s / 60) : limpid::detail::message(s / 3600) + ':' + two_digits(s / 60 % 60);
   return text.append(":").append(two_digits(s % 60));
 }
 
@@ -106,10 +109,10 @@ std::string progress_line(const ProgressState& state, int width) {
   if (state.total > 0) {
     // Not before the end 100; and 29 of 100 are 29, though 100 * 0.29 is less.
     const int whole = static_cast<int>(std::clamp(100 * done / total, 0.0, 100.0));
-    const std::string percent = std::to_string(state.done < state.total ? std::min(whole, 99) : whole);
+    const std::string percent = limpid::detail::message(state.done < state.total ? std::min(whole, 99) : whole);
     tail = std::string(4 - percent.size(), ' ') + percent + " %";
   } else {
-    tail = ' ' + std::to_string(state.done) + ' ' + unit;
+    tail = ' ' + limpid::detail::message(state.done) + ' ' + unit;
   }
   for (const Metric& metric : state.metrics)
     tail += "  " + printable(metric.name) + ' ' + detail::number(metric.value, 4);

@@ -12,6 +12,9 @@ using limpid::detail::printable;
 
 std::string number(double value, int digits) { return detail::number(value, digits); }
 
+std::string Cell::whole(int64_t value) { return limpid::detail::message(value); }
+std::string Cell::whole(uint64_t value) { return limpid::detail::message(value); }
+
 Table& Table::add(std::vector<Cell> row) {
   if (row.size() > head_.size())
     limpid::detail::throw_error<ValueError>("Table::add: expected at most ", head_.size(), " cells, got ", row.size());

@@ -2,6 +2,7 @@
 #pragma once
 #include <limpid/core/export.hpp>
 
+#include <cstdint>
 #include <iosfwd>
 #include <string>
 #include <string_view>
@@ -26,13 +27,17 @@ class Cell {
     if constexpr (std::is_same_v<T, bool>)
       text = value ? "yes" : "no";
     else if constexpr (std::is_integral_v<T>)
-      text = std::to_string(value);
+      text = std::is_signed_v<T> ? whole(static_cast<int64_t>(value)) : whole(static_cast<uint64_t>(value));
     else
       text = number(static_cast<double>(value), digits);
   }
 
   std::string text;
   bool is_number = false;
+
+ private:
+  static std::string whole(int64_t value);
+  static std::string whole(uint64_t value);
 };
 
 /// Rows of cells under a head, each column as wide as its widest cell:

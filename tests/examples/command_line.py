@@ -21,6 +21,8 @@ def refused(what, result):
     lines = result.stderr.splitlines()
     if result.returncode != 2 or len(lines) != 1 or not lines[0].startswith("digits: "):
         faults.append(f"{what}: expected code 2 and one line of error, got {result.returncode} and\n{result.stderr}")
+    if "filesystem error" in result.stderr:
+        faults.append(f"{what}: expected a message of the program's own, got {result.stderr}")
 
 
 with tempfile.TemporaryDirectory() as name:
@@ -30,7 +32,7 @@ with tempfile.TemporaryDirectory() as name:
     out = ["--out", folder / "new"]
     for arguments in (["--data", ""], ["--data="], ["--data", folder / "none"], ["--data", folder / "file"],
                       ["--data", folder, *out], ["--out", ""], ["--out", "/dev/null/x"], ["--out", folder / "file"],
-                      ["--out", folder / "out"], ["--epochs", "0"], ["--epochs", "x"], ["--epochs", "1e3"], ["--epochs"],
+                      ["--out", folder / "out"], ["--out", "/proc/nope"], ["--out", "/proc"], ["--epochs", "0"], ["--epochs", "x"], ["--epochs", "1e3"], ["--epochs"],
                       ["--lr", "nan"], ["--lr", "0"], ["--seed", "-1"], ["--threads", "9999999999999999999"],
                       ["--bogus"], ["word"]):
         refused(" ".join(map(str, arguments)), run(*arguments))

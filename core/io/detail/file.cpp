@@ -1,17 +1,23 @@
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/log.hpp>
 #include <limpid/core/io/detail/file.hpp>
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <climits>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <iomanip>
 #include <new>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 namespace limpid::detail {
 
@@ -128,10 +134,82 @@ void FileSource::read_at(uint64_t offset, void* to, uint64_t bytes) const {
   }
 }
 
-uint64_t tensor_bytes(const Source& source, uint64_t offset, const Shape& shape, DType dtype) {
+std::string other_kind(const FileSource& file) {
+  std::string start(std::min<uint64_t>(file.size(), 512), '\0');
+  file.read_at(0, start.data(), start.size());
+  const auto begins = [&](std::string_view with, std::size_t at = 0) {
+    return start.size() > at && std::string_view(start).substr(at).starts_with(with);
+  };
+  constexpr std::string_view old_magic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19",
+                             old_digits = "119547037146038801333356";
+  const std::string_view head = std::string_view(start).substr(0, 40);
+  const char* kind = nullptr;
+  if (begins("\x93NUMPY"))
+    kind = "an .npy file: load_npy reads it";
+  else if (begins("PK\x03\x04") || begins("PK\x05\x06"))
+    kind = "a zip archive: load_npz reads NumPy's, load_pt PyTorch's";
+  else if (head.find(old_magic) != head.npos || head.find(old_digits) != head.npos)
+    kind = "a file of PyTorch's before 1.6: in Python, torch.save(torch.load(old), new) makes one that load_pt reads";
+  else if (begins("ustar", 257))
+    kind =
+        "a tar archive, PyTorch's before 0.1.10 if any: in Python, torch.save(torch.load(old), new) makes one that "
+        "load_pt "
+        "reads";
+  else if (begins("\x80") && start.size() > 1 && start[1] >= 2 && start[1] <= 5)
+    kind = "a pickle: in Python, torch.save(pickle.load(file), new) makes a file that load_pt reads";
+  else if (begins("\x89PNG"))
+    kind = "a PNG image: load_image reads it";
+  else if (begins("\x89HDF\r\n"))
+    kind = "an HDF5 file: in Python, numpy.savez makes one that load_npz reads";
+  else if (begins("\x1f\x8b"))
+    kind = "a gzip file: gunzip unpacks it";
+  else if (begins("{", 8))
+    kind = "a safetensors file: load_safetensors reads it";
+  return kind ? message(", but these are the first bytes of ", kind) : "";
+}
+
+void warn_of_left_out(const char* op, const std::string& path, const LeftOut& left_out) {
+  if (left_out.empty()) return;
+  constexpr std::size_t most = 10;
+  std::string names;
+  std::size_t count = 0;
+  for (const auto& [name, reason] : left_out) {
+    if (++count > most) break;
+    names += (count > 1 ? ", " : "") + in_quotes(name);
+  }
+  log_warning("{}: left out what is no tensor of limpid's: {}{}", message_name(op, path), names,
+              count > most ? message(" and ", left_out.size() - most, " more") : "");
+}
+
+Tensor named_tensor(const char* op, const std::string& path, const std::string& name, const TensorMap& tensors,
+                    const LeftOut& left_out) {
+  if (const auto found = tensors.find(name); found != tensors.end()) return found->second;
+  if (const auto found = left_out.find(name); found != left_out.end()) throw IOError(found->second);
+  constexpr std::size_t most = 10;
+  std::string names;
+  std::size_t count = 0;
+  for (const auto& [other, reason] : left_out)
+    if (++count <= most) names += (count > 1 ? ", " : "") + in_quotes(other);
+  throw_error<IOError>(message_name(op, path), ": expected the name of a tensor that it holds (",
+                       count == 0 ? "it holds none" : names, count > most ? ", ..." : "", "), got ", in_quotes(name));
+}
+
+std::size_t FileType::bytes() const noexcept {
+  switch (stored) {
+    case Stored::int8: return 1;
+    case Stored::int16:
+    case Stored::uint16: return 2;
+    case Stored::uint32: return 4;
+    case Stored::uint64: return 8;
+    case Stored::as_it_is: break;
+  }
+  return itemsize(dtype);
+}
+
+uint64_t tensor_bytes(const Source& source, uint64_t offset, const Shape& shape, FileType type) {
   if (shape.size() > max_rank) source.fail_at(offset, "expected at most ", max_rank, " axes, got ", shape.size());
   try {
-    return static_cast<uint64_t>(shape.numel()) * itemsize(dtype);  // at most 2^59
+    return static_cast<uint64_t>(shape.numel()) * type.bytes();  // at most 2^59
   } catch (const ShapeError&) {
     source.fail_at(offset, "expected sizes of at least 0 and at most 2^56 elements, got shape ", shape);
   }
@@ -152,18 +230,42 @@ void swap_all(std::byte* data, std::size_t bytes) {
   }
 }
 
+void swap_all(std::byte* data, std::size_t bytes, std::size_t element) {
+  switch (element) {
+    case 2: return swap_all<uint16_t>(data, bytes);
+    case 4: return swap_all<uint32_t>(data, bytes);
+    case 8: return swap_all<uint64_t>(data, bytes);
+    default: return;
+  }
+}
+
+// Each of n elements From, which lie at from, as a To. The places may overlap as long as none is written before it is
+// read: so it is where the elements read are the last of the room.
+template <class From, class To>
+void widen(const std::byte* from, std::byte* to, std::size_t n) noexcept {
+  for (std::size_t i = 0; i < n; ++i) {
+    From narrow;
+    std::memcpy(&narrow, from + i * sizeof(From), sizeof(From));
+    const To wide = static_cast<To>(narrow);
+    std::memcpy(to + i * sizeof(To), &wide, sizeof(To));
+  }
+}
+
 }  // namespace
 
-Tensor read_tensor(Source& source, const Shape& shape, DType dtype, bool swap_bytes) {
+Tensor read_tensor(Source& source, const Shape& shape, FileType type, bool swap_bytes) {
   const uint64_t start = source.offset();
+  const DType dtype = type.dtype;
   Tensor x;
   try {
     x = empty(shape, dtype);
   } catch (const std::bad_alloc&) {
     source.fail("expected memory for a tensor of shape ", shape, " and dtype ", dtype, ", got none");
   }
-  auto* data = static_cast<std::byte*>(x.raw_data());
-  const std::size_t bytes = bytes_of(x).size();
+  const auto n = static_cast<std::size_t>(x.numel());
+  const std::size_t bytes = n * type.bytes();
+  auto* const room = static_cast<std::byte*>(x.raw_data());
+  auto* const data = room + (bytes_of(x).size() - bytes);
   source.read(data, bytes, "data");
   if (dtype == bool_) {
     // Any other byte in a bool is undefined behaviour for whoever reads it.
@@ -172,12 +274,20 @@ Tensor read_tensor(Source& source, const Shape& shape, DType dtype, bool swap_by
       source.fail_at(start + static_cast<uint64_t>(wrong - data), "expected 0 or 1 for a bool, got ",
                      std::to_integer<int>(*wrong));
   }
-  if (swap_bytes) {
-    switch (itemsize(dtype)) {
-      case 2: swap_all<uint16_t>(data, bytes); break;
-      case 4: swap_all<uint32_t>(data, bytes); break;
-      case 8: swap_all<uint64_t>(data, bytes); break;
-      default: break;
+  if (swap_bytes) swap_all(data, bytes, type.bytes());
+  using Stored = FileType::Stored;
+  switch (type.stored) {
+    case Stored::as_it_is: break;
+    case Stored::int8: widen<int8_t, int32_t>(data, room, n); break;
+    case Stored::int16: widen<int16_t, int32_t>(data, room, n); break;
+    case Stored::uint16: widen<uint16_t, int32_t>(data, room, n); break;
+    case Stored::uint32: widen<uint32_t, int64_t>(data, room, n); break;
+    case Stored::uint64: {
+      const auto* values = x.data<int64_t>();
+      const auto* beyond = std::find_if(values, values + n, [](int64_t v) { return v < 0; });
+      if (beyond != values + n)
+        source.fail_at<NotOurs>(start + static_cast<uint64_t>(beyond - values) * 8,
+                                "expected numbers that int64 has, got the uint64 ", static_cast<uint64_t>(*beyond));
     }
   }
   return x;
@@ -191,52 +301,123 @@ Tensor tensor_to_write(const char* op, const std::string& path, const Tensor& x)
 
 namespace {
 
-// The file that a symbolic link leads to, so that saving replaces the file and keeps the link.
-std::string resolved(const std::string& path) {
-  struct stat status;
-  if (lstat(path.c_str(), &status) != 0 || !S_ISLNK(status.st_mode)) return path;
-  char* target = realpath(path.c_str(), nullptr);
-  if (!target) return path;
-  std::string result = target;
-  std::free(target);
-  return result;
+// Follows the symbolic links that path ends in, as opening it would: the last may lead to a file that is yet to be
+// made. What links of /proc tell is not always a path.
+std::string followed(const std::string& name, std::string path, bool& through_proc) {
+  for (int links = 0; links < 40; ++links) {
+    std::string target(PATH_MAX, '\0');
+    const ssize_t length = readlink(path.c_str(), target.data(), target.size());
+    if (length < 0) return path;  // no link, or nothing at all
+    through_proc |= path.starts_with("/proc/");
+    target.resize(static_cast<std::size_t>(length));
+    const std::size_t slash = path.rfind('/');
+    path = target.starts_with('/') || slash == std::string::npos ? target : path.substr(0, slash + 1) + target;
+  }
+  throw_error<IOError>(name, ": cannot open: ", reason(ELOOP));
 }
 
-// Of one length, whatever the target's: a name may be as long as the file system allows.
-std::string temporary_beside(const std::string& path) {
-  static std::atomic<unsigned> counter{0};
-  const std::size_t slash = path.rfind('/');
-  return message(slash == std::string::npos ? "" : path.substr(0, slash + 1), ".limpid-", getpid(), "-", counter++,
-                 ".part");
-}
+// Temporary names that are looked at for leftovers.
+constexpr int most_leftovers = 16;
+
+std::string path_of(int descriptor) { return message("/proc/self/fd/", descriptor); }
 
 }  // namespace
 
-FileWriter::FileWriter(const char* op, const std::string& path) : name_(message_name(op, path)) {
-  require_no_nul(name_, path);
-  target_ = resolved(path);
-  mode_t mode = 0;
-  struct stat status;
-  if (stat(target_.c_str(), &status) == 0) {
-    // Renaming over a device would replace the device.
-    if (!S_ISREG(status.st_mode))
-      throw_error<IOError>(name_, ": expected a regular file, got ", kind_of(status.st_mode));
-    if (access(target_.c_str(), W_OK) != 0) fail("write");
-    mode = status.st_mode & 07777;
-  }
-  do {
-    temporary_ = temporary_beside(target_);
-    descriptor_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  } while (descriptor_ < 0 && errno == EEXIST);
-  if (descriptor_ < 0) fail("create");
-  if (mode) (void)!fchmod(descriptor_, mode);  // a file replaced keeps its mode where the file system has modes
+// Of one length, whatever the file's: a name may be as long as the file system allows.
+std::string temporary_name(const std::string& path, int k) {
+  const std::size_t slash = path.rfind('/'), start = slash == std::string::npos ? 0 : slash + 1;
+  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+  for (const char c : std::string_view(path).substr(start))
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  TextStream name;
+  name << path.substr(0, start) << ".limpid-" << std::hex << std::setw(16) << std::setfill('0') << hash << std::dec
+       << '-' << k << ".part";
+  return std::move(name).str();
 }
 
-FileWriter::~FileWriter() { close_and_remove(); }
+void FileWriter::Descriptor::reset(int other) noexcept {
+  if (value >= 0) close(value);
+  value = other;
+}
+
+FileWriter::FileWriter(const char* op, const std::string& path, bool named) : name_(message_name(op, path)) {
+  require_no_nul(name_, path);
+  struct stat status;
+  const bool exists = stat(path.c_str(), &status) == 0;
+  if (exists && !S_ISREG(status.st_mode))
+    throw_error<IOError>(name_, ": expected a regular file, got ", kind_of(status.st_mode));
+  bool through_proc = false;
+  target_ = followed(name_, path, through_proc);
+  const std::size_t slash = target_.rfind('/');
+  folder_ = slash == std::string::npos ? "./" : target_.substr(0, slash + 1);
+  if (exists) {
+    old_.reset(open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NONBLOCK));
+    if (old_.value < 0 || fstat(old_.value, &status) != 0) fail("write");
+    mode_ = status.st_mode & 07777;
+    struct stat found;
+    in_place_ = through_proc || status.st_nlink > 1 || stat(target_.c_str(), &found) != 0 ||
+                found.st_dev != status.st_dev || found.st_ino != status.st_ino;
+  }
+  collect_leftovers();
+  if (create_beside(exists, named)) {
+    struct stat made;
+    in_place_ |=
+        exists && (fstat(new_.value, &made) != 0 || ((made.st_uid != status.st_uid || made.st_gid != status.st_gid) &&
+                                                     fchown(new_.value, status.st_uid, status.st_gid) != 0));
+    return;
+  }
+  // The folder takes no new file, but the old one may still be written to.
+  const int error = errno;
+  if (exists) new_.reset(open(P_tmpdir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  errno = error;
+  if (new_.value < 0) fail("create");
+  in_place_ = true;
+}
+
+FileWriter::~FileWriter() {
+  if (!temporary_.empty()) unlink(temporary_.c_str());
+}
+
+// The new file, locked, if with a name then as temporary_. Until it is in place it is the writer's alone where it is to
+// replace a file, which may be secret. False, and errno, where there can be none.
+bool FileWriter::create_beside(bool replaces, bool named) {
+  const mode_t mode = replaces ? 0600 : 0666;
+  if (!named) new_.reset(open(folder_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
+  if (new_.value >= 0 && access(path_of(new_.value).c_str(), F_OK) == 0) {
+    (void)flock(new_.value, LOCK_EX | LOCK_NB);
+    return true;
+  }
+  for (int k = 0;; ++k) {
+    std::string name = temporary_name(target_, k);
+    new_.reset(open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+    if (new_.value < 0 && errno == EEXIST) continue;
+    if (new_.value < 0) return false;
+    temporary_ = std::move(name);
+    // Another writer may have taken it for a leftover before it was locked.
+    struct stat status;
+    const bool locked = flock(new_.value, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+    if (locked && (fstat(new_.value, &status) != 0 || status.st_nlink > 0)) return true;
+    temporary_.clear();
+  }
+}
+
+// A process that was killed holds no locks.
+void FileWriter::collect_leftovers() const {
+  for (int k = 0; k < most_leftovers; ++k) {
+    const std::string name = temporary_name(target_, k);
+    Descriptor file;
+    file.reset(open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    struct stat opened, named;
+    if (file.value >= 0 && flock(file.value, LOCK_EX | LOCK_NB) == 0 && fstat(file.value, &opened) == 0 &&
+        lstat(name.c_str(), &named) == 0 && S_ISREG(named.st_mode) && opened.st_ino == named.st_ino &&
+        opened.st_dev == named.st_dev)
+      unlink(name.c_str());
+  }
+}
 
 void FileWriter::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const ssize_t count = ::write(descriptor_, bytes.data(), std::min<std::size_t>(bytes.size(), 1u << 30));
+    const ssize_t count = ::write(new_.value, bytes.data(), std::min<std::size_t>(bytes.size(), 1u << 30));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) fail("write");
     bytes = bytes.subspan(static_cast<std::size_t>(count));
@@ -245,29 +426,58 @@ void FileWriter::write(std::span<const std::byte> bytes) {
 }
 
 void FileWriter::commit() {
-  if (fsync(descriptor_) != 0) fail("write");
-  const int descriptor = std::exchange(descriptor_, -1);
-  if (close(descriptor) != 0 || rename(temporary_.c_str(), target_.c_str()) != 0) {
-    const int error = errno;
-    unlink(temporary_.c_str());
-    throw_error<IOError>(name_, ": cannot move the new file into place: ", reason(error));
-  }
+  if (in_place_ || !move_into_place()) return copy_into_place();
   // The file is whole and in place; that its new name survives a power failure is the directory's to remember.
-  const std::size_t slash = target_.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : target_.substr(0, slash + 1);
-  const int directory = open(folder.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY);
-  if (directory < 0) return;
-  (void)fsync(directory);
-  close(directory);
+  Descriptor directory;
+  directory.reset(open(folder_.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY));
+  if (directory.value >= 0) (void)fsync(directory.value);
+}
+
+// False where the file in place is a mount, which can be written to but not replaced.
+bool FileWriter::move_into_place() {
+  if (old_.value >= 0) (void)fchmod(new_.value, mode_);  // where the file system has modes
+  if (fsync(new_.value) != 0) fail("write");
+  if (temporary_.empty()) {
+    const std::string from = path_of(new_.value);
+    for (int k = 0; temporary_.empty(); ++k) {
+      std::string name = temporary_name(target_, k);
+      if (linkat(AT_FDCWD, from.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0)
+        temporary_ = std::move(name);
+      else if (errno != EEXIST)
+        fail("move the new file into place");
+    }
+  }
+  if (rename(temporary_.c_str(), target_.c_str()) != 0) {
+    if (errno == EBUSY && old_.value >= 0) return false;
+    fail("move the new file into place");
+  }
+  temporary_.clear();
+  return true;
+}
+
+// Room for all of it is taken first, so that a full disk leaves the old file as it is.
+void FileWriter::copy_into_place() {
+  std::vector<std::byte> piece(1 << 20);
+  const auto size = static_cast<off_t>(offset_);
+  if (fallocate(old_.value, FALLOC_FL_KEEP_SIZE, 0, std::max<off_t>(size, 1)) != 0 && errno != EOPNOTSUPP &&
+      errno != ENOSYS)
+    fail("write");
+  for (off_t at = 0; at < size;) {
+    const ssize_t count = pread(new_.value, piece.data(), piece.size(), at);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) fail("read back the new content");
+    for (ssize_t done = 0; done < count;) {
+      const ssize_t written =
+          pwrite(old_.value, piece.data() + done, static_cast<std::size_t>(count - done), at + done);
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) fail("write");
+      done += written;
+    }
+    at += count;
+  }
+  if (ftruncate(old_.value, size) != 0 || fsync(old_.value) != 0) fail("write");
 }
 
 void FileWriter::fail(const char* deed) const { throw_error<IOError>(name_, ": cannot ", deed, ": ", reason(errno)); }
-
-void FileWriter::close_and_remove() noexcept {
-  if (descriptor_ < 0) return;
-  close(descriptor_);
-  unlink(temporary_.c_str());
-  descriptor_ = -1;
-}
 
 }  // namespace limpid::detail

@@ -1,7 +1,7 @@
 // What the file formats share: bytes that come from a file of known size, and files that appear whole or not at all.
 #pragma once
 #include <limpid/core/detail/message.hpp>
-#include <limpid/core/tensor.hpp>
+#include <limpid/core/tensor_map.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -25,6 +25,12 @@ bool is_utf8(std::string_view text) noexcept;
 std::string printable(std::string_view text, std::size_t limit = 120);
 /// The same, in quotes.
 std::string in_quotes(std::string_view text);
+
+/// What is sound and yet no tensor of ours, as an array of text: a file of many is read without it.
+class NotOurs : public IOError {
+ public:
+  using IOError::IOError;
+};
 
 /// Bytes of a known number, read front to back. Every failure is an IOError that begins with op, file and offset, as
 /// in "load_npy: x.npy: offset 8: expected ..., got ...".
@@ -58,14 +64,17 @@ class Source {
   }
   std::string read_string(uint64_t bytes, const char* what);
 
-  template <class... Parts>
+  template <class E = IOError, class... Parts>
   [[noreturn]] void fail(const Parts&... parts) const {
-    fail_at(offset_, parts...);
+    fail_at<E>(offset_, parts...);
   }
-  template <class... Parts>
+  template <class E = IOError, class... Parts>
   [[noreturn]] void fail_at(uint64_t offset, const Parts&... parts) const {
-    throw_error<IOError>(name_, ": offset ", offset, ": ", parts...);
+    throw_error<E>(name_, ": offset ", offset, ": ", parts...);
   }
+
+ protected:
+  void advance(uint64_t bytes) noexcept { offset_ += bytes; }
 
  private:
   /// At most remaining() bytes, from offset().
@@ -83,6 +92,10 @@ class FileSource final : public Source {
 
   /// bytes from anywhere in the file; offset() stays.
   void read_at(uint64_t offset, void* to, uint64_t bytes) const;
+  void skip(uint64_t bytes, const char* what) {
+    require(bytes, what);
+    advance(bytes);
+  }
 
  private:
   struct Opened;
@@ -92,12 +105,48 @@ class FileSource final : public Source {
   int descriptor_;
 };
 
-/// The bytes of a tensor of this shape and dtype; fails at offset where that overflows or the rank is too high.
-uint64_t tensor_bytes(const Source& source, uint64_t offset, const Shape& shape, DType dtype);
+/// ", but these are the first bytes of ...: load_... reads it", where a file is told by its first bytes to be of
+/// another kind; else nothing.
+std::string other_kind(const FileSource& file);
+
+/// Elements as a file has them: a dtype of ours, or whole numbers of other widths, which a wider dtype of ours holds.
+struct FileType {
+  enum class Stored : uint8_t { as_it_is, int8, int16, uint16, uint32, uint64 };
+
+  DType dtype;
+  Stored stored = Stored::as_it_is;
+
+  constexpr FileType(DType dtype_) : dtype(dtype_) {}
+  constexpr FileType(Stored stored_)
+      : dtype(stored_ >= Stored::uint32 ? limpid::int64 : limpid::int32),
+        stored(stored_) {}
+  std::size_t bytes() const noexcept;  ///< of an element in the file
+};
+
+/// The bytes of so many elements in the file; fails at offset where that overflows or the rank is too high.
+uint64_t tensor_bytes(const Source& source, uint64_t offset, const Shape& shape, FileType type);
 
 /// A row-major tensor of its own memory, filled from source; the caller has checked that source holds that much.
-/// swap_bytes: the elements' bytes come in reverse order. Refuses bools other than 0 and 1.
-Tensor read_tensor(Source& source, const Shape& shape, DType dtype, bool swap_bytes = false);
+/// swap_bytes: the elements' bytes come in reverse order. Refuses bools other than 0 and 1, and as not ours numbers
+/// from 2^63 on.
+Tensor read_tensor(Source& source, const Shape& shape, FileType type, bool swap_bytes = false);
+
+/// Takes what load() gives into tensors, under its name; what is not ours into left_out, with the reason.
+template <class F>
+void take(TensorMap& tensors, LeftOut& left_out, const std::string& name, F&& load) {
+  try {
+    tensors.insert_or_assign(name, load());
+  } catch (const NotOurs& error) {
+    left_out.insert_or_assign(name, error.what());
+  }
+}
+
+/// Warns of what a file holds and its reader did not give, where nobody asked for the list.
+void warn_of_left_out(const char* op, const std::string& path, const LeftOut& left_out);
+
+/// The tensor of this name; else an IOError with why it was left out, or which names there are.
+Tensor named_tensor(const char* op, const std::string& path, const std::string& name, const TensorMap& tensors,
+                    const LeftOut& left_out);
 
 /// x as it is written: detached, row-major. Throws ValueError where x is undefined.
 Tensor tensor_to_write(const char* op, const std::string& path, const Tensor& x);
@@ -108,10 +157,23 @@ inline std::span<const std::byte> bytes_of(const Tensor& contiguous) {
 }
 inline std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
 
+/// The K-th name of a new file that is to replace the file of this path.
+std::string temporary_name(const std::string& path, int k);
+
 /// A file written beside its place. commit() moves it there; without it nothing has happened. Throws IOError.
+///
+/// As open(path, "w") in Python would have it, symbolic links are followed, those that lead to no file yet as well, and
+/// a file that is replaced keeps its mode and its owner. Where the move would part what belongs together (a file of
+/// several names, one whose owner or folder is out of reach, a mount, an open file under /proc), commit() copies the
+/// whole new content into the old file instead: that alone is not at one stroke.
+///
+/// Where the file system can, the new file has no name before commit(), and vanishes with a process that is killed.
+/// Elsewhere it is called .limpid-HASH-K.part, HASH telling the name of the file in place, and is locked: the next
+/// writer of the same file removes those that nobody has locked.
 class FileWriter {
  public:
-  FileWriter(const char* op, const std::string& path);
+  /// named: the new file has a name from the start, as where the file system can do no other.
+  FileWriter(const char* op, const std::string& path, bool named = false);
   FileWriter(const FileWriter&) = delete;
   FileWriter& operator=(const FileWriter&) = delete;
   ~FileWriter();
@@ -121,11 +183,26 @@ class FileWriter {
   void commit();
 
  private:
-  [[noreturn]] void fail(const char* deed) const;
-  void close_and_remove() noexcept;
+  struct Descriptor {
+    int value = -1;
+    Descriptor() = default;
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    ~Descriptor() { reset(); }
+    void reset(int other = -1) noexcept;
+  };
 
-  std::string name_, target_, temporary_;
-  int descriptor_ = -1;
+  [[noreturn]] void fail(const char* deed) const;
+  bool create_beside(bool replaces, bool named);
+  void collect_leftovers() const;
+  bool move_into_place();
+  void copy_into_place();
+
+  std::string name_, target_, folder_;
+  std::string temporary_;  // the new file's name, where it has one
+  Descriptor old_, new_;   // the file in place, if any, and the new one
+  bool in_place_ = false;  // whether commit() copies
+  unsigned mode_ = 0;      // of the file in place
   uint64_t offset_ = 0;
 };
 

@@ -11,6 +11,8 @@ inline constexpr uint64_t max_inflation = 1032;
 
 class Inflater {
  public:
+  /// gzip: as the program of this name does, one member after another is unpacked, to the end of the file, where there
+  /// may be zeros.
   enum class Wrapper { none, gzip };
   /// The packed bytes are size bytes of file from begin on.
   Inflater(const FileSource& file, uint64_t begin, uint64_t size, Wrapper wrapper);
@@ -23,6 +25,9 @@ class Inflater {
   uint64_t unused() const noexcept;
 
  private:
+  bool refill();
+  bool next_member(const Source& source);
+
   struct State;
   const FileSource& file_;
   uint64_t at_, left_;  // what of the file is yet to be read

@@ -11,7 +11,7 @@ namespace limpid::detail {
 namespace {
 
 constexpr uint32_t local_signature = 0x04034b50, central_signature = 0x02014b50, end_signature = 0x06054b50,
-                   end64_signature = 0x06064b50, locator_signature = 0x07064b50;
+                   end64_signature = 0x06064b50, locator_signature = 0x07064b50, descriptor_signature = 0x08074b50;
 constexpr uint64_t local_bytes = 30, central_bytes = 46, end_bytes = 22, end64_bytes = 56, locator_bytes = 20;
 constexpr uint32_t in_64_bits = 0xffffffff;  // "look in the zip64 extra field"
 constexpr uint16_t stored = 0, deflated = 8;
@@ -105,7 +105,7 @@ Directory find_directory(const FileSource& file) {
     std::memcpy(&comment, &bytes[i + 20], sizeof comment);
     if (signature == end_signature && i + end_bytes + comment == tail) end_at = tail_at + i;
   }
-  if (end_at == file.size()) file.fail_at(tail_at, "expected a zip archive's end record, got none");
+  if (end_at == file.size()) file.fail_at(tail_at, "expected a zip archive's end record, got none", other_kind(file));
 
   Fields end(file, end_at, end_bytes, "the end record");
   end.signature(end_signature, "an end record");
@@ -171,6 +171,24 @@ Entry read_common(Fields& fields, uint16_t& name_length, uint16_t& extra_length)
   return entry;
 }
 
+// Whether what lies behind the data, with a signature or without one, says of them what the directory says.
+bool sizes_follow(const FileSource& file, const Entry& entry, uint64_t at, uint64_t directory_at) {
+  const auto follows = [&](std::initializer_list<std::pair<uint64_t, int>> fields) {
+    for (uint64_t place = at; const auto& [value, bytes] : fields) {
+      uint64_t got = 0;
+      if (directory_at - place < static_cast<uint64_t>(bytes)) return false;
+      file.read_at(place, &got, static_cast<uint64_t>(bytes));
+      if (got != value) return false;
+      place += static_cast<uint64_t>(bytes);
+    }
+    return true;
+  };
+  const uint64_t crc = entry.crc, packed = entry.packed_size, size = entry.size;
+  return follows({{descriptor_signature, 4}, {crc, 4}, {packed, 4}, {size, 4}}) ||
+         follows({{descriptor_signature, 4}, {crc, 4}, {packed, 8}, {size, 8}}) ||
+         follows({{crc, 4}, {packed, 4}, {size, 4}}) || follows({{crc, 4}, {packed, 8}, {size, 8}});
+}
+
 // Checks the member's own header, which must agree with the directory, and finds its bytes.
 ZipMember locate(const FileSource& file, const Entry& entry, uint64_t local_at, uint64_t directory_at) {
   const auto member = [&] { return "member " + in_quotes(entry.name) + ": "; };
@@ -189,19 +207,29 @@ ZipMember locate(const FileSource& file, const Entry& entry, uint64_t local_at, 
   if (local.flags != entry.flags || local.method != entry.method)
     file.fail_at(local_at, member(), "expected the flags and method that the directory has, got others");
   const bool sizes_behind = entry.flags & sizes_behind_flag;
-  if (!sizes_behind && (local.crc != entry.crc || local.packed_size != entry.packed_size || local.size != entry.size))
+  // With the sizes behind the data the header has none, or, from some packers, the same.
+  const auto differs = [&](uint64_t here, uint64_t there) { return here != there && !(sizes_behind && here == 0); };
+  if (differs(local.crc, entry.crc) || differs(local.packed_size, entry.packed_size) || differs(local.size, entry.size))
     file.fail_at(local_at, member(), "expected the sizes and CRC that the directory has, got others");
 
   const uint64_t begin = rest.offset();
   if (begin > directory_at || entry.packed_size > directory_at - begin)
     file.fail_at(begin, member(), "expected ", entry.packed_size, " bytes before the directory, got ",
                  directory_at - std::min(begin, directory_at));
-  const bool honest =
-      entry.method == stored ? entry.size == entry.packed_size : entry.size / max_inflation <= entry.packed_size;
+  const uint64_t end = begin + entry.packed_size;
+  if (sizes_behind && !sizes_follow(file, entry, end, directory_at))
+    file.fail_at(end, member(), "expected the sizes and CRC that the directory has behind the data, got others");
+  std::string not_ours;
+  if (entry.flags & encrypted_flag)
+    not_ours = "an encrypted one";
+  else if (entry.method != stored && entry.method != deflated)
+    not_ours = message("compression method ", entry.method);
+  const bool honest = !not_ours.empty() || (entry.method == stored ? entry.size == entry.packed_size
+                                                                   : entry.size / max_inflation <= entry.packed_size);
   if (!honest)
     file.fail_at(begin, member(), "expected a size that ", entry.packed_size, " packed bytes can hold, got ",
                  entry.size);
-  return {entry.name, entry.method == deflated, entry.crc, entry.packed_size, entry.size, begin};
+  return {entry.name, not_ours, entry.method == deflated, entry.crc, entry.packed_size, entry.size, begin};
 }
 
 }  // namespace
@@ -248,10 +276,7 @@ std::vector<ZipMember> read_zip_directory(const FileSource& file) {
                std::all_of(entry.name.begin(), entry.name.end(), [](unsigned char c) { return c < 0x80; }),
            "a name in ASCII or marked as UTF-8", "neither");
     expect(names.insert(entry.name).second, "names that differ", "this one twice");
-    expect(!(entry.flags & encrypted_flag), "a readable member", "an encrypted one");
-    expect(!(entry.flags & ~known_flags), "only flags that NumPy sets", "flags ", entry.flags);
-    expect(entry.method == stored || entry.method == deflated, "a stored or deflated member", "compression method ",
-           entry.method);
+    expect(!(entry.flags & ~(known_flags | encrypted_flag)), "only flags that NumPy sets", "flags ", entry.flags);
     expect(disk == 0, "an archive in one piece", "disk ", disk);
     members.push_back(locate(file, entry, local_at, directory.offset));
     extents.emplace_back(local_at, members.back().begin + members.back().packed_size);
@@ -270,6 +295,7 @@ MemberSource::MemberSource(const FileSource& file, const ZipMember& member)
     : Source(file.name() + ": member " + in_quotes(member.name), member.size),
       file_(file),
       member_(member) {
+  if (!member.not_ours.empty()) fail<NotOurs>("expected a stored or deflated member, got ", member.not_ours);
   if (member.deflated) inflater_.emplace(file, member.begin, member.packed_size, Inflater::Wrapper::none);
 }
 

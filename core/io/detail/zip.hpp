@@ -10,6 +10,7 @@ namespace limpid::detail {
 
 struct ZipMember {
   std::string name;
+  std::string not_ours;  ///< what keeps its bytes from us, such as "an encrypted member"; else empty
   bool deflated;
   uint32_t crc;
   uint64_t packed_size, size;  ///< in the archive, and unpacked
@@ -22,6 +23,7 @@ std::vector<ZipMember> read_zip_directory(const FileSource& file);
 /// The unpacked bytes of a member: never more than its directory entry says.
 class MemberSource final : public Source {
  public:
+  /// Throws NotOurs where something keeps its bytes from us.
   MemberSource(const FileSource& file, const ZipMember& member);
 
   /// To be called when all is read: checks the CRC, and that the packed bytes end where they should.
@@ -35,6 +37,12 @@ class MemberSource final : public Source {
   std::optional<Inflater> inflater_;
   uint32_t crc_ = 0;
 };
+
+/// Whether torch.save() puts its pickle under such a name: NAME/data.pkl.
+inline bool is_pickle_of_torch(std::string_view name) noexcept {
+  constexpr std::string_view pickle = "/data.pkl";
+  return name.ends_with(pickle) && name.find('/') == name.size() - pickle.size();
+}
 
 /// Why an archive must not have a member of this name; null where it may.
 const char* bad_member_name(std::string_view name) noexcept;

@@ -242,7 +242,8 @@ TEST_CASE("malformed pngs are refused in one line") {
   const auto with_chunks = [&](const std::string& chunks) { return png_start + good.header() + chunks; };
   const std::string pixels = chunk("IDAT", zlib_packed(good.rows)), end = chunk("IEND", "");
   const std::string palette = chunk("PLTE", "rgb");
-  std::string wrong_crc = good.bytes(), long_chunk = good.bytes();
+  std::string wrong_crc = good.bytes(), long_chunk = good.bytes(), wrong_sum = zlib_packed(good.rows);
+  wrong_sum.back() = static_cast<char>(wrong_sum.back() ^ 1);
   wrong_crc[41] = static_cast<char>(wrong_crc[41] ^ 1);
   long_chunk.replace(33, 4, "\x7f\xff\xff\xff");
   check_malformed(
@@ -268,11 +269,21 @@ TEST_CASE("malformed pngs are refused in one line") {
            "at most 2^30 bytes, got 32768 x 32768"},
           {"more than the file can hold", with_header([](Png& p) { p.width = p.height = 4096; }),
            "expected a size that 71 bytes can hold, got 4096 x 4096 pixels"},
-          {"larger than its pixels", with_header([](Png& p) { p.height = 3; }), "expected a sound PNG image"},
+          {"larger than its pixels", with_header([](Png& p) { p.height = 3; }), "expected 9 bytes of pixels, got 6"},
+          {"smaller than its pixels", with_header([](Png& p) { p.height = 1; }),
+           "expected no more pixels than the header"},
+          {"a byte of pixels more", with_header([](Png& p) { p.rows += '\0'; }),
+           "expected no more pixels than the header"},
+          {"wrong checksum of the pixels", with_chunks(chunk("IDAT", wrong_sum) + end),
+           "with their checksum, got others"},
+          {"bytes behind the pixels", with_chunks(chunk("IDAT", zlib_packed(good.rows) + "ab") + end),
+           "offset 0: expected the end of the pixels, got 2 bytes more"},
+          {"compression 1", png_start + chunk("IHDR", std::string("\0\0\0\2\0\0\0\2\x8\0\1\0\0", 13)) + pixels + end,
+           "expected compression 0, filter 0 and interlace 0 or 1, got 1, 0 and 0"},
           {"depth 3", with_header([](Png& p) { p.depth = 3; }), "offset 24: expected a depth and a colour type"},
           {"colour 5", with_header([](Png& p) { p.colour = 5; }), "that go together, got 8 bits and type 5"},
           {"colour 255", with_header([](Png& p) { p.colour = 255; }), "that go together, got 8 bits and type 255"},
-          {"interlace 2", with_header([](Png& p) { p.interlace = 2; }), "expected a sound PNG image"},
+          {"interlace 2", with_header([](Png& p) { p.interlace = 2; }), "offset 26: expected compression 0"},
           {"filter 5", with_header([](Png& p) { p.rows[0] = 5; }), "expected a sound PNG image"},
           {"no palette", with_header([](Png& p) { p.colour = 3; }), "expected a sound PNG image"},
           {"palette of 4 bytes", with_chunks(chunk("PLTE", "rgbr") + pixels + end), "of 1 to 256 colours before"},
@@ -284,9 +295,9 @@ TEST_CASE("malformed pngs are refused in one line") {
            "expected transparency before the pixels, got it behind them"},
           {"no pixels", with_chunks(end), "offset 33: expected pixels before the end, got none"},
           {"empty pixels", with_chunks(chunk("IDAT", "") + end), "offset 45: expected pixels before the end, got none"},
-          {"pixels that are no zlib stream", with_chunks(chunk("IDAT", "no zlib") + end), "expected a sound PNG image"},
+          {"pixels that are no zlib stream", with_chunks(chunk("IDAT", "no zlib") + end), "pixels that zlib packed"},
           {"zlib stream cut", with_chunks(chunk("IDAT", zlib_packed(good.rows).substr(0, 6)) + end),
-           "expected a sound PNG image"},
+           "pixels that zlib packed"},
           {"no end", with_chunks(pixels), "expected 8 bytes of a chunk's length and type, got 0 to the end"},
           {"bytes behind the end", good.bytes() + "more",
            "expected the end of the file after 'IEND', got 4 bytes more"},

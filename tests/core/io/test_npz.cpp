@@ -12,7 +12,10 @@ namespace {
 
 const std::string numpy = LIMPID_TEST_DATA "/numpy/";
 
-void load(const std::string& path) { load_npz(path); }
+void load(const std::string& path) {
+  LeftOut left_out;
+  load_npz(path, left_out);
+}
 
 uint32_t crc_of(const std::string& bytes) {
   return static_cast<uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
@@ -36,6 +39,7 @@ struct Member {
   uint16_t disk = 0;
   int64_t shift = 0;          // of the place that the directory gives
   bool sizes_behind = false;  // the member's own header has none
+  int local_change = 0;       // of the size in the member's own header
 };
 
 Member deflated(Member member = {}) {
@@ -61,14 +65,14 @@ std::string zip(const std::vector<Member>& members, const End& end = {}) {
   std::string bytes, directory;
   for (const Member& m : members) {
     const auto at = static_cast<uint32_t>(static_cast<int64_t>(bytes.size()) + m.shift);
-    const auto fields = [&](const std::string& name, bool none) {
+    const auto fields = [&](const std::string& name, bool none, int change) {
       return raw(uint16_t{20}) + raw(m.flags) + raw(m.method) + raw(uint32_t{0}) + raw(none ? 0 : m.crc) +
-             raw(none ? 0 : m.packed_size) + raw(none ? 0 : m.size) + raw(static_cast<uint16_t>(name.size())) +
-             raw(static_cast<uint16_t>(m.extra.size()));
+             raw(none ? 0 : m.packed_size) + raw(none ? 0 : m.size + static_cast<uint32_t>(change)) +
+             raw(static_cast<uint16_t>(name.size())) + raw(static_cast<uint16_t>(m.extra.size()));
     };
-    bytes += raw(0x04034b50) + fields(m.local_name, m.sizes_behind) + m.local_name + m.extra + m.packed;
+    bytes += raw(0x04034b50) + fields(m.local_name, m.sizes_behind, m.local_change) + m.local_name + m.extra + m.packed;
     if (m.sizes_behind) bytes += raw(0x08074b50) + raw(m.crc) + raw(m.packed_size) + raw(m.size);
-    directory += raw(0x02014b50) + raw(uint16_t{20}) + fields(m.name, false) + raw(uint16_t{0}) + raw(m.disk) +
+    directory += raw(0x02014b50) + raw(uint16_t{20}) + fields(m.name, false, 0) + raw(uint16_t{0}) + raw(m.disk) +
                  std::string(6, '\0') + raw(at) + m.name + m.extra;
   }
   const auto count = static_cast<uint16_t>(static_cast<int>(members.size()) + end.members);
@@ -158,6 +162,69 @@ TEST_CASE("npz archives of other make are read") {
   }
 }
 
+TEST_CASE("what in an npz file is no tensor is left out by name") {
+  const auto named = [](const char* name, const std::string& content = {}) {
+    return Member{.name = name, .content = content.empty() ? npy(counting({3})) : content};
+  };
+  const auto text = npy(counting({3}, uint8)).replace(21, 3, "<U0");
+  const Folder folder;
+  write_bytes(folder / "x",
+              zip({named("a.npy"), named("text.npy", text), named("readme.txt", "read me"), named("folder/", "x"),
+                   changed(named("secret.npy"), [](Member& m) { m.flags = 1; }),
+                   changed(named("bzip2.npy"), [](Member& m) { m.method = 12, m.size += 1; }), named("z.npy")}));
+  LeftOut left_out{{"stale", ""}};
+  const TensorMap tensors = load_npz(folder / "x", left_out);
+  REQUIRE(tensors.size() == 2);
+  CHECK(same_bits(tensors.at("a"), counting({3})));
+  CHECK(same_bits(tensors.at("z"), counting({3})));
+  const std::map<std::string, std::string> reasons = {
+      {"text", "x: member 'text.npy': offset 20: expected a dtype of numbers, got '<U0', text, which is no tensor"},
+      {"readme.txt", "expected an array, whose name ends in .npy, got another file"},
+      {"folder/", "expected an array, whose name ends in .npy, got a folder"},
+      {"secret", "expected a stored or deflated member, got an encrypted one"},
+      {"bzip2", "expected a stored or deflated member, got compression method 12"}};
+  REQUIRE(left_out.size() == reasons.size());
+  for (const auto& [name, reason] : reasons) {
+    CHECK_THAT(left_out.at(name), ContainsSubstring(reason));
+    CHECK(refusal([&, &n = name] { load_npz(folder / "x", n); }) == left_out.at(name));
+  }
+  CHECK(same_bits(load_npz(folder / "x", "z"), counting({3})));
+  CHECK(refusal([&] { load_npz(folder / "x", "none"); }) ==
+        "load_npz: " + folder / "x" +
+            ": expected the name of a tensor that it holds ('a', 'bzip2', 'folder/', 'readme.txt', "
+            "'secret', 'text', 'z'), got 'none'");
+}
+
+TEST_CASE("whole numbers of every width that NumPy has are read") {
+  const Folder folder;
+  const auto array = [](const char* code, const std::string& bytes, std::size_t width) {
+    std::string file = npy(counting({static_cast<int64_t>(bytes.size() / width)}, uint8));
+    file.resize(file.find('\n') + 1);
+    return file.replace(21, 3, code) + bytes;
+  };
+  const auto big = [](uint32_t value) { return raw(__builtin_bswap32(value)); };
+  const struct {
+    const char* code;
+    std::string bytes;
+    std::size_t width;
+    std::vector<int64_t> values;
+  } table[] = {{"|i1", "\x80\xff\x7f", 1, {-128, -1, 127}},
+               {"<i2", raw(int16_t{-32768}) + raw(int16_t{7}), 2, {-32768, 7}},
+               {">i2", "\xff\xfe", 2, {-2}},
+               {"<u2", raw(uint16_t{65535}) + raw(uint16_t{1}), 2, {65535, 1}},
+               {"<u4", raw(uint32_t{0xffffffff}), 4, {0xffffffff}},
+               {">u4", big(0x80000001) + big(2), 4, {0x80000001, 2}},
+               {"<u8", raw(uint64_t{INT64_MAX}) + raw(uint64_t{3}), 8, {INT64_MAX, 3}}};
+  for (const auto& row : table) {
+    INFO(row.code);
+    write_bytes(folder / "x", array(row.code, row.bytes, row.width));
+    const Tensor x = load_npy(folder / "x");
+    CHECK(x.dtype() == (row.width <= 2 ? int32 : int64));
+    const Tensor wide = detail::as_dtype(x, int64);
+    CHECK(std::vector<int64_t>(wide.data<int64_t>(), wide.data<int64_t>() + wide.numel()) == row.values);
+  }
+}
+
 TEST_CASE("npz files that lie are refused") {
   const auto one = [](auto change) { return zip({changed({}, change)}); };
   const auto packed = [](auto change) { return zip({changed(deflated(), change)}); };
@@ -174,10 +241,12 @@ TEST_CASE("npz files that lie are refused") {
           {"one member too few", zip({{}, {.name = "y.npy"}}, {.members = -1}), "expected the end of the directory"},
           {"several disks", zip({{}}, {.disk = 1}), "expected an archive in one piece"},
           {"other disk", one([](Member& m) { m.disk = 1; }), "member 'x.npy': expected an archive in one piece"},
-          {"encrypted", one([](Member& m) { m.flags = 1; }), "expected a readable member, got an encrypted one"},
           {"strongly encrypted", one([](Member& m) { m.flags = 64; }),
            "expected only flags that NumPy sets, got flags 64"},
-          {"bzip2", one([](Member& m) { m.method = 12; }), "got compression method 12"},
+          {"no sizes behind the data", one([](Member& m) { m.flags = 8; }),
+           "expected the sizes and CRC that the directory has behind the data"},
+          {"other sizes in front of the data", packed([](Member& m) { m.flags = 8, m.local_change = 1; }),
+           "expected the sizes and CRC that the directory has, got others"},
           {"absolute name", one([](Member& m) { m.name = "/x.npy"; }), "got an absolute name"},
           {"Windows name", one([](Member& m) { m.name = "\\x.npy"; }), "got an absolute name"},
           {"climbing name", one([](Member& m) { m.name = "a/../../x.npy"; }), "climbs out with '..'"},
@@ -185,7 +254,6 @@ TEST_CASE("npz files that lie are refused") {
           {"name not UTF-8", one([](Member& m) { m.name = "\xff.npy"; }), "got a name that is not UTF-8"},
           {"name not marked", one([](Member& m) { m.name = "ß.npy"; }), "expected a name in ASCII or marked as UTF-8"},
           {"same name twice", zip({{}, {}}), "expected names that differ, got this one twice"},
-          {"no array", one([](Member& m) { m.name = m.local_name = "readme.txt"; }), "a name that ends in .npy"},
           {"not npy", one([](Member& m) { m = {.content = "not NumPy's"}; }),
            "member 'x.npy': offset 0: expected the magic"},
           {"empty member", one([](Member& m) { m = {.content = ""}; }), "expected 6 bytes of magic, got 0"},

@@ -27,7 +27,10 @@ std::string repeated(const char* text, int count) {
 
 const std::string u8 = R"("dtype":"U8","shape":[1],"data_offsets":)";
 
-void load(const std::string& path) { load_safetensors(path); }
+void load(const std::string& path) {
+  LeftOut left_out;
+  load_safetensors(path, left_out);
+}
 
 }  // namespace
 
@@ -62,6 +65,43 @@ TEST_CASE("safetensors files hold many tensors of any dtype, and metadata") {
     CHECK(same_bits(loaded.at(name), x));
   }
   CHECK(load_safetensors_metadata(folder / "x") == metadata);
+}
+
+TEST_CASE("safetensors of other dtypes are widened or left out by name") {
+  const Folder folder;
+  const std::string header = R"({"a":{"dtype":"I8","shape":[2],"data_offsets":[0,2]},)"
+                             R"("b":{"dtype":"F8_E4M3","shape":[3],"data_offsets":[2,5]},)"
+                             R"("c":{"dtype":"U16","shape":[1],"data_offsets":[5,7]},)"
+                             R"("d":{"dtype":"F4","shape":[2,3],"data_offsets":[7,10]},)"
+                             R"("e":{"dtype":"U32","shape":[1],"data_offsets":[10,14]},)"
+                             R"("f":{"dtype":"U64","shape":[2],"data_offsets":[14,30]},)"
+                             R"("g":{"dtype":"U64","shape":[1],"data_offsets":[30,38]},)"
+                             R"("h":{"dtype":"F32","shape":[1],"data_offsets":[38,42]}})";
+  write_bytes(folder / "x", file_of(header, "\x80\x7f" + std::string("123") + raw(uint16_t{65535}) + "456" +
+                                                raw(uint32_t{0xffffffff}) + raw(uint64_t{5}) +
+                                                raw(uint64_t{INT64_MAX}) + raw(uint64_t{1} << 63) + raw(2.5f)));
+  LeftOut left_out;
+  const TensorMap tensors = load_safetensors(folder / "x", left_out);
+  const std::map<std::string, std::vector<int64_t>> whole = {
+      {"a", {-128, 127}}, {"c", {65535}}, {"e", {0xffffffff}}, {"f", {5, INT64_MAX}}};
+  REQUIRE(tensors.size() == whole.size() + 1);
+  for (const auto& [name, values] : whole) {
+    INFO(name);
+    CHECK(tensors.at(name).dtype() == (name < "e" ? int32 : int64));
+    const Tensor x = detail::as_dtype(tensors.at(name), int64);
+    CHECK(std::vector<int64_t>(x.data<int64_t>(), x.data<int64_t>() + x.numel()) == values);
+  }
+  CHECK(tensors.at("h").item<float>() == 2.5f);
+  REQUIRE(left_out.size() == 3);
+  CHECK_THAT(left_out.at("b"),
+             ContainsSubstring("tensor 'b': expected a dtype that limpid has, got F8_E4M3: in Python,"));
+  CHECK_THAT(left_out.at("d"), ContainsSubstring("got F4"));
+  CHECK_THAT(left_out.at("g"),
+             ContainsSubstring("expected numbers that int64 has, got the uint64 9223372036854775808"));
+  CHECK(refusal([&] { load_safetensors(folder / "x", "b"); }) == left_out.at("b"));
+  CHECK(load_safetensors(folder / "x", "h").item<float>() == 2.5f);
+  CHECK_THAT(refusal([&] { load_safetensors(folder / "x", "i"); }),
+             ContainsSubstring("expected the name of a tensor that it holds ('a', 'b', "));
 }
 
 TEST_CASE("a safetensors file may hold nothing") {
@@ -134,8 +174,10 @@ TEST_CASE("safetensors files that lie are refused") {
           {"dtype is an array", one(R"("dtype":["U8"])"), "expected a string, got an array"},
           {"shape is a string", one(R"("shape":"1")"), "expected an array, got a string"},
           {"shape is null", one(R"("shape":null)"), "expected an array, got null"},
-          {"int16", one(R"("dtype":"I16","shape":[1],"data_offsets":[0,2])", "00"),
-           "tensor 'x': expected a dtype among"},
+          {"no dtype of any", one(R"("dtype":"F8 E4","shape":[1],"data_offsets":[0,2])", "00"),
+           "tensor 'x': expected a dtype of the format, such as F32, got 'F8 E4'"},
+          {"int16 of one byte", one(R"("dtype":"I16","shape":[1],"data_offsets":[0,1])", "0"),
+           "expected 2 bytes for shape (1,) and dtype I16"},
           {"lower case", one(R"("dtype":"f32")"), "got 'f32'"},
           {"negative size", shaped("[-1]", "[0,1]", "0"), "of at least 0, got -1"},
           {"fraction", shaped("[1.0]", "[0,1]", "0"), "in 64 bits, got '1.0'"},
@@ -150,7 +192,7 @@ TEST_CASE("safetensors files that lie are refused") {
           {"offsets fall", shaped("[1]", "[1,0]", "0"), "data_offsets that rise and end by 1, got [1, 0]"},
           {"beyond the file", shaped("[8]", "[0,8]", "0123"), "end by 4, got [0, 8]"},
           {"largest offsets", shaped("[1]", "[18446744073709551614,18446744073709551615]", "0"), "end by 1"},
-          {"size disagrees", shaped("[3]", "[0,4]", "0123"), "expected 3 bytes for shape (3,) and dtype uint8"},
+          {"size disagrees", shaped("[3]", "[0,4]", "0123"), "expected 3 bytes for shape (3,) and dtype U8"},
           {"large shape", shaped("[1000000000000]", "[0,4]", "0123"), "expected 1000000000000 bytes for shape"},
           {"late start", shaped("[3]", "[1,4]", "0123"), "expected data that follow the 0 bytes before them"},
           {"hole", two("[0,2]", "[3,5]"), "tensor 'b': expected data_offsets that rise and end by 4"},
@@ -165,7 +207,7 @@ TEST_CASE("safetensors files that lie are refused") {
           {"no tensors, but data", file_of("{}", "0"), "expected the end of the file, got 1 bytes more"},
           {"no bool", one(R"("dtype":"BOOL","shape":[2],"data_offsets":[0,2])", "\x01\x07"),
            "0 or 1 for a bool, got 7"},
-          {"name of two lines", file_of(R"({"a\nb":{"dtype":"F8"}})"), "tensor 'a\\x0ab': expected a dtype"},
+          {"name of two lines", file_of(R"({"a\nb":{"dtype":"F8"}})"), "tensor 'a\\x0ab': expected a shape"},
       },
       load);
 }

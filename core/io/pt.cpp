@@ -1,0 +1,294 @@
+// A zip archive of stored members: NAME/data.pkl, a pickle in which storages stand for NAME/data/KEY, their bytes.
+#include <limpid/core/detail/array.hpp>
+#include <limpid/core/io/detail/pickle.hpp>
+#include <limpid/core/io/detail/zip.hpp>
+#include <limpid/core/io/pt.hpp>
+
+#include <algorithm>
+
+namespace limpid {
+
+using namespace detail;
+
+namespace {
+
+using Kind = Pickle::Kind;
+using Role = Pickle::Role;
+using Value = Pickle::Value;
+
+constexpr const char* op = "load_pt";
+constexpr std::size_t deepest = 64;
+
+class Reader {
+ public:
+  explicit Reader(const std::string& path) : file_(op, path), members_(read_archive()), pickle_(read_pickle()) {}
+
+  /// All tensors, or the one of this name alone: the others are then among left_out, without a reason.
+  TensorMap load(LeftOut& left_out, const std::string* wanted) {
+    TensorMap tensors;
+    for_each_leaf([&](const std::string& name, Value value) {
+      if (tensors.contains(name) || left_out.contains(name))
+        fail("expected names that differ, got ", in_quotes(name), " twice");
+      if (wanted && name != *wanted)
+        left_out.emplace(name, "");
+      else
+        take(tensors, left_out, name, [&] { return read(name, value); });
+    });
+    return tensors;
+  }
+
+ private:
+  using Members = std::map<std::string, ZipMember, std::less<>>;
+
+  struct Storage {
+    FileType type;
+    int64_t count;
+    Tensor elements;
+  };
+
+  Members read_archive() {
+    char start[2] = {};
+    file_.read_at(0, start, std::min<uint64_t>(file_.size(), sizeof start));
+    if (start[0] != 'P' || start[1] != 'K')
+      file_.fail_at(0, "expected a zip archive that torch.save() wrote, got other bytes", other_kind(file_));
+    const std::vector<ZipMember> all = read_zip_directory(file_);
+    const auto pickle =
+        std::find_if(all.begin(), all.end(), [](const ZipMember& m) { return is_pickle_of_torch(m.name); });
+    const bool npz = std::any_of(all.begin(), all.end(), [](const ZipMember& m) { return m.name.ends_with(".npy"); });
+    if (pickle == all.end())
+      file_.fail_at(0, "expected a file that torch.save() wrote, with NAME/data.pkl, got ",
+                    npz ? "NumPy's .npz: load_npz reads it" : "another zip archive");
+    const std::string root = pickle->name.substr(0, pickle->name.find('/') + 1);
+    Members members;
+    for (const ZipMember& member : all) {
+      if (!member.name.starts_with(root))
+        file_.fail_at(member.begin, "expected members below ", in_quotes(root), ", got ", in_quotes(member.name));
+      const std::string name = member.name.substr(root.size());
+      if (name == "constants.pkl" || name.starts_with("code/"))
+        file_.fail_at(member.begin,
+                      "expected a state_dict that torch.save() wrote, got a program of TorchScript's: in Python, "
+                      "torch.save(torch.jit.load(old).state_dict(), new)");
+      members.emplace(name, member);
+    }
+    if (const auto order = members.find("byteorder"); order != members.end()) {
+      MemberSource source(file_, order->second);
+      const std::string text = source.read_string(std::min<uint64_t>(source.size(), 16), "a byte order");
+      if (text != "little")
+        source.fail_at(0, "expected little-endian numbers, got ", in_quotes(text),
+                       "-endian ones: in Python, torch.save(torch.load(old), new) on a little-endian machine");
+      source.finish();
+    }
+    return members;
+  }
+
+  Pickle read_pickle() {
+    MemberSource source(file_, members_.find("data.pkl")->second);
+    Pickle pickle(source);
+    source.finish();
+    return pickle;
+  }
+
+  /// Calls f(name, value) for all that is no dict, list or tuple, in the order of the file. Dicts may be shared, and so
+  /// a small file could name very many: as many as it has bytes are enough.
+  template <class F>
+  void for_each_leaf(F&& f) const {
+    if (!pickle_.root().is(Kind::dict))
+      fail("expected a dict of tensors, got ", pickle_.describe(pickle_.root()),
+           ": in Python, torch.save({'name': tensor}, path)");
+    struct Open {
+      Value node;
+      std::size_t next, prefix;  // the item to come, and how much of the name belongs to the node
+    };
+    std::vector<Open> open{{pickle_.root(), 0, 0}};
+    std::string name;
+    std::size_t entries = 1024 + pickle_.size(), characters = 16 * entries;
+    while (!open.empty()) {
+      Open& top = open.back();
+      const std::vector<Value>& items = pickle_.items(top.node);
+      if (top.next == items.size()) {
+        open.pop_back();
+        continue;
+      }
+      name.resize(top.prefix);
+      if (top.prefix > 0) name += '.';
+      if (!top.node.is(Kind::dict))
+        name += message(top.next);
+      else if (const Value key = items[top.next++]; key.is(Kind::text))
+        name += key.text();
+      else
+        name += message(key.integer);
+      const Value value = items[top.next++];
+      if (entries-- == 0 || characters < name.size())
+        fail("expected no more names than ", pickle_.size(), " bytes can hold, got more");
+      characters -= name.size();
+      if (!is_utf8(name)) fail("expected names in UTF-8, got ", in_quotes(name));
+      if (value.is(Kind::dict) || value.is(Kind::list) || value.is(Kind::tuple)) {
+        if (open.size() == deepest)
+          fail("expected dicts and lists at most ", deepest, " deep, got more at ", in_quotes(name));
+        open.push_back({value, 0, name.size()});
+      } else {
+        f(name, value);
+      }
+    }
+  }
+
+  Tensor read(const std::string& name, Value value) {
+    const auto other = [&](const std::string& got) {
+      throw_error<NotOurs>(file_.name(), ": ", in_quotes(name), ": expected a tensor, got ", got);
+    };
+    if (!value.is(Kind::call)) other(pickle_.describe(value));
+    const auto expect = [&](bool good, const auto&... parts) {
+      if (!good) fail("tensor ", in_quotes(name), ": expected ", parts...);
+    };
+    const auto arguments_of = [&](Value call) -> const std::vector<Value>& {
+      return pickle_.items(pickle_.items(call)[1]);
+    };
+    const auto role_of = [&](Value call) { return Pickle::name(pickle_.items(call)[0]).role; };
+    if (role_of(value) == Role::parameter) {
+      // _rebuild_parameter(tensor, requires_grad, hooks)
+      const std::vector<Value>& arguments = arguments_of(value);
+      expect(arguments.size() == 3 && arguments[0].is(Kind::call), "a parameter of a tensor, got another");
+      value = arguments[0];
+    }
+    const Role role = role_of(value);
+    if (role == Role::other_value) other(pickle_.describe(value));
+    if (role == Role::other_tensor)
+      other(pickle_.describe(value) + ": in Python, save tensor.to_dense() or tensor.dequantize()");
+    // _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks, metadata = None); _v3 has a dtype before
+    // the metadata.
+    const bool typed = role == Role::typed_tensor;
+    const std::size_t least = typed ? 7 : 6;
+    const std::vector<Value>& items = arguments_of(value);
+    expect((role == Role::tensor || typed) && (items.size() == least || items.size() == least + 1), "a tensor's ",
+           least, " or ", least + 1, " values, got ", items.size());
+    expect(items[1].is(Kind::integer), "an offset, got ", pickle_.describe(items[1]));
+    if (items.size() > least && items[least].is(Kind::dict)) {
+      const std::vector<Value>& metadata = pickle_.items(items[least]);
+      expect(metadata.size() <= 16, "metadata of a few flags, got ", metadata.size());
+      for (const Value flag : metadata)
+        if (flag.is(Kind::boolean) && flag.integer)
+          other(
+              "one that is negated or conjugated when it is read: in Python, save tensor.resolve_neg().resolve_conj()");
+    }
+    const Shape shape = numbers<Shape>(name, items[2]);
+    const Strides strides = numbers<Strides>(name, items[3]);
+    expect(shape.size() == strides.size(), "as many strides as sizes, got ", strides.size(), " for ", shape.size());
+
+    FileType type = float32;
+    if (typed) {
+      const Value dtype = items[6];
+      expect(dtype.is(Kind::name) && Pickle::name(dtype).role == Role::dtype, "a dtype, got ", pickle_.describe(dtype));
+      if (Pickle::name(dtype).other) other("one of " + pickle_.describe(dtype) + ": in Python, save tensor.float()");
+      type = Pickle::name(dtype).type;
+    }
+    const Storage& storage = read_storage(name, items[0], typed ? &type : nullptr);
+    tensor_bytes(file_, 0, shape, storage.type);
+    // Where the last element lies: none is beyond.
+    const int64_t offset = items[1].integer;
+    int64_t last = offset;
+    bool sound = last >= 0, empty_shape = false;
+    for (std::size_t i = 0; i < shape.size(); ++i) {
+      int64_t reach = 0;
+      empty_shape |= shape[i] == 0;
+      sound &= strides[i] >= 0 && !__builtin_mul_overflow(std::max<int64_t>(shape[i] - 1, 0), strides[i], &reach) &&
+               !__builtin_add_overflow(last, reach, &last);
+    }
+    expect(sound && (empty_shape || last < storage.count), "sizes and strides within a storage of ", storage.count,
+           " elements, got shape ", shape, ", strides ", Shape(strides.begin(), strides.end()), " and offset ", offset);
+    if (empty_shape) return empty(shape, storage.type.dtype);
+    return make_view(storage.elements, shape, strides, offset);
+  }
+
+  template <class List>
+  List numbers(const std::string& name, Value tuple) const {
+    const bool is_list = tuple.is(Kind::tuple) || tuple.is(Kind::list);
+    if (!is_list) fail("tensor ", in_quotes(name), ": expected a tuple of numbers, got ", pickle_.describe(tuple));
+    if (pickle_.items(tuple).size() > max_rank)
+      fail("tensor ", in_quotes(name), ": expected at most ", max_rank, " axes, got ", pickle_.items(tuple).size());
+    List list;
+    for (const Value value : pickle_.items(tuple)) {
+      if (!value.is(Kind::integer))
+        fail("tensor ", in_quotes(name), ": expected a tuple of whole numbers, got ", pickle_.describe(value));
+      list.push_back(value.integer);
+    }
+    return list;
+  }
+
+  /// ("storage", class, key, device, count), read once. typed: the elements' type where the class does not tell it; the
+  /// count is then of bytes.
+  const Storage& read_storage(const std::string& name, Value value, const FileType* typed) {
+    const auto expect = [&](bool good, const auto&... parts) {
+      if (!good) fail("tensor ", in_quotes(name), ": expected ", parts...);
+    };
+    expect(value.is(Kind::persistent), "a storage, got ", pickle_.describe(value));
+    const Value id = pickle_.items(value)[0];
+    expect(id.is(Kind::tuple) && pickle_.items(id).size() == 5, "a storage's five values, got ", pickle_.describe(id));
+    const std::vector<Value>& items = pickle_.items(id);
+    expect(items[0].is(Kind::text) && items[0].text() == "storage" && items[1].is(Kind::name) &&
+               Pickle::name(items[1]).role == Role::storage && (!typed || Pickle::name(items[1]).module != "torch") &&
+               items[2].is(Kind::text) && items[4].is(Kind::integer),
+           "'storage', its class, key, device and size, got others");
+    const Pickle::Name& class_ = Pickle::name(items[1]);
+    if (class_.other)
+      throw_error<NotOurs>(file_.name(), ": ", in_quotes(name), ": expected a tensor of a dtype that limpid has, got ",
+                           class_.module, ".", class_.name,
+                           ": in Python, convert the tensor, complex ones by torch.view_as_real");
+    const FileType type = typed ? *typed : class_.type;
+    const auto width = static_cast<int64_t>(type.bytes());
+    const int64_t count = typed ? items[4].integer / width : items[4].integer;
+
+    const std::string key(items[2].text());
+    auto found = storages_.find(key);
+    if (found == storages_.end()) {
+      const auto member = members_.find("data/" + key);
+      expect(member != members_.end(), "a storage that the file holds, got the key ", in_quotes(key));
+      MemberSource source(file_, member->second);
+      const Shape shape{count};
+      const uint64_t bytes = tensor_bytes(source, 0, shape, type);
+      if (bytes != source.size() && !(typed && source.size() == static_cast<uint64_t>(items[4].integer)))
+        source.fail_at(0, "expected ", bytes, " bytes for ", count, " elements, got ", source.size());
+      Tensor elements = read_tensor(source, shape, type);
+      if (source.remaining()) source.read_string(source.remaining(), "padding");
+      source.finish();
+      found = storages_.emplace(key, Storage{type, count, elements}).first;
+    }
+    const Storage& storage = found->second;
+    expect(storage.type.dtype == type.dtype && storage.type.stored == type.stored && storage.count == count,
+           "one class and size of the storage ", in_quotes(key), ", got two");
+    return storage;
+  }
+
+  template <class... Parts>
+  [[noreturn]] void fail(const Parts&... parts) const {
+    throw_error<IOError>(file_.name(), ": ", parts...);
+  }
+
+  FileSource file_;
+  Members members_;  // by their names below the root
+  Pickle pickle_;
+  std::map<std::string, Storage> storages_;
+};
+
+}  // namespace
+
+TensorMap load_pt(const std::string& path) {
+  LeftOut left_out;
+  TensorMap tensors = Reader(path).load(left_out, nullptr);
+  warn_of_left_out(op, path, left_out);
+  return tensors;
+}
+
+TensorMap load_pt(const std::string& path, LeftOut& left_out) {
+  LeftOut found;
+  TensorMap tensors = Reader(path).load(found, nullptr);
+  left_out = std::move(found);
+  return tensors;
+}
+
+Tensor load_pt(const std::string& path, const std::string& name) {
+  LeftOut left_out;
+  const TensorMap tensors = Reader(path).load(left_out, &name);
+  return named_tensor(op, path, name, tensors, left_out);
+}
+
+}  // namespace limpid

@@ -1,0 +1,23 @@
+// PyTorch's files. A malformed one is refused with an IOError that names file, offset and reason.
+#pragma once
+#include <limpid/core/export.hpp>
+#include <limpid/core/tensor_map.hpp>
+
+namespace LIMPID_API limpid {
+
+/// The tensors of a file that torch.save() wrote (PyTorch 1.6 and later, pickle protocols 2 to 5): of a state_dict(),
+/// or of dicts and lists of these. {"model": {"fc.weight": t}, "steps": [u]} gives model.fc.weight and steps.0.
+///
+/// Nothing of the file is run. A pickle may hold plain data and tensors: any other class or function that it names is
+/// refused by name. Sizes, strides and offsets are the file's: tensors that shared memory when they were saved share it
+/// here, and transposed, channels-last and expanded ones are views as they were. int8 and int16 become int32.
+///
+/// What is no tensor here (numbers, text, tensors of other dtypes) is left out: the logger warns of it, or left_out
+/// lists it. Files of PyTorch's before 1.6, TorchScript's and whole modules are refused with the way to convert them.
+TensorMap load_pt(const std::string& path);
+TensorMap load_pt(const std::string& path, LeftOut& left_out);
+/// The one tensor of this name, whose data alone are read. Throws IOError where there is none, or says why it is left
+/// out.
+Tensor load_pt(const std::string& path, const std::string& name);
+
+}  // namespace limpid

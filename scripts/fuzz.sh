@@ -1,0 +1,60 @@
+#!/bin/sh
+# Builds the fuzzers of tests/fuzz under the address and undefined-behaviour sanitizers, runs them, and prints how many
+# inputs each took. fuzz.sh [--seconds S | --runs N] [NAME...]: 10 seconds of each without it; NAME as in
+# tests/fuzz/fuzz_NAME.cpp. An input that fails is kept in build/fuzz/failures, and shown again by
+# build/fuzz/tests/fuzz/fuzz_NAME FILE. What a run found worth keeping is in build/fuzz/corpus, for the next.
+. "$(dirname "$0")/stages.sh"
+
+limit=-max_total_time=10
+case ${1-} in
+  --seconds | --runs)
+    case ${2-} in
+      "" | *[!0-9]*)
+        echo "fuzz: expected a number after $1, got '${2-}'" >&2
+        exit 2
+        ;;
+    esac
+    if [ "$1" = --runs ]; then limit=-runs=$2; else limit=-max_total_time=$2; fi
+    shift 2
+    ;;
+esac
+
+all=$(for source in tests/fuzz/fuzz_*.cpp; do basename "$source" .cpp | sed 's/^fuzz_//'; done)
+names=${*:-$all}
+for name in $names; do
+  if [ ! -f "tests/fuzz/fuzz_$name.cpp" ]; then
+    echo "fuzz: expected names among $(echo $all), got '$name'" >&2
+    exit 2
+  fi
+done
+
+# A machine without clang or its runtime of libFuzzer fuzzes nothing, and says so.
+if ! echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' |
+  clang++ -x c++ -fsanitize=fuzzer,address - -o /dev/null 2>/dev/null; then
+  echo "fuzz: skipped, for there is no clang++ here that links libFuzzer (Debian's clang and libclang-rt-14-dev)"
+  exit 0
+fi
+
+stage "configure fuzz" cmake --preset fuzz
+stage "build fuzz" cmake --build --preset fuzz --target $(for name in $names; do echo "fuzz_$name"; done)
+python3 -B tests/fuzz/seeds.py build/fuzz/seeds
+mkdir -p build/fuzz/failures
+export OMP_NUM_THREADS=1 LIMPID_LOG=off ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=1
+
+failed=
+printf '%-12s %12s %9s %9s  %s\n' fuzzer inputs "a second" edges result
+for name in $names; do
+  corpus=build/fuzz/corpus/$name
+  mkdir -p "$corpus"
+  log=build/fuzz/$name.log
+  result=clean
+  build/fuzz/tests/fuzz/fuzz_$name "$limit" -max_len=2048 -len_control=20 -timeout=20 -rss_limit_mb=2048 \
+    -print_final_stats=1 -artifact_prefix=build/fuzz/failures/$name- "$corpus" build/fuzz/seeds/$name >"$log" 2>&1 </dev/null ||
+    result="FAILED, see $log" failed=yes
+  inputs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+  rate=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
+  edges=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)
+  printf '%-12s %12s %9s %9s  %s\n' "$name" "${inputs:--}" "${rate:--}" "${edges:--}" "$result"
+  [ "$result" = clean ] || grep -m 5 -E 'ERROR|SUMMARY|after op|runtime error|#[0-9] ' "$log" >&2 || true
+done
+[ -z "$failed" ]
