@@ -45,6 +45,7 @@ WRONG_FUNCTION = {"rsqrt": "sqrt", "cos": "sin", "sin": "cos", "eq": "ne", "gt":
 WRONG_MEMBER = {"rstd": "mean", "mean": "rstd", "a": "a_xhat", "a_xhat": "a", "dy_xhat": "dy"}
 SWAPPED_ARGUMENTS = {"sub": (0, 1), "div": (0, 1), "pow": (0, 1), "matmul": (0, 1), "where": (1, 2),
                      "conv2d_weight_grad": (0, 1), "conv2d_input_grad": (0, 1)}
+OPERANDS = {"a", "b", "x", "w", "weight", "gamma", "beta", "dy"}  # Saved members that have a caller's layout
 MOST_OF_A_KERNEL = 8
 TAKES_AXIS = {"sum", "mean", "transpose", "unsqueeze", "squeeze", "scatter_add", "select", "slice", "size"}
 
@@ -306,8 +307,21 @@ class Planter:
         elif text in WRONG_MEMBER and (before == "." or self.is_kernel and before not in TYPES):
             self.plant("stale statistic", i, i + 1, WRONG_MEMBER[text])
         saved = self.region.saved
+        self.misread(i, text, before)
         if text in saved and len(saved) > 1 and before not in (".", "->", "::") and not is_call:
             self.plant("stale value", i, i + 1, saved[(saved.index(text) + 1) % len(saved)])
+
+    def misread(self, i, text, before):
+        """dy, dx or a saved operand, its memory read as if it were dense."""
+        rule = self.region.owner.rsplit("::")[-1]
+        if not self.file.startswith("ops/") or self.is_kernel or rule not in ("backward", "jvp") or before in (".", "->", "::"):
+            return
+        after = [token.text for token in self.tokens[i + 1:i + 5]]
+        if text == ("dy" if rule == "backward" else "dx") and after[:1] == ["["] and after[2:3] == ["]"]:
+            if after[3:] != ["="]:
+                self.plant("careless layout", i, i + 4, f"detail::misread({self.piece(i, i + 4)})")
+        elif text in OPERANDS & set(self.region.saved) and after[:1] not in (["("], ["."], ["="]):
+            self.plant("careless layout", i, i + 1, f"detail::misread({text})")
 
     def calls(self, i, name, arguments):
         close = self.partner[i + 1]
@@ -396,6 +410,13 @@ def mutants_of(file, text, names):
 
 
 DECLARATION = "extern const int limpid_mutant;\n"
+MISREAD = """#include <limpid/core/tensor.hpp>
+namespace limpid::detail { Tensor misread(const Tensor& x); }
+"""
+
+
+def preamble(mutants):
+    return DECLARATION + (MISREAD if any(m.kind == "careless layout" for m, _ in mutants) else "")
 
 
 def mutated(text, mutants):
@@ -403,7 +424,7 @@ def mutated(text, mutants):
     by_region = {}
     for mutant, region in mutants:
         by_region.setdefault((region.start, region.end), (region, []))[1].append(mutant)
-    parts, lines, done = [DECLARATION], [], 0
+    parts, lines, done = [preamble(mutants)], [], 0
     for (start, end), (region, faults) in sorted(by_region.items(), key=lambda item: item[0]):
         if start < done:  # within another region: a local function of a rule
             continue
