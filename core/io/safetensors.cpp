@@ -190,9 +190,9 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
     if (!in_array_) unexpected("a number");
     fail(tensor(), "expected sizes and offsets of at least 0, got ", value);
   }
-  bool number_float(double, const std::string& text) override {
+  bool number_float(double, const std::string&) override {
     if (!in_array_) unexpected("a number");
-    fail(tensor(), "expected sizes and offsets in 64 bits, got ", in_quotes(text));
+    fail(tensor(), "expected sizes and offsets that are whole and have 64 bits, got another number");
   }
   bool null() override { unexpected("null"); }
   bool boolean(bool value) override { unexpected(value ? "true" : "false"); }
