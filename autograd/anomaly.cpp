@@ -48,9 +48,14 @@ namespace detail {
 void note_source(const Node& node) {
   Source source;
   source.count = static_cast<std::size_t>(backtrace(source.calls.data(), static_cast<int>(source.calls.size())));
-  for (const TraceScope* scope = innermost_scope; scope; scope = scope->outer())
-    source.scopes += message(source.scopes.empty() ? "" : " in ", scope->name(), " (", scope->where().file_name(), ':',
-                             scope->where().line(), ')');
+  bool knows_layer = false;
+  for (const TraceScope* scope = innermost_scope; scope; scope = scope->outer()) {
+    const bool is_layer = scope->where().line() == 0;
+    if (is_layer && (knows_layer || !*scope->name())) continue;
+    knows_layer |= is_layer;
+    source.scopes += message(source.scopes.empty() ? "" : " in ", scope->name());
+    if (!is_layer) source.scopes += message(" (", scope->where().file_name(), ':', scope->where().line(), ')');
+  }
   ExtrasOfNodes::change(node, [&](Extras& extras) { extras.source = std::move(source); });
 }
 

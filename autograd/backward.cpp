@@ -17,10 +17,16 @@ void detail::require_present(const Tensor& y, std::size_t i, const char* op) {
 
 namespace {
 
-Tensor seed(const Tensor& y, const Tensors& dys, std::size_t i, const char* op) {
-  if (!y.defined() || !y.requires_grad())
+/// Outputs that are not recorded are constants: of gradient zero, where the caller takes undefined gradients for that.
+enum class Constants { refused, refused_unless_allow_unused, allowed };
+
+Tensor seed(const Tensor& y, const Tensors& dys, std::size_t i, const char* op, Constants constants) {
+  if (!y.defined() || (!y.requires_grad() && constants != Constants::allowed))
     throw_error<AutogradError>(op, ": expected outputs computed from a tensor that requires a gradient, got output ", i,
-                               (y.defined() ? ", which is not recorded" : ", which is undefined"));
+                               y.defined() ? ", which is not recorded: a constant" : ", which is undefined",
+                               y.defined() && constants == Constants::refused_unless_allow_unused
+                                   ? "; pass allow_unused = true for an undefined gradient"
+                                   : "");
   detail::require_present(y, i, op);
   const Tensor dy = dys.empty() ? Tensor() : dys[i];
   if (!dy.defined()) {
@@ -33,11 +39,13 @@ Tensor seed(const Tensor& y, const Tensors& dys, std::size_t i, const char* op) 
   return dy;
 }
 
-void add_roots(Engine& engine, const Tensors& ys, const Tensors& dys, const char* op) {
+void add_roots(Engine& engine, const Tensors& ys, const Tensors& dys, const char* op,
+               Constants constants = Constants::refused) {
   if (ys.empty()) throw_error<ValueError>(op, ": expected at least one output, got none");
   if (!dys.empty() && dys.size() != ys.size())
     throw_error<ValueError>(op, ": expected one dy per output (", ys.size(), "), got ", dys.size());
-  for (std::size_t i = 0; i < ys.size(); ++i) engine.add_root(ys[i], seed(ys[i], dys, i, op));
+  for (std::size_t i = 0; i < ys.size(); ++i)
+    if (Tensor dy = seed(ys[i], dys, i, op, constants); ys[i].requires_grad()) engine.add_root(ys[i], std::move(dy));
 }
 
 // A leaf's gradient is its owner's to change: dense, and nobody else's memory.
@@ -70,7 +78,8 @@ Tensors grad(const Tensors& ys, const Tensors& xs, const Tensors& dys, const Gra
                                  xs[i].defined() ? ", which does not" : ", which is undefined");
   const GradGuard mode(options.create_graph);
   Engine engine("grad");
-  add_roots(engine, ys, dys, "grad");
+  add_roots(engine, ys, dys, "grad",
+            options.allow_unused ? Constants::allowed : Constants::refused_unless_allow_unused);
   engine.only_towards(xs);
   const auto require_use = [&](std::size_t i, bool used) {
     if (!used && !options.allow_unused)

@@ -8,7 +8,9 @@ namespace LIMPID_API limpid {
 struct GradOptions {
   bool create_graph = false;  ///< record the gradients, so that they can be differentiated; implies retain_graph
   bool retain_graph = false;  ///< leave the graph fit for another run; else it is used up
-  bool allow_unused = false;  ///< of grad(): an x that no y depends on gives an undefined gradient instead of an error
+  /// Of grad(): an x that no y depends on gives an undefined gradient instead of an error, and so do all where no y was
+  /// recorded, being constant.
+  bool allow_unused = false;
 };
 
 /// Adds d(sum_k <y_k, dy_k>)/d(leaf) to the gradient of every leaf below ys. dys: one per y and of its shape, or none

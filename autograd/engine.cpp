@@ -2,6 +2,7 @@
 #include <limpid/autograd/detail/arithmetic.hpp>
 #include <limpid/autograd/detail/engine.hpp>
 #include <limpid/autograd/detail/extras.hpp>
+#include <limpid/autograd/detail/fit.hpp>
 #include <limpid/autograd/detail/sums.hpp>
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/core/detail/message.hpp>
@@ -127,11 +128,11 @@ inline void Engine::finish(uint32_t index) {
 
 namespace {
 
-Tensors backward_of(Node& node, const Tensors& dy) {
+Tensors backward_of(Node& node, const Tensors& dy, bool records) {
   if (!node.has_extras() && !detail::watching) [[likely]]
-    return node.backward(dy);
+    return records ? node.recorded_backward(dy) : node.backward(dy);
   const detail::BackwardScope scope(node);
-  Tensors dx = detail::hooked_backward(node, dy);
+  Tensors dx = detail::hooked_backward(node, dy, records);
   if (detail::watching & detail::watch_anomalies) detail::check_backward(node, dx, dy);
   return dx;
 }
@@ -139,12 +140,7 @@ Tensors backward_of(Node& node, const Tensors& dy) {
 // Sums g down to the shape that input i of the node was broadcast from.
 [[gnu::noinline]] void fit(Tensor& g, const Node& node, std::size_t i, const Node::Output& output) {
   const Shape& shape = output.shape();
-  if (g.dtype() != output.dtype)
-    throw_error<AutogradError>(node.name(), ": expected a gradient of dtype ", output.dtype, " for input ", i,
-                               " from backward, got ", g.dtype());
-  if (g.dim() < shape.dim() || broadcast_shapes(g.shape(), shape, node.name()) != g.shape())
-    throw_error<AutogradError>(node.name(), ": expected a gradient of shape ", shape, " for input ", i,
-                               " from backward, got ", g.shape());
+  detail::require_fit(node, detail::of_backward, i, g, output, detail::broadcasts_to(shape, g.shape()));
   g = detail::unbroadcast(g, shape);
 }
 
@@ -153,10 +149,9 @@ Tensors backward_of(Node& node, const Tensors& dy) {
 void Engine::propagate(Node& node, const Slot& slot) {
   const NeedsGuard needs(node, slot.needs);
   // The slot may move as soon as others are added.
-  Tensors dx = backward_of(node, slot.dy);
+  Tensors dx = backward_of(node, slot.dy, records_);
   const auto& inputs = node.inputs();
-  if (dx.size() != inputs.size())
-    throw_error<AutogradError>(node.name(), ": expected ", inputs.size(), " gradients from backward, got ", dx.size());
+  detail::require_count(node, detail::of_backward, inputs.size(), dx.size());
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (!dx[i].defined() || !node.needs(i)) continue;
     const Node::Output& output = inputs[i].node->outputs()[inputs[i].index];

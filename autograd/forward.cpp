@@ -1,6 +1,7 @@
 // Forward mode: tangents follow the ops in the order they were recorded.
 #include <limpid/autograd/backward.hpp>
 #include <limpid/autograd/detail/arithmetic.hpp>
+#include <limpid/autograd/detail/fit.hpp>
 #include <limpid/autograd/detail/forward.hpp>
 #include <limpid/autograd/detail/grad_between.hpp>
 #include <limpid/autograd/detail/slots.hpp>
@@ -80,8 +81,7 @@ class ForwardSweep {
                                  " has run already; pass retain_graph = true to the first backward");
     Tensors dy = node.jvp(dx);
     const auto& outputs = node.outputs();
-    if (dy.size() != outputs.size())
-      throw_error<AutogradError>(node.name(), ": expected ", outputs.size(), " tangents from jvp, got ", dy.size());
+    detail::require_count(node, detail::of_jvp, outputs.size(), dy.size());
     for (std::size_t k = 0; k < dy.size(); ++k)
       if (dy[k].defined()) fit(dy[k], node, k);
     if (detail::watching & detail::watch_anomalies) [[unlikely]]
@@ -92,13 +92,8 @@ class ForwardSweep {
 
   static void fit(Tensor& dy, const Node& node, std::size_t k) {
     const Node::Output& output = node.outputs()[k];
-    if (dy.dtype() != output.dtype)
-      throw_error<AutogradError>(node.name(), ": expected a tangent of dtype ", output.dtype, " for output ", k,
-                                 " from jvp, got ", dy.dtype());
+    detail::require_fit(node, detail::of_jvp, k, dy, output, detail::broadcasts_to(dy.shape(), output.shape()));
     if (dy.shape() == output.shape()) return;
-    if (dy.dim() > output.shape().dim() || broadcast_shapes(dy.shape(), output.shape(), node.name()) != output.shape())
-      throw_error<AutogradError>(node.name(), ": expected a tangent of shape ", output.shape(), " for output ", k,
-                                 " from jvp, got ", dy.shape());
     dy = detail::broadcast(dy, output.shape());
   }
 
@@ -155,8 +150,8 @@ void require_zeros(Node& node) {
     dy.push_back(output.layout ? random.like(zeros(output.shape(), output.dtype)) : Tensor());
   for (const Tensor& dx : node.backward(dy))
     if (dx.defined() && detail::largest(detail::values_of(dx)) > 0)
-      throw_error<detail::NoForwardRule>(node.name(), ": expected a jvp, or a backward made of recorded ops, for ",
-                                         "forward mode, got neither");
+      throw_error<detail::OffTape>(node.name(), ": expected a jvp, or a backward made of recorded ops, for forward ",
+                                   "mode, got neither");
 }
 
 uint64_t moving(const Tensors& dx) {
@@ -174,9 +169,8 @@ Tensors Node::jvp(const Tensors& dx) {
   const bool create_graph = is_grad_enabled();
   const EnableGradGuard recording;
   const detail::NeedsGuard needs(*this, moving(dx));
-  const Tensors us = zero_cotangents(*this), pulled = backward(us);
-  if (pulled.size() != inputs_.size())
-    throw_error<AutogradError>(name(), ": expected ", inputs_.size(), " gradients from backward, got ", pulled.size());
+  const Tensors us = zero_cotangents(*this), pulled = create_graph ? recorded_backward(us) : backward(us);
+  detail::require_count(*this, detail::of_backward, inputs_.size(), pulled.size());
   Tensors roots, directions, wanted;
   bool seen = true;
   for (std::size_t i = 0; i < dx.size(); ++i) {

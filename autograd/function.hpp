@@ -18,7 +18,8 @@ class Context {
   void save(const Xs&... xs) {
     (to_save_.push_back(xs), ...);
   }
-  /// The i-th saved tensor. Throws AutogradError where it was changed in place or let go of.
+  /// The i-th saved tensor, of the layout that it was saved in. Throws AutogradError where it was changed in place or
+  /// let go of.
   Tensor saved(std::size_t i) const;
   /// Whether the gradient of the i-th tensor argument is wanted.
   bool needs(std::size_t i) const noexcept { return !node_ || node_->needs(i); }
@@ -33,13 +34,17 @@ class Context {
   Tensors to_save_;
   SmallVector<Ref<Kept>, 2> saved_;
   Node* node_ = nullptr;
+  bool moved_ = false;  ///< saved() gives other values than were saved, near them
 };
 
 /// The node of a Function; see Function.
 class FunctionNode : public Node {
  public:
-  explicit FunctionNode(const char* name) : name_(name) {}
+  FunctionNode(const char* name, bool once_differentiable) : name_(name), once_(once_differentiable) {}
   const char* name() const noexcept override { return name_; }
+  Tensors backward(const Tensors& dy) final;
+  Tensors recorded_backward(const Tensors& dy) final;
+  Tensors jvp(const Tensors& dx) final;
   /// Ties ys to this node, which must be connected; copies those that are arguments themselves.
   void finish(Tensors& ys, const Tensors& xs);
   /// A readable name of a C++ type, kept for the life of the program.
@@ -47,8 +52,18 @@ class FunctionNode : public Node {
 
   Context context;
 
+ protected:
+  /// Derived's own rules, for dense tensors.
+  virtual Tensors pull(const Tensors& dy) = 0;
+  virtual Tensors push(const Tensors& dx) = 0;
+  virtual bool has_push() const noexcept = 0;
+
  private:
+  using Rule = Tensors (FunctionNode::*)(const Tensors&);
+  class TapeCheck;
+  Tensors checked(Rule rule, const Tensors& given);
   const char* name_;
+  bool once_;
 };
 
 /// A function with a gradient rule of its own:
@@ -61,11 +76,20 @@ class FunctionNode : public Node {
 ///
 /// forward takes a Context and any arguments, and returns a Tensor or Tensors; what it computes is not recorded.
 /// backward takes the Context and the gradient of the result (Tensors where forward gives Tensors; undefined stands for
-/// zero), and returns one gradient per Tensor argument, in order; Tensor{} stands for zero. Where it is written with
-/// differentiable ops it can be differentiated again, and serves forward mode too; but Derived may have a rule for
-/// that,
+/// zero), and returns one gradient per Tensor argument, in order; Tensor{} stands for zero. dy has shape and dtype of
+/// the result and is dense, in row-major order, whatever the loss sends: dy.data<double>()[i] is its i-th element. It
+/// may be memory of others, to be read alone. What Context::saved() gives has the layout it had in forward.
+///
+/// Derived may have a rule for forward mode,
 ///     static Tensor jvp(Context& ctx, const Tensors& dxs);   // the tangent(s) of forward's result
-/// with one dx per Tensor argument, undefined for zero.
+/// with one dx per Tensor argument, dense as well, undefined for zero.
+///
+/// A backward written with differentiable ops can be differentiated again, and serves forward mode too. One that is
+/// not, for it works on raw memory, is good for first derivatives; where someone differentiates what it gave, in a
+/// second derivative, AutogradError names the Function. That it leaves the tape is found out, but for what hides behind
+/// a dependence on the same tensors that the tape does see (see docs/autograd.md). A Derived that says so itself,
+///     static constexpr bool once_differentiable = true;
+/// has its backward run unrecorded, and its gradients always throw when differentiated.
 template <class Derived>
 class Function {
  public:
@@ -75,17 +99,20 @@ class Function {
     constexpr bool single = std::is_same_v<Result, Tensor>;
     static_assert(single || std::is_same_v<Result, Tensors>, "forward must return Tensor or Tensors");
 
+    constexpr bool has_jvp = requires(Context & ctx, const Tensors& dx) { Derived::jvp(ctx, dx); };
+
     struct DerivedNode final : FunctionNode {
-      DerivedNode() : FunctionNode(type_name(typeid(Derived))) {}
-      Tensors backward(const Tensors& dy) override {
+      DerivedNode() : FunctionNode(type_name(typeid(Derived)), is_once_differentiable()) {}
+      Tensors pull(const Tensors& dy) override {
         if constexpr (single)
           return Derived::backward(context, dy[0]);
         else
           return Derived::backward(context, dy);
       }
-      Tensors jvp(const Tensors& dx) override {
-        if constexpr (!requires { Derived::jvp(context, dx); })
-          return FunctionNode::jvp(dx);
+      bool has_push() const noexcept override { return has_jvp; }
+      Tensors push(const Tensors& dx) override {
+        if constexpr (!has_jvp)
+          return {};
         else if constexpr (single)
           return {Derived::jvp(context, dx)};
         else
@@ -118,9 +145,15 @@ class Function {
   }
 
  private:
+  static constexpr bool is_once_differentiable() {
+    if constexpr (requires { Derived::once_differentiable; })
+      return Derived::once_differentiable;
+    else
+      return false;
+  }
   template <class T>
   static void add_tensor(Tensors& xs, const T& argument) {
-    if constexpr (std::is_same_v<T, Tensor>)
+    if constexpr (std::is_convertible_v<const T&, const Tensor&>)  // a Tensor, or a module's member for one
       xs.push_back(argument);
     else if constexpr (std::is_same_v<T, Tensors>)
       for (const Tensor& x : argument) xs.push_back(x);

@@ -1,11 +1,14 @@
 #include <limpid/autograd/backward.hpp>
 #include <limpid/autograd/detail/checker.hpp>
+#include <limpid/autograd/detail/forward.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/overlap.hpp>
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 namespace limpid::detail {
 namespace {
@@ -47,16 +50,20 @@ void Checker::name_inputs(std::vector<std::string> names) {
 }
 
 GradcheckReport Checker::check() {
-  prepare();
-  for (std::size_t c = 0; c < checked_.size(); ++c) compare(c);
-  if (options_.forward) check_forward();
-  check_batch();
-  check_zero();
-  check_repeatability();
-  check_single_outputs();
-  check_subsets();
-  if (options_.layouts) check_layouts();
-  check_low_precision();
+  try {
+    prepare();
+    for (std::size_t c = 0; c < checked_.size(); ++c) compare(c);
+    if (options_.forward) check_forward();
+    check_batch();
+    check_zero();
+    check_repeatability();
+    check_single_outputs();
+    check_subsets();
+    if (options_.layouts) check_layouts();
+    check_low_precision();
+  } catch (const OffTape& error) {
+    problem(error.what());
+  }
   conclude();
   return std::move(report_);
 }
@@ -160,12 +167,30 @@ void Checker::prepare() {
     y_.insert(y_.end(), y.begin(), y.end());
   }
   begins_.push_back(dy_.size());
+  measure_noise();
+  reaches_.resize(checked_.size());
   first_ = run(called());
   if (report_.op.empty()) report_.op = first_.op.empty() ? "a function that records nothing" : first_.op;
   for (std::size_t c = 0; c < checked_.size(); ++c) {
     if (first_.dx[c].empty()) first_.dx[c].resize(static_cast<std::size_t>(x(c).numel()));
     scales_.push_back(scale_of(values_of(x(c))));
     references_.push_back(std::max(1.0, largest(y_)) / scales_[c]);
+  }
+}
+
+// What moves y_j at the least is a rounding, of the inputs or of something on the way, where the least is not much:
+// below a large constant nothing moves at first. Three times that is what the next size may add.
+void Checker::measure_noise() {
+  noise_.resize(y_.size());
+  std::vector<bool> known(y_.size());
+  for (double by = 4; by * epsilon_ < 0x1p-16 && !std::all_of(known.begin(), known.end(), std::identity()); by *= 16) {
+    const Values near = outputs_or_nan(jiggled(by));
+    for (std::size_t j = 0; j < y_.size(); ++j) {
+      const double moved = std::abs(near[j] - y_[j]);
+      if (known[j] || !(moved > 0)) continue;
+      known[j] = noise_[j] > 0;
+      noise_[j] = known[j] ? std::max(noise_[j], std::min(moved, 4 * noise_[j])) : moved;
+    }
   }
 }
 

@@ -26,7 +26,7 @@ std::optional<Values> Checker::forward_mode(const std::vector<Values>& v, uint64
         moving >> recording.positions[p] & 1 ? tensor_of(v[recording.positions[p]], recording.leaves[p]) : Tensor());
   try {
     jv = push_forward("gradcheck", recording.root_tensors(), recording.leaves, directions, false);
-  } catch (const NoForwardRule&) {
+  } catch (const OffTape&) {
     report_.forward.why_not = "backward is not made of recorded ops";
     return {};
   }
@@ -44,25 +44,43 @@ std::vector<Checker::Slope> Checker::slopes(Motion motion, double rtol, double l
   const std::size_t count = y_.size();
   std::vector<Extrapolation> tables(count);
   Values last(count);
-  double t = 1.0 / 32;
-  for (int level = 0; level < levels; ++level, t /= 2) {
+  const auto step = [&](std::vector<Extrapolation>& rows, double t) {
     for (const Element& e : motion) *e.p = e.at(t);
-    const Values plus = outputs();
+    const Values plus = outputs_or_nan();
     for (const Element& e : motion) *e.p = e.at(-t);
-    const Values minus = outputs();
-    bool sure = true;
+    const Values minus = outputs_or_nan();
     for (std::size_t j = 0; j < count; ++j) {
       const double rounding = plus[j] == minus[j] ? 0 : epsilon_ * std::max(std::abs(plus[j]), std::abs(minus[j]));
       last[j] = (plus[j] - minus[j]) / (2 * t);
-      tables[j].add(last[j], rounding / (2 * t));
-      sure = sure && tables[j].error <= rtol * std::max(std::abs(tables[j].value), least_scale);
+      rows[j].add(last[j], rounding / (2 * t));
     }
-    if (sure) break;
+  };
+  const auto all_sure = [&](double factor, bool or_rounding) {
+    return std::all_of(tables.begin(), tables.end(), [&](const Extrapolation& table) {
+      return table.error <= factor * std::max(std::abs(table.value), least_scale) ||
+             (or_rounding && table.error <= 4 * table.rounding);
+    });
+  };
+  double t = 1.0 / 32;
+  for (int level = 1; level <= 3 * levels; ++level, t /= 2) {
+    step(tables, t);
+    if (all_sure(rtol, false) || (level >= levels && all_sure(10 * rtol_, true))) break;
+  }
+  for (std::size_t j = 0; j < count; ++j) last[j] = std::abs(last[j] - tables[j].value);
+  if (const Values drift = last; rtol == 0) {  // rounding may hide some, or all: by larger steps
+    std::vector<Extrapolation> further(count);
+    t = 0x1p11;
+    for (int level = 0; level < levels; ++level, t /= 2) step(further, t);
+    for (std::size_t j = 0; j < count; ++j) {
+      const bool is_better = tables[j].value == 0 ? further[j].error <= 0.1 * std::abs(further[j].value)
+                                                  : further[j].error < 0.1 * tables[j].error;
+      if (is_better && tables[j].error <= 4 * tables[j].rounding) tables[j] = further[j];
+    }
+    last = drift;
   }
   for (const Element& e : motion) *e.p = e.x;
   std::vector<Slope> found;
-  for (std::size_t j = 0; j < count; ++j)
-    found.push_back({tables[j].value, tables[j].error, std::abs(last[j] - tables[j].value), false});
+  for (std::size_t j = 0; j < count; ++j) found.push_back({tables[j].value, tables[j].error, last[j], false, 0});
   return found;
 }
 
@@ -89,9 +107,9 @@ void Checker::judge_forward(Motion motion, const Values& jv, double typical) {
   std::vector<std::size_t> places(jv.size());
   for (std::size_t j = 0; j < places.size(); ++j) places[j] = j;
   if (!std::all_of(places.begin(), places.end(), is_right)) {  // no alarm before the differences are at their best
-    const std::vector<Slope> finer = slopes(motion, 0, 0);
+    const std::vector<Slope> finer = slopes(motion, 0, 1e-3 * typical);
     for (std::size_t j : places)
-      if (!(finer[j].error > numeric[j].error)) numeric[j] = finer[j];
+      if (!is_right(j)) numeric[j] = finer[j];
   }
   std::size_t worst = 0;
   double worst_error = -1;
@@ -149,8 +167,9 @@ void Checker::check_forward() {
   for (std::size_t c = 0; c < checked_.size(); ++c) {
     v.emplace_back();
     for (Element& e : elements_of(c)) {
-      e.step *= cotangents_.next();
-      const double term = first_.dx[c][v[c].size()] * e.step;
+      const std::size_t j = v[c].size();
+      e.step *= cotangents_.next() * (reaches_[c].empty() ? 1 : reaches_[c][j]);
+      const double term = first_.dx[c][j] * e.step;
       reverse += term;
       size += std::abs(term);
       squares += static_cast<long double>(term) * term;

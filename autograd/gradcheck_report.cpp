@@ -16,7 +16,7 @@ std::string to_string(const GradcheckReport& report) {
   };
   const auto brief = [](double x) {
     detail::TextStream text(2);
-    text << x;
+    text << detail::shown(x);
     return std::move(text).str();
   };
   out << report.check << " of " << report.op << " (" << report.file << ':' << report.line << "): "

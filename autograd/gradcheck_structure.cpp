@@ -44,10 +44,10 @@ void Checker::check_repeatability() {
 bool Checker::agrees(std::size_t c, const Values& dx, const Values& expected, double scale, const char* when,
                      double rtol) {
   if (report_.inputs[checked_[c]].vacuous) return true;
-  for (std::size_t j = 0; j < expected.size(); ++j) {
-    const double g = dx.empty() ? 0 : dx[j];
-    if (std::abs(g - expected[j]) <= rtol * scale || (std::isnan(g) && std::isnan(expected[j]))) continue;
-    problem(message(when, ": expected the same gradient of ", name(c), ", ", expected[j], " at ",
+  for (std::size_t j = 0; j < std::max(dx.size(), expected.size()); ++j) {
+    const double g = dx.empty() ? 0 : dx[j], e = expected.empty() ? 0 : expected[j];
+    if (std::abs(g - e) <= rtol * scale || (std::isnan(g) && std::isnan(e))) continue;
+    problem(message(when, ": expected the same gradient of ", name(c), ", ", e, " at ",
                     place(multi_index(static_cast<int64_t>(j), x(c).shape())), ", got ", g));
     return false;
   }
@@ -156,6 +156,48 @@ void Checker::check_layout(const char* when, Tensor (*copy)(const Tensor&), int6
 void Checker::check_layouts() {
   check_layout("channels-last inputs", channels_last_copy, 3);
   check_layout("strided inputs", strided_copy, 1);
+  check_cotangents();
+}
+
+namespace {
+
+/// What losses send: sum() expands a dy, permute() reorders its memory, slice() cuts it out of a larger one.
+struct CotangentLayout {
+  const char* name;
+  Tensor (*of)(const Tensor& dy);
+  int64_t least_rank;
+  bool keeps_values;  ///< else the gradient is compared with that of a dense copy
+};
+
+constexpr CotangentLayout cotangent_layouts[] = {
+    {"dy of a slice", sliced_copy, 2, true},
+    {"strided dy", strided_copy, 1, true},
+    {"permuted dy", permuted_copy, 2, true},
+    {"channels-last dy", channels_last_copy, 3, true},
+    {"expanded dy", [](const Tensor& dy) { return expanded_copy(dy, Axes()); }, 1, false},
+    {"dy expanded along the first axis", [](const Tensor& dy) { return expanded_copy(dy, 0); }, 2, false},
+    {"dy expanded along the last axis", [](const Tensor& dy) { return expanded_copy(dy, -1); }, 2, false},
+};
+
+}  // namespace
+
+void Checker::check_cotangents() {
+  const Recording recording = record(called());
+  for (const CotangentLayout& layout : cotangent_layouts) {
+    Tensors seeds, dense;
+    bool any = false;
+    for (std::size_t k : recording.roots) {
+      const bool fits = dys_[k].dim() >= layout.least_rank;
+      any = any || fits;
+      seeds.push_back(fits ? layout.of(dys_[k]) : dys_[k]);
+      dense.push_back(as_contiguous(seeds.back()));
+    }
+    if (!any) continue;
+    const Gradients dx = replay(recording, seeds, true);
+    const Gradients expected = layout.keeps_values ? first_.dx : replay(recording, dense, true);
+    for (std::size_t c = 0; c < checked_.size(); ++c)
+      agrees(c, dx[c], expected[c], largest(expected[c]), layout.name, rtol_);
+  }
 }
 
 void Checker::check_low_precision() {

@@ -101,13 +101,14 @@ void complete(const Node& node, Tensors& dy) {
   });
 }
 
-Tensors hooked_backward(Node& node, const Tensors& dy) {
-  if (!node.has_extras()) return node.backward(dy);
+Tensors hooked_backward(Node& node, const Tensors& dy, bool records) {
+  const auto run = [&](const Tensors& dys) { return records ? node.recorded_backward(dys) : node.backward(dys); };
+  if (!node.has_extras()) return run(dy);
   const auto [before, after] =
       ExtrasOfNodes::look(node, [](const Extras& extras) { return std::pair(extras.before, extras.after); });
   Tensors dys = dy;
   for (const auto& hook : before) replace("prehook", node, dys, hook->call({}, dys), true);
-  Tensors dxs = node.backward(dys);
+  Tensors dxs = run(dys);
   for (const auto& hook : after) replace("hook", node, dxs, hook->call(dxs, dys), false);
   return dxs;
 }

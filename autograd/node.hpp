@@ -55,6 +55,8 @@ class Saved {
   const char* name() const noexcept { return name_; }
   /// What is held, unchecked; undefined after release.
   const Tensor& peek() const noexcept { return tensor_; }
+  /// Whether get() would give a tensor.
+  bool is_readable() const noexcept { return tensor_.defined() && tensor_.version() == version_; }
 
  private:
   friend class Node;
@@ -83,6 +85,10 @@ class Node : public GradHandle {
   /// dx[i] stands for zero, and one that is not needed need not be computed. A dx[i] of the shape that input i was
   /// broadcast to is summed down by the engine. Written with differentiable ops, so that it can be recorded itself.
   virtual Tensors backward(const Tensors& dy) = 0;
+
+  /// The same where what it gives is to be differentiated again (create_graph). A node whose backward may leave the
+  /// tape sees to it here that nobody takes a part of a derivative for the whole.
+  virtual Tensors recorded_backward(const Tensors& dy) { return backward(dy); }
 
   /// Forward mode: the tangent of each output, given those of the inputs. Undefined stands for zero, and some dx[i] is
   /// defined. A dy[k] of a shape that broadcasts to output k's is expanded by the caller. Written with differentiable

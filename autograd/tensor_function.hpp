@@ -17,7 +17,7 @@ class TensorFunction {
   template <class F>
   requires(!std::is_same_v<std::remove_cv_t<F>, TensorFunction>) explicit TensorFunction(
       F& f, const char* op = "gradcheck") noexcept
-      : object_(const_cast<void*>(static_cast<const void*>(__builtin_addressof(f)))),
+      : object_(address(f)),
         call_(&call<F>),
         op_(op) {}
   Tensors operator()(const Tensors& xs) const { return call_(object_, xs, op_); }
@@ -25,7 +25,10 @@ class TensorFunction {
   /// Whether F is of a kind to be referred to.
   template <class F>
   static constexpr bool accepts() {
-    return takes_some<F>(std::make_index_sequence<8>()) || std::is_invocable_v<F&, const Tensors&>;
+    if constexpr (takes_some<F>(std::make_index_sequence<8>()))  // and Tensors are not tried on a lambda of auto
+      return true;
+    else
+      return std::is_invocable_v<F&, const Tensors&>;
   }
 
  private:
@@ -39,6 +42,20 @@ class TensorFunction {
   template <class F, std::size_t... index>
   static constexpr bool takes_some(std::index_sequence<index...>) {
     return (takes<F>(std::make_index_sequence<index + 1>()) || ...);
+  }
+  template <class F>
+  static void* address(F& f) noexcept {
+    if constexpr (std::is_function_v<F>)
+      return reinterpret_cast<void*>(&f);
+    else
+      return const_cast<void*>(static_cast<const void*>(__builtin_addressof(f)));
+  }
+  template <class F>
+  static F& at(void* object) noexcept {
+    if constexpr (std::is_function_v<F>)
+      return *reinterpret_cast<F*>(object);
+    else
+      return *static_cast<F*>(object);
   }
   static Tensors wrap(Tensor y) { return {std::move(y)}; }
   static Tensors wrap(Tensors ys) { return ys; }
@@ -60,7 +77,7 @@ class TensorFunction {
   }
   template <class F>
   static Tensors call(void* object, const Tensors& xs, const char* op) {
-    F& f = *static_cast<F*>(object);
+    F& f = at<F>(object);
     constexpr std::make_index_sequence<8> counts;
     if constexpr (takes_some<F>(counts)) {
       return call_by_count(f, xs, op, counts);

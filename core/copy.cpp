@@ -1,6 +1,7 @@
 // Filling, copying and comparing strided memory.
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/number.hpp>
 #include <limpid/core/detail/strided.hpp>
 #include <limpid/core/detail/visit.hpp>
 #include <limpid/core/kernels/half.hpp>
@@ -29,12 +30,11 @@ To convert(From x) noexcept {
   else if constexpr (std::is_same_v<To, bool>)
     return x != From{};
   else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
-    // Plain casts of values out of range are undefined.
-    using Limits = std::numeric_limits<To>;
-    if (std::isnan(x)) return To{};
-    if (x <= static_cast<From>(Limits::min())) return Limits::min();
-    if (x >= static_cast<From>(Limits::max())) return Limits::max();
-    return static_cast<To>(x);
+    // Plain casts of values out of range are undefined: this is what x86-64's instructions give, and so NumPy there.
+    using Wide = std::conditional_t<sizeof(To) == sizeof(int64_t), int64_t, int32_t>;
+    constexpr Wide lowest = std::numeric_limits<Wide>::min();
+    constexpr From bottom = static_cast<From>(lowest);
+    return static_cast<To>(x >= bottom && x < -bottom ? static_cast<Wide>(x) : lowest);
   } else
     return static_cast<To>(x);
 }
@@ -89,12 +89,12 @@ void copy_into(const Tensor& y, const Tensor& source) {
   });
 }
 
-void fill(const Tensor& y, double value) {
-  if (y.numel() == 0) return;
-  const StridedLoop<1> loop(y.shape(), {y.strides()});
+void fill(const Tensor& y, Scalar value, const char* op) {
   visit_dtype(y.dtype(), [&]<class T>(T) {
+    const T filler = number<T>(op, value);
+    if (y.numel() == 0) return;
+    const StridedLoop<1> loop(y.shape(), {y.strides()});
     T* to = y.data<T>();
-    const T filler = convert<T>(value);
     loop.run([=](int64_t count, const auto& offset, const auto& step) {
       T* t = to + offset[0];
       if (step[0] == 1)

@@ -6,7 +6,7 @@ namespace limpid {
 
 std::string_view to_string(DType dtype) noexcept {
   constexpr std::string_view names[] = {"bool", "uint8", "int32", "int64", "float16", "bfloat16", "float32", "float64"};
-  return names[static_cast<std::size_t>(dtype)];
+  return dtype > DType::float64 ? "unknown dtype" : names[static_cast<std::size_t>(dtype)];
 }
 
 std::ostream& operator<<(std::ostream& out, DType dtype) { return out << to_string(dtype); }

@@ -41,9 +41,9 @@ inline constexpr uint8_t item_sizes[] = {1, 1, 4, 8, 2, 2, 4, 8};
 constexpr std::size_t itemsize(DType dtype) noexcept { return detail::item_sizes[static_cast<std::size_t>(dtype)]; }
 /// Stored alone; arithmetic happens in float32.
 constexpr bool is_half(DType dtype) noexcept { return dtype == DType::float16 || dtype == DType::bfloat16; }
-constexpr bool is_floating_point(DType dtype) noexcept { return dtype >= DType::float16; }
+constexpr bool is_floating_point(DType dtype) noexcept { return dtype >= DType::float16 && dtype <= DType::float64; }
 
-/// "float32"; bool_ is "bool".
+/// "float32"; bool_ is "bool"; "unknown dtype" where it is none of them.
 std::string_view to_string(DType dtype) noexcept;
 std::ostream& operator<<(std::ostream& out, DType dtype);
 

@@ -11,6 +11,16 @@ namespace LIMPID_API limpid {
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+  /// Puts "where: " before the message, unless it has been said where in this whole: what passes through several layers
+  /// of one model is told the path of the innermost.
+  void say_where(const std::string& where, const void* whole) {
+    if (whole == whole_) return;
+    static_cast<std::runtime_error&>(*this) = std::runtime_error(where + ": " + what());
+    whole_ = whole;
+  }
+
+ private:
+  const void* whole_ = nullptr;
 };
 
 /// A rank, size or axis does not fit.

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <memory>
+#include <string_view>
 
 namespace limpid {
 
@@ -12,8 +13,16 @@ spdlog::logger& logger() {
   static const std::shared_ptr<spdlog::logger> instance = [] {
     if (auto existing = spdlog::get("limpid")) return existing;
     auto created = spdlog::stderr_color_mt("limpid");
-    const char* level = std::getenv("LIMPID_LOG");
-    created->set_level(level && *level ? spdlog::level::from_str(level) : spdlog::level::warn);
+    created->set_level(spdlog::level::warn);
+    const char* wish = std::getenv("LIMPID_LOG");
+    if (!wish || !*wish) return created;
+    // spdlog takes any word that it does not know for "off", which would hide what is wrong.
+    for (const char* level : {"trace", "debug", "info", "warn", "error", "off"})
+      if (std::string_view(wish) == level) {
+        created->set_level(spdlog::level::from_str(level));
+        return created;
+      }
+    created->warn("LIMPID_LOG: expected trace, debug, info, warn, error or off, got '{}'; using warn", wish);
     return created;
   }();
   return *instance;

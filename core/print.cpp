@@ -8,6 +8,7 @@
 #include <xtensor/xio.hpp>
 #endif
 
+#include <algorithm>
 #include <ostream>
 #include <string>
 
@@ -30,7 +31,10 @@ std::ostream& operator<<(std::ostream& out, const Tensor& x) {
   if (x.numel() == 0)
     out << "[]";
   else if (is_floating_point(x.dtype())) {
-    const Tensor wide = detail::as_dtype(x, float64);
+    const Tensor wide = empty(x.shape(), float64);
+    detail::copy_into(wide, x);
+    double* p = wide.data<double>();
+    std::transform(p, p + wide.numel(), p, detail::shown<double>);
     out << bracketed<double>(wide);
   } else if (x.dtype() == bool_) {
     out << bracketed<bool>(x);

@@ -2,6 +2,7 @@
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/detail/philox.hpp>
+#include <limpid/core/detail/rewind.hpp>
 #include <limpid/core/random.hpp>
 
 #include <cmath>
@@ -99,6 +100,7 @@ void require_floating(const char* op, DType dtype) {
 
 Tensor rand(const Shape& shape, DType dtype, Generator& generator) {
   require_floating("rand", dtype);
+  const detail::Rewind rewind(generator);
   Tensor y = empty(shape, dtype == float64 ? float64 : float32);
   if (dtype == float64)
     fill_uniform<double, uint64_t>(y, generator, 53);
@@ -109,6 +111,7 @@ Tensor rand(const Shape& shape, DType dtype, Generator& generator) {
 
 Tensor randn(const Shape& shape, DType dtype, Generator& generator) {
   require_floating("randn", dtype);
+  const detail::Rewind rewind(generator);
   Tensor y = empty(shape, dtype == float64 ? float64 : float32);
   if (dtype == float64)
     fill_normal<double, uint64_t>(y, generator);
@@ -118,9 +121,11 @@ Tensor randn(const Shape& shape, DType dtype, Generator& generator) {
 }
 
 Tensor rand(const Shape& shape, DType dtype, MemoryFormat format, Generator& generator) {
+  const detail::Rewind rewind(generator);
   return detail::as_contiguous(rand(shape, dtype, generator), format);
 }
 Tensor randn(const Shape& shape, DType dtype, MemoryFormat format, Generator& generator) {
+  const detail::Rewind rewind(generator);
   return detail::as_contiguous(randn(shape, dtype, generator), format);
 }
 Tensor rand_like(const Tensor& x, Generator& generator) {
@@ -148,9 +153,9 @@ bool holds(DType dtype, int64_t low, int64_t high) noexcept {
     case bfloat16: return within(-256, 256);
     case float32: return within(-(int64_t{1} << 24), int64_t{1} << 24);
     case float64: return within(-(int64_t{1} << 53), int64_t{1} << 53);
-    case int64: break;
+    case int64: return true;
   }
-  return true;
+  return false;
 }
 
 }  // namespace
@@ -159,6 +164,7 @@ Tensor randint(int64_t low, int64_t high, const Shape& shape, DType dtype, Gener
   if (low >= high) throw_error<ValueError>("randint: expected low < high, got low = ", low, ", high = ", high);
   if (!holds(dtype, low, high - 1))
     throw_error<ValueError>("randint: expected bounds that ", dtype, " can hold, got low = ", low, ", high = ", high);
+  const detail::Rewind rewind(generator);
   Tensor y = empty(shape, int64);
   const uint64_t count = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
   fill_blocks<uint64_t, int64_t>(y, generator, [=](const Block<uint64_t>& block, int64_t* values) {
@@ -168,6 +174,7 @@ Tensor randint(int64_t low, int64_t high, const Shape& shape, DType dtype, Gener
 }
 
 Tensor randint(int64_t low, int64_t high, const Shape& shape, DType dtype, MemoryFormat format, Generator& generator) {
+  const detail::Rewind rewind(generator);
   return detail::as_contiguous(randint(low, high, shape, dtype, generator), format);
 }
 
@@ -199,6 +206,7 @@ Tensor bernoulli(double p, const Shape& shape, Generator& generator) {
 }
 
 Tensor bernoulli(double p, const Shape& shape, MemoryFormat format, Generator& generator) {
+  const detail::Rewind rewind(generator);
   return detail::as_contiguous(bernoulli(p, shape, generator), format);
 }
 

@@ -1,5 +1,6 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/number.hpp>
 #include <limpid/core/detail/pool.hpp>
 #include <limpid/core/tensor.hpp>
 
@@ -44,6 +45,15 @@ void Storage::dispose() noexcept {
   detail::pool_deallocate(block(), header_bytes + owned_);
 }
 
+// An enumeration may hold any number of its bytes.
+[[gnu::cold, gnu::noinline]] static void refuse_dtype(DType dtype) {
+  throw_error<DTypeError>("tensor: expected one of the eight dtypes, got ", dtype);
+}
+static void require_known(DType dtype) {
+  if (dtype > DType::float64) [[unlikely]]
+    refuse_dtype(dtype);
+}
+
 [[gnu::noinline]] static Ref<TensorImpl> create_apart(Ref<const Layout> layout, DType dtype, std::size_t bytes) {
   Ref<Storage> memory = Storage::create(bytes);
   std::byte* data = memory->data();
@@ -53,6 +63,7 @@ void Storage::dispose() noexcept {
 [[gnu::flatten]] Ref<TensorImpl> TensorImpl::create(Ref<const Layout> layout, DType dtype) {
   // Together with small memory alone: should the tensor take other memory, it would keep this.
   constexpr std::size_t small = 1024;
+  require_known(dtype);
   const std::size_t bytes = static_cast<std::size_t>(layout->numel) * itemsize(dtype);
   if (bytes > small) return create_apart(std::move(layout), dtype, bytes);
   Ref<Storage> memory = Storage::create(bytes);
@@ -128,6 +139,7 @@ Layout::Layout(Shape sizes, Strides steps, int64_t count) noexcept
 
 Ref<const Layout> Layout::create(Shape shape, Strides strides) {
   const int64_t count = shape.numel();  // throws before there is a block to give back
+  if (shape.size() > 64) throw_error<ShapeError>("shape: expected at most 64 axes, got ", shape.size());
   void* place = detail::pool_allocate(sizeof(Layout));
   return Ref<const Layout>::first(new (place) Layout(std::move(shape), std::move(strides), count));
 }
@@ -219,7 +231,7 @@ double Tensor::item_double() const {
 }
 
 int64_t Tensor::item_int64() const {
-  if (is_floating_point(dtype())) return static_cast<int64_t>(item_double());
+  if (is_floating_point(dtype())) return detail::number<int64_t>("item", item_double());
   const void* p = only_element(*this);
   return visit_dtype(dtype(), [&]<class T>(T) -> int64_t {
     if constexpr (std::is_integral_v<T>)
@@ -227,6 +239,11 @@ int64_t Tensor::item_int64() const {
     else
       return 0;
   });
+}
+
+void Tensor::item_out_of_range(std::size_t bits, bool is_signed) const {
+  throw_error<ValueError>("item: expected a number that ", is_signed ? "a signed" : "an unsigned", " integer of ", bits,
+                          " bits holds, got ", item_int64());
 }
 
 namespace detail {
@@ -266,8 +283,10 @@ Tensor as_dtype(const Tensor& x, DType dtype) {
 }  // namespace detail
 
 Tensor empty(const Shape& shape, DType dtype, MemoryFormat format) {
-  if (shape.size() > 64) throw_error<ShapeError>("empty: expected at most 64 axes, got ", shape.size());
   if (format == MemoryFormat::contiguous) return detail::make_tensor(row_major(shape), dtype);
+  if (format != MemoryFormat::channels_last)
+    throw_error<ValueError>("empty: expected MemoryFormat::contiguous or channels_last, got MemoryFormat(",
+                            static_cast<int>(format), ')');
   shape.numel();  // an impossible shape is an error before anything else
   if (shape.size() < 3) throw_error<ShapeError>("empty: expected at least 3 axes for channels_last, got shape ", shape);
   return detail::make_tensor(Layout::create(shape, channels_last_strides(shape)), dtype);
@@ -279,16 +298,16 @@ Tensor empty_like(const Tensor& x, std::optional<DType> dtype, std::optional<Mem
   return x.is_contiguous(order) ? detail::make_tensor(x.impl().layout, type) : empty(x.shape(), type, order);
 }
 
-Tensor full(const Shape& shape, double value, DType dtype, MemoryFormat format) {
+Tensor full(const Shape& shape, Scalar value, DType dtype, MemoryFormat format) {
   Tensor y = empty(shape, dtype, format);
-  detail::fill(y, value);
+  detail::fill(y, value, "full");
   return y;
 }
 Tensor zeros(const Shape& shape, DType dtype, MemoryFormat format) { return full(shape, 0, dtype, format); }
 Tensor ones(const Shape& shape, DType dtype, MemoryFormat format) { return full(shape, 1, dtype, format); }
-Tensor full_like(const Tensor& x, double value, std::optional<DType> dtype, std::optional<MemoryFormat> format) {
+Tensor full_like(const Tensor& x, Scalar value, std::optional<DType> dtype, std::optional<MemoryFormat> format) {
   Tensor y = empty_like(x, dtype, format);
-  detail::fill(y, value);
+  detail::fill(y, value, "full_like");
   return y;
 }
 Tensor zeros_like(const Tensor& x, std::optional<DType> dtype, std::optional<MemoryFormat> format) {
@@ -336,6 +355,14 @@ Tensor generate(int64_t count, DType dtype, F f) {
                           ", stop = ", stop.to_double(), ", step = ", step.to_double());
 }
 
+// Of values from first to last, in order: what lies between is held where both ends are.
+void require_held(const char* op, Scalar first, Scalar last, DType dtype) {
+  if (dtype == bool_) throw_error<DTypeError>(op, ": expected a dtype of numbers, got bool");
+  std::byte place[8];
+  detail::store_number(op, first, dtype, place);
+  detail::store_number(op, last, dtype, place);
+}
+
 uint64_t unsign(int64_t x) noexcept { return static_cast<uint64_t>(x); }
 
 // How many integers lie from start on before stop, without overflow: of the distance and the step, both unsigned.
@@ -351,32 +378,52 @@ uint64_t count_integers(int64_t start, int64_t stop, int64_t step) {
 
 Tensor arange(Scalar start, Scalar stop, Scalar step, std::optional<DType> dtype) {
   if (!start.is_floating() && !stop.is_floating() && !step.is_floating()) {
-    const int64_t first = start.to_int64(), by = step.to_int64();
+    const DType type = dtype.value_or(int64);
+    const int64_t first = detail::number<int64_t>("arange", start), last = detail::number<int64_t>("arange", stop),
+                  by = detail::number<int64_t>("arange", step);
     if (by == 0) refuse_range(start, stop, step);
-    const uint64_t count = count_integers(first, stop.to_int64(), by);
+    const uint64_t count = count_integers(first, last, by);
     const int64_t numel = count > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())
                               ? std::numeric_limits<int64_t>::max()  // which is no shape
                               : static_cast<int64_t>(count);
-    return generate(numel, dtype.value_or(int64), [=](int64_t i) {
+    const auto at = [=](int64_t i) {
       return static_cast<int64_t>(unsign(first) + unsign(i) * unsign(by));  // the product alone may overflow
-    });
+    };
+    const bool none = numel == 0;
+    require_held("arange", none ? 0 : first, none ? 0 : at(numel - 1), type);
+    return generate(numel, type, at);
   }
+  const DType type = dtype.value_or(float32);
   const double first = start.to_double(), by = step.to_double(), count = std::ceil((stop.to_double() - first) / by);
-  if (by == 0 || !(std::abs(count) < 1e15)) refuse_range(start, stop, step);
-  return generate(std::max<int64_t>(0, static_cast<int64_t>(count)), dtype.value_or(float32),
-                  [=](int64_t i) { return first + static_cast<double>(i) * by; });
+  if (by == 0 || !(std::abs(count) < 1e15) || !start.fits() || !stop.fits() || !step.fits())
+    refuse_range(start, stop, step);
+  const auto numel = std::max<int64_t>(0, static_cast<int64_t>(count));
+  const auto at = [=](int64_t i) { return first + static_cast<double>(i) * by; };
+  require_held("arange", numel ? first : 0, numel ? at(numel - 1) : 0, type);
+  return generate(numel, type, at);
 }
 Tensor arange(Scalar start, Scalar stop, std::optional<DType> dtype) { return arange(start, stop, 1, dtype); }
 Tensor arange(Scalar stop, std::optional<DType> dtype) { return arange(0, stop, 1, dtype); }
 
-Tensor linspace(double start, double stop, int64_t count, DType dtype) {
+Tensor linspace(Scalar start, Scalar stop, int64_t count, DType dtype) {
   if (count < 0) throw_error<ValueError>("linspace: expected a count of at least 0, got ", count);
-  const double last = static_cast<double>(count - 1);
+  const double from = start.to_double(), to = stop.to_double();
+  if (!std::isfinite(from) || !std::isfinite(to))
+    throw_error<ValueError>("linspace: expected finite ends, got ", from, " and ", to);
+  require_held("linspace", start, stop, dtype);
+  if (!is_floating_point(dtype) && !start.is_floating() && !stop.is_floating()) {
+    using Wide = __int128;  // start * (count - 1) fits
+    const Wide first = start.to_int64(), distance = stop.to_int64() - first, steps = std::max<int64_t>(count - 1, 1);
+    return generate(count, dtype,
+                    [=](int64_t i) { return static_cast<int64_t>((first * steps + i * distance) / steps); });
+  }
+  const double last = static_cast<double>(count - 1), distance = to - from,
+               step = std::isfinite(distance) ? distance / last : to / last - from / last;
   // Counting from the nearer end makes both ends exact.
   return generate(count, dtype, [=](int64_t i) {
-    if (count == 1) return start;
-    const double k = static_cast<double>(i), step = (stop - start) / last;
-    return 2 * i < count ? start + k * step : stop - (last - k) * step;
+    if (count == 1) return from;
+    const double k = static_cast<double>(i);
+    return 2 * i < count ? from + k * step : to - (last - k) * step;
   });
 }
 
@@ -386,11 +433,19 @@ Tensor eye(int64_t n, DType dtype) {
   return y;
 }
 
-Tensor tensor(std::initializer_list<double> values, DType dtype) {
-  return generate(static_cast<int64_t>(values.size()), dtype, [&](int64_t i) { return values.begin()[i]; });
+Tensor detail::tensor_of(const Scalar* values, std::size_t count, DType dtype) {
+  Tensor y = empty({static_cast<int64_t>(count)}, dtype);
+  auto* place = static_cast<std::byte*>(y.raw_data());
+  for (std::size_t i = 0; i < count; ++i, place += itemsize(dtype)) store_number("tensor", values[i], dtype, place);
+  return y;
+}
+
+Tensor tensor(std::initializer_list<Scalar> values, DType dtype) {
+  return detail::tensor_of(values.begin(), values.size(), dtype);
 }
 
 Tensor from_blob(void* data, const Shape& shape, DType dtype, void (*deleter)(void*), void* context) {
+  require_known(dtype);
   const std::size_t bytes = static_cast<std::size_t>(shape.numel()) * itemsize(dtype);
   if (!data && bytes) throw_error<ValueError>("from_blob: expected memory for shape ", shape, ", got a null pointer");
   Ref<const Layout> layout = Layout::create(shape, contiguous_strides(shape));

@@ -55,17 +55,26 @@ class Tensor {
     return static_cast<T*>(raw_data());
   }
   void* raw_data() const { return impl().data; }
-  /// The one element of a tensor of any shape with numel() = 1, converted. Throws ShapeError.
+  /// The one element of a tensor of any shape with numel() = 1, converted: to an integer as C++ does, truncated. Throws
+  /// ShapeError, and ValueError where an integer type T does not hold it.
   template <class T>
   T item() const {
-    if constexpr (std::is_integral_v<T>)
-      return static_cast<T>(item_int64());
-    else
+    if constexpr (std::is_same_v<T, bool>) {
+      return item_double() != 0;
+    } else if constexpr (std::is_integral_v<T>) {
+      const int64_t value = item_int64();
+      if (static_cast<int64_t>(static_cast<T>(value)) != value || (std::is_unsigned_v<T> && value < 0)) [[unlikely]]
+        item_out_of_range(8 * sizeof(T), std::is_signed_v<T>);
+      return static_cast<T>(value);
+    } else {
       return static_cast<T>(item_double());
+    }
   }
 
   // Conversions, differentiable (defined by ops/).
-  /// The same values as dtype; this very tensor where it has that dtype. Floats to integers truncate.
+  /// The same values as dtype, cast as NumPy does on x86-64; this very tensor where it has that dtype. Floats to
+  /// integers truncate; what int64 (for other integers: int32) does not hold, NaN too, becomes its lowest number.
+  /// Integers too large for their new type lose their upper bits. Numbers too large for a float become infinite.
   Tensor to(DType dtype) const;
   /// Laid out in format without gaps; this very tensor where it is so already.
   Tensor contiguous(MemoryFormat format = MemoryFormat::contiguous) const;
@@ -74,11 +83,11 @@ class Tensor {
 
   // In place; each advances the version (defined by ops/). Refused on a leaf that requires a gradient while recording.
   Tensor& copy_(const Tensor& source);  ///< broadcasts and converts
-  Tensor& fill_(double value);
+  Tensor& fill_(Scalar value);
   Tensor& zero_() { return fill_(0); }
-  Tensor& add_(const Tensor& other, double alpha = 1);  ///< this += alpha * other
+  Tensor& add_(const Tensor& other, Scalar alpha = 1);  ///< this += alpha * other
   Tensor& mul_(const Tensor& other);
-  Tensor& mul_(double factor);
+  Tensor& mul_(Scalar factor);
   uint32_t version() const { return impl().storage->version(); }
   void bump_version() const { impl().storage->bump_version(); }
 
@@ -113,6 +122,7 @@ class Tensor {
   [[noreturn]] void wrong_data_type(DType asked) const;
   double item_double() const;
   int64_t item_int64() const;
+  [[noreturn]] void item_out_of_range(std::size_t bits, bool is_signed) const;
 
   Ref<TensorImpl> impl_;
 };
@@ -142,31 +152,41 @@ class Tensors : public SmallVector<Tensor, 4> {
 /// Values as NumPy prints them, then shape and dtype where they are not obvious.
 std::ostream& operator<<(std::ostream& out, const Tensor& x);
 
-// Making tensors.
+namespace detail {
+Tensor tensor_of(const Scalar* values, std::size_t count, DType dtype);
+}
+
+// Making tensors. A number that dtype does not hold is refused: throws ValueError.
 
 /// Uninitialised.
 Tensor empty(const Shape& shape, DType dtype = float32, MemoryFormat format = MemoryFormat::contiguous);
 Tensor zeros(const Shape& shape, DType dtype = float32, MemoryFormat format = MemoryFormat::contiguous);
 Tensor ones(const Shape& shape, DType dtype = float32, MemoryFormat format = MemoryFormat::contiguous);
-Tensor full(const Shape& shape, double value, DType dtype = float32, MemoryFormat format = MemoryFormat::contiguous);
+Tensor full(const Shape& shape, Scalar value, DType dtype = float32, MemoryFormat format = MemoryFormat::contiguous);
 /// Of x's shape, and of its dtype and memory format where none is given.
 Tensor empty_like(const Tensor& x, std::optional<DType> dtype = {}, std::optional<MemoryFormat> format = {});
 Tensor zeros_like(const Tensor& x, std::optional<DType> dtype = {}, std::optional<MemoryFormat> format = {});
 Tensor ones_like(const Tensor& x, std::optional<DType> dtype = {}, std::optional<MemoryFormat> format = {});
-Tensor full_like(const Tensor& x, double value, std::optional<DType> dtype = {},
+Tensor full_like(const Tensor& x, Scalar value, std::optional<DType> dtype = {},
                  std::optional<MemoryFormat> format = {});
 /// From start (or 0) in steps (or 1) up to but without stop, as NumPy's; none where stop does not lie ahead. int64
 /// where all numbers are integers, else float32, or the dtype given. Throws ValueError (a step of 0, bounds that are
-/// not finite).
+/// not finite), DTypeError (bool).
 Tensor arange(Scalar stop, std::optional<DType> dtype = {});
 Tensor arange(Scalar start, Scalar stop, std::optional<DType> dtype = {});
 Tensor arange(Scalar start, Scalar stop, Scalar step, std::optional<DType> dtype = {});
-/// count evenly spaced values, both ends included.
-Tensor linspace(double start, double stop, int64_t count, DType dtype = float32);
+/// count evenly spaced values, both ends included and exact. Throws ValueError (ends that are not finite), DTypeError
+/// (bool).
+Tensor linspace(Scalar start, Scalar stop, int64_t count, DType dtype = float32);
 /// Ones on the diagonal of an (n, n) matrix.
 Tensor eye(int64_t n, DType dtype = float32);
 /// A 1-D tensor of the values; reshape() gives it another shape.
-Tensor tensor(std::initializer_list<double> values, DType dtype = float32);
+Tensor tensor(std::initializer_list<Scalar> values, DType dtype = float32);
+template <class T>
+requires std::is_arithmetic_v<T> Tensor tensor(std::initializer_list<T> values, DType dtype = float32) {
+  const std::vector<Scalar> scalars(values.begin(), values.end());
+  return detail::tensor_of(scalars.data(), scalars.size(), dtype);
+}
 
 namespace detail {
 

@@ -1,10 +1,15 @@
 #include <cxxabi.h>
+#include <pthread.h>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
-#include <limpid/nn/module.hpp>
+#include <limpid/nn/detail/call.hpp>
+#include <limpid/nn/detail/state.hpp>
 
 #include <algorithm>
+#include <atomic>
+#include <cmath>
 #include <cstdlib>
+#include <mutex>
 #include <ostream>
 #include <set>
 
@@ -12,22 +17,85 @@ namespace limpid::nn {
 
 using limpid::detail::throw_error;
 
-struct Module::State final : RefCounted<State> {
-  void dispose() noexcept { delete this; }
+namespace {
 
-  struct Child {
-    std::string name;
-    Module module;
-  };
-  std::string type, arguments;
-  bool training = true;
-  std::vector<NamedTensor> parameters, buffers;
-  std::vector<Child> children;
-};
+std::atomic<uint64_t> last_id = 0;
+// Of all that is known of parents.
+std::mutex parents_lock;
+// A child process starts with the locks that other threads held: this one is to be nobody's.
+[[maybe_unused]] const int at_fork =
+    pthread_atfork([] { parents_lock.lock(); }, [] { parents_lock.unlock(); }, [] { parents_lock.unlock(); });
+
+}  // namespace
+
+Module::State::State() : id(++last_id) {}
+
+Module::State::~State() {
+  if (children.empty()) return;
+  const std::lock_guard lock(parents_lock);
+  for (const Child& child : children)
+    std::erase_if(child.module.state_->parents, [&](const Parent& parent) { return parent.state == this; });
+}
+
+bool Module::State::has_any(bool (*test)(const State& state)) const noexcept {
+  return test(*this) || std::any_of(children.begin(), children.end(),
+                                    [&](const Child& child) { return child.module.state_->has_any(test); });
+}
+
+bool Module::State::matters() const noexcept {
+  if (has_any([](const State& s) {
+        return std::any_of(s.parameters.begin(), s.parameters.end(),
+                           [](const Entry& entry) { return entry.slot->tensor.requires_grad(); });
+      }))
+    return true;
+  return !has_any([](const State& s) { return !s.parameters.empty(); }) &&
+         has_any([](const State& s) { return s.uses_training || !s.buffers.empty(); });
+}
+
+bool Module::State::has_parents() const noexcept {
+  const std::lock_guard lock(parents_lock);
+  return !parents.empty();
+}
+
+std::string Module::State::path(const State*& whole) const {
+  const std::lock_guard lock(parents_lock);
+  std::string path;
+  for (whole = this; !whole->parents.empty(); whole = whole->parents[0].state) {
+    std::string name;  // all that this one has: a layer may stand in two places
+    for (const Parent& parent : whole->parents) name += (name.empty() ? "" : " or ") + parent.name;
+    path = path.empty() ? name : name + '.' + path;
+  }
+  return path;
+}
+
+std::string detail::path_of(const Module& module) {
+  const Access::State* whole = nullptr;
+  return Access::state(module).path(whole);
+}
+
+void detail::say_where(Error& error, const Module& module) noexcept {
+  try {
+    const Access::State* whole = nullptr;
+    const std::string path = Access::state(module).path(whole);
+    if (!path.empty()) error.say_where(path, whole);
+  } catch (const std::exception&) {}
+}
 
 Module::Module() : state_(new State) {}
-Module::Module(const Module& other) noexcept = default;
-Module& Module::operator=(const Module& other) noexcept = default;
+Module::Module(const Module& other) noexcept : state_(other.state_) {
+  if (detail::copying) [[unlikely]]
+    detail::copying->note(*this);
+}
+// Members of the class, assigned after this, see by the marks that their module has been.
+Module& Module::operator=(const Module& other) noexcept {
+  if (state_ == other.state_) return *this;
+  const auto mark = [&](State::Slot& slot) { slot.replaces.store(state_->id, std::memory_order_relaxed); };
+  for (const State::Entry& entry : other.state_->parameters) mark(*entry.slot);
+  for (const State::Entry& entry : other.state_->buffers) mark(*entry.slot);
+  for (const Ref<State::Slot>& slot : other.state_->vacant) mark(*slot);
+  state_ = other.state_;
+  return *this;
+}
 Module::~Module() = default;
 
 Module::Module(std::string type, std::string arguments) : Module() {
@@ -47,21 +115,35 @@ void Module::check_name(const char* op, const std::string& name) const {
     throw_error<ValueError>(op, ": expected a new name, got \"", name, "\" again");
 }
 
-Tensor Module::parameter(const std::string& name, Tensor tensor) {
-  check_name("parameter", name);
-  if (!tensor.defined()) return tensor;
-  tensor.set_requires_grad();
-  state_->parameters.push_back({name, tensor});
-  return tensor;
+// A member that holds none is assigned with its module as the others are, so that it has a slot too.
+NewParameter Module::enter(const char* op, const std::string& name, Tensor tensor, bool learned) {
+  check_name(op, name);
+  const Ref<Parameter::Slot> slot(new Parameter::Slot);
+  slot->learned = learned;
+  slot->owner = state_->id;
+  if (!tensor.defined()) {
+    state_->vacant.push_back(slot);
+    return NewParameter(slot);
+  }
+  auto& entries = learned ? state_->parameters : state_->buffers;
+  State::Entry entry{name, slot};
+  entries.reserve(entries.size() + 1);
+  if (learned) tensor.set_requires_grad();
+  slot->tensor = std::move(tensor);
+  entries.push_back(std::move(entry));
+  return NewParameter(slot);
 }
 
-Tensor Module::buffer(const std::string& name, Tensor tensor) {
-  check_name("buffer", name);
-  if (tensor.defined()) state_->buffers.push_back({name, tensor});
-  return tensor;
+NewParameter Module::parameter(const std::string& name, Tensor tensor) {
+  return enter("parameter", name, std::move(tensor), true);
+}
+NewParameter Module::buffer(const std::string& name, Tensor tensor) {
+  return enter("buffer", name, std::move(tensor), false);
 }
 
-bool Module::holds(const Module& other) const {
+void Module::uses_training() noexcept { state_->uses_training = true; }
+
+bool Module::holds(const Module& other) const noexcept {
   return state_ == other.state_ || std::any_of(state_->children.begin(), state_->children.end(),
                                                [&](const State::Child& child) { return child.module.holds(other); });
 }
@@ -70,8 +152,16 @@ void Module::adopt(const std::string& name, const Module& child, const std::type
   check_name("add", name);
   if (child.holds(*this))
     throw_error<ValueError>("add: expected a module that does not hold this one, got \"", name, '"');
-  child.name_type(type);
+  State::Parent parent{state_.get(), name};
   state_->children.push_back({name, child});
+  try {
+    child.name_type(type);
+    const std::lock_guard lock(parents_lock);
+    child.state_->parents.push_back(std::move(parent));
+  } catch (...) {
+    state_->children.pop_back();
+    throw;
+  }
 }
 
 // Tensors by name.
@@ -79,8 +169,8 @@ void Module::adopt(const std::string& name, const Module& child, const std::type
 // Calls f(name, tensor, is_parameter) for own parameters, own buffers, then the children's.
 template <class F>
 void Module::for_each_tensor(const std::string& prefix, const F& f) const {
-  for (const auto& [name, tensor] : state_->parameters) f(prefix + name, tensor, true);
-  for (const auto& [name, tensor] : state_->buffers) f(prefix + name, tensor, false);
+  for (const auto& [name, slot] : state_->parameters) f(prefix + name, slot->tensor, true);
+  for (const auto& [name, slot] : state_->buffers) f(prefix + name, slot->tensor, false);
   for (const auto& [name, module] : state_->children) module.for_each_tensor(prefix + name + '.', f);
 }
 
@@ -115,26 +205,81 @@ Tensors Module::parameters() const {
   return list;
 }
 
+Tensors Module::tensors() const {
+  Tensors list;
+  for_each_tensor("", [&](const std::string&, const Tensor& tensor, bool) { list.push_back(tensor); });
+  return list;
+}
+
 TensorMap Module::state_dict() const {
   TensorMap state;
   for_each_tensor("", [&](const std::string& name, const Tensor& tensor, bool) { state[name] = tensor.detach(); });
   return state;
 }
 
+namespace {
+
+// A dense copy of x as y is, to be copied to y without asking for memory.
+Tensor laid_out_like(const Tensor& y, const Tensor& x) {
+  Tensor copy = empty_like(y);
+  limpid::detail::copy_into(copy, x);
+  return copy;
+}
+
+bool is_loadable(DType from, DType to) { return from == to || (is_floating_point(from) && is_floating_point(to)); }
+
+bool has_overflowed(const Tensor& y, const Tensor& x) {
+  const Tensor after = limpid::detail::as_contiguous(limpid::detail::as_dtype(y, float64)),
+               before = limpid::detail::as_contiguous(limpid::detail::as_dtype(x, float64));
+  const double *a = after.data<double>(), *b = before.data<double>();
+  for (int64_t i = 0; i < after.numel(); ++i)
+    if (std::isinf(a[i]) && std::isfinite(b[i])) return true;
+  return false;
+}
+
+}  // namespace
+
 void Module::load_state_dict(const TensorMap& state, bool strict) {
-  const TensorMap own = state_dict();
+  TensorMap own;
+  for_each_tensor("", [&](const std::string& name, const Tensor& tensor, bool) { own[name] = tensor; });
+  // Values that lie in the module's own memory, be it under another name, are set apart before any is written over.
+  std::set<const Storage*> memory;
+  for (const auto& entry : own) memory.insert(entry.second.impl().storage.get());
+
+  struct Source {
+    Tensor tensor, values;
+    std::string name;
+  };
+  std::vector<Source> sources;
   std::string missing, unexpected, unfit;
   const auto list = [](std::string& names, const std::string& name) { names += names.empty() ? name : ", " + name; };
   for (const auto& [name, tensor] : own) {
     const auto entry = state.find(name);
     if (entry == state.end()) {
       if (strict) list(missing, name);
-    } else if (!entry->second.defined()) {
+      continue;
+    }
+    const Tensor& x = entry->second;
+    if (!x.defined()) {
       list(unfit, name + " (undefined)");
-    } else if (const Tensor& x = entry->second; x.shape() != tensor.shape() || x.dtype() != tensor.dtype()) {
+      continue;
+    }
+    if (x.shape() != tensor.shape() || !is_loadable(x.dtype(), tensor.dtype())) {
       list(unfit, limpid::detail::message(name, " (expected ", tensor.dtype(), ' ', tensor.shape(), ", got ", x.dtype(),
                                           ' ', x.shape(), ')'));
+      continue;
     }
+    const bool apart = !memory.count(x.impl().storage.get()), alike = x.dtype() == tensor.dtype();
+    const bool dense = x.is_contiguous(tensor.memory_format());
+    const Tensor values = apart && alike && dense ? x : laid_out_like(tensor, x);
+    if (!alike && has_overflowed(values, x))
+      list(unfit, limpid::detail::message(name, " (expected values that ", tensor.dtype(), " holds, got larger ones)"));
+    const auto twin = std::find_if(sources.begin(), sources.end(),
+                                   [&](const Source& source) { return source.tensor.is_same(tensor); });
+    if (twin == sources.end())
+      sources.push_back({tensor, values, name});
+    else if (!allclose(twin->values, values, 0, 0, true))
+      list(unfit, name + " (expected the values of " + twin->name + ", which is the same tensor, got others)");
   }
   if (strict)
     for (const auto& entry : state)
@@ -149,23 +294,9 @@ void Module::load_state_dict(const TensorMap& state, bool strict) {
   report("unfit", unfit);
   if (!faults.empty()) throw_error<ValueError>("load_state_dict: expected the module's own tensors, got ", faults);
 
-  // Values that lie in the module's own memory, be it under another name, are set apart before any is written over.
-  std::set<const Storage*> memory;
-  for (const auto& entry : own) memory.insert(entry.second.impl().storage.get());
-  std::vector<std::pair<Tensor, Tensor>> copies;
-  for (const auto& [name, tensor] : own) {
-    const auto entry = state.find(name);
-    if (entry == state.end()) continue;
-    Tensor source = entry->second;
-    if (memory.count(source.impl().storage.get())) {
-      source = empty_like(tensor);
-      limpid::detail::copy_into(source, entry->second);
-    }
-    copies.emplace_back(tensor, source);
-  }
-  for (const auto& [tensor, source] : copies) {
-    limpid::detail::copy_into(tensor, source);
-    tensor.bump_version();
+  for (const Source& source : sources) {
+    limpid::detail::copy_into(source.tensor, source.values);
+    source.tensor.bump_version();
   }
 }
 
@@ -186,38 +317,48 @@ void Module::zero_grad() {
 
 namespace {
 
-// Gives the tensor behind every handle on x the values of convert(x), which share no memory with it, and its gradient
-// those of convert(gradient). A graph that saved x sees a version it does not know.
+// Gives the tensors behind all handles the values that convert() makes of them, in memory of their own, and their
+// gradients likewise; an undefined result leaves a tensor as it is. A graph that saved one sees a version it does not
+// know. All memory is had before any is changed.
 template <class F>
-void convert_in_place(Tensor x, const F& convert) {
-  const bool learned = x.requires_grad();
-  const Tensor dx = learned ? x.grad() : Tensor(), converted_dx = dx.defined() ? convert(dx) : dx;
-  const Tensor y = convert(x);
-  while (y.version() <= x.version()) y.bump_version();
-  x.set_requires_grad(false);  // the leaf knows the dtype it was made for
-  x.impl().become(y.impl());
-  x.set_requires_grad(learned);
-  if (dx.defined()) x.set_grad(converted_dx);
+void convert_in_place(const Tensors& xs, const F& convert) {
+  Tensors changed, made;
+  for (const Tensor& x : xs) {
+    Tensor y = convert(x);
+    if (!y.defined() || std::any_of(changed.begin(), changed.end(), [&](const Tensor& c) { return c.is_same(x); }))
+      continue;
+    if (x.requires_grad()) {
+      y.set_requires_grad();  // a leaf of its own: it knows its dtype
+      if (const Tensor dx = x.grad(); dx.defined()) {
+        const Tensor dy = convert(dx);
+        y.set_grad(dy.defined() ? dy : dx);
+      }
+    }
+    changed.push_back(x);
+    made.push_back(std::move(y));
+  }
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    while (made[i].version() <= changed[i].version()) made[i].bump_version();
+    changed[i].impl().become(made[i].impl());
+    changed[i].impl().grad = made[i].impl().grad;
+  }
 }
 
 }  // namespace
 
 void Module::to(DType dtype) {
   if (!is_floating_point(dtype)) throw_error<DTypeError>("to: expected a floating-point dtype, got ", dtype);
-  for_each_tensor("", [&](const std::string&, const Tensor& x, bool) {
-    if (is_floating_point(x.dtype()) && x.dtype() != dtype)
-      convert_in_place(x, [&](const Tensor& source) { return limpid::detail::as_dtype(source, dtype); });
+  convert_in_place(tensors(), [&](const Tensor& x) {
+    return is_floating_point(x.dtype()) && x.dtype() != dtype ? limpid::detail::as_dtype(x, dtype) : Tensor();
   });
 }
 
 void Module::to(MemoryFormat format) {
-  for_each_tensor("", [&](const std::string&, const Tensor& x, bool) {
-    if (x.dim() < 3 || x.is_contiguous(format)) return;
-    convert_in_place(x, [&](const Tensor& source) {
-      Tensor y = empty(source.shape(), source.dtype(), format);
-      limpid::detail::copy_into(y, source);
-      return y;
-    });
+  convert_in_place(tensors(), [&](const Tensor& x) {
+    if (x.dim() < 3 || x.is_contiguous(format)) return Tensor();
+    Tensor y = empty(x.shape(), x.dtype(), format);
+    limpid::detail::copy_into(y, x);
+    return y;
   });
 }
 
@@ -231,13 +372,22 @@ void Module::visit(void (*f)(void*, Module&), void* context) {
 const std::string& Module::type() const noexcept { return state_->type; }
 
 void Module::name_type(const std::type_info& type) const {
-  if (!state_->type.empty()) return;
+  if (state_->type.empty()) state_->type = name_of(type);
+}
+
+std::string Module::name_of(const std::type_info& type) {
   int status = 0;
   char* readable = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status);
   std::string name = readable ? readable : type.name();
   std::free(readable);
-  const std::size_t scope = name.rfind("::");
-  state_->type = scope == std::string::npos ? name : name.substr(scope + 2);
+  // Without the namespaces, but for those of template arguments.
+  std::size_t begin = 0;
+  int depth = 0;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    depth += (name[i] == '<' || name[i] == '(') - (name[i] == '>' || name[i] == ')');
+    if (depth == 0 && name[i] == ':') begin = i + 1;
+  }
+  return name.substr(begin);
 }
 
 void Module::print(std::ostream& out, int depth) const {

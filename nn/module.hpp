@@ -3,15 +3,23 @@
 #include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 #include <limpid/core/tensor_map.hpp>
+#include <limpid/nn/parameter.hpp>
 
 #include <concepts>
 #include <iosfwd>
 #include <string>
+#include <type_traits>
 #include <typeinfo>
 #include <vector>
 
 namespace LIMPID_API limpid {
 namespace nn {
+
+namespace detail {
+class Copying;
+class Cloning;
+struct Access;
+}  // namespace detail
 
 struct NamedTensor {
   std::string name;
@@ -19,13 +27,20 @@ struct NamedTensor {
 };
 
 /// Base of all modules: a cheap handle on parameters, buffers and children by name, and on a training flag. Copies
-/// share all of it. A module of one's own derives from it, registers what it holds, and has a call operator:
+/// share all of it (clone() does not). A module of one's own derives from it, registers what it holds, and has a call
+/// operator:
 ///
 ///     struct Block : nn::Module {
 ///       nn::Linear linear;
-///       Block() : linear(add("linear", nn::Linear(4, 4))) {}
-///       Tensor operator()(const Tensor& x) const { return x + relu(linear(x)); }
+///       nn::Parameter scale;
+///       Block() : linear(add("linear", nn::Linear(4, 4))), scale(parameter("scale", ones({4}))) {}
+///       Tensor operator()(const Tensor& x) const { return x + scale * relu(linear(x)); }
 ///     };
+///
+/// A member of its class that has parameters or buffers and is not registered is found where the class is given to
+/// add(), Sequential or clone(), and refused: it would be neither trained nor saved. Not found are members behind a
+/// pointer, plain Tensors, and those of a class that is given to none of the three. What is meant to stay outside is
+/// held by a std::shared_ptr, or has all its parameters frozen, or is registered elsewhere.
 ///
 /// Names are PyTorch's: "linear.weight" is the parameter "weight" of the child "linear".
 class Module {
@@ -43,8 +58,9 @@ class Module {
 
   /// Parameters and buffers by name, cut off from the graph; they share the module's memory.
   TensorMap state_dict() const;
-  /// Copies values in place. Throws ValueError, before anything is written, with one message that lists every missing
-  /// or unexpected name (where strict) and every tensor whose shape or dtype does not fit.
+  /// Copies values in place, converting floats to floats of another size. Throws ValueError, before anything is
+  /// written, with one message that lists every missing or unexpected name (where strict), every tensor whose shape or
+  /// dtype does not fit or whose values overflow, and two names of one tensor that have different values.
   void load_state_dict(const TensorMap& state, bool strict = true);
 
   /// Sets the training flag here and below; it is on at first.
@@ -76,32 +92,118 @@ class Module {
 
   // Registration. Names must be new here, not empty and without a dot: else ValueError.
   /// Makes tensor a leaf that requires a gradient. An undefined one is passed through, unregistered.
-  Tensor parameter(const std::string& name, Tensor tensor);
+  NewParameter parameter(const std::string& name, Tensor tensor);
   /// State that is saved but not learned. An undefined one is passed through, unregistered.
-  Tensor buffer(const std::string& name, Tensor tensor);
-  /// Throws ValueError where module holds this one.
+  NewParameter buffer(const std::string& name, Tensor tensor);
+  /// Throws ValueError where module holds this one, or has a member that is not registered.
   template <std::derived_from<Module> M>
-  M add(const std::string& name, M module) {
-    adopt(name, module, typeid(M));
-    return module;
-  }
-  /// The same for a module whose class only the caller knows.
+  M add(const std::string& name, M module);
+  /// The same for a module whose class only the caller knows, and whose members cannot be searched.
   void adopt(const std::string& name, const Module& child, const std::type_info& type);
+  /// To be called by the constructor of a module without tensors whose results depend on is_training(): it is to be
+  /// registered as well.
+  void uses_training() noexcept;
+
+  // Something to call within a Sequential. Type erasure, with all that need not know the type out of line: it keeps
+  // programs quick to compile.
+  struct Callable {
+    virtual ~Callable() = default;
+    virtual Tensor call(const Tensor& x) const = 0;
+    virtual Callable* copy() const = 0;
+  };
+  struct State;
+  Ref<State> state_;
 
  private:
-  struct State;
+  friend class detail::Copying;
+  friend class detail::Cloning;
+  friend struct detail::Access;
 
   void check_name(const char* op, const std::string& name) const;
-  bool holds(const Module& other) const;
+  NewParameter enter(const char* op, const std::string& name, Tensor tensor, bool learned);
+  bool holds(const Module& other) const noexcept;
   void visit(void (*f)(void*, Module&), void* context);
   template <class F>
   void for_each_tensor(const std::string& prefix, const F& f) const;
+  Tensors tensors() const;
   void name_type(const std::type_info& type) const;
+  static std::string name_of(const std::type_info& type);
   void print(std::ostream& out, int depth) const;
   friend void print_module(std::ostream& out, const Module& module, const std::type_info& type);
-
-  Ref<State> state_;
 };
+
+namespace detail {
+
+/// Notes which modules this thread copies while it lives: copying a class is what tells which modules its members are.
+class Copying {
+ public:
+  /// whole: what they are to be registered in; none: nowhere.
+  explicit Copying(const Module* whole) noexcept;
+  ~Copying();
+  Copying(const Copying&) = delete;
+  Copying& operator=(const Copying&) = delete;
+  /// Throws ValueError where one had tensors to train or to save and was not registered. holder: the class copied.
+  void require_registered(const char* op, const std::type_info& holder) const;
+
+ private:
+  friend class nn::Module;
+  friend class limpid::Parameter;
+  void note(Module& copy) noexcept;
+  static Ref<limpid::Parameter::Slot> slot_for(const limpid::Parameter& x) noexcept;
+
+  const Module* whole_;
+  int64_t strays_ = 0;
+  Ref<Module::State> first_stray_;
+  Copying* outer_;
+
+ protected:
+  struct Clones;
+  const Clones* clones_ = nullptr;
+};
+
+/// While it lives, this thread's copies of what the module holds are new, and share no tensor with it.
+class Cloning : public Copying {
+ public:
+  explicit Cloning(const Module& module);
+  ~Cloning();
+
+ private:
+  Ref<Clones> own_;
+};
+
+/// A copy of a module for its members' sake: one that cannot be copied is moved.
+template <class M>
+M copied(M& module) {
+  if constexpr (std::is_copy_constructible_v<M>)
+    return M(static_cast<const M&>(module));
+  else
+    return M(static_cast<M&&>(module));
+}
+
+}  // namespace detail
+
+template <std::derived_from<Module> M>
+M Module::add(const std::string& name, M module) {
+  const detail::Copying copying(&module);
+  M copy = detail::copied(module);
+  copying.require_registered("add", typeid(M));
+  adopt(name, copy, typeid(M));
+  return copy;
+}
+
+/// A module of the same class with parameters and buffers of its own that have the values of module's, in the same
+/// structure: what is one tensor there is one here, what is frozen stays frozen, the training flags are the same.
+/// Gradients and hooks stay behind. What the class holds besides is copied as its copy constructor does it; plain
+/// Tensors and what a pointer points at are shared. Throws ValueError where a member is not registered (see Module).
+///
+///     nn::Sequential best = nn::clone(net);
+template <std::derived_from<Module> M>
+M clone(const M& module) {
+  const detail::Cloning cloning(module);
+  M copy(module);
+  cloning.require_registered("clone", typeid(M));
+  return copy;
+}
 
 void print_module(std::ostream& out, const Module& module, const std::type_info& type);
 

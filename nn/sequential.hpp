@@ -43,10 +43,7 @@ constexpr void require_layer() {
 /// nothing to save, count as well. Given one Sequential alone it is a copy, as C++ has it.
 class Sequential : public Module {
  public:
-  Sequential();
-  Sequential(const Sequential& other) noexcept;
-  Sequential& operator=(const Sequential& other) noexcept;
-  ~Sequential();
+  Sequential() : Module("Sequential") {}
   template <class... Fs>
   requires(sizeof...(Fs) > 0) explicit Sequential(const Fs&... layers) : Sequential() { (append(layers), ...); }
 
@@ -56,7 +53,8 @@ class Sequential : public Module {
     if constexpr (Layer<F>) {
       const Module* module = nullptr;
       if constexpr (std::derived_from<F, Module>) module = &layer;
-      append(module, typeid(F), new Held<std::decay_t<F>>(layer));
+      const detail::Copying copying(module);
+      append(module, typeid(F), new Held<std::decay_t<F>>(layer), copying);
     }
   }
   std::size_t size() const noexcept;
@@ -64,21 +62,15 @@ class Sequential : public Module {
   Tensor operator()(const Tensor& x) const;
 
  private:
-  // Type erasure, with all that need not know the type out of line: it keeps programs quick to compile.
-  struct Callable {
-    virtual ~Callable() = default;
-    virtual Tensor call(const Tensor& x) const = 0;
-  };
   template <class F>
   struct Held final : Callable {
     explicit Held(const F& function) : f(function) {}
     Tensor call(const Tensor& x) const override { return f(x); }
+    Callable* copy() const override { return new Held(f); }
     F f;
   };
-  void append(const Module* module, const std::type_info& type, Callable* layer);
-
-  struct Layers;
-  Ref<Layers> layers_;  // shared by copies, as all of a module is
+  void append(const Module* module, const std::type_info& type, Callable* layer, const detail::Copying& copying);
+  const Module& layer(std::size_t i) const;
 };
 
 }  // namespace nn

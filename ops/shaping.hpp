@@ -42,7 +42,7 @@ Tensor flip(const Tensor& x, const Axes& axes);
 
 enum class PadMode { constant, reflect, replicate };
 /// amounts: (before, after) for the last axis, then the one before it, and so on, as PyTorch's. Negative amounts crop
-/// (constant mode). reflect needs amounts below the axis size.
-Tensor pad(const Tensor& x, const Shape& amounts, PadMode mode = PadMode::constant, double value = 0);
+/// (constant mode). reflect needs amounts below the axis size. Throws ValueError where x's dtype does not hold value.
+Tensor pad(const Tensor& x, const Shape& amounts, PadMode mode = PadMode::constant, Scalar value = 0);
 
 }  // namespace limpid

@@ -4,6 +4,7 @@
 #include <limpid/autograd/gradcheck.hpp>
 #include <limpid/core/source_location.hpp>
 
+#include <cmath>
 #include <optional>
 #include <span>
 
@@ -55,9 +56,16 @@ class Checker {
   /// A derivative by finite differences.
   struct Slope {
     double value, error;
-    double drift;  ///< of the difference over the smallest step from the value: large where rounding rules
-    bool kink;
+    double drift;      ///< of the difference over the smallest step from the value: large where rounding rules
+    bool kink;         ///< there is none: left and right differ, by
+    double jump;       ///< so much in all outputs together
+    double reach = 1;  ///< of the element's step, what of it the function took as one piece
+    /// Whether a derivative that the differences do not agree with is one from the left, from the right, or between.
+    bool excuses(double analytic, double bound) const {
+      return kink && std::abs(analytic - value) <= 0.501 * jump + bound;
+    }
   };
+  class Descent;
 
   void prepare();
   Tensors first_call();
@@ -71,20 +79,37 @@ class Checker {
   /// xs_ as f takes it: in float64, or where f refuses that in the inputs' own dtypes.
   Tensors called() const;
   DType dtype_of_input(std::size_t i) const;
+  void measure_noise();
   void require_defined(const Tensor& y, std::size_t k) const;
   void conclude();
 
   // gradcheck_compare.cpp
 
-  /// The floating outputs at xs_ as it stands, one after the other.
-  Values outputs();
-  /// The derivative of sum <y, dy> over the values [begin, end) of the outputs; stops once surer than rtol or atol.
-  Slope slope(Motion motion, std::size_t begin, std::size_t end, double rtol, double atol);
+  /// The floating outputs at xs, one after the other.
+  Values outputs(const Tensors& xs);
+  /// The same; not numbers where f throws, for that is outside its domain.
+  Values outputs_or_nan(const Tensors& xs);
+  Values outputs_or_nan() { return outputs_or_nan(called()); }  ///< at xs_ as it stands
+  /// The inputs, each element off by so many roundings.
+  Tensors jiggled(double by);
+  /// How well a derivative is to be known: the search stops once it is surer than rtol or atol, at the latest, unless
+  /// there is more to find out, where it is as sure as the check needs.
+  struct Wanted {
+    double rtol, atol;
+    double enough;     ///< an error that does
+    double reference;  ///< the size of a derivative one would expect
+  };
+  /// The derivative of sum <y, dy> over the values [begin, end) of the outputs.
+  Slope slope(Motion motion, std::size_t begin, std::size_t end, const Wanted& wanted);
   std::vector<Element> elements_of(std::size_t c);
   void compare(std::size_t c);
   /// reference: the size of a derivative one would expect; least_scale: what errors are relative to, at least.
   void judge(std::size_t c, const Values& analytic, const std::vector<Motion>& motions, double reference,
              double least_scale);
+  /// Whether the gradient is rounding noise: another one for inputs that differ by some roundings.
+  bool is_noise(std::size_t c);
+  /// The same of differences: others for other steps.
+  bool is_noise(const std::vector<Motion>& motions, const std::vector<Slope>& slopes, const Wanted& wanted);
   /// The output whose derivative by element j of a checked input disagrees most.
   std::string most_wrong(std::size_t c, std::size_t j, Motion motion);
   std::string describe(const GradcheckReport::Input& input, const Slope& slope) const;
@@ -111,6 +136,7 @@ class Checker {
   void check_subsets();
   void check_layout(const char* when, Tensor (*copy)(const Tensor&), int64_t least_rank);
   void check_layouts();
+  void check_cotangents();
   void check_low_precision();
   /// Reports the first place where a gradient differs from what is expected by more than rtol scale.
   bool agrees(std::size_t c, const Values& dx, const Values& expected, double scale, const char* when, double rtol);
@@ -138,9 +164,11 @@ class Checker {
   std::vector<std::size_t> checked_;  // the floating-point ones among them
   Tensors dys_;                       // per output; undefined for integers
   Values dy_, y_;                     // of all floating outputs, one after the other
+  Values noise_;                      // how far rounding moves each y
   std::vector<std::size_t> begins_;   // of each output in these, and the end
   double epsilon_ = 0;                // of the coarsest output
   Values scales_, references_;        // per checked input: its size, and the size of a gradient one would expect
+  std::vector<Values> reaches_;       // per checked input and element: Slope::reach, where found out
   Run first_;
 };
 

@@ -28,6 +28,7 @@ class Extrapolation {
       const double e = std::max(std::abs(row[j] - row[j - 1]), std::abs(row[j] - last_[j - 1])) + rounding_error;
       if (e <= error) {
         error = e;
+        rounding = rounding_error;
         value = row[j];
       }
     }
@@ -38,6 +39,11 @@ class Extrapolation {
   static constexpr double infinity = std::numeric_limits<double>::infinity();
   double value = std::numeric_limits<double>::quiet_NaN();
   double error = infinity;  ///< an estimate
+  double rounding = 0;      ///< the part of it that rounding has
+
+  /// Of steps from here on, not half the one before.
+  void restart() { rows_ = 0; }
+  bool is_restarted() const { return rows_ == 0; }
 
  private:
   static constexpr int columns = 6;

@@ -52,8 +52,8 @@ class ExtrasOfNodes {
 
 /// The engine's way through a node with extras. The gradients of its outputs are complete: runs the tensors' hooks.
 void complete(const Node& node, Tensors& dy);
-/// node.backward(dy) between its hooks.
-Tensors hooked_backward(Node& node, const Tensors& dy);
+/// node.backward(dy), or recorded_backward(dy), between its hooks.
+Tensors hooked_backward(Node& node, const Tensors& dy, bool records);
 
 /// Output `from` of one node is to be output `to` of another, which retains its gradient if the first did.
 void move_retained(const Node& from, uint32_t output, const Node& to, uint32_t index);

@@ -10,8 +10,8 @@ namespace limpid::detail {
 /// op: whom messages speak for.
 Tensors push_forward(const char* op, const Tensors& ys, const Tensors& xs, const Tensors& dxs, bool create_graph);
 
-/// Thrown for a node that has neither a rule for forward mode nor a backward made of recorded ops.
-class NoForwardRule : public AutogradError {
+/// Thrown where a derivative is asked for that a rule out of sight of the tape would have to give.
+class OffTape : public AutogradError {
  public:
   using AutogradError::AutogradError;
 };

@@ -68,16 +68,45 @@ Tensor copy_as(const Tensor& x, DType dtype) {
   return y;
 }
 
-Tensor strided_copy(const Tensor& x) {
-  Strides strides(x.shape().size(), 0);
-  int64_t step = 2;
-  for (std::size_t i = 0; i < strides.size(); ++i) {
-    strides[i] = step;
-    step *= std::max<int64_t>(x.shape()[i], 1);
-  }
-  const Tensor y = make_view(zeros({step}, x.dtype()), x.shape(), strides, 1);
+namespace {
+
+Tensor in_memory(const Tensor& x, int64_t numel, const Strides& strides, int64_t offset) {
+  const Tensor y = make_view(full({std::max<int64_t>(numel, 1)}, std::nan(""), x.dtype()), x.shape(), strides, offset);
   copy_into(y, x.detach());
   return y;
+}
+
+Strides reversed_strides(const Shape& shape, int64_t step) {
+  Strides strides(shape.size(), 0);
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    strides[i] = step;
+    step *= std::max<int64_t>(shape[i], 1);
+  }
+  return strides;
+}
+
+}  // namespace
+
+Tensor strided_copy(const Tensor& x) { return in_memory(x, 2 * x.numel() + 1, reversed_strides(x.shape(), 2), 1); }
+
+Tensor permuted_copy(const Tensor& x) { return in_memory(x, x.numel(), reversed_strides(x.shape(), 1), 0); }
+
+Tensor sliced_copy(const Tensor& x) {
+  Shape larger = x.shape();
+  larger.back() += 2;
+  return in_memory(x, larger.numel(), contiguous_strides(larger), 1);
+}
+
+Tensor expanded_copy(const Tensor& x, const Axes& axes) {
+  Shape one = x.shape();
+  for (int64_t axis : normalize_axes(axes, x.dim(), "gradcheck"))
+    one[static_cast<std::size_t>(axis)] = std::min<int64_t>(one[static_cast<std::size_t>(axis)], 1);
+  Strides strides = contiguous_strides(one);
+  for (std::size_t i = 0; i < one.size(); ++i)
+    if (one[i] != x.shape()[i]) strides[i] = 0;
+  const Tensor memory = full({std::max<int64_t>(x.numel(), 1)}, std::nan(""), x.dtype());
+  copy_into(make_view(memory, one, contiguous_strides(one), 0), make_view(x.detach(), one, x.strides(), x.offset()));
+  return make_view(memory, x.shape(), strides, 0);
 }
 
 Tensor channels_last_copy(const Tensor& x) {
@@ -93,14 +122,6 @@ void add_scaled(const Tensor& sum, const Tensor& x, double factor) {
   const Tensor dense = empty(sum.shape(), float64);
   std::copy(total.begin(), total.end(), dense.data<double>());
   copy_into(sum, dense);
-}
-
-bool overlaps_itself(const Tensor& x) {
-  if (x.is_contiguous() || x.is_contiguous(MemoryFormat::channels_last)) return false;
-  std::vector<int64_t> offsets;
-  for (int64_t j = 0; j < x.numel(); ++j) offsets.push_back(offset_of(multi_index(j, x.shape()), x.strides()));
-  std::sort(offsets.begin(), offsets.end());
-  return std::adjacent_find(offsets.begin(), offsets.end()) != offsets.end();
 }
 
 }  // namespace limpid::detail

@@ -26,13 +26,19 @@ std::string place(const Axes& index);
 double epsilon(DType dtype);
 /// The nearest of dtype's numbers.
 double round_to(double x, DType dtype);
-bool overlaps_itself(const Tensor& x);
 
-// Copies of x, cut off from its graph.
+// Copies of x, cut off from its graph. Whoever reads their memory as if it were dense reads no other, but NaN or the
+// wrong elements.
 Tensor copy_as(const Tensor& x, DType dtype);
 /// With its axes in reverse order of memory, and gaps between the elements.
 Tensor strided_copy(const Tensor& x);
+/// With its axes in reverse order of memory.
+Tensor permuted_copy(const Tensor& x);
+/// A slice of the last axis of a larger tensor.
+Tensor sliced_copy(const Tensor& x);
 Tensor channels_last_copy(const Tensor& x);
+/// The first of x's slices along each of axes (all where none is given) in place of all others, with stride 0.
+Tensor expanded_copy(const Tensor& x, const Axes& axes);
 /// sum += factor x, both dense.
 void add_scaled(const Tensor& sum, const Tensor& x, double factor);
 

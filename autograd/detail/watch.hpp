@@ -1,5 +1,6 @@
 // What may watch ops being recorded and replayed. One byte per thread says whether anything does.
 #pragma once
+#include <limpid/autograd/anomaly.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/pool.hpp>
 
@@ -23,6 +24,12 @@ void check_forward(const Node& node, const Tensor& y, std::initializer_list<cons
 void check_backward(const Node& node, const Tensors& dxs, const Tensors& dys);
 /// The same for the tangents of its outputs.
 void check_tangents(const Node& node, const Tensors& dys);
+
+/// Names a layer, as a TraceScope names a part of the program: of nested ones the innermost alone is told. path is that
+/// of the layer in its model, and must outlive the scope.
+struct LayerScope : TraceScope {
+  explicit LayerScope(const char* path) noexcept : TraceScope(path, SourceLocation::current("", 0)) {}
+};
 
 /// Times one op while it lives, where a Profiler runs.
 class OpScope {

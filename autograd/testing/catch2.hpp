@@ -10,11 +10,13 @@
 #include <catch2/catch_version_macros.hpp>
 #include <catch2/matchers/catch_matchers_templated.hpp>
 #endif
+#include <limpid/autograd/function.hpp>
 #include <limpid/autograd/gradcheck.hpp>
 #include <limpid/core/export.hpp>
 
 #include <optional>
 #include <string>
+#include <typeinfo>
 #include <utility>
 
 namespace LIMPID_API limpid {
@@ -77,3 +79,24 @@ inline testing::GradcheckMatcher<true> PassesGradgradcheck(const Tensors& inputs
 }
 
 }  // namespace limpid
+
+namespace Catch {
+
+/// What a function of tensors is called in a failure: by its type, which names a functor, and a lambda's parameters.
+/// Without, Catch2 would print a lambda as the 1 that its function pointer converts to.
+template <class F>
+requires limpid::detail::TensorCallable<F>
+struct StringMaker<F, void> {
+  static std::string convert(const F&) {
+    const std::string name = limpid::FunctionNode::type_name(typeid(F));
+    const std::size_t lambda = name.rfind("::{lambda(");
+    return lambda == std::string::npos ? name : name.substr(lambda + 2);
+  }
+};
+template <class Result, class... Xs>
+requires limpid::detail::TensorCallable<Result(Xs...)>
+struct StringMaker<Result (*)(Xs...), void> {
+  static std::string convert(Result (*)(Xs...)) { return limpid::FunctionNode::type_name(typeid(Result(Xs...))); }
+};
+
+}  // namespace Catch

@@ -1,9 +1,11 @@
 // Text without a locale, and error messages: throw_error<ShapeError>("sum: expected an axis in [-", n, ", ", n, "), got
 // ", axis).
 #pragma once
+#include <limits>
 #include <locale>
 #include <sstream>
 #include <string>
+#include <type_traits>
 
 namespace limpid::detail {
 
@@ -17,10 +19,19 @@ class TextStream : public std::ostringstream {
   }
 };
 
+/// What to show of a part of a text: of NaN no sign, which streams would print and which tells nothing.
+template <class T>
+decltype(auto) shown(const T& part) {
+  if constexpr (std::is_floating_point_v<T>)
+    return part != part ? std::numeric_limits<T>::quiet_NaN() : part;
+  else
+    return (part);
+}
+
 template <class... Parts>
 std::string message(const Parts&... parts) {
   TextStream out;
-  (out << ... << parts);
+  (out << ... << shown(parts));
   return std::move(out).str();
 }
 

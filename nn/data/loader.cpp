@@ -1,16 +1,19 @@
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/error.hpp>
 #include <limpid/nn/data/loader.hpp>
+#include <limpid/nn/detail/drawing.hpp>
+#include <limpid/nn/detail/ranges.hpp>
 #include <limpid/ops/shaping.hpp>
 
 #include <algorithm>
 
 namespace limpid::data::detail {
 
-using limpid::detail::throw_error;
-
 void check(const DataLoaderOptions& options) {
-  if (options.batch_size < 1)
-    throw_error<ValueError>("DataLoader: expected a batch_size of at least 1, got ", options.batch_size);
+  const auto& [batch_size, shuffle, drop_last, seed, generator] = options;
+  nn::detail::expect("DataLoader", {{"batch_size", batch_size, nn::detail::count}});
+  if (seed && generator)
+    limpid::detail::throw_error<ValueError>("DataLoader: expected a seed or a generator, got both");
 }
 
 int64_t batch_count(int64_t samples, const DataLoaderOptions& options) {
@@ -19,6 +22,7 @@ int64_t batch_count(int64_t samples, const DataLoaderOptions& options) {
 }
 
 Tensor epoch_order(int64_t samples, bool shuffle, Generator& generator) {
+  const nn::detail::Drawing drawing(&generator);
   return shuffle ? randperm(samples, generator) : arange(samples);
 }
 

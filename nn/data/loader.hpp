@@ -4,6 +4,7 @@
 #include <limpid/core/random.hpp>
 #include <limpid/nn/data/dataset.hpp>
 
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -15,7 +16,8 @@ struct DataLoaderOptions {
   int64_t batch_size = 1;
   bool shuffle = false;               ///< a new order in each epoch
   bool drop_last = false;             ///< leave out a last batch that is smaller
-  std::optional<uint64_t> seed = {};  ///< of the orders; none: they are drawn from the default generator
+  std::optional<uint64_t> seed = {};  ///< of the orders; none: they are drawn from a generator
+  Generator* generator = nullptr;     ///< the one, which must live as long as the loader; none: the default one
 };
 
 namespace detail {
@@ -30,21 +32,25 @@ Tensor batch_index(const Tensor& order, int64_t number, int64_t batch_size);
 ///     data::DataLoader loader(data::TensorDataset(images, labels), {.batch_size = 16, .shuffle = true});
 ///     for (auto [x, t] : loader) ...
 ///
-/// Of a data set of one tensor, `data::DataLoader loader(data::TensorDataset(xs))` declares a function, as C++ has it:
-/// write `data::DataLoader loader{data::TensorDataset(xs)}`.
+/// One tensor needs no data set around it: `data::DataLoader loader(xs, {.batch_size = 16});`, and `auto [x] : loader`.
+/// For `data::DataLoader loader(data::TensorDataset(xs))` declares a function, as C++ has it.
 template <class D>
 class DataLoader {
   static_assert(Dataset<D>,
                 "DataLoader: expected a data set, which has int64_t size() const and batch(const Tensor&) const");
 
  public:
-  /// Throws ValueError where batch_size is below 1.
+  /// Throws ValueError where batch_size is below 1, or seed and generator are both given.
   explicit DataLoader(D dataset, const DataLoaderOptions& options = {})
       : dataset_(std::move(dataset)),
         options_(options),
         generator_(options.seed.value_or(0)) {
     detail::check(options);
   }
+  template <std::same_as<Tensor> T>
+  requires std::same_as<D, TensorDataset<1>>
+  explicit DataLoader(const T& samples, const DataLoaderOptions& options = {})
+      : DataLoader(TensorDataset<1>(samples), options) {}
 
   /// The number of batches in an epoch.
   int64_t size() const { return detail::batch_count(dataset_.size(), options_); }
@@ -74,8 +80,8 @@ class DataLoader {
 
   /// Begins an epoch.
   Iterator begin() const {
-    Generator& generator = options_.seed ? generator_ : default_generator();
-    return Iterator(*this, detail::epoch_order(dataset_.size(), options_.shuffle, generator));
+    Generator& other = options_.generator ? *options_.generator : default_generator();
+    return Iterator(*this, detail::epoch_order(dataset_.size(), options_.shuffle, options_.seed ? generator_ : other));
   }
   Sentinel end() const { return {}; }
 
@@ -84,6 +90,8 @@ class DataLoader {
   DataLoaderOptions options_;
   mutable Generator generator_;
 };
+template <std::same_as<Tensor> T>
+explicit DataLoader(const T&, const DataLoaderOptions& = {}) -> DataLoader<TensorDataset<1>>;
 
 }  // namespace data
 }  // namespace limpid

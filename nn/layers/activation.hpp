@@ -2,36 +2,36 @@
 #pragma once
 #include <limpid/core/export.hpp>
 #include <limpid/nn/module.hpp>
-#include <limpid/ops/elementwise.hpp>
-#include <limpid/ops/reduce.hpp>
 
 #include <concepts>
+#include <cstddef>
 
 namespace LIMPID_API limpid {
 namespace nn {
 
 struct ReLU : Module {
   ReLU() : Module("ReLU") {}
-  Tensor operator()(const Tensor& x) const { return relu(x); }
+  Tensor operator()(const Tensor& x) const;
 };
 struct GELU : Module {
   GELU() : Module("GELU") {}
-  Tensor operator()(const Tensor& x) const { return gelu(x); }
+  Tensor operator()(const Tensor& x) const;
 };
 struct SiLU : Module {
   SiLU() : Module("SiLU") {}
-  Tensor operator()(const Tensor& x) const { return silu(x); }
+  Tensor operator()(const Tensor& x) const;
 };
 struct Sigmoid : Module {
   Sigmoid() : Module("Sigmoid") {}
-  Tensor operator()(const Tensor& x) const { return sigmoid(x); }
+  Tensor operator()(const Tensor& x) const;
 };
 struct Tanh : Module {
   Tanh() : Module("Tanh") {}
-  Tensor operator()(const Tensor& x) const { return tanh(x); }
+  Tensor operator()(const Tensor& x) const;
 };
 
-// An option that stands alone may be given as a number: LeakyReLU(0.2) is LeakyReLU({.negative_slope = 0.2}).
+// An option that stands alone may be given as a number: LeakyReLU(0.2) is LeakyReLU({.negative_slope = 0.2}). A null
+// pointer is what {} is taken for, which to a compiler could be a layer to copy as well.
 
 struct LeakyReLUOptions {
   double negative_slope = 0.01;
@@ -41,7 +41,8 @@ struct LeakyReLU : Module {
   template <class Number>
   requires std::convertible_to<Number, double>
   explicit LeakyReLU(Number slope) : LeakyReLU(LeakyReLUOptions{static_cast<double>(slope)}) {}
-  Tensor operator()(const Tensor& x) const { return leaky_relu(x, options_.negative_slope); }
+  explicit LeakyReLU(std::nullptr_t) : LeakyReLU(LeakyReLUOptions{}) {}
+  Tensor operator()(const Tensor& x) const;
 
  private:
   LeakyReLUOptions options_;
@@ -55,7 +56,8 @@ struct ELU : Module {
   template <class Number>
   requires std::convertible_to<Number, double>
   explicit ELU(Number alpha) : ELU(ELUOptions{static_cast<double>(alpha)}) {}
-  Tensor operator()(const Tensor& x) const { return elu(x, options_.alpha); }
+  explicit ELU(std::nullptr_t) : ELU(ELUOptions{}) {}
+  Tensor operator()(const Tensor& x) const;
 
  private:
   ELUOptions options_;
@@ -69,7 +71,8 @@ struct Softplus : Module {
   template <class Number>
   requires std::convertible_to<Number, double>
   explicit Softplus(Number beta) : Softplus(SoftplusOptions{static_cast<double>(beta)}) {}
-  Tensor operator()(const Tensor& x) const { return softplus(x, options_.beta); }
+  explicit Softplus(std::nullptr_t) : Softplus(SoftplusOptions{}) {}
+  Tensor operator()(const Tensor& x) const;
 
  private:
   SoftplusOptions options_;
@@ -77,14 +80,14 @@ struct Softplus : Module {
 
 struct Softmax : Module {
   explicit Softmax(int64_t axis);
-  Tensor operator()(const Tensor& x) const { return softmax(x, axis_); }
+  Tensor operator()(const Tensor& x) const;
 
  private:
   int64_t axis_;
 };
 struct LogSoftmax : Module {
   explicit LogSoftmax(int64_t axis);
-  Tensor operator()(const Tensor& x) const { return log_softmax(x, axis_); }
+  Tensor operator()(const Tensor& x) const;
 
  private:
   int64_t axis_;

@@ -1,9 +1,6 @@
-#include <limpid/core/detail/message.hpp>
 #include <limpid/nn/layers/convolution.hpp>
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/detail/uniform.hpp>
-
-#include <algorithm>
 
 namespace limpid::nn {
 
@@ -13,13 +10,14 @@ using limpid::detail::throw_error;
 namespace {
 
 Shape weight_shape(int64_t in, int64_t out, Size2d kernel, const ConvOptions& options) {
-  detail::require_positive("Conv2d", "in and out", std::min(in, out));
-  detail::require_positive("Conv2d", "a kernel", kernel);
-  detail::require_positive("Conv2d", "stride and dilation",
-                           std::min({options.stride.h, options.stride.w, options.dilation.h, options.dilation.w}));
-  detail::require_positive("Conv2d", "groups", options.groups);
-  if (std::min(options.padding.h, options.padding.w) < 0)
-    throw_error<ValueError>("Conv2d: expected padding of at least 0, got ", detail::text(options.padding));
+  const auto& [stride, padding, dilation, groups, bias, generator] = options;
+  detail::expect("Conv2d", {{"in channels", in, detail::count},
+                            {"out channels", out, detail::count},
+                            {"kernel", kernel, detail::window_size},
+                            {"stride", stride, detail::window_size},
+                            {"padding", padding, detail::padding_size},
+                            {"dilation", dilation, detail::window_size},
+                            {"groups", groups, detail::count}});
   if (in % options.groups || out % options.groups)
     throw_error<ValueError>("Conv2d: expected in and out divisible by groups, got in = ", in, ", out = ", out,
                             ", groups = ", options.groups);
@@ -38,9 +36,20 @@ std::string arguments(int64_t in, int64_t out, Size2d kernel, const ConvOptions&
 }  // namespace
 
 Conv2d::Conv2d(int64_t in, int64_t out, Size2d kernel, const ConvOptions& options)
+    : Conv2d(in, out, kernel, options, detail::Drawing(options.generator)) {}
+Conv2d::Conv2d(int64_t in, int64_t out, Size2d kernel, const ConvOptions& options, const detail::Drawing&)
     : Module("Conv2d", arguments(in, out, kernel, options)),
       weight(parameter("weight", detail::uniform_weight(weight_shape(in, out, kernel, options), options.generator))),
       bias(parameter("bias", options.bias ? detail::uniform_bias(weight, options.generator) : Tensor())),
       options_{options.stride, options.padding, options.dilation, options.groups} {}
+
+Tensor Conv2d::operator()(const Tensor& x) const {
+  return detail::call_within(*this, [&] {
+    const int64_t in = weight.shape()[1] * options_.groups;
+    if (x.dim() != 4 || x.shape()[1] != in)
+      throw_error<ShapeError>("Conv2d: expected x of shape (N, ", in, ", H, W), got ", x.shape());
+    return conv2d(x, weight, bias, options_);
+  });
+}
 
 }  // namespace limpid::nn

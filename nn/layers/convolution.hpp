@@ -8,6 +8,10 @@
 namespace LIMPID_API limpid {
 namespace nn {
 
+namespace detail {
+struct Drawing;
+}
+
 struct ConvOptions {
   Size2d stride = 1, padding = 0, dilation = 1;
   int64_t groups = 1;
@@ -19,10 +23,12 @@ struct ConvOptions {
 /// 1 / sqrt(in / groups KH KW).
 struct Conv2d : Module {
   Conv2d(int64_t in, int64_t out, Size2d kernel, const ConvOptions& options = {});
-  Tensor operator()(const Tensor& x) const { return conv2d(x, weight, bias, options_); }
-  Tensor weight, bias;
+  Tensor operator()(const Tensor& x) const;
+  Parameter weight, bias;
 
  private:
+  Conv2d(int64_t in, int64_t out, Size2d kernel, const ConvOptions& options, const detail::Drawing& drawing);
+
   limpid::Conv2dOptions options_;
 };
 

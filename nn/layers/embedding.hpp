@@ -7,6 +7,10 @@
 namespace LIMPID_API limpid {
 namespace nn {
 
+namespace detail {
+struct Drawing;
+}
+
 struct EmbeddingOptions {
   Generator* generator = nullptr;  ///< draws the initial values; none: the default one
 };
@@ -15,7 +19,10 @@ struct EmbeddingOptions {
 struct Embedding : Module {
   Embedding(int64_t count, int64_t size, const EmbeddingOptions& options = {});
   Tensor operator()(const Tensor& index) const;
-  Tensor weight;
+  Parameter weight;
+
+ private:
+  Embedding(int64_t count, int64_t size, const EmbeddingOptions& options, const detail::Drawing& drawing);
 };
 
 }  // namespace nn

@@ -1,5 +1,5 @@
 // Initial values. Each fills x in place, unrecorded; those that are random draw from the default generator or the one
-// given.
+// given. Throws ValueError where elements of x share a place (an expanded tensor), or x's dtype does not hold a number.
 #pragma once
 #include <limpid/core/export.hpp>
 #include <limpid/core/random.hpp>
@@ -8,10 +8,10 @@ namespace LIMPID_API limpid {
 namespace nn {
 namespace init {
 
-void constant_(const Tensor& x, double value);
+void constant_(const Tensor& x, Scalar value);
 inline void zeros_(const Tensor& x) { constant_(x, 0); }
 inline void ones_(const Tensor& x) { constant_(x, 1); }
-/// In [low, high).
+/// In [low, high): rounding to x's dtype does not reach high.
 void uniform_(const Tensor& x, double low = 0, double high = 1, Generator& generator = default_generator());
 void normal_(const Tensor& x, double mean = 0, double stddev = 1, Generator& generator = default_generator());
 

@@ -1,8 +1,7 @@
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/detail/uniform.hpp>
 #include <limpid/nn/layers/linear.hpp>
-
-#include <algorithm>
+#include <limpid/ops/product.hpp>
 
 namespace limpid::nn {
 
@@ -11,15 +10,26 @@ using limpid::detail::message;
 namespace {
 
 Shape weight_shape(int64_t in, int64_t out) {
-  detail::require_positive("Linear", "in and out", std::min(in, out));
+  detail::expect("Linear", {{"in features", in, detail::count}, {"out features", out, detail::count}});
   return {out, in};
 }
 
 }  // namespace
 
 Linear::Linear(int64_t in, int64_t out, const LinearOptions& options)
+    : Linear(in, out, options, detail::Drawing(options.generator)) {}
+Linear::Linear(int64_t in, int64_t out, const LinearOptions& options, const detail::Drawing&)
     : Module("Linear", message(in, ", ", out, options.bias ? "" : ", bias = false")),
       weight(parameter("weight", detail::uniform_weight(weight_shape(in, out), options.generator))),
       bias(parameter("bias", options.bias ? detail::uniform_bias(weight, options.generator) : Tensor())) {}
+
+Tensor Linear::operator()(const Tensor& x) const {
+  return detail::call_within(*this, [&] {
+    const int64_t in = weight.shape()[1], dim = x.dim();
+    if (dim < 1 || x.shape()[static_cast<std::size_t>(dim - 1)] != in)
+      limpid::detail::throw_error<ShapeError>("Linear: expected x of shape (..., ", in, "), got ", x.shape());
+    return linear(x, weight, bias);
+  });
+}
 
 }  // namespace limpid::nn

@@ -13,7 +13,8 @@ namespace nn {
 /// num_batches_tracked, each undefined where not asked for.
 class RunningNorm : public Module {
  public:
-  Tensor weight, bias, running_mean, running_var, num_batches_tracked;
+  Parameter weight, bias;
+  Buffer running_mean, running_var, num_batches_tracked;
 
  protected:
   struct Settings {
@@ -106,7 +107,7 @@ struct GroupNormOptions {
 struct GroupNorm : Module {
   GroupNorm(int64_t num_groups, int64_t channels, const GroupNormOptions& options = {});
   Tensor operator()(const Tensor& x) const;
-  Tensor weight, bias;
+  Parameter weight, bias;
 
  private:
   int64_t groups_, channels_;
@@ -124,8 +125,8 @@ struct LayerNormOptions {
 struct LayerNorm : Module {
   explicit LayerNorm(const Shape& shape, const LayerNormOptions& options = {});
   explicit LayerNorm(int64_t size, const LayerNormOptions& options = {}) : LayerNorm(Shape{size}, options) {}
-  Tensor operator()(const Tensor& x) const { return layer_norm(x, shape_, weight, bias, eps_); }
-  Tensor weight, bias;
+  Tensor operator()(const Tensor& x) const;
+  Parameter weight, bias;
 
  private:
   Shape shape_;
@@ -141,8 +142,8 @@ struct RMSNormOptions {
 struct RMSNorm : Module {
   explicit RMSNorm(const Shape& shape, const RMSNormOptions& options = {});
   explicit RMSNorm(int64_t size, const RMSNormOptions& options = {}) : RMSNorm(Shape{size}, options) {}
-  Tensor operator()(const Tensor& x) const { return rms_norm(x, shape_, weight, eps_); }
-  Tensor weight;
+  Tensor operator()(const Tensor& x) const;
+  Parameter weight;
 
  private:
   Shape shape_;

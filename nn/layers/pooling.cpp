@@ -17,10 +17,10 @@ std::string arguments(Size2d kernel, const Options& options) {
 
 template <class Options>
 void check(const char* layer, Size2d kernel, const Options& options) {
-  detail::require_positive(layer, "a kernel", kernel);
-  if (options.stride) detail::require_positive(layer, "a stride", *options.stride);
-  if (std::min(options.padding.h, options.padding.w) < 0)
-    throw_error<ValueError>(layer, ": expected padding of at least 0, got ", detail::text(options.padding));
+  const auto& [stride, padding] = options;
+  detail::expect(layer, {{"kernel", kernel, detail::window_size},
+                         {"stride", stride, detail::window_size},
+                         {"padding", padding, detail::padding_size}});
 }
 
 }  // namespace
@@ -33,7 +33,8 @@ MaxPool2d::MaxPool2d(Size2d kernel, const MaxPoolOptions& options)
 }
 
 Tensor MaxPool2d::operator()(const Tensor& x) const {
-  return max_pool2d(x, kernel_, {.stride = options_.stride, .padding = options_.padding});
+  return detail::call_within(
+      *this, [&] { return max_pool2d(x, kernel_, {.stride = options_.stride, .padding = options_.padding}); });
 }
 
 AvgPool2d::AvgPool2d(Size2d kernel, const AvgPoolOptions& options)
@@ -44,20 +45,23 @@ AvgPool2d::AvgPool2d(Size2d kernel, const AvgPoolOptions& options)
 }
 
 Tensor AvgPool2d::operator()(const Tensor& x) const {
-  return avg_pool2d(x, kernel_, {.stride = options_.stride, .padding = options_.padding});
+  return detail::call_within(
+      *this, [&] { return avg_pool2d(x, kernel_, {.stride = options_.stride, .padding = options_.padding}); });
 }
 
 AdaptiveAvgPool2d::AdaptiveAvgPool2d(Size2d size) : Module("AdaptiveAvgPool2d", detail::text(size)), size_(size) {
-  detail::require_positive("AdaptiveAvgPool2d", "a size", size);
+  detail::expect("AdaptiveAvgPool2d", {{"size", size, detail::window_size}});
 }
 
 Tensor AdaptiveAvgPool2d::operator()(const Tensor& x) const {
-  detail::require_image("AdaptiveAvgPool2d", x);
-  const int64_t h = x.size(2), w = x.size(3);
-  if (h % size_.h || w % size_.w || h == 0 || w == 0)
-    throw_error<ShapeError>("AdaptiveAvgPool2d: expected height and width divisible by ", detail::text(size_),
-                            ", got x of shape ", x.shape());
-  return avg_pool2d(x, {h / size_.h, w / size_.w});
+  return detail::call_within(*this, [&] {
+    detail::require_image("AdaptiveAvgPool2d", x);
+    const int64_t h = x.size(2), w = x.size(3);
+    if (h % size_.h || w % size_.w || h == 0 || w == 0)
+      throw_error<ShapeError>("AdaptiveAvgPool2d: expected height and width divisible by ", detail::text(size_),
+                              ", got x of shape ", x.shape());
+    return avg_pool2d(x, {h / size_.h, w / size_.w});
+  });
 }
 
 }  // namespace limpid::nn

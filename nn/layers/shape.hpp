@@ -16,7 +16,7 @@ struct Identity : Module {
 /// Axes first to last, both included, made one.
 struct Flatten : Module {
   explicit Flatten(int64_t first = 1, int64_t last = -1);
-  Tensor operator()(const Tensor& x) const { return flatten(x, first_, last_); }
+  Tensor operator()(const Tensor& x) const;
 
  private:
   int64_t first_, last_;

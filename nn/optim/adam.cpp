@@ -4,9 +4,10 @@
 namespace limpid::optim {
 
 using detail::decayed;
-using detail::is_finite_at_least_0;
-using detail::require;
 using detail::with_constant;
+using nn::detail::at_least_0;
+using nn::detail::expect;
+using nn::detail::fraction_below_1;
 
 namespace {
 
@@ -66,11 +67,12 @@ struct Moments {
 };
 
 Moments checked(const char* name, const AdamOptions& options, bool decoupled) {
-  require(options.beta1 >= 0 && options.beta1 < 1, name, "a beta1 from 0 to below 1", options.beta1);
-  require(options.beta2 >= 0 && options.beta2 < 1, name, "a beta2 from 0 to below 1", options.beta2);
-  require(is_finite_at_least_0(options.eps), name, "a finite eps of at least 0", options.eps);
-  require(is_finite_at_least_0(options.weight_decay), name, "a finite weight_decay of at least 0",
-          options.weight_decay);
+  const auto& [lr, beta1, beta2, eps, weight_decay, amsgrad] = options;
+  expect(name, {{"lr", lr, at_least_0},
+                {"beta1", beta1, fraction_below_1},
+                {"beta2", beta2, fraction_below_1},
+                {"eps", eps, at_least_0},
+                {"weight_decay", weight_decay, at_least_0}});
   return {options, decoupled};
 }
 

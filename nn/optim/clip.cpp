@@ -1,10 +1,12 @@
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/visit.hpp>
 #include <limpid/nn/optim/clip.hpp>
 #include <limpid/nn/optim/detail/parameters.hpp>
 #include <limpid/nn/optim/detail/rules.hpp>
 
 #include <cmath>
+#include <limits>
 
 namespace limpid::optim {
 
@@ -18,8 +20,13 @@ namespace {
 // handle dx, may be written to.
 bool is_own(const Tensor& dx) { return dx.impl().use_count() <= 2 && dx.impl().storage->use_count() == 1; }
 
-// The sum of |x|^p, or the largest |x|; in double, in lanes that fix the order of the sum.
-double norm_term(const Tensor& dx, double p) {
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+// NaN wins.
+double larger(double a, double b) { return a < b || b != b ? b : a; }
+
+// The sum of |x / scale|^p, or the largest |x| for an infinite p; in double, in lanes that fix the order of the sum.
+double norm_term(const Tensor& dx, double p, double scale) {
   const Tensor flat = is_dense(dx) ? dx : limpid::detail::as_contiguous(dx);
   constexpr int64_t width = 8;
   double lanes[width] = {};
@@ -33,33 +40,61 @@ double norm_term(const Tensor& dx, double p) {
     });
   };
   const bool largest = std::isinf(p);
-  const auto larger = [](double a, double b) { return a < b || b != b ? b : a; };
   if (largest)
     add([=](double a, double x) { return larger(a, std::abs(x)); });
-  else if (p == 2)
+  else if (p == 2 && scale == 1)
     add([](double a, double x) { return a + x * x; });
   else
-    add([=](double a, double x) { return a + std::pow(std::abs(x), p); });
+    add([=](double a, double x) { return a + std::pow(std::abs(x / scale), p); });
   double total = 0;
   for (double lane : lanes) total = largest ? larger(total, lane) : total + lane;
   return total;
 }
 
+double norm_term(const Tensors& dxs, double p, double scale = 1) {
+  double total = 0;
+  for (const Tensor& dx : dxs) {
+    const double term = norm_term(dx, p, scale);
+    total = std::isinf(p) ? larger(total, term) : total + term;
+  }
+  return total;
+}
+
+// A norm as a product, neither factor of which leaves the range where the gradients do not.
+struct Norm {
+  double scale, root;
+};
+Norm norm_of(const Tensors& dxs, double p) {
+  const double total = norm_term(dxs, p);
+  if (std::isinf(p)) return {total, 1};
+  if (total > 1e-280 && total <= std::numeric_limits<double>::max()) return {1, std::pow(total, 1 / p)};
+  // Powers may have left the range, or lost digits at its lower end: the largest is divided out.
+  const double largest = norm_term(dxs, infinity);
+  if (!(largest > 0 && largest < infinity)) return {largest, 1};
+  return {largest, std::pow(norm_term(dxs, p, largest), 1 / p)};
+}
+
 }  // namespace
 
-double clip_grad_norm_(const Tensors& parameters, double max_norm, double p) {
+double clip_grad_norm_(const Tensors& parameters, double max_norm, double p, bool error_if_nonfinite) {
   require(max_norm >= 0, "clip_grad_norm_", "a max_norm of at least 0", max_norm);
   require(p > 0, "clip_grad_norm_", "a p above 0", p);
-  double total = 0;
+  Tensors dxs;
   for (const Tensor& x : parameters) {
     const Tensor dx = x.grad();
     if (!dx.defined()) continue;
     require_dtype("clip_grad_norm_", dx);
-    const double term = norm_term(dx, p);
-    total = !std::isinf(p) ? total + term : total < term || term != term ? term : total;
+    dxs.push_back(dx);
   }
-  const double norm = std::isinf(p) ? total : std::pow(total, 1 / p);
-  const double factor = max_norm / (norm + 1e-6);
+  const Norm factors = norm_of(dxs, p);
+  dxs.clear();  // they are told from shared ones by their owners
+  const double norm = factors.scale * factors.root;
+  if (!std::isfinite(factors.scale)) {
+    if (error_if_nonfinite)
+      limpid::detail::throw_error<ValueError>("clip_grad_norm_: expected finite gradients, got a norm of ", norm);
+    return norm;
+  }
+  const double factor = std::isfinite(norm) ? max_norm / (norm + 1e-6) : max_norm / factors.scale / factors.root;
   if (factor >= 1) return norm;
   for (const Tensor& x : parameters) {
     Tensor dx = x.grad();

@@ -6,13 +6,12 @@
 #include <limpid/nn/optim/optimizer.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 
 namespace limpid::optim {
 
 using detail::is_dense;
-using detail::is_finite_at_least_0;
-using detail::require;
 using detail::require_dtype;
 using limpid::detail::throw_error;
 
@@ -22,6 +21,17 @@ Tensor laid_out_like(const Tensor& like, const Tensor& x) {
   Tensor y = empty_like(like);
   limpid::detail::copy_into(y, x);
   return y;
+}
+
+// Whether a step of one would move elements of the other. Of two with gaps in one block of memory it is said only where
+// they begin alike.
+bool overlap(const Tensor& a, const Tensor& b) {
+  if (a.numel() == 0 || b.numel() == 0) return false;
+  if (a.raw_data() == b.raw_data()) return true;
+  if (!is_dense(a) || !is_dense(b)) return false;
+  const auto begin = [](const Tensor& x) { return reinterpret_cast<std::uintptr_t>(x.raw_data()); };
+  const auto end = [&](const Tensor& x) { return begin(x) + static_cast<std::uintptr_t>(x.numel()) * x.itemsize(); };
+  return begin(a) < end(b) && begin(b) < end(a);
 }
 
 }  // namespace
@@ -38,6 +48,7 @@ struct Optimizer::State final : RefCounted<State> {
     std::size_t index = 0;
     Tensor dx;     // lies as x does, and apart from it
     Tensor dense;  // stands for the parameter where that has gaps
+    Tensors kept;  // what becomes of its state where that is new, or is to lie anew; else none
   };
 
   State(const Tensors& xs, OptimizerOptions&& options, std::unique_ptr<AnyRule> its_rule);
@@ -72,11 +83,16 @@ Optimizer::State::State(const Tensors& xs, OptimizerOptions&& options, std::uniq
       doubles(names.size()) {
   if (xs.empty()) throw_error<ValueError>(name, ": expected at least one parameter, got none");
   for (std::size_t i = 0; i < xs.size(); ++i) {
-    if (!xs[i].is_leaf()) throw_error<AutogradError>(name, ": expected leaves as parameters, got a recorded result");
+    if (!xs[i].defined()) throw_error<ValueError>(name, ": expected defined parameters, got none as ", i);
+    if (!xs[i].is_leaf())
+      throw_error<AutogradError>(name, ": expected leaves as parameters, got a recorded result as ", i);
     require_dtype(name.c_str(), xs[i]);
     for (std::size_t j = 0; j < i; ++j)
       if (xs[i].is_same(xs[j]))
         throw_error<ValueError>(name, ": expected each parameter once, got ", j, " again as ", i);
+      else if (overlap(xs[i], xs[j]))
+        throw_error<ValueError>(name, ": expected parameters in memory of their own, got ", j, " and ", i,
+                                " in the same");
   }
   for (auto entry = names.begin(); entry != names.end(); ++entry)
     if (entry->empty() || *entry == "step" || std::find(names.begin(), entry, *entry) != entry)
@@ -95,7 +111,7 @@ Optimizer::~Optimizer() = default;
 double Optimizer::lr() const noexcept { return state_->lr; }
 
 void Optimizer::set_lr(double lr) {
-  require(is_finite_at_least_0(lr), state_->name.c_str(), "a finite learning rate of at least 0", lr);
+  nn::detail::expect(state_->name.c_str(), {{"lr", lr, nn::detail::at_least_0}});
   state_->lr = lr;
 }
 
@@ -103,17 +119,20 @@ const Tensors& Optimizer::parameters() const noexcept { return state_->parameter
 const std::string& Optimizer::name() const noexcept { return state_->name; }
 
 void Optimizer::zero_grad(bool to_none) {
-  for (const Tensor& x : state_->parameters) {
-    if (!x.requires_grad()) continue;
-    const Tensor dx = to_none ? Tensor() : x.grad();
-    x.set_grad(dx.defined() ? zeros_like(dx) : Tensor());
-  }
+  Tensors zeros;  // all memory is had before any gradient changes
+  if (!to_none)
+    for (const Tensor& x : state_->parameters) {
+      const Tensor dx = x.requires_grad() ? x.grad() : Tensor();
+      zeros.push_back(dx.defined() ? zeros_like(dx) : Tensor());
+    }
+  for (std::size_t i = 0; i < state_->parameters.size(); ++i)
+    if (const Tensor& x = state_->parameters[i]; x.requires_grad()) x.set_grad(to_none ? Tensor() : zeros[i]);
 }
 
 // A step.
 
-// All that may throw for want of memory, before any parameter is moved and any step is counted. State that is new, or
-// laid out anew, has the values that it had.
+// All that may throw for want of memory, before any parameter is moved and any step is counted, and before any state is
+// exchanged for one that lies anew and has the values that it had.
 void Optimizer::State::prepare() {
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Tensor& parameter = parameters[i];
@@ -130,16 +149,15 @@ void Optimizer::State::prepare() {
     const bool fits = lies_like_x(dx) && !dx.shares_storage_with(x);
     turn.dx = fits ? std::move(dx) : laid_out_like(x, dx);
 
-    Tensors& kept = progress[i].kept;
-    if (kept.size() == names.size()) {
-      for (Tensor& state : kept)
-        if (!lies_like_x(state)) state = laid_out_like(x, state);
-    } else {
-      Tensors zeros;
-      for (std::size_t k = 0; k < names.size(); ++k) zeros.push_back(zeros_like(x));
-      kept = std::move(zeros);
-    }
+    const Tensors& kept = progress[i].kept;
+    const bool begun = kept.size() == names.size();
+    if (begun && std::all_of(kept.begin(), kept.end(), lies_like_x)) continue;
+    turn.kept.reserve(names.size());
+    for (std::size_t k = 0; k < names.size(); ++k)
+      turn.kept.push_back(begun ? laid_out_like(x, kept[k]) : zeros_like(x));
   }
+  for (std::size_t i = 0; i < moving; ++i)
+    if (!turns[i].kept.empty()) std::swap(progress[turns[i].index].kept, turns[i].kept);
 }
 
 template <class T>
@@ -171,7 +189,11 @@ void Optimizer::step() {
   state.stepping = true;
   struct Finally {
     ~Finally() {
-      for (; s.moving > 0; --s.moving) s.turns[s.moving - 1].dx = s.turns[s.moving - 1].dense = Tensor();
+      for (; s.moving > 0; --s.moving) {
+        State::Turn& turn = s.turns[s.moving - 1];
+        turn.dx = turn.dense = Tensor();
+        turn.kept.clear();
+      }
       s.stepping = false;
     }
     State& s;
@@ -228,8 +250,8 @@ void Optimizer::load_state_dict(const TensorMap& state) {
 
   const Tensor lr = find("lr", float64, {});
   if (!state.count("lr")) fault("no lr");
-  if (lr.defined() && !is_finite_at_least_0(lr.item<double>()))
-    fault("lr (expected a finite one of at least 0, got ", lr.item<double>(), ')');
+  if (lr.defined() && !nn::detail::at_least_0.holds(lr.item<double>()))
+    fault("lr (expected one in ", nn::detail::at_least_0.to_string(), ", got ", lr.item<double>(), ')');
   std::vector<State::Progress> loaded(parameters.size());
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Tensor& x = parameters[i];

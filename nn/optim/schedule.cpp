@@ -7,9 +7,13 @@
 
 namespace limpid::optim {
 
-using detail::is_finite_at_least_0;
-using detail::require;
 using limpid::detail::throw_error;
+using nn::detail::at_least_0;
+using nn::detail::expect;
+
+namespace {
+constexpr nn::detail::Range all_steps{0, nn::detail::infinity, false, true};
+}
 
 struct Schedule::State final : RefCounted<State> {
   void dispose() noexcept { delete this; }
@@ -18,6 +22,14 @@ struct Schedule::State final : RefCounted<State> {
       : optimizer(its_optimizer),
         rate(std::move(its_rate)),
         base(optimizer.lr()) {}
+
+  // Of any rate: steps from 0 on alone, and what an optimiser takes.
+  double at(int64_t step, double base_rate) const {
+    expect("Schedule", {{"step", step, all_steps}});
+    const double lr = rate->at(step, base_rate);
+    expect("Schedule", {{"a rate", lr, at_least_0}});
+    return lr;
+  }
 
   Optimizer optimizer;
   std::unique_ptr<const AnyRate> rate;
@@ -38,14 +50,15 @@ Schedule::~Schedule() = default;
 
 void Schedule::step() {
   const Ref<State> held = state_;
-  held->optimizer.set_lr(held->rate->at(held->steps + 1, held->base));
+  if (held->steps == INT64_MAX) throw_error<ValueError>("Schedule: expected fewer than 2^63 steps, got one more");
+  held->optimizer.set_lr(held->at(held->steps + 1, held->base));
   ++held->steps;
 }
 
 int64_t Schedule::steps() const noexcept { return state_->steps; }
 double Schedule::operator()(int64_t step) const {
   const Ref<State> held = state_;
-  return held->rate->at(step, held->base);
+  return held->at(step, held->base);
 }
 Optimizer Schedule::optimizer() const noexcept { return state_->optimizer; }
 
@@ -67,10 +80,9 @@ void Schedule::load_state_dict(const TensorMap& state) {
   }
   const auto steps = step->second.item<int64_t>();
   const auto rate_at_first = base->second.item<double>();
-  if (steps < 0) throw_error<ValueError>("Schedule: expected a step of at least 0, got ", steps);
-  require(is_finite_at_least_0(rate_at_first), "Schedule", "a finite base of at least 0", rate_at_first);
+  expect("Schedule", {{"step", steps, all_steps}, {"base", rate_at_first, at_least_0}});
   const Ref<State> held = state_;
-  held->optimizer.set_lr(held->rate->at(steps, rate_at_first));
+  held->optimizer.set_lr(held->at(steps, rate_at_first));
   held->base = rate_at_first;
   held->steps = steps;
 }
@@ -80,21 +92,19 @@ void Schedule::load_state_dict(const TensorMap& state) {
 namespace {
 
 auto in_steps(const StepLROptions& options) {
-  if (options.step_size < 1)
-    throw_error<ValueError>("StepLR: expected a step_size of at least 1, got ", options.step_size);
-  require(is_finite_at_least_0(options.gamma), "StepLR", "a finite gamma of at least 0", options.gamma);
+  const auto& [step_size, gamma] = options;
+  expect("StepLR", {{"step_size", step_size, nn::detail::count}, {"gamma", gamma, at_least_0}});
   return [options](int64_t step, double base) {
     return base * std::pow(options.gamma, static_cast<double>(step / options.step_size));
   };
 }
 
 auto along_cosine(const CosineLROptions& options) {
-  if (options.total_steps < 1)
-    throw_error<ValueError>("CosineLR: expected total_steps of at least 1, got ", options.total_steps);
-  require(is_finite_at_least_0(options.min_lr), "CosineLR", "a finite min_lr of at least 0", options.min_lr);
+  const auto& [total_steps, min_lr] = options;
+  expect("CosineLR", {{"total_steps", total_steps, nn::detail::count}, {"min_lr", min_lr, at_least_0}});
   return [options](int64_t step, double base) {
     if (step >= options.total_steps) return options.min_lr;
-    const double done = static_cast<double>(std::max<int64_t>(step, 0)) / static_cast<double>(options.total_steps);
+    const double done = static_cast<double>(step) / static_cast<double>(options.total_steps);
     return options.min_lr + (base - options.min_lr) * (1 + std::cos(std::numbers::pi * done)) / 2;
   };
 }

@@ -4,9 +4,11 @@
 namespace limpid::optim {
 
 using detail::decayed;
-using detail::is_finite_at_least_0;
 using detail::require;
 using detail::with_constant;
+using nn::detail::at_least_0;
+using nn::detail::expect;
+using nn::detail::within_float;
 
 namespace {
 
@@ -58,12 +60,13 @@ struct Descent {
 };
 
 Descent checked(const SGDOptions& options) {
-  require(is_finite_at_least_0(options.momentum), "SGD", "a finite momentum of at least 0", options.momentum);
-  require(std::isfinite(options.dampening), "SGD", "a finite dampening", options.dampening);
-  require(is_finite_at_least_0(options.weight_decay), "SGD", "a finite weight_decay of at least 0",
-          options.weight_decay);
-  require(!options.nesterov || options.momentum > 0, "SGD", "a momentum above 0 for nesterov", options.momentum);
-  require(!options.nesterov || options.dampening == 0, "SGD", "no dampening for nesterov", options.dampening);
+  const auto& [lr, momentum, dampening, weight_decay, nesterov] = options;
+  expect("SGD", {{"lr", lr, at_least_0},
+                 {"momentum", momentum, at_least_0},
+                 {"dampening", dampening, within_float},
+                 {"weight_decay", weight_decay, at_least_0}});
+  require(!nesterov || momentum > 0, "SGD", "a momentum above 0 for nesterov", momentum);
+  require(!nesterov || dampening == 0, "SGD", "no dampening for nesterov", dampening);
   return {options};
 }
 

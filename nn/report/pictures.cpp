@@ -35,7 +35,7 @@ Tensor image_grid(const Tensor& images, const ImageGridOptions& options) {
   const int64_t n = images.size(0), c = images.size(1), h = images.size(2), w = images.size(3), gap = options.gap;
   const int64_t columns = std::min(options.columns, n), rows = (n - 1) / columns + 1;
   const Tensor grid = empty({c, side(rows, h, gap), side(columns, w, gap)}, images.dtype());
-  limpid::detail::fill(grid, options.background * (images.dtype() == uint8 ? 255 : 1));
+  limpid::detail::fill(grid, options.background * (images.dtype() == uint8 ? 255 : 1), "image_grid");
   const Strides &to = grid.strides(), &from = images.strides();
   for (int64_t i = 0; i < n; ++i) {
     const int64_t top = gap + i / columns * (h + gap), left = gap + i % columns * (w + gap);

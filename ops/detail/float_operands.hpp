@@ -6,19 +6,32 @@
 
 namespace limpid::detail {
 
-/// The dtype that the operands promote to; each must be float32 or float64. Undefined ones do not count.
-inline DType common_float_dtype(const char* op, std::initializer_list<const Tensor*> operands) {
-  DType common = DType::float32;
-  for (const Tensor* x : operands) {
-    if (!x->defined()) continue;
-    if (x->dtype() != float32 && x->dtype() != float64)
-      throw_error<DTypeError>(op, ": expected float32 or float64, got ", x->dtype());
-    common = promote_types(common, x->dtype());
+struct NamedOperand {
+  const char* name;
+  const Tensor* x;
+};
+
+/// The dtype of all operands, float32 or float64. Undefined ones do not count. Products, convolutions and norms convert
+/// nothing by themselves: a float64 image in a float32 network would silently make everything after it float64.
+inline DType require_one_float_dtype(const char* op, std::initializer_list<NamedOperand> operands) {
+  const NamedOperand* first = nullptr;
+  for (const NamedOperand& operand : operands) {
+    if (!operand.x->defined()) continue;
+    const DType dtype = operand.x->dtype();
+    if (dtype != float32 && dtype != float64)
+      throw_error<DTypeError>(op, ": expected ", operand.name, " of float32 or float64, got ", dtype,
+                              "; convert with to()");
+    if (!first) first = &operand;
+    if (dtype != first->x->dtype())
+      throw_error<DTypeError>(op, ": expected ", first->name, " and ", operand.name, " of one dtype, got ",
+                              first->x->dtype(), " and ", dtype, "; convert with to()");
   }
-  return common;
+  return first->x->dtype();
 }
 
-/// x.to(dtype), differentiable; an undefined x stays so.
-inline Tensor to_dtype(const Tensor& x, DType dtype) { return x.defined() ? x.to(dtype) : x; }
+/// Of element-wise losses, whose operands promote: each must be float32 or float64.
+inline void require_float_dtypes(const char* op, std::initializer_list<NamedOperand> operands) {
+  for (const NamedOperand& operand : operands) require_one_float_dtype(op, {operand});
+}
 
 }  // namespace limpid::detail

@@ -4,6 +4,7 @@
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/elementwise/detail/chain.hpp>
 #include <limpid/ops/elementwise/detail/map.hpp>
 
 #include <algorithm>
@@ -11,6 +12,8 @@
 
 namespace limpid {
 
+using detail::chain;
+using detail::chain_over;
 using detail::map;
 using detail::map_tiny;
 using detail::Operand;
@@ -141,22 +144,22 @@ Tensor neg(const Tensor& x) {
 
 namespace {
 
-// sum += dy x for tiny tensors that lie alike; in dy's memory where the sum is yet to begin and dy is `free`, in nobody
-// else's hands and no longer needed. Calls come last, so that no register need be saved for what follows.
+// sum += chain(dy, x) for tiny tensors that lie alike; in dy's memory where the sum is yet to begin and dy is `free`,
+// in nobody else's hands and no longer needed. Calls come last, so that no register need be saved for what follows.
 [[gnu::noinline]] void add_new_product(const kernels::ArithmeticKernels& f, Tensor& sum, const Tensor& dy,
                                        const Tensor& x) {
-  detail::accumulate(sum, map_tiny(f.mul_run, dy, x));
+  detail::accumulate(sum, map_tiny(f.chain_run, dy, x));
 }
 
 void add_product(const kernels::ArithmeticKernels& f, Tensor& sum, Tensor& dy, const Tensor& x, bool free) {
   const TensorImpl &p = dy.impl(), &q = x.impl();
   if (sum.is_unique() && sum.impl().layout == p.layout) {
     std::byte* s = sum.impl().data;
-    return f.add_scaled_run[p.dtype](p.numel(), s, s, p.data, q.data);
+    return f.add_chain_run[p.dtype](p.numel(), s, s, p.data, q.data);
   }
   if (!free || sum.defined() || !dy.is_unique()) return add_new_product(f, sum, dy, x);
   std::swap(sum, dy);
-  return f.mul_run[p.dtype](p.numel(), p.data, p.data, q.data);
+  return f.chain_run[p.dtype](p.numel(), p.data, p.data, q.data);
 }
 
 struct MulNode final : SymmetricNode {
@@ -164,7 +167,7 @@ struct MulNode final : SymmetricNode {
   const char* name() const noexcept override { return "mul"; }
   // y_i = a_i b_i:  da = dy b,  db = dy a.
   Tensors backward(const Tensors& dy) override {
-    return {needs(0) ? mul(dy[0], b) : Tensor(), needs(1) ? mul(dy[0], a) : Tensor()};
+    return {needs(0) ? chain(dy[0], b) : Tensor(), needs(1) ? chain(dy[0], a) : Tensor()};
   }
   // dy = da b + a db.
   Tensors jvp(const Tensors& dx) override {
@@ -175,7 +178,7 @@ struct MulNode final : SymmetricNode {
   bool add_to(detail::Sums& dx, Tensor& dy) override {
     const kernels::ArithmeticKernels& f = arithmetic();
     const TensorImpl& g = dy.impl();
-    if (!detail::is_tiny(g) || !f.mul_run[g.dtype]) return false;
+    if (!detail::is_tiny(g) || !f.chain_run[g.dtype]) return false;
     const auto suits = [&](std::size_t i, const Tensor* factor) {
       return !needs(i) || (factor && detail::lie_alike(g, factor->impl()) && dx.lies_like(i, g));
     };
@@ -205,7 +208,7 @@ struct ScaleNode final : SymmetricNode {
   double factor = 0;
   const char* name() const noexcept override { return "mul"; }
   // y_i = s x_i for a number s:  dx = s dy.
-  Tensors backward(const Tensors& dy) override { return {mul(dy[0], factor)}; }
+  Tensors backward(const Tensors& dy) override { return {chain(dy[0], factor)}; }
 };
 
 }  // namespace
@@ -217,13 +220,18 @@ Tensor mul(const Tensor& a, Scalar b) {
 
 namespace {
 
+// -dy (y / b), the gradient of b in y = a / b.
+Tensor divisor_gradient(const Tensor& dy, const Tensor& y, const Tensor& b) {
+  if (is_grad_enabled()) return neg(chain(dy, div(y, b)));
+  return map({"div", arithmetic().div_gradient, y.dtype()}, dy, y, b);
+}
+
 struct DivNode final : SymmetricNode {
   Saved b{*this, "b"}, y{*this, "y"};
   const char* name() const noexcept override { return "div"; }
-  // y_i = a_i / b_i:  da = dy / b,  db = -dy a / b^2 = -(dy / b) y.
+  // y_i = a_i / b_i:  da = dy / b,  db = -dy a / b^2 = -dy (y / b).
   Tensors backward(const Tensors& dy) override {
-    const Tensor da = div(dy[0], b);
-    return {da, needs(1) ? neg(mul(da, y)) : Tensor()};
+    return {needs(0) ? chain_over(dy[0], b) : Tensor(), needs(1) ? divisor_gradient(dy[0], y, b) : Tensor()};
   }
   // dy = (da - y db) / b.
   Tensors jvp(const Tensors& dx) override {
@@ -251,7 +259,7 @@ struct DivByNumberNode final : SymmetricNode {
   double divisor = 1;
   const char* name() const noexcept override { return "div"; }
   // y_i = x_i / s for a number s:  dx = dy / s.
-  Tensors backward(const Tensors& dy) override { return {div(dy[0], divisor)}; }
+  Tensors backward(const Tensors& dy) override { return {chain_over(dy[0], divisor)}; }
 };
 
 }  // namespace
@@ -267,8 +275,8 @@ namespace {
 struct DivNumberNode final : SymmetricNode {
   Saved x{*this, "x"}, y{*this, "y"};
   const char* name() const noexcept override { return "div"; }
-  // y_i = s / x_i for a number s:  dx = -dy s / x^2 = -(dy / x) y.
-  Tensors backward(const Tensors& dy) override { return {neg(mul(div(dy[0], x), y))}; }
+  // y_i = s / x_i for a number s:  dx = -dy s / x^2 = -dy (y / x).
+  Tensors backward(const Tensors& dy) override { return {divisor_gradient(dy[0], y, x)}; }
 };
 
 }  // namespace
@@ -287,7 +295,13 @@ struct RemainderNode final : SymmetricNode {
   Saved a{*this, "a"}, b{*this, "b"}, y{*this, "y"};
   const char* name() const noexcept override { return "remainder"; }
   // y_i = a_i - b_i q_i for a whole q_i = floor(a_i / b_i), constant but for jumps:  da = dy,  db = -dy q.
-  Tensors backward(const Tensors& dy) override { return {dy[0], needs(1) ? mul(dy[0], div(sub(y, a), b)) : Tensor()}; }
+  Tensors backward(const Tensors& dy) override { return {dy[0], needs(1) ? chain(dy[0], whole()) : Tensor()}; }
+
+  // Of a constant there is nothing to record.
+  Tensor whole() const {
+    const NoGradGuard guard;
+    return div(sub(y, a), b);
+  }
 };
 
 void require_no_zero(const Tensor& b) {
@@ -325,17 +339,50 @@ Tensor remainder(const Tensor& a, Scalar b) {
 
 namespace {
 
+// b a^(b - 1), the derivative of a^b by a; 0 for b = 0.
+Tensor pow_slope(const Tensor& a, const Tensor& b);
+// y log a for y = a^b, the derivative by b; 0 at a = 0, b >= 0, and wherever y is 0.
+Tensor pow_slope_by_exponent(const Tensor& a, const Tensor& b, const Tensor& y) {
+  return where(logical_or(eq(y, 0), logical_and(eq(a, 0), ge(b, 0))), 0, mul(y, log(a)));
+}
+
+struct PowSlopeNode final : SymmetricNode {
+  Saved a{*this, "a"}, b{*this, "b"}, z{*this, "z"};
+  const char* name() const noexcept override { return "pow"; }
+  // z_i = b_i a_i^(b_i - 1) = b_i p_i:  d(a) = dz b (b - 1) a^(b - 2) = dz b z(a, b - 1) = (b - 1) z / a, the latter
+  // where b - 1 would be rounded;  d(b) = dz (p + b dp/db).  At a = b = 0, a 1 stands in for a.
+  Tensors backward(const Tensors& dz) override {
+    const Tensor e = sub(b, 1);
+    Tensor da, db;
+    if (needs(0)) {
+      const Tensor whole = logical_or(ge(b, 1.5), logical_or(eq(a, 0), logical_not(isfinite(a))));
+      da = chain(dz[0], where(whole, chain(b, pow_slope(a, e)), chain_over(chain(e, z), a)));
+    }
+    if (needs(1)) {
+      const Tensor base = where(logical_and(eq(a, 0), eq(b, 0)), 1, a), p = pow(base, e);
+      db = chain(dz[0], add(p, chain(b, pow_slope_by_exponent(base, e, p))));
+    }
+    return {da, db};
+  }
+};
+
+Tensor pow_slope(const Tensor& a, const Tensor& b) {
+  Tensor z = map({"pow", arithmetic().pow_slope, a.dtype()}, a, b);
+  if (auto* node = record<PowSlopeNode>(z, a, b)) {
+    node->a = a;
+    node->b = b;
+    node->z = z;
+  }
+  return z;
+}
+
 struct PowNode final : SymmetricNode {
   Saved a{*this, "a"}, b{*this, "b"}, y{*this, "y"};
   const char* name() const noexcept override { return "pow"; }
-  // y_i = a_i^b_i:  da = dy b a^(b-1), but 0 at a = b = 0;  db = dy y log a, but 0 at a = 0, b >= 0. There a 1 stands
-  // in for a, so that neither this line nor its own derivative meets 0 times infinity.
+  // y_i = a_i^b_i:  da = dy b a^(b-1), but 0 at a = b = 0;  db = dy y log a, but 0 at a = 0, b >= 0.
   Tensors backward(const Tensors& dy) override {
-    const Tensor at_zero = eq(a, 0);
-    Tensor da, db;
-    if (needs(0)) da = mul(dy[0], mul(b, pow(where(logical_and(at_zero, eq(b, 0)), 1, a), sub(b, 1))));
-    if (needs(1)) db = mul(dy[0], mul(y, log(where(logical_and(at_zero, ge(b, 0)), 1, a))));
-    return {da, db};
+    return {needs(0) ? chain(dy[0], pow_slope(a, b)) : Tensor(),
+            needs(1) ? chain(dy[0], pow_slope_by_exponent(a, b, y)) : Tensor()};
   }
 };
 
@@ -362,9 +409,11 @@ struct PowNumberNode final : SymmetricNode {
   Saved x{*this, "x"};
   double exponent = 0;
   const char* name() const noexcept override { return "pow"; }
-  // y_i = x_i^s for a number s:  dx = dy s x^(s-1), but 0 for s = 0.
+  // y_i = x_i^s for a number s:  dx = dy s x^(s-1), but 0 for s = 0. From 1/2 on s - 1 is exact.
   Tensors backward(const Tensors& dy) override {
-    return {exponent == 0 ? zeros_like(dy[0]) : mul(dy[0], mul(pow(x, exponent - 1), exponent))};
+    const DType dtype = dy[0].dtype();
+    if (exponent >= 0.5) return {chain(dy[0], mul(pow(x, exponent - 1), exponent))};
+    return {chain(dy[0], pow_slope(x, full({}, exponent, dtype)))};
   }
 };
 
@@ -386,9 +435,10 @@ struct ExponentialNode final : SymmetricNode {
   Saved y{*this, "y"};
   double base = 1;
   const char* name() const noexcept override { return "pow"; }
-  // y_i = s^x_i for a number s:  dx = dy y log s, but 0 where s = 0 and y = 0.
+  // y_i = s^x_i for a number s:  dx = dy y log s, but 0 where s = 0 and y is finite, and where y = 0.
   Tensors backward(const Tensors& dy) override {
-    return {base == 0 ? where(isfinite(y), 0, mul(dy[0], -y.get())) : mul(dy[0], mul(y, std::log(base)))};
+    if (base == 0) return {chain(dy[0], where(isfinite(y), 0, -y.get()))};
+    return {chain(dy[0], chain(y, std::log(base)))};
   }
 };
 
@@ -404,23 +454,44 @@ Tensor pow(Scalar a, const Tensor& b) {
 
 namespace {
 
+// What of dy goes to a, where a and b were compared. Linear in dy; a and b alone decide, and get none.
+Tensor share(const Tensor& dy, const Tensor& a, const Tensor& b, bool largest, const char* op);
+
+struct ShareNode final : SymmetricNode {
+  Saved a{*this, "a"}, b{*this, "b"};
+  bool largest = true;
+  const char* op = nullptr;
+  const char* name() const noexcept override { return op; }
+  // z_i = w_i dy_i for w_i of 0, 1/2 or 1:  d(dy)_i = w_i dz_i.
+  Tensors backward(const Tensors& dz) override { return {share(dz[0], a, b, largest, op)}; }
+};
+
+Tensor share(const Tensor& dy, const Tensor& a, const Tensor& b, bool largest, const char* op) {
+  const kernels::KernelRow& f = largest ? arithmetic().maximum_gradient : arithmetic().minimum_gradient;
+  Tensor z = map({op, f, a.dtype()}, dy, a, b);
+  if (auto* node = record_as<ShareNode>(op, z, dy)) {
+    node->a = a;
+    node->b = b;
+    node->largest = largest;
+  }
+  return z;
+}
+
 struct ExtremumNode final : SymmetricNode {
   Saved a{*this, "a"}, b{*this, "b"};
   bool largest = true;
   const char* op = nullptr;
   const char* name() const noexcept override { return op; }
-  // y_i = the larger (smaller) of a_i and b_i:  dy_i goes to it; to both, half each, where a_i = b_i.
+  // y_i = the larger (smaller) of a_i and b_i:  dy_i goes to it; half to each where a_i = b_i; to the one that is NaN.
   Tensors backward(const Tensors& dy) override {
-    const Tensor half = where(eq(a, b), 0.5 * dy[0], 0), a_larger = gt(a, b), b_larger = gt(b, a);
-    return {needs(0) ? where(largest ? a_larger : b_larger, dy[0], half) : Tensor(),
-            needs(1) ? where(largest ? b_larger : a_larger, dy[0], half) : Tensor()};
+    return {needs(0) ? share(dy[0], a, b, largest, op) : Tensor(),
+            needs(1) ? share(dy[0], b, a, largest, op) : Tensor()};
   }
   // dy_i = that of the larger (smaller) of the two, or half of both.
   Tensors jvp(const Tensors& dx) override {
     if (is_grad_enabled() || !dx[0].defined() || !dx[1].defined()) return SymmetricNode::jvp(dx);
-    const DType dtype = outputs()[0].dtype;
-    return {largest ? map({op, arithmetic().maximum_tangent, dtype}, dx[0], dx[1], a.get(), b.get())
-                    : map({op, arithmetic().maximum_tangent, dtype}, dx[0], dx[1], b.get(), a.get())};
+    const kernels::KernelRow& f = largest ? arithmetic().maximum_tangent : arithmetic().minimum_tangent;
+    return {map({op, f, outputs()[0].dtype}, dx[0], dx[1], a.get(), b.get())};
   }
 };
 

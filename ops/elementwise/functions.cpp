@@ -2,6 +2,7 @@
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/elementwise/detail/chain.hpp>
 #include <limpid/ops/elementwise/detail/map.hpp>
 #include <limpid/ops/elementwise/kernels/strip.hpp>
 
@@ -16,67 +17,19 @@ using kernels::functions;
 
 namespace {
 
-// dy where y > 0, else 0: relu's derivative in one pass, and linear in dy.
+// dy where y > 0 or NaN, else 0: relu's derivative in one pass, and linear in dy.
 Tensor gate(const Tensor& dy, const Tensor& y);
 
 struct GateNode final : SymmetricNode {
   Saved y{*this, "y"};
   const char* name() const noexcept override { return "relu_backward"; }
-  // z_i = dy_i [y_i > 0]:  d(dy)_i = dz_i [y_i > 0];  y alone decides, and gets none.
+  // z_i = dy_i [not y_i <= 0]:  d(dy)_i = dz_i [not y_i <= 0];  y alone decides, and gets none.
   Tensors backward(const Tensors& dz) override { return {gate(dz[0], y)}; }
 };
 
 Tensor gate(const Tensor& dy, const Tensor& y) {
   Tensor z = detail::map({"relu_backward", arithmetic().gate, y.dtype()}, dy, y);
   if (auto* node = record<GateNode>(z, dy)) node->y = y;
-  return z;
-}
-
-// dy (1 - y^2): tanh's derivative in one pass, and linear in dy.
-Tensor tanh_backward(const Tensor& dy, const Tensor& y);
-
-struct TanhBackwardNode final : SymmetricNode {
-  Saved dy{*this, "dy"}, y{*this, "y"};
-  const char* name() const noexcept override { return "tanh_backward"; }
-  // z_i = dy_i (1 - y_i^2):  d(dy)_i = dz_i (1 - y_i^2),  d(y)_i = -2 dz_i dy_i y_i.
-  Tensors backward(const Tensors& dz) override {
-    return {needs(0) ? tanh_backward(dz[0], y) : Tensor(), needs(1) ? mul(dz[0], mul(mul(dy, y), -2)) : Tensor()};
-  }
-};
-
-Tensor tanh_backward(const Tensor& dy, const Tensor& y) {
-  Tensor z = detail::map({"tanh_backward", arithmetic().tanh_gradient, y.dtype()}, dy, y);
-  if (auto* node = record<TanhBackwardNode>(z, dy, y)) {
-    node->y = y;
-    if (node->needs(1)) node->dy = dy;
-  }
-  return z;
-}
-
-// dy s (1 + x t) for s = sigmoid(x) and t = 1 - s: silu's derivative in one pass, and linear in dy.
-Tensor silu_backward(const Tensor& dy, const Tensor& x);
-
-struct SiluBackwardNode final : SymmetricNode {
-  Saved dy{*this, "dy"}, x{*this, "x"};
-  const char* name() const noexcept override { return "silu_backward"; }
-  // z_i = dy_i s_i (1 + x_i t_i), and d s_i / d x_i = s_i t_i = -d t_i / d x_i:
-  //   d(dy)_i = dz_i s_i (1 + x_i t_i),  d(x)_i = dz_i dy_i s_i t_i (2 + x_i (t_i - s_i)).
-  Tensors backward(const Tensors& dz) override {
-    Tensor through_x;
-    if (needs(1)) {
-      const Tensor s = sigmoid(x), t = sigmoid(-x.get());
-      through_x = mul(dz[0], mul(dy, s * t * (2 + x * (t - s))));
-    }
-    return {needs(0) ? silu_backward(dz[0], x) : Tensor(), through_x};
-  }
-};
-
-Tensor silu_backward(const Tensor& dy, const Tensor& x) {
-  Tensor z = detail::map({"silu_backward", functions().silu_gradient, x.dtype()}, dy, x);
-  if (auto* node = record<SiluBackwardNode>(z, dy, x)) {
-    node->x = x;
-    if (node->needs(1)) node->dy = dy;
-  }
   return z;
 }
 
@@ -114,9 +67,15 @@ struct Unary {
   const char* op;
   Kernel kernel;  ///< of floats alone, or of integers as well; those are converted to float32 where it is of floats
   Keeps keeps;    ///< which of the two the node keeps
-  /// dx for dy and what is kept, in differentiable functions, so that this line serves derivatives of any order.
-  Tensor (*dx)(const Tensor& dy, const Tensor& kept);
-  Kernel gradient = {};  ///< says the same in one pass, where nothing is recorded
+  // One of three tells the derivative, in differentiable functions, so that it serves derivatives of any order.
+  Tensor (*slope)(const Tensor& kept) = nullptr;                 ///< f': dx = chain(dy, f')
+  Tensor (*inverse_slope)(const Tensor& kept) = nullptr;         ///< 1 / f', where that is nearer at hand
+  Tensor (*dx)(const Tensor& dy, const Tensor& kept) = nullptr;  ///< dx itself, of what chooses and multiplies nothing
+  Kernel gradient = {};                                          ///< dx of dy and what is kept, in one pass
+
+  Tensor pull_back(const Tensor& dy, const Tensor& k) const {
+    return slope ? detail::chain(dy, slope(k)) : inverse_slope ? detail::chain_over(dy, inverse_slope(k)) : dx(dy, k);
+  }
 };
 
 template <const Unary& row>
@@ -127,7 +86,7 @@ struct UnaryNode final : SymmetricNode {
     const Tensor k = kept;
     if (const kernels::KernelRow& f = row.gradient.get(); f[k.dtype()] && !is_grad_enabled())
       return {detail::map({row.op, f, k.dtype()}, dy[0], k)};
-    return {row.dx(dy[0], k)};
+    return {row.pull_back(dy[0], k)};
   }
 };
 
@@ -145,9 +104,9 @@ Tensor unary(const Tensor& x) {
 /// One row of the table of functions y_i = f(x_i, p) for a number p, of which the node keeps x.
 struct Parametric {
   const char* op;
-  Kernel kernel;                                              ///< of x, p
-  Tensor (*dx)(const Tensor& dy, const Tensor& x, double p);  ///< as in Unary
-  Kernel gradient;                                            ///< of dy, x, p
+  Kernel kernel;                               ///< of x, p
+  Tensor (*slope)(const Tensor& x, double p);  ///< as in Unary
+  Kernel gradient = {};                        ///< of dy, x, p
 };
 
 template <const Parametric& row>
@@ -157,8 +116,9 @@ struct ParametricNode final : SymmetricNode {
   const char* name() const noexcept override { return row.op; }
   Tensors backward(const Tensors& dy) override {
     const Tensor k = x;
-    if (is_grad_enabled()) return {row.dx(dy[0], k, p)};
-    return {detail::map({row.op, row.gradient.get(), k.dtype()}, dy[0], k, detail::Operand(row.op, p, k.dtype()))};
+    const kernels::KernelRow& f = row.gradient.get();
+    if (is_grad_enabled() || !f[k.dtype()]) return {detail::chain(dy[0], row.slope(k, p))};
+    return {detail::map({row.op, f, k.dtype()}, dy[0], k, detail::Operand(row.op, p, k.dtype()))};
   }
 };
 
@@ -181,6 +141,125 @@ using F = kernels::FunctionKernels;
 constexpr double pi = std::numbers::pi;
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
+// ---- derivatives that are no composition of others: rows of their own
+
+// 1 - tanh(x)^2
+Tensor tanh_slope(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "tanh_backward",
+      .kernel = &F::tanh_slope,
+      .keeps = Keeps::x,
+      .slope = [](const Tensor& x) { return tanh_slope(x) * (-2 * tanh(x)); },
+  };
+  return unary<row>(operand);
+}
+
+// s t for s = sigmoid(x) and t = sigmoid(-x); t - s = -tanh(x / 2)
+Tensor sigmoid_slope(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "sigmoid_backward",
+      .kernel = &F::sigmoid_slope,
+      .keeps = Keeps::x,
+      .slope = [](const Tensor& x) { return sigmoid_slope(x) * -tanh(0.5 * x); },
+  };
+  return unary<row>(operand);
+}
+
+Tensor erf_curve(const Tensor& x);
+
+// (2 / sqrt pi) e^-(x^2)
+Tensor erf_slope(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "erf_backward",
+      .kernel = &F::erf_slope,
+      .keeps = Keeps::x,
+      .slope = [](const Tensor& x) { return erf_curve(x); },
+  };
+  return unary<row>(operand);
+}
+
+// (2 / sqrt pi) (-2 x) e^-(x^2)
+Tensor erf_curve(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "erf_backward",
+      .kernel = &F::erf_curve,
+      .keeps = Keeps::x,
+      .slope = [](const Tensor& x) { return erf_slope(x) * (4 * square(x) - 2); },
+  };
+  return unary<row>(operand);
+}
+
+// phi(x), the density of the normal distribution
+Tensor normal_density(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "gelu_backward",
+      .kernel = &F::normal_density,
+      .keeps = Keeps::x,
+      .slope = [](const Tensor& x) { return normal_density(x) * -x; },
+  };
+  return unary<row>(operand);
+}
+
+// phi(x) (2 - x^2)
+Tensor gelu_curve(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "gelu_backward",
+      .kernel = &F::gelu_curve,
+      .keeps = Keeps::x,
+      .slope = [](const Tensor& x) { return normal_density(x) * (x * (square(x) - 4)); },
+  };
+  return unary<row>(operand);
+}
+
+// Phi(x) + x phi(x)
+Tensor gelu_slope(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "gelu_backward",
+      .kernel = &F::gelu_slope,
+      .keeps = Keeps::x,
+      .slope = gelu_curve,
+  };
+  return unary<row>(operand);
+}
+
+// s t (2 - x u) for s and t as above and u = tanh(x / 2) = s - t: by s' = s t and u' = 2 s t its derivative is
+// s t (x u^2 - 3 u - 2 x s t)
+Tensor silu_curve(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "silu_backward",
+      .kernel = &F::silu_curve,
+      .keeps = Keeps::x,
+      .slope =
+          [](const Tensor& x) {
+            const Tensor p = sigmoid_slope(x), u = tanh(0.5 * x);
+            const Tensor first = u * (x * u - 3), second = 2 * (x * p);
+            return p * (first - second);
+          },
+  };
+  return unary<row>(operand);
+}
+
+// s (1 + x t)
+Tensor silu_slope(const Tensor& operand) {
+  static constexpr Unary row{
+      .op = "silu_backward",
+      .kernel = &F::silu_slope,
+      .keeps = Keeps::x,
+      .slope = [](const Tensor& x) { return silu_curve(x); },
+  };
+  return unary<row>(operand);
+}
+
+// sigmoid(beta x), whose derivative is beta sigmoid(beta x) sigmoid(-beta x)
+Tensor softplus_slope(const Tensor& operand, double beta) {
+  static constexpr Parametric row{
+      .op = "softplus_backward",
+      .kernel = &F::softplus_slope,
+      .slope = [](const Tensor& x, double b) { return b * softplus_slope(x, b) * softplus_slope(-x, b); },
+  };
+  return parametric<row>(operand, beta);
+}
+
 }  // namespace
 
 // ---- the table
@@ -190,7 +269,7 @@ Tensor exp(const Tensor& operand) {
       .op = "exp",
       .kernel = &F::exp,
       .keeps = Keeps::y,
-      .dx = [](const Tensor& dy, const Tensor& y) { return dy * y; },
+      .slope = [](const Tensor& y) { return y; },
   };
   return unary<row>(operand);
 }
@@ -200,7 +279,7 @@ Tensor log(const Tensor& operand) {
       .op = "log",
       .kernel = &F::log,
       .keeps = Keeps::x,
-      .dx = [](const Tensor& dy, const Tensor& x) { return dy / x; },
+      .inverse_slope = [](const Tensor& x) { return x; },
   };
   return unary<row>(operand);
 }
@@ -210,7 +289,7 @@ Tensor sqrt(const Tensor& operand) {
       .op = "sqrt",
       .kernel = &F::sqrt,
       .keeps = Keeps::y,
-      .dx = [](const Tensor& dy, const Tensor& y) { return dy / (2 * y); },
+      .inverse_slope = [](const Tensor& y) { return 2 * y; },
       .gradient = &A::sqrt_gradient,
   };
   return unary<row>(operand);
@@ -221,10 +300,11 @@ Tensor rsqrt(const Tensor& operand) {
       .op = "rsqrt",
       .kernel = &F::rsqrt,
       .keeps = Keeps::y,
-      .dx =
-          [](const Tensor& dy, const Tensor& y) {
-            const Tensor y2 = square(y);  // recorded before the other y, as in gelu's
-            return dy * (-0.5 * y * y2);
+      .slope =
+          [](const Tensor& y) {
+            // Compilers may record the terms of one expression in any order, in which their gradients are then summed.
+            const Tensor y2 = square(y);
+            return -0.5 * y * y2;
           },
       .gradient = &A::rsqrt_gradient,
   };
@@ -236,7 +316,7 @@ Tensor reciprocal(const Tensor& operand) {
       .op = "reciprocal",
       .kernel = &F::reciprocal,
       .keeps = Keeps::y,
-      .dx = [](const Tensor& dy, const Tensor& y) { return -(dy * square(y)); },
+      .slope = [](const Tensor& y) { return -square(y); },
       .gradient = &A::reciprocal_gradient,
   };
   return unary<row>(operand);
@@ -247,7 +327,7 @@ Tensor abs(const Tensor& operand) {
       .op = "abs",
       .kernel = &A::abs,
       .keeps = Keeps::x,
-      .dx = [](const Tensor& dy, const Tensor& x) { return dy * sign(x); },
+      .slope = [](const Tensor& x) { return sign(x); },
       .gradient = &A::abs_gradient,
   };
   return unary<row>(operand);
@@ -268,7 +348,7 @@ Tensor square(const Tensor& operand) {
       .op = "square",
       .kernel = &A::square,
       .keeps = Keeps::x,
-      .dx = [](const Tensor& dy, const Tensor& x) { return dy * (2 * x); },
+      .slope = [](const Tensor& x) { return 2 * x; },
       .gradient = &A::square_gradient,
   };
   return unary<row>(operand);
@@ -279,7 +359,7 @@ Tensor sin(const Tensor& operand) {
       .op = "sin",
       .kernel = c_library<::sinf, ::sin>,
       .keeps = Keeps::x,
-      .dx = [](const Tensor& dy, const Tensor& x) { return dy * cos(x); },
+      .slope = [](const Tensor& x) { return cos(x); },
   };
   return unary<row>(operand);
 }
@@ -289,17 +369,19 @@ Tensor cos(const Tensor& operand) {
       .op = "cos",
       .kernel = c_library<::cosf, ::cos>,
       .keeps = Keeps::x,
-      .dx = [](const Tensor& dy, const Tensor& x) { return -(dy * sin(x)); },
+      .slope = [](const Tensor& x) { return -sin(x); },
   };
   return unary<row>(operand);
 }
 
+// It keeps x: of y, which rounds to 1, the tails of the derivative could not be told.
 Tensor tanh(const Tensor& operand) {
   static constexpr Unary row{
       .op = "tanh",
       .kernel = &F::tanh,
-      .keeps = Keeps::y,
-      .dx = [](const Tensor& dy, const Tensor& y) { return tanh_backward(dy, y); },
+      .keeps = Keeps::x,
+      .slope = tanh_slope,
+      .gradient = &F::tanh_gradient,
   };
   return unary<row>(operand);
 }
@@ -308,9 +390,9 @@ Tensor sigmoid(const Tensor& operand) {
   static constexpr Unary row{
       .op = "sigmoid",
       .kernel = &F::sigmoid,
-      .keeps = Keeps::y,
-      .dx = [](const Tensor& dy, const Tensor& y) { return dy * (y * (1 - y)); },
-      .gradient = &A::sigmoid_gradient,
+      .keeps = Keeps::x,
+      .slope = sigmoid_slope,
+      .gradient = &F::sigmoid_gradient,
   };
   return unary<row>(operand);
 }
@@ -320,7 +402,7 @@ Tensor erf(const Tensor& operand) {
       .op = "erf",
       .kernel = &F::erf,
       .keeps = Keeps::x,
-      .dx = [](const Tensor& dy, const Tensor& x) { return dy * (2 / std::sqrt(pi) * exp(-square(x))); },
+      .slope = erf_slope,
       .gradient = &F::erf_gradient,
   };
   return unary<row>(operand);
@@ -341,7 +423,8 @@ Tensor silu(const Tensor& operand) {
       .op = "silu",
       .kernel = &F::silu,
       .keeps = Keeps::x,
-      .dx = [](const Tensor& dy, const Tensor& x) { return silu_backward(dy, x); },
+      .slope = silu_slope,
+      .gradient = &F::silu_gradient,
   };
   return unary<row>(operand);
 }
@@ -352,13 +435,8 @@ Tensor gelu(const Tensor& operand) {
       .op = "gelu",
       .kernel = &F::gelu,
       .keeps = Keeps::x,
-      .dx =
-          [](const Tensor& dy, const Tensor& x) {
-            // Phi(x) + x phi(x). Compilers may record the terms of one expression in any order, in which their
-            // gradients are then summed: here it is one.
-            const Tensor density = x * (std::sqrt(0.5 / pi) * exp(-0.5 * square(x)));
-            return dy * (0.5 + 0.5 * erf(std::sqrt(0.5) * x) + density);
-          },
+      .slope = gelu_slope,
+      .gradient = &F::gelu_gradient,
   };
   return unary<row>(operand);
 }
@@ -367,19 +445,18 @@ Tensor leaky_relu(const Tensor& operand, double slope) {
   static constexpr Parametric row{
       .op = "leaky_relu",
       .kernel = &A::leaky_relu,
-      .dx = [](const Tensor& dy, const Tensor& x, double s) { return where(gt(x, 0), dy, s * dy); },
+      .slope = [](const Tensor& x, double s) { return where(gt(x, 0), ones_like(x), s); },
       .gradient = &A::leaky_relu_gradient,
   };
   return parametric<row>(operand, slope);
 }
 
 Tensor elu(const Tensor& operand, double alpha) {
-  // The clamp keeps e^x finite where the other branch holds, lest a second derivative multiply its infinity by 0.
+  // The clamp keeps e^x finite where the other branch holds, lest alpha 0 multiply its infinity.
   static constexpr Parametric row{
       .op = "elu",
       .kernel = &F::elu,
-      .dx = [](const Tensor& dy, const Tensor& x,
-               double a) { return where(gt(x, 0), dy, dy * (a * exp(clamp(x, -infinity, 0)))); },
+      .slope = [](const Tensor& x, double a) { return where(gt(x, 0), 1, a * exp(clamp(x, -infinity, 0))); },
       .gradient = &F::elu_gradient,
   };
   return parametric<row>(operand, alpha);
@@ -389,7 +466,7 @@ Tensor softplus(const Tensor& operand, double beta) {
   static constexpr Parametric row{
       .op = "softplus",
       .kernel = &F::softplus,
-      .dx = [](const Tensor& dy, const Tensor& x, double b) { return dy * sigmoid(b * x); },
+      .slope = softplus_slope,
       .gradient = &F::softplus_gradient,
   };
   detail::require_defined(row.op, operand);
@@ -403,34 +480,42 @@ namespace {
 
 struct ClampNode final : SymmetricNode {
   Saved x{*this, "x"};
-  double low = 0, high = 0;
+  Scalar low = 0, high = 0;
   const char* name() const noexcept override { return "clamp"; }
-  // y_i = min(max(x_i, low), high):  dx_i = dy_i where low <= x_i <= high, else 0.
+  // y_i = min(max(x_i, low), high):  dx_i = dy_i where low <= x_i <= high or x_i is NaN, as y_i then is, else 0.
   Tensors backward(const Tensors& dy) override {
     const DType dtype = x.peek().dtype();
     if (!is_grad_enabled())
       return {detail::map({name(), arithmetic().clamp_gradient, dtype}, dy[0], x.get(),
-                          detail::Operand::saturated(low, dtype), detail::Operand::saturated(high, dtype))};
-    return {where(logical_and(ge(x, low), le(x, high)), dy[0], 0)};
+                          detail::Operand::saturated(name(), low, dtype),
+                          detail::Operand::saturated(name(), high, dtype))};
+    return {where(logical_or(lt(x, low), gt(x, high)), 0, dy[0])};
   }
 };
 
 }  // namespace
 
-Tensor clamp(const Tensor& x, double low, double high) {
+Tensor clamp(const Tensor& x, Scalar low, Scalar high) {
   detail::require_defined("clamp", x);
-  if (!(low <= high)) detail::throw_error<ValueError>("clamp: expected low <= high, got ", low, " and ", high);
+  const bool whole = !is_floating_point(x.dtype());
+  // Integers within [0.5, 2.5] are those within [1, 2].
+  const Scalar least = whole && low.is_floating() ? std::ceil(low.to_double()) : low;
+  const Scalar most = whole && high.is_floating() ? std::floor(high.to_double()) : high;
+  const bool ordered =
+      low.is_floating() || high.is_floating() ? low.to_double() <= high.to_double() : low.to_int64() <= high.to_int64();
+  if (!ordered)
+    detail::throw_error<ValueError>("clamp: expected low <= high, got ", low.to_double(), " and ", high.to_double());
   if (Tensor y = detail::promoted(x.dtype(), x, [&](const Tensor& p) { return clamp(p, low, high); }); y.defined())
     return y;
-  // Integers within [0.5, 2.5] are those within [1, 2].
-  const bool whole = !is_floating_point(x.dtype());
-  const auto bottom = detail::Operand::saturated(whole ? std::ceil(low) : low, x.dtype());
-  const auto top = detail::Operand::saturated(whole ? std::floor(high) : high, x.dtype());
-  Tensor y = detail::map({"clamp", arithmetic().clamp, x.dtype()}, x, bottom, top);
+  Tensor y =
+      detail::map({"clamp", arithmetic().clamp, x.dtype()}, x, detail::Operand::saturated("clamp", least, x.dtype()),
+                  detail::Operand::saturated("clamp", most, x.dtype()));
   if (auto* node = record<ClampNode>(y, x)) {
     node->x = x;
-    node->low = low;
-    node->high = high;
+    // As the elements meet them: float32 has no 1e300.
+    const bool narrow = x.dtype() == float32;
+    node->low = narrow ? static_cast<float>(low.to_double()) : low;
+    node->high = narrow ? static_cast<float>(high.to_double()) : high;
   }
   return y;
 }

@@ -4,11 +4,13 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/ops/detail/float_operands.hpp>
 #include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/elementwise/detail/chain.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 
 namespace limpid {
 
+using detail::chain;
 using detail::throw_error;
 
 namespace {
@@ -27,7 +29,7 @@ void require_pair(const char* op, const Tensor& x, const Tensor& target) {
   detail::require_defined(op, "target", target);
   if (x.shape() != target.shape())
     throw_error<ShapeError>(op, ": expected target of x's shape ", x.shape(), ", got ", target.shape());
-  detail::common_float_dtype(op, {&x, &target});
+  detail::require_float_dtypes(op, {{"x", &x}, {"target", &target}});
 }
 
 }  // namespace
@@ -56,8 +58,9 @@ Tensor bce_with_logits(const Tensor& x, const Tensor& target, Reduction reductio
   for (int64_t i = 0; i < t.numel(); ++i)
     if (const double value = t.data<double>()[i]; !(value >= 0 && value <= 1))
       throw_error<ValueError>("bce_with_logits: expected targets in [0, 1], got ", value);
-  // -t log(sigmoid(x)) - (1 - t) log(1 - sigmoid(x)), a sum of two terms >= 0: nothing cancels.
-  const Tensor of_zeros = (1 - target) * softplus(x), of_ones = target * softplus(-x);
+  // -t log(sigmoid(x)) - (1 - t) log(1 - sigmoid(x)), a sum of two terms >= 0: nothing cancels. One of weight 0 is 0,
+  // be it infinite.
+  const Tensor of_zeros = chain(1 - target, softplus(x)), of_ones = chain(target, softplus(-x));
   return reduced(of_ones + of_zeros, reduction);
 }
 
@@ -73,7 +76,7 @@ Tensor class_index(const char* op, const Tensor& x, const Tensor& target) {
   if (target.shape() != expected)
     throw_error<ShapeError>(op, ": expected target of shape ", expected, " for x of shape ", x.shape(), ", got ",
                             target.shape());
-  detail::common_float_dtype(op, {&x});
+  detail::require_float_dtypes(op, {{"x", &x}});
   if (target.dtype() != int64) throw_error<DTypeError>(op, ": expected target of int64, got ", target.dtype());
   const Tensor index = detail::as_contiguous(target);
   for (int64_t i = 0; i < index.numel(); ++i)
@@ -98,17 +101,17 @@ struct CrossEntropyNode final : Node {
     Tensor dx;
     if (dy[0].defined()) {
       const Tensor dloss = unsqueeze(dy[0], 1);
-      dx = p * dloss + scatter_add(l.shape(), 1, index, neg(dloss));
+      dx = chain(dloss, p) + scatter_add(l.shape(), 1, index, neg(dloss));
     }
     if (dy[1].defined()) {
-      const Tensor dl = dy[1] - p * sum(dy[1], 1, true);
+      const Tensor dl = dy[1] - chain(sum(dy[1], 1, true), p);
       dx = dx.defined() ? dx + dl : dl;
     }
     return {dx};
   }
   // dl_nc = dx_nc - sum_k p_nk dx_nk,  dloss_n = -dl_n(t_n)
   Tensors jvp(const Tensors& dx) override {
-    const Tensor dl = dx[0] - sum(exp(log_p) * dx[0], 1, true);
+    const Tensor dl = dx[0] - sum(chain(dx[0], exp(log_p)), 1, true);
     return {picked(dl, index), dl};
   }
 };

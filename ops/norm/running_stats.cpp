@@ -1,5 +1,6 @@
 // Running statistics: what the buffers of a normalisation receive, and when they receive nothing.
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/overlap.hpp>
 #include <limpid/ops/norm.hpp>
 #include <limpid/ops/norm/detail/check.hpp>
 #include <limpid/ops/norm/detail/plan.hpp>
@@ -89,7 +90,12 @@ void check_arguments(const Tensor& x, const Tensor& running_mean, const Tensor& 
 }
 
 /// Whether any channel moved.
-bool update(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, double momentum, RunningRule rule) {
+bool update(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, double momentum, RunningRule rule,
+            const char* op) {
+  detail::require_writable(op, running_mean);
+  detail::require_writable(op, running_var);
+  if (detail::overlaps(running_mean, running_var))
+    throw_error<ValueError>(op, ": expected running_mean and running_var apart, got two that share memory");
   const ChannelStats stats = channel_stats(x, rule);
   if (stats.mean.empty()) return false;
   const Move mean(running_mean, stats.mean, momentum), var(running_var, stats.var, momentum);
@@ -117,7 +123,7 @@ void update_running_stats(const Tensor& x, const Tensor& running_mean, const Ten
   constexpr const char* op = "update_running_stats";
   check_arguments(x, running_mean, running_var, rule, op);
   if (!(momentum >= 0 && momentum <= 1)) throw_error<ValueError>(op, ": expected momentum in [0, 1], got ", momentum);
-  update(x, running_mean, running_var, momentum, rule);
+  update(x, running_mean, running_var, momentum, rule, op);
 }
 
 void update_running_stats(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
@@ -133,7 +139,7 @@ void update_running_stats(const Tensor& x, const Tensor& running_mean, const Ten
     throw_error<DTypeError>(op, ": expected num_batches_tracked of dtype int64, got ", num_batches_tracked.dtype());
   int64_t& batches = *num_batches_tracked.data<int64_t>();
   if (batches < 0) throw_error<ValueError>(op, ": expected num_batches_tracked of at least 0, got ", batches);
-  if (!update(x, running_mean, running_var, 1 / (static_cast<double>(batches) + 1), rule)) return;
+  if (!update(x, running_mean, running_var, 1 / (static_cast<double>(batches) + 1), rule, op)) return;
   ++batches;
   num_batches_tracked.bump_version();
 }

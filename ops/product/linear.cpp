@@ -77,14 +77,13 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   detail::require_defined("linear", "x", x);
   detail::require_defined("linear", "weight", weight);
   if (x.dim() < 1) throw_error<ShapeError>("linear: expected x of rank 1 or more, got shape ", x.shape());
-  if (weight.dim() != 2 || weight.size(1) != x.size(-1))
-    throw_error<ShapeError>("linear: expected weight of shape (out, ", x.size(-1), ") for x of shape ", x.shape(),
-                            ", got ", weight.shape());
+  if (weight.dim() != 2) throw_error<ShapeError>("linear: expected weight of shape (out, in), got ", weight.shape());
+  if (weight.size(1) != x.size(-1))
+    throw_error<ShapeError>("linear: expected x of shape (..., ", weight.size(1), ") for weight of shape ",
+                            weight.shape(), ", got ", x.shape());
   if (bias.defined() && bias.shape() != Shape{weight.size(0)})
     throw_error<ShapeError>("linear: expected bias of shape ", Shape{weight.size(0)}, ", got ", bias.shape());
-  const DType dtype = detail::common_float_dtype("linear", {&x, &weight, &bias});
-  if (x.dtype() != dtype || weight.dtype() != dtype || (bias.defined() && bias.dtype() != dtype))
-    return linear(detail::to_dtype(x, dtype), detail::to_dtype(weight, dtype), detail::to_dtype(bias, dtype));
+  const DType dtype = detail::require_one_float_dtype("linear", {{"x", &x}, {"weight", &weight}, {"bias", &bias}});
 
   Shape shape = x.shape();
   shape.back() = weight.size(0);

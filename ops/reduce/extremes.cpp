@@ -61,20 +61,26 @@ struct ExtremeNode final : ReductionNode {
   Saved x{*this, "x"}, y{*this, "y"};
   const char* op = nullptr;
   const char* name() const noexcept override { return op; }
-  // y_k = x_kr at each of the T_k reduced r that attain it:  dx_kr = dy_k / T_k there, 0 elsewhere
-  Tensors backward(const Tensors& dy) override { return {mul(kept(dy[0]), shares())}; }
+  // y_k = x_kr at each of the T_k reduced r that attain it:  dx_kr = dy_k / T_k there, 0 elsewhere, be dy_k infinite
+  Tensors backward(const Tensors& dy) override {
+    const auto [attains, share] = shares();
+    return {where(attains, mul(kept(dy[0]), share), 0)};
+  }
   // dy_k = the mean of dx_kr over those r
   Tensors jvp(const Tensors& dx) override {
     if (is_grad_enabled()) return ReductionNode::jvp(dx);
     return {reshape(mean_where_attained(x, kept(y), dx[0]), outputs()[0].shape())};
   }
 
-  // 1 / T_k where x attains y, 0 elsewhere: constant wherever it has a derivative.
-  Tensor shares() const {
+  struct Shares {
+    Tensor attains, share;
+  };
+  // Where x attains y, and 1 / T_k: constant wherever they have a derivative.
+  Shares shares() const {
     const NoGradGuard guard;
     const Tensor a = x.get().detach(), extreme = kept(y.get().detach());
-    const Tensor attains = logical_or(eq(a, extreme), logical_and(isnan(a), isnan(extreme))).to(a.dtype());
-    return div(attains, sum(attains, axes, true));
+    const Tensor attains = logical_or(eq(a, extreme), logical_and(isnan(a), isnan(extreme)));
+    return {attains, reciprocal(sum(attains.to(a.dtype()), axes, true))};
   }
 };
 

@@ -39,7 +39,7 @@ struct ProdNode final : ReductionNode {
     Shape flat = reduced_shape(shape, axes, false);
     flat.push_back(reduced_count(shape, axes));
     const Tensor others = product_of_others(reshape(moved, flat));
-    return {mul(kept(dy[0]), permute(reshape(others, moved.shape()), back))};
+    return {detail::chain(kept(dy[0]), permute(reshape(others, moved.shape()), back))};
   }
 };
 

@@ -9,6 +9,7 @@
 #include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/elementwise/detail/chain.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/reduce/detail/driver.hpp>
 #include <limpid/ops/reduce/kernels/reduce.hpp>
@@ -20,6 +21,7 @@
 
 namespace limpid {
 
+using detail::chain;
 using detail::require_defined;
 
 namespace {
@@ -154,8 +156,8 @@ struct SoftmaxNode final : SymmetricNode {
   const char* name() const noexcept override { return "softmax"; }
   // y_i = exp(x_i) / sum_j exp(x_j) over j along axis:  dx_i = y_i (dy_i - sum_j dy_j y_j)
   Tensors backward(const Tensors& dy) override {
-    const Tensor t = mul(dy[0], y);
-    return {sub(t, mul(y, sum(t, axis, true)))};
+    const Tensor t = chain(dy[0], y);
+    return {sub(t, chain(sum(t, axis, true), y))};
   }
 };
 
@@ -164,9 +166,9 @@ struct LogSoftmaxNode final : Node {
   int64_t axis = 0;
   const char* name() const noexcept override { return "log_softmax"; }
   // y_i = x_i - log sum_j exp(x_j) over j along axis:  dx_i = dy_i - exp(y_i) sum_j dy_j
-  Tensors backward(const Tensors& dy) override { return {sub(dy[0], mul(exp(y), sum(dy[0], axis, true)))}; }
+  Tensors backward(const Tensors& dy) override { return {sub(dy[0], chain(sum(dy[0], axis, true), exp(y)))}; }
   // dy_i = dx_i - sum_j exp(y_j) dx_j
-  Tensors jvp(const Tensors& dx) override { return {sub(dx[0], sum(mul(exp(y), dx[0]), axis, true))}; }
+  Tensors jvp(const Tensors& dx) override { return {sub(dx[0], sum(chain(dx[0], exp(y)), axis, true))}; }
 };
 
 template <class N>
@@ -196,10 +198,10 @@ struct LogSumExpNode final : Node {
   Shape kept;
   const char* name() const noexcept override { return "logsumexp"; }
   // y_k = log sum_r exp(x_kr) over reduced r:  dx_kr = dy_k exp(x_kr - y_k), 0 where y_k is -inf
-  Tensors backward(const Tensors& dy) override { return {mul(reshape(dy[0], kept), shares())}; }
+  Tensors backward(const Tensors& dy) override { return {chain(reshape(dy[0], kept), shares())}; }
   // dy_k = sum_r exp(x_kr - y_k) dx_kr
   Tensors jvp(const Tensors& dx) override {
-    return {reshape(sum_to(mul(shares(), dx[0]), kept), outputs()[0].shape())};
+    return {reshape(sum_to(chain(dx[0], shares()), kept), outputs()[0].shape())};
   }
   Tensor shares() const {
     const Tensor level = reshape(y, kept);

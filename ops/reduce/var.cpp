@@ -19,12 +19,13 @@ struct VarNode final : ReductionNode {
   // sum_r (x_kr - mean_k), is 0
   Tensors backward(const Tensors& dy) override {
     const Tensor a = x;
-    return {mul(mul(kept(dy[0]), 2 / freedom), sub(a, mean(a, axes, true)))};
+    return {detail::chain(detail::chain(kept(dy[0]), 2 / freedom), sub(a, mean(a, axes, true)))};
   }
   // dy_k = (2/F) sum_r (x_kr - mean_k) dx_kr
   Tensors jvp(const Tensors& dx) override {
     const Tensor a = x;
-    return {mul(reshape(sum(mul(sub(a, mean(a, axes, true)), dx[0]), axes), outputs()[0].shape()), 2 / freedom)};
+    const Tensor moved = sum(detail::chain(dx[0], sub(a, mean(a, axes, true))), axes);
+    return {detail::chain(reshape(moved, outputs()[0].shape()), 2 / freedom)};
   }
 };
 

@@ -1,17 +1,36 @@
 // The p-norm of vectors.
+#include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/reduce/detail/reduction_node.hpp>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace limpid {
 
+using detail::chain;
+using detail::chain_over;
 using detail::reduced_shape;
 using detail::ReductionNode;
 using detail::throw_error;
 
 namespace {
+
+double smallest(DType dtype) {
+  return dtype == float32 ? double{std::numeric_limits<float>::min()} : std::numeric_limits<double>::min();
+}
+
+// Whether every number is 0 or normal, so that none was rounded more than once or left the range.
+bool all_normal(const Tensor& x) {
+  const Tensor flat = detail::as_contiguous(x);
+  return detail::visit_float(flat.dtype(), [&]<class T>(T) {
+    const T* value = flat.data<T>();
+    return std::all_of(value, value + flat.numel(), [](T v) { return v == 0 || std::isnormal(v); });
+  });
+}
 
 struct VectorNormNode final : ReductionNode {
   Saved x{*this, "x"}, y{*this, "y"};
@@ -23,15 +42,28 @@ struct VectorNormNode final : ReductionNode {
   Tensors backward(const Tensors& dy) override {
     const Tensor a = x, length = kept(y), none = eq(length, 0);
     const Tensor g = where(none, 0, kept(dy[0])), safe = where(none, 1, length);
-    if (p == 2) return {mul(a, div(g, safe))};
+    if (p == 2) {
+      // One division per slice, where dy_k / y_k stays in range.
+      const Tensor ratio = chain_over(g, safe);
+      return {all_normal(ratio) && all_normal(length) ? chain(ratio, a) : chain(g, direction())};
+    }
     const Tensor size = where(eq(a, 0), 1, abs(a));
-    return {mul(mul(sign(a), g), pow(div(size, safe), p - 1))};
+    return {chain(chain(g, sign(a)), pow(div(size, safe), p - 1))};
   }
   // For p = 2 dy_k = sum_r (x_kr / y_k) dx_kr, divided first, lest a product leave the range; 0 where y_k is.
   Tensors jvp(const Tensors& dx) override {
     if (p != 2) return ReductionNode::jvp(dx);
-    const Tensor length = kept(y), safe = where(eq(length, 0), 1, length);
-    return {reshape(sum(mul(div(x, safe), dx[0]), axes), outputs()[0].shape())};
+    return {reshape(sum(chain(dx[0], direction()), axes), outputs()[0].shape())};
+  }
+
+  // x_kr / y_k, 0 where y_k is. A subnormal y_k has few digits: of such slices the norm is formed anew, of larger x.
+  Tensor direction() const {
+    const auto without_zeros = [](const Tensor& length) { return where(eq(length, 0), 1, length); };
+    const Tensor safe = without_zeros(kept(y)), few = lt(safe, smallest(safe.dtype()));
+    if (!any(few).item<bool>()) return div(x, safe);
+    const Tensor large = full({}, safe.dtype() == float32 ? 0x1p100 : 0x1p900, safe.dtype());
+    const Tensor scaled = mul(x, where(few, large, 1));
+    return div(scaled, without_zeros(vector_norm(scaled, 2, axes, true)));
   }
 };
 

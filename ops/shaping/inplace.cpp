@@ -8,6 +8,7 @@
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/overlap.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/map.hpp>
 
@@ -15,6 +16,7 @@
 
 namespace limpid {
 
+using detail::require_writable;
 using detail::throw_error;
 
 namespace {
@@ -52,14 +54,6 @@ void become(const Tensor& x, const Tensor& y) {
   Node::rebase(x, y);
 }
 
-void require_writable(const char* op, const Tensor& x) {
-  detail::require_defined(op, x);
-  for (std::size_t i = 0; i < x.shape().size(); ++i)
-    if (x.shape()[i] > 1 && x.strides()[i] == 0)
-      throw_error<ValueError>(op, ": expected a tensor with a place for each element, got an expanded one of shape ",
-                              x.shape(), "; clone() it first");
-}
-
 void require_source(const char* op, const Tensor& x, const Tensor& source) {
   require_writable(op, x);
   detail::require_defined(op, source);
@@ -70,14 +64,19 @@ void require_source(const char* op, const Tensor& x, const Tensor& source) {
 
 // source, or a copy of it where writing to x would change it in mid-course.
 Tensor apart_from(const Tensor& x, const Tensor& source) {
-  if (!source.shares_storage_with(x)) return source;
-  if (source.offset() == x.offset() && source.shape() == x.shape() && source.strides() == x.strides()) return source;
-  return source.clone();
+  return detail::coincides(x, source) || !detail::overlaps(x, source) ? source : source.clone();
 }
 
 void require_kind(const char* op, const Tensor& x, DType source) {
   if (is_floating_point(source) && !is_floating_point(x.dtype()))
     throw_error<DTypeError>(op, ": expected a source that ", x.dtype(), " can hold, got ", source);
+}
+
+// A factor of integers has nothing behind the point, which they would lose.
+void require_whole(const char* op, const Tensor& x, Scalar factor) {
+  const double value = factor.to_double();
+  if (!is_floating_point(x.dtype()) && value != std::trunc(value))
+    throw_error<ValueError>(op, ": expected a whole number for ", x.dtype(), ", got ", value);
 }
 
 }  // namespace
@@ -97,37 +96,34 @@ Tensor& Tensor::copy_(const Tensor& source) {
   return *this;
 }
 
-Tensor& Tensor::fill_(double value) {
+Tensor& Tensor::fill_(Scalar value) {
   require_writable("fill_", *this);
   const bool recorded = records("fill_", *this, false);
-  detail::fill(*this, value);
+  detail::fill(*this, value, "fill_");
   bump_version();
   if (recorded) Node::rebase(*this, detach());  // it depends on nothing any more
   return *this;
 }
 
-Tensor& Tensor::add_(const Tensor& other, double alpha) {
+Tensor& Tensor::add_(const Tensor& other, Scalar alpha) {
   require_source("add_", *this, other);
   require_kind("add_", *this, other.dtype());
-  if (!is_floating_point(dtype()) && alpha != std::trunc(alpha))
-    throw_error<ValueError>("add_: expected an integer alpha for ", dtype(), ", got ", alpha);
-  const auto scale = [&]() -> Scalar {
-    if (is_floating_point(dtype())) return alpha;
-    return static_cast<int64_t>(alpha);
-  };
+  require_whole("add_", *this, alpha);
   const Tensor z = other.to(dtype());
+  const bool plain = alpha.to_double() == 1;
+  const auto scaled = [&] { return plain ? z : mul(z, alpha).to(dtype()); };
   if (records("add_", *this, other.requires_grad())) {
-    become(*this, add(*this, alpha == 1 ? z : mul(z, scale())));
+    become(*this, add(*this, scaled()));
   } else if (is_half(dtype())) {
-    detail::copy_into(*this, add(*this, alpha == 1 ? z : mul(z, scale())));
+    detail::copy_into(*this, add(*this, scaled()));
     bump_version();
   } else {
     const Tensor source = apart_from(*this, z);
-    if (alpha == 1)
+    if (plain)
       detail::map_into(*this, {"add_", kernels::arithmetic().add, dtype()}, *this, source);
     else
       detail::map_into(*this, {"add_", kernels::arithmetic().add_scaled, dtype()}, *this, source,
-                       detail::Operand("add_", scale(), dtype()));
+                       detail::Operand("add_", alpha, dtype()));
     bump_version();
   }
   return *this;
@@ -150,19 +146,18 @@ Tensor& Tensor::mul_(const Tensor& other) {
   return *this;
 }
 
-Tensor& Tensor::mul_(double factor) {
+Tensor& Tensor::mul_(Scalar factor) {
   require_writable("mul_", *this);
-  require_kind("mul_", *this, factor == std::trunc(factor) ? dtype() : float64);
+  require_whole("mul_", *this, factor);
   if (records("mul_", *this, false)) {
     become(*this, mul(*this, factor));
     return *this;
   }
-  const Scalar scale = is_floating_point(dtype()) ? Scalar(factor) : Scalar(static_cast<int64_t>(factor));
   if (is_half(dtype()))
-    detail::copy_into(*this, mul(*this, scale));
+    detail::copy_into(*this, mul(*this, factor));
   else
     detail::map_into(*this, {"mul_", kernels::arithmetic().mul, dtype()}, *this,
-                     detail::Operand("mul_", scale, dtype()));
+                     detail::Operand("mul_", factor, dtype()));
   bump_version();
   return *this;
 }

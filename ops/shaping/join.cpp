@@ -143,7 +143,7 @@ Tensor flip(const Tensor& x, const Axes& axes) {
 
 namespace {
 
-Tensor pad_constant(const Tensor& x, const Shape& before, const Shape& after, double value);
+Tensor pad_constant(const Tensor& x, const Shape& before, const Shape& after, Scalar value);
 
 struct PadNode final : Node {
   Shape before, sizes;
@@ -162,7 +162,7 @@ struct PadNode final : Node {
   }
 };
 
-Tensor pad_constant(const Tensor& x, const Shape& before, const Shape& after, double value) {
+Tensor pad_constant(const Tensor& x, const Shape& before, const Shape& after, Scalar value) {
   // Crop first, so that what is left to do is to frame.
   Tensor inner = x;
   Shape shape = x.shape(), front(shape.size(), 0);
@@ -174,7 +174,7 @@ Tensor pad_constant(const Tensor& x, const Shape& before, const Shape& after, do
     shape[a] = size + before[a] + after[a];
   }
   Tensor y = empty(shape, x.dtype(), x.memory_format());
-  detail::fill(y, value);
+  detail::fill(y, value, "pad");
   Tensor middle = y;
   for (std::size_t a = 0; a < shape.size(); ++a) middle = part_of(middle, a, front[a], inner.shape()[a]);
   detail::copy_into(middle, inner);
@@ -262,9 +262,12 @@ Tensor unbordered(const Tensor& y, const Border& border) {
 
 }  // namespace
 
-Tensor pad(const Tensor& x, const Shape& amounts, PadMode mode, double value) {
+Tensor pad(const Tensor& x, const Shape& amounts, PadMode mode, Scalar value) {
   const detail::OpScope scope("pad");
   require_defined("pad", x);
+  if (mode > PadMode::replicate)
+    throw_error<ValueError>("pad: expected PadMode::constant, reflect or replicate, got PadMode(",
+                            static_cast<int>(mode), ')');
   const std::size_t dim = x.shape().size(), axes = amounts.size() / 2;
   if (amounts.size() % 2 != 0 || axes > dim)
     throw_error<ShapeError>("pad: expected (before, after) for at most ", dim, " axes, got ", amounts.size(),

@@ -12,6 +12,8 @@
 #include <limpid/ops/window/detail/onednn_windows.hpp>
 #include <limpid/ops/window/detail/window.hpp>
 
+#include <algorithm>
+
 namespace limpid {
 
 using detail::ConvDims;
@@ -27,13 +29,15 @@ ConvDims conv_dims(const char* op, const Shape& xs, const Shape& ws, const Conv2
   detail::require_at_least(op, "stride", 1, stride);
   detail::require_at_least(op, "padding", 0, padding);
   detail::require_at_least(op, "dilation", 1, dilation);
-  if (groups < 1) throw_error<ValueError>(op, ": expected groups of at least 1, got ", groups);
-  if (xs[1] % groups != 0 || ws[0] % groups != 0)
-    throw_error<ShapeError>(op, ": expected input and output channels divisible by groups, got x of shape ", xs,
-                            ", weight of shape ", ws, " and groups = ", groups);
-  if (ws[1] != xs[1] / groups)
-    throw_error<ShapeError>(op, ": expected weight of shape (O, ", xs[1] / groups, ", KH, KW) for x of shape ", xs,
-                            " and groups = ", groups, ", got ", ws);
+  if (groups < 1 || groups > std::max<int64_t>(ws[0], 1))
+    throw_error<ValueError>(op, ": expected groups from 1 to the number of output channels, got weight of shape ", ws,
+                            " and groups = ", groups);
+  if (ws[0] % groups != 0)
+    throw_error<ShapeError>(op, ": expected output channels divisible by groups, got weight of shape ", ws,
+                            " and groups = ", groups);
+  if (xs[1] % groups != 0 || ws[1] != xs[1] / groups)
+    throw_error<ShapeError>(op, ": expected x of shape (N, ", ws[1] * groups, ", H, W) for weight of shape ", ws,
+                            " and groups = ", groups, ", got ", xs);
   const int64_t oh = detail::window_count(xs[2], ws[2], stride.h, padding.h, dilation.h);
   const int64_t ow = detail::window_count(xs[3], ws[3], stride.w, padding.w, dilation.w);
   if (ws[2] < 1 || ws[3] < 1 || oh < 1 || ow < 1)
@@ -212,9 +216,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
   const ConvDims dims = conv_dims("conv2d", x.shape(), weight.shape(), options);
   if (bias.defined() && bias.shape() != Shape{dims.o})
     throw_error<ShapeError>("conv2d: expected bias of shape ", Shape{dims.o}, ", got ", bias.shape());
-  const DType dtype = detail::common_float_dtype("conv2d", {&x, &weight, &bias});
-  if (x.dtype() != dtype || weight.dtype() != dtype || (bias.defined() && bias.dtype() != dtype))
-    return conv2d(detail::to_dtype(x, dtype), detail::to_dtype(weight, dtype), detail::to_dtype(bias, dtype), options);
+  detail::require_one_float_dtype("conv2d", {{"x", &x}, {"weight", &weight}, {"bias", &bias}});
   Tensor y = forward(dims, x, weight, bias);
   if (auto* node = record<ConvNode>(y, x, weight, bias)) {
     node->x_shape = x.shape();
@@ -231,9 +233,7 @@ Tensor conv2d_input_grad(const Tensor& dy, const Tensor& weight, const Shape& x_
   detail::require_defined("conv2d_input_grad", "weight", weight);
   const ConvDims dims = conv_dims("conv2d_input_grad", x_shape, weight.shape(), options);
   require_dy("conv2d_input_grad", dy, dims);
-  const DType dtype = detail::common_float_dtype("conv2d_input_grad", {&dy, &weight});
-  if (dy.dtype() != weight.dtype())
-    return conv2d_input_grad(detail::to_dtype(dy, dtype), detail::to_dtype(weight, dtype), x_shape, options);
+  detail::require_one_float_dtype("conv2d_input_grad", {{"dy", &dy}, {"weight", &weight}});
   Tensor dx = input_grad(dims, dy, weight);
   if (auto* node = record<ConvInputGradNode>(dx, dy, weight)) {
     node->weight_shape = weight.shape();
@@ -249,9 +249,7 @@ Tensor conv2d_weight_grad(const Tensor& x, const Tensor& dy, const Shape& weight
   detail::require_defined("conv2d_weight_grad", "dy", dy);
   const ConvDims dims = conv_dims("conv2d_weight_grad", x.shape(), weight_shape, options);
   require_dy("conv2d_weight_grad", dy, dims);
-  const DType dtype = detail::common_float_dtype("conv2d_weight_grad", {&x, &dy});
-  if (x.dtype() != dy.dtype())
-    return conv2d_weight_grad(detail::to_dtype(x, dtype), detail::to_dtype(dy, dtype), weight_shape, options);
+  detail::require_one_float_dtype("conv2d_weight_grad", {{"x", &x}, {"dy", &dy}});
   Tensor dweight = weight_grad(dims, x, dy);
   if (auto* node = record<ConvWeightGradNode>(dweight, x, dy)) {
     node->x_shape = x.shape();

@@ -43,7 +43,9 @@ PoolDims pool_dims(const char* op, const Tensor& x, Size2d kernel, const Pool2dO
   if (oh < 1 || ow < 1)
     throw_error<ShapeError>(op, ": expected a kernel that fits the padded input, got x of shape ", x.shape(),
                             ", kernel = ", kernel, " and padding = ", padding);
-  detail::common_float_dtype(op, {&x});
+  detail::require_one_float_dtype(op, {{"x", &x}});
+  const detail::Extent down = detail::cut_window(h, kernel.h, stride.h, padding.h, oh),
+                       across = detail::cut_window(w, kernel.w, stride.w, padding.w, ow);
   return {
       .n = x.size(0),
       .c = x.size(1),
@@ -51,12 +53,13 @@ PoolDims pool_dims(const char* op, const Tensor& x, Size2d kernel, const Pool2dO
       .w = w,
       .oh = oh,
       .ow = ow,
-      .kernel_h = kernel.h,
-      .kernel_w = kernel.w,
+      .kernel_h = down.kernel,
+      .kernel_w = across.kernel,
       .stride_h = stride.h,
       .stride_w = stride.w,
-      .padding_h = padding.h,
-      .padding_w = padding.w,
+      .padding_h = down.padding,
+      .padding_w = across.padding,
+      .kernel_size = static_cast<double>(kernel.h) * static_cast<double>(kernel.w),
   };
 }
 
@@ -77,8 +80,8 @@ PoolDims in_format_of(PoolDims d, const Tensor& x) {
 // Shares out rows of y or planes, each range with work for about `grain` elements of x.
 template <class F>
 void for_rows(const PoolDims& d, F&& f) {
-  parallel_for(d.rows(), std::max<int64_t>(1, 32768 * d.rows() / (d.n * d.c * d.oh * d.ow * d.kernel_h * d.kernel_w)),
-               f);
+  const double grain = 32768 * static_cast<double>(d.rows()) / d.work();
+  parallel_for(d.rows(), std::max<int64_t>(1, static_cast<int64_t>(grain)), f);
 }
 template <class F>
 void for_planes(const PoolDims& d, F&& f) {

@@ -147,12 +147,13 @@ TEST_CASE("tangents that do not fit are refused by the name of their op") {
     Odd::tangents = tangents;
     return push([](const Tensor& t) { return Odd::apply(t)[0]; }, vec({1, 2}), vec({1, 1}));
   };
-  CHECK_THROWS_WITH(with({}), ContainsSubstring("Odd: expected 1 tangents from jvp, got 0"));
-  CHECK_THROWS_WITH(with({zeros({2})}),
-                    ContainsSubstring("Odd: expected a tangent of dtype float64 for output 0 from jvp, got float32"));
+  CHECK_THROWS_WITH(with({}), ContainsSubstring("Odd: expected one tangent per output (1) from jvp, got 0"));
+  CHECK_THROWS_WITH(with({zeros({2})}), ContainsSubstring("Odd: expected jvp to give the tangent of output 0 in its "
+                                                          "shape (2,) and dtype float64, got (2,) and float32"));
   CHECK_THROWS_WITH(with({vec({1, 2, 3})}), ContainsSubstring("got (3,)"));
   CHECK_THROWS_WITH(with({zeros({1, 2}, float64)}),
-                    ContainsSubstring("Odd: expected a tangent of shape (2,) for output 0 from jvp, got (1, 2)"));
+                    ContainsSubstring("Odd: expected jvp to give the tangent of output 0 in its shape (2,) and dtype "
+                                      "float64, got (1, 2) and float64"));
   CHECK(equal(with({vec({4})}), vec({4, 4})));
   CHECK(equal(with({Tensor()}), vec({0, 0})));
   Odd::tangents = {};

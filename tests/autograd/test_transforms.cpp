@@ -1,6 +1,9 @@
 // Function transforms: analytic cases, nesting, several inputs and outputs, what they refuse.
 #include <limpid/limpid.hpp>
 
+#include <functional>
+#include <utility>
+
 #include <cmath>
 
 #include "../catch.hpp"
@@ -232,4 +235,65 @@ TEST_CASE("the graph of a transform's own inputs is not used up") {
   const Tensor y = x * x;
   CHECK(equal(grad(cubes, y).detach(), vec({3, 48})));
   CHECK_NOTHROW(y.backward(vec({1, 1})));
+}
+
+TEST_CASE("derivatives of constants are zero, in every spelling") {
+  const Tensor x = vec({1, 2}), v = vec({3, -1}), zero = zeros({2}, float64), zero2 = zeros({2, 2}, float64);
+  const Tensor c = vec({5}), w = vec({5}).set_requires_grad();
+  const std::pair<const char*, std::function<Tensor(const Tensor&)>> constants[] = {
+      {"a captured tensor", [&](const Tensor&) { return c; }},
+      {"a new one", [](const Tensor&) { return ones({1}, float64); }},
+      {"a function of what is detached", [](const Tensor& t) { return sum(exp(t.detach())); }},
+      {"a captured tensor that requires a gradient", [&](const Tensor&) { return square(w); }},
+      {"a step function", [](const Tensor& t) { return sum(gt(t, 0.0).to(float64)); }},
+      {"times zero", [](const Tensor& t) { return sum(t * 0.0); }},
+  };
+  for (const auto& [name, f] : constants) DYNAMIC_SECTION(name) {
+      CHECK(equal(grad(f, x), zero));
+      CHECK(equal(vjp(f, {x}, {f(x).detach()}).dxs[0].detach(), zero));
+      CHECK(equal(jvp(f, {x}, {v}).dys[0].detach(), zeros_like(f(x).detach())));
+      CHECK(equal(reshape(jacobian(f, x), {2}).detach(), zero));
+      CHECK(equal(hessian(f, x).detach(), zero2));
+      CHECK(equal(hvp(f, x, v).detach(), zero));
+    }
+  const std::pair<const char*, std::function<Tensor(const Tensor&)>> linear[] = {
+      {"a sum", [](const Tensor& t) { return sum(t); }},
+      {"a product with a constant", [&](const Tensor& t) { return sum(t * v); }},
+      {"an element", [](const Tensor& t) { return select(t, 0, 1); }},
+      {"the input itself, of one element", [](const Tensor& t) { return reshape(slice(t, 0, 0, 1), {}); }},
+      {"relu", [](const Tensor& t) { return sum(relu(t)); }},
+  };
+  for (const auto& [name, f] : linear) DYNAMIC_SECTION(name) {
+      const auto df = [f = f](const Tensor& t) { return grad(f, t); };
+      CHECK(equal(hessian(f, x), zero2));
+      CHECK(equal(hvp(f, x, v), zero));
+      CHECK(equal(jacobian(df, x), zero2));
+      CHECK(equal(jvp(df, {x}, {v}).dys[0], zero));
+      CHECK(equal(vjp(df, {x}, {v}).dxs[0], zero));
+      CHECK(equal(grad([&](const Tensor& t) { return sum(df(t)); }, x), zero));
+      CHECK(equal(hessian([&](const Tensor& t) { return sum(df(t)); }, x), zero2));
+      CHECK(hessian(std::function([f = f](const Tensors& t) { return f(t[0]); }), {x, x}).size() == 2);
+      const Tensor leaf = x.clone().set_requires_grad();
+      const Tensor g = grad({f(leaf)}, {leaf}, {}, {.create_graph = true})[0];
+      CHECK_FALSE(grad({sum(g)}, {leaf}, {}, {.allow_unused = true})[0].defined());
+    }
+}
+
+TEST_CASE("an output that is not recorded is refused, or of undefined gradient where that is allowed") {
+  const Tensor x = vec({1, 2}).set_requires_grad(), c = vec({4, 5});
+  CHECK_THROWS_WITH(grad({sum(c)}, {x}),
+                    ContainsSubstring("grad: expected outputs computed from a tensor that requires a gradient, got "
+                                      "output 0, which is not recorded: a constant; pass allow_unused = true"));
+  CHECK_THROWS_WITH(grad({sum(x), sum(c)}, {x}), ContainsSubstring("output 1"));
+  CHECK_THROWS_AS(sum(c).backward(), AutogradError);
+  CHECK_THROWS_WITH(sum(c).backward(), !ContainsSubstring("allow_unused"));
+  CHECK_FALSE(grad({sum(c)}, {x}, {}, {.allow_unused = true})[0].defined());
+  CHECK_FALSE(grad({sum(c)}, {x, x}, {}, {.create_graph = true, .allow_unused = true})[1].defined());
+  CHECK(equal(grad({sum(c), sum(x * 3.0)}, {x}, {}, {.allow_unused = true})[0], vec({3, 3})));
+  SECTION("with the same checks as others") {
+    CHECK_THROWS_AS(grad({c}, {x}, {}, {.allow_unused = true}), ShapeError);
+    CHECK_THROWS_AS(grad({c}, {x}, {vec({1})}, {.allow_unused = true}), ShapeError);
+    CHECK_THROWS_AS(grad({Tensor()}, {x}, {}, {.allow_unused = true}), AutogradError);
+    CHECK_THROWS_AS(grad({sum(c)}, {c}, {}, {.allow_unused = true}), AutogradError);
+  }
 }

@@ -1,4 +1,5 @@
-"""What must not compile says why in one sentence: the compiler's only error.
+"""What must not compile says why in one sentence: the compiler's only error. Where that is the use of what is deleted,
+the reason stands in the declaration, which compilers show below it.
 
 refused.py COMPILER INCLUDE_DIR [--self-test]
 """
@@ -34,6 +35,19 @@ CASES = [
      "data::DataLoader l{D(), {.batch_size = 1}};",
      "DataLoader: expected a data set, which has int64_t size() const and batch(const Tensor&) const"),
 ]
+# (name, declarations, statements, a reason in a comment)
+DELETED = [
+    ("an assigned parameter", "", "nn::Linear l(1, 1); l.weight = ones({1, 1});",
+     "// copy values by x.copy_(y), under a NoGradGuard"),
+    ("a parameter assigned to another", "", "nn::Linear l(1, 1), m(1, 1); l.weight = m.weight;",
+     "// copy values by x.copy_(y), share one tensor by nn::tie(x, y)"),
+    ("an assigned buffer", "", "nn::BatchNorm1d n(1); n.running_mean = zeros({1});",
+     "// copy values by x.copy_(y), under a NoGradGuard"),
+    ("a parameter held as a tensor", 'struct L : nn::Module { Tensor w; L() : w(parameter("w", ones({1}))) {} };', "",
+     "// its member is to be an nn::Parameter or nn::Buffer"),
+    ("a buffer held as a tensor", 'struct L : nn::Module { Tensor w; L() { w = buffer("w", ones({1})); } };', "",
+     "// its member is to be an nn::Parameter or nn::Buffer"),
+]
 ERROR = re.compile(r"\berror: (?:static assertion failed(?: due to requirement '[^\n]*?')?: )?\"?(.*?)\"?$", re.M)
 
 
@@ -44,6 +58,11 @@ def fault_of(compiler, include, case):
                                          f"{declarations}\nint main() {{ {statements} }}\n")
         built = run([compiler, "-std=c++20", "-fsyntax-only", f"-I{include}", "a.cpp"], cwd=folder)
     errors = ERROR.findall(built.stdout)
+    if sentence.startswith("//"):
+        shown = "\n".join(built.stdout.splitlines()[:15])
+        if len(errors) != 1 or "deleted" not in errors[0] or sentence not in shown:
+            return f"{name}: expected one use of what is deleted, and {sentence}, got:\n{first_lines(built.stdout)}"
+        return None
     if errors != ([sentence] if sentence else []):
         return f"{name}: expected {sentence or 'no error'}, got {errors}:\n{first_lines(built.stdout)}"
     return None
@@ -56,7 +75,8 @@ def faults_of(cases, *with_what):
 compiler, include, *mode = sys.argv[1:]
 if mode == ["--self-test"]:
     planted = [("compiles", "", "nn::ReLU r;", "ReLU: expected"), ("does not compile", "", "nothing;", ""),
-               ("says something else", "", "nothing;", "expected"), ("says more", "", "nothing; nothing_else;", "nothing")]
+               ("says something else", "", "nothing;", "expected"), ("says more", "", "nothing; nothing_else;", "nothing"),
+               ("is not deleted", "", "nothing;", "// nothing"), ("gives another reason", *DELETED[0][1:3], "// nothing")]
     missed = [case[0] for case in planted if not fault_of(compiler, include, case)]
     report([f"{name}: expected a fault, got none" for name in missed], f"{len(planted)} faults found")
-report(faults_of(CASES, compiler, include), f"{len(CASES)} cases say why they are refused, or compile")
+report(faults_of(CASES + DELETED, compiler, include), f"{len(CASES + DELETED)} cases say why they are refused, or compile")

@@ -23,7 +23,8 @@ nn::Sequential make_net() {
 }
 
 struct Pair : nn::Module {
-  Tensor a, b, count;
+  nn::Parameter a, b;
+  nn::Buffer count;
   Pair()
       : a(parameter("a", ones({2}))),
         b(parameter("b", ones({3}, float64))),
@@ -120,10 +121,10 @@ TEST_CASE("state_dict shares memory, cut off from the graph, load_state_dict cop
 
 TEST_CASE("load_state_dict names every fault before it writes anything") {
   Pair pair;
-  const TensorMap state = {{"a", full({4}, 7)}, {"b", full({3}, 7)}, {"c", ones({1})}};
+  const TensorMap state = {{"a", full({4}, 7)}, {"b", full({3}, 7, int64)}, {"c", ones({1})}};
   CHECK(message_of(pair, state) ==
         "load_state_dict: expected the module's own tensors, got missing: count; unexpected: c; unfit: a (expected "
-        "float32 (2,), got float32 (4,)), b (expected float64 (3,), got float32 (3,))");
+        "float32 (2,), got float32 (4,)), b (expected float64 (3,), got int64 (3,))");
   CHECK(message_of(pair, {{"a", full({2}, 7)}, {"b", Tensor()}}, false) ==
         "load_state_dict: expected the module's own tensors, got unfit: b (undefined)");
   CHECK(equal(pair.a.detach(), ones({2})));

@@ -281,6 +281,133 @@ TEST_CASE("a planted fault is caught, in both modes") {
       }
 }
 
+// What a rule may do wrong without a wrong formula: each kind as a node of a function x -> square(x), or |x|, of one
+// input, right where `fault` is none.
+enum class Slip {
+  none,
+  reads_dy_as_dense,
+  reads_x_as_dense,
+  drops_what_is_small,     // right but for elements far below the largest
+  is_off_beside_the_edge,  // right but for elements beside the end of the domain
+  is_of_no_side,           // at a kink, a derivative of neither side
+};
+
+template <Slip slip>
+struct SquareNode final : Node {
+  Saved x{*this, "x"};
+  const char* name() const noexcept override { return "planted"; }
+  Tensors backward(const Tensors& dy) override {
+    const Tensor at = x, g = slip == Slip::reads_dy_as_dense ? dy[0] : dy[0].contiguous(),
+                 v = slip == Slip::reads_x_as_dense ? at : at.contiguous(), dx = empty(at.shape(), float64);
+    for (int64_t i = 0; i < dx.numel(); ++i) dx.data<double>()[i] = 2 * v.data<double>()[i] * g.data<double>()[i];
+    return {dx};
+  }
+  static Tensor apply(const Tensor& x) {
+    Tensor y = square(x.detach());
+    if (auto* node = limpid::record<SquareNode>(y, x)) node->x = x;
+    return y;
+  }
+};
+
+// log(x) beside its pole and its smallest argument, |x| at its kink.
+template <Slip slip>
+struct Slipping : Function<Slipping<slip>> {
+  static constexpr bool has_kink = slip == Slip::is_of_no_side;
+  static Tensor forward(Context& ctx, const Tensor& x) {
+    ctx.save(x);
+    return has_kink ? abs(x) : log(x);
+  }
+  static Tensors backward(Context& ctx, const Tensor& dy) {
+    const Tensor x = ctx.saved(0);
+    if (has_kink) return {dy * (sign(x) + eq(x, 0.0).to(float64) * 1.5)};
+    Tensor factor = ones_like(x.detach());
+    if (slip == Slip::drops_what_is_small) factor = gt(x, 1e-6 * max(x)).to(float64);
+    if (slip == Slip::is_off_beside_the_edge) factor = factor + 1e-3 * lt(x, 1e-3).to(float64);
+    return {dy * factor / x};
+  }
+};
+
+// Right derivatives, of which the second hide, whole or in part: see test_off_tape.cpp for what is found out and when.
+enum class Hidden { nothing, all, the_saved, half, an_intermediate };
+template <Hidden hidden>
+struct Hiding : Function<Hiding<hidden>> {
+  static Tensor forward(Context& ctx, const Tensor& x) {
+    ctx.save(x, hidden == Hidden::an_intermediate ? square(x) : x);  // nothing in forward is recorded
+    return x * x * x;
+  }
+  static Tensors backward(Context& ctx, const Tensor& dy) {
+    const Tensor x = ctx.saved(0), square_of_x = ctx.saved(1);
+    switch (hidden) {
+      case Hidden::nothing: return {dy * x * x * 3.0};
+      case Hidden::all: return {(dy * x * x * 3.0).detach()};
+      case Hidden::the_saved: return {dy * (x * x * 3.0).detach()};
+      case Hidden::half: return {dy * x * x.detach() * 3.0};
+      case Hidden::an_intermediate: return {dy * square_of_x * 3.0};
+    }
+    return {};
+  }
+};
+
+template <template <auto> class F, auto value>
+auto planted() {
+  return [](const Tensor& x) { return F<value>::apply(x); };
+}
+
+TEST_CASE("a planted slip of layout, scale or kink is caught") {
+  const auto expect = [](const char* name, const auto& wrong, const Tensor& x, const char* told) {
+    const GradcheckReport report = gradcheck(wrong, {x});
+    INFO(name << '\n' << report);
+    CHECK_FALSE(report);
+    CHECK_FALSE(report.vacuous);
+    CHECK_FALSE(report.at_kinks);
+    CHECK_THAT(to_string(report), ContainsSubstring(told));
+  };
+  const Tensor x = random({2, 3, 2}), sizes = tensor({1, 1e-7, 1e-4, 2}, float64);
+  CHECK(gradcheck(planted<SquareNode, Slip::none>(), {x}));
+  CHECK(gradcheck(planted<Slipping, Slip::none>(), {sizes}));
+  expect("dy", planted<SquareNode, Slip::reads_dy_as_dense>(), x, "expanded dy");
+  expect("x", planted<SquareNode, Slip::reads_x_as_dense>(), x, "strided inputs");
+  expect("small", planted<Slipping, Slip::drops_what_is_small>(), sizes, "input 0 of shape (4,) at (1,)");
+  expect("edge", planted<Slipping, Slip::is_off_beside_the_edge>(), sizes, "2 of 4 wrong");
+  expect("kink", planted<Slipping, Slip::is_of_no_side>(), tensor({0, 1}, float64), "a kink, but");
+}
+
+TEST_CASE("a planted second derivative that hides is caught") {
+  const Tensor x = random({4});
+  CHECK(gradgradcheck(planted<Hiding, Hidden::nothing>(), {x}));
+  const auto expect = [&](const char* name, const auto& hiding) {
+    CHECK(gradcheck(hiding, {x}));  // which sees the first alone
+    const GradcheckReport report = gradgradcheck(hiding, {x});
+    INFO(name << '\n' << report);
+    CHECK_FALSE(report);
+    CHECK_FALSE(report.vacuous);
+  };
+  expect("all", planted<Hiding, Hidden::all>());
+  expect("what is saved", planted<Hiding, Hidden::the_saved>());
+  expect("half", planted<Hiding, Hidden::half>());
+  expect("an intermediate", planted<Hiding, Hidden::an_intermediate>());
+}
+
+TEST_CASE("a planted second derivative of a linear function is caught") {
+  struct Bent : Function<Bent> {
+    static Tensor forward(Context& ctx, const Tensor& x) {
+      ctx.save(x);
+      return x * 2.0;
+    }
+    // Right at every x by its value, and of a slope that is not there.
+    static Tensors backward(Context& ctx, const Tensor& dy) {
+      const Tensor x = ctx.saved(0);
+      return {dy * 2.0 + dy * (x - x.detach())};
+    }
+  };
+  const auto bent = [](const Tensor& x) { return Bent::apply(x); };
+  const Tensor x = random({3});
+  CHECK(gradcheck(bent, {x}));
+  CHECK_FALSE(gradgradcheck(bent, {x}));
+  CHECK_FALSE(equal(hessian([&](const Tensor& t) { return sum(bent(t)); }, x), zeros({3, 3}, float64)));
+  CHECK(gradgradcheck([](const Tensor& t) { return t * 2.0; }, {x}));
+}
+
 TEST_CASE("sum() as the loss of a normalisation sees no fault, random cotangents do") {
   const Tensor x = randn({2, 4, 5}, float64).set_requires_grad(), gamma = ones({4}, float64),
                beta = zeros({4}, float64);

@@ -24,13 +24,14 @@ struct ScaleOptions {
 
 // A factor and a shift for each feature, and a count of the batches seen in training.
 struct Scale : Module {
-  Tensor weight, bias, batches;
+  Parameter weight, bias;
+  Buffer batches;
   explicit Scale(int64_t features, const ScaleOptions& options = {})
       : weight(parameter("weight", full({features}, options.first))),
         bias(parameter("bias", options.bias ? zeros({features}) : Tensor())),
         batches(buffer("batches", zeros({}, int64))) {}
   Tensor operator()(const Tensor& x) const {
-    if (is_training()) Tensor(batches).add_(ones({}, int64));
+    if (is_training()) batches.add_(ones({}, int64));
     return bias.defined() ? x * weight + bias : x * weight;
   }
 };

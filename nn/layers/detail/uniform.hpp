@@ -1,14 +1,12 @@
 // PyTorch's start for linear and convolutional layers: Kaiming uniform with a = sqrt(5), that is within 1 / sqrt(fan
 // in), for the weight as for the bias.
 #pragma once
-#include <limpid/core/random.hpp>
+#include <limpid/nn/detail/drawing.hpp>
 #include <limpid/nn/layers/init.hpp>
 
 #include <cmath>
 
 namespace limpid::nn::detail {
-
-inline Generator& generator_or_default(Generator* generator) { return generator ? *generator : default_generator(); }
 
 inline Tensor uniform_weight(const Shape& shape, Generator* generator) {
   Tensor weight = empty(shape);

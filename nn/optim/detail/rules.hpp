@@ -2,6 +2,7 @@
 #pragma once
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/error.hpp>
+#include <limpid/nn/detail/ranges.hpp>
 
 #include <cmath>
 #include <type_traits>
@@ -11,8 +12,6 @@ namespace limpid::optim::detail {
 inline void require(bool holds, const char* name, const char* expected, double got) {
   if (!holds) limpid::detail::throw_error<ValueError>(name, ": expected ", expected, ", got ", got);
 }
-
-inline bool is_finite_at_least_0(double value) { return value >= 0 && std::isfinite(value); }
 
 /// Calls f with the flag as a constant, so that the loop inside has no branch and runs in vectors.
 template <class F>

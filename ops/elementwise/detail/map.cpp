@@ -4,11 +4,11 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/isa.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/number.hpp>
 #include <limpid/core/detail/strided.hpp>
 
 #include <algorithm>
 #include <array>
-#include <limits>
 
 namespace limpid {
 namespace kernels {
@@ -20,44 +20,11 @@ const FunctionKernels& functions() noexcept { return LIMPID_AT_ISA(function_kern
 
 namespace detail {
 
-namespace {
+Operand::Operand(const char* op, Scalar x, DType dtype) { store_number(op, x, dtype, number_); }
 
-template <class T>
-T integer(const char* op, Scalar x, DType dtype) {
-  const int64_t value = x.to_int64();
-  if (value < int64_t{std::numeric_limits<T>::min()} || value > int64_t{std::numeric_limits<T>::max()})
-    throw_error<ValueError>(op, ": expected a number that ", dtype, " holds, got ", value);
-  return static_cast<T>(value);
-}
-
-}  // namespace
-
-Operand::Operand(const char* op, Scalar x, DType dtype) {
-  switch (dtype) {
-    case DType::bool_: bool_ = x.to_double() != 0; break;
-    case DType::uint8: uint8_ = integer<uint8_t>(op, x, dtype); break;
-    case DType::int32: int32_ = integer<int32_t>(op, x, dtype); break;
-    case DType::int64: int64_ = x.to_int64(); break;
-    case DType::float64: double_ = x.to_double(); break;
-    default: float_ = static_cast<float>(x.to_double());
-  }
-}
-
-Operand Operand::saturated(double x, DType dtype) noexcept {
-  const auto within = [x]<class T>(T) {
-    using Limits = std::numeric_limits<T>;
-    if (!(x > static_cast<double>(Limits::min()))) return Limits::min();
-    return x >= static_cast<double>(Limits::max()) ? Limits::max() : static_cast<T>(x);
-  };
+Operand Operand::saturated(const char* op, Scalar x, DType dtype) {
   Operand result;
-  switch (dtype) {
-    case DType::bool_: result.bool_ = x != 0; break;
-    case DType::uint8: result.uint8_ = within(uint8_t{}); break;
-    case DType::int32: result.int32_ = within(int32_t{}); break;
-    case DType::int64: result.int64_ = within(int64_t{}); break;
-    case DType::float64: result.double_ = x; break;
-    default: result.float_ = static_cast<float>(x);
-  }
+  store_saturated(op, x, dtype, result.number_);
   return result;
 }
 

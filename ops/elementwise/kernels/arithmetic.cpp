@@ -1,7 +1,9 @@
 // Arithmetic, comparisons and choices.
+#include <limpid/ops/elementwise/kernels/chain.hpp>
 #include <limpid/ops/elementwise/kernels/strip.hpp>
 
 #include <cmath>
+#include <limits>
 #include <type_traits>
 
 namespace limpid::kernels {
@@ -36,6 +38,11 @@ struct Mul { template <class T> static T f(T a, T b) noexcept {
 struct Div { template <class T> static T f(T a, T b) noexcept { return a / b; } };
 struct AddScaled { template <class T> static T f(T a, T b, T c) noexcept { return Add::f(a, Mul::f(b, c)); } };
 
+struct Chain { template <class T> static T f(T dy, T d) noexcept { return chain(dy, d); } };
+struct ChainBoth { template <class T> static T f(T a, T b) noexcept { return chain_both(a, b); } };
+struct ChainOver { template <class T> static T f(T dy, T d) noexcept { return chain_over(dy, d); } };
+struct AddChain { template <class T> static T f(T sum, T dy, T d) noexcept { return sum + chain(dy, d); } };
+
 // A NaN in a fails a <= b and a >= b alike, and is returned; one in b makes a < b fail, and is returned.
 struct Maximum { template <class T> static T f(T a, T b) noexcept { return a > b || a != a ? a : b; } };
 struct Minimum { template <class T> static T f(T a, T b) noexcept { return a < b || a != a ? a : b; } };
@@ -56,7 +63,8 @@ struct Sign { template <class T> static T f(T x) noexcept {
 struct Square { template <class T> static T f(T x) noexcept { return Mul::f(x, x); } };
 struct Relu { template <class T> static T f(T x) noexcept { return x <= T{} ? T{} : x; } };
 struct IsFinite { template <class T> static bool f(T x) noexcept {
-  if constexpr (is_float<T>) return x - x == 0; else return static_cast<void>(x), true; } };
+  constexpr BitsOf<T> infinite = std::bit_cast<BitsOf<T>>(std::numeric_limits<T>::infinity());
+  return (std::bit_cast<BitsOf<T>>(x) & infinite) != infinite; } };  // of bits: infinity - infinity would be an exception
 struct Clamp { template <class T> static T f(T x, T low, T high) noexcept {
   const T above = x < low ? low : x;
   return above > high ? high : above; } };
@@ -64,25 +72,42 @@ struct Clamp { template <class T> static T f(T x, T low, T high) noexcept {
 struct Where { template <class T> static T f(uint8_t c, T a, T b) noexcept {
   const T mask = static_cast<T>(-static_cast<T>(c));
   return static_cast<T>((a & mask) | (b & static_cast<T>(~mask))); } };
-struct Gate { template <class T> static T f(T dy, T y) noexcept { return y > T{} ? dy : T{}; } };
+// NaN comes from x, and so does its gradient.
+struct Gate { template <class T> static T f(T dy, T y) noexcept { return y <= T{} ? T{} : dy; } };
 
-struct SqrtGradient { template <class T> static T f(T dy, T y) noexcept { return dy / (T{2} * y); } };
-struct RsqrtGradient { template <class T> static T f(T dy, T y) noexcept { return dy * (T{-0.5} * y * (y * y)); } };
-struct ReciprocalGradient { template <class T> static T f(T dy, T y) noexcept { return -(dy * (y * y)); } };
-struct TanhGradient { template <class T> static T f(T dy, T y) noexcept { return dy * (T{1} - y * y); } };
-struct SigmoidGradient { template <class T> static T f(T dy, T y) noexcept { return dy * (y * (T{1} - y)); } };
-struct AbsGradient { template <class T> static T f(T dy, T x) noexcept { return dy * Sign::f(x); } };
-struct SquareGradient { template <class T> static T f(T dy, T x) noexcept { return dy * (T{2} * x); } };
+struct SqrtGradient { template <class T> static T f(T dy, T y) noexcept { return chain_over(dy, T{2} * y); } };
+struct RsqrtGradient { template <class T> static T f(T dy, T y) noexcept {
+  return chain(dy, T{-0.5} * y * (y * y)); } };
+struct ReciprocalGradient { template <class T> static T f(T dy, T y) noexcept { return -chain(dy, y * y); } };
+struct DivGradient { template <class T> static T f(T dy, T y, T b) noexcept { return -chain(dy, y / b); } };
+struct AbsGradient { template <class T> static T f(T dy, T x) noexcept { return chain(dy, Sign::f(x)); } };
+struct SquareGradient { template <class T> static T f(T dy, T x) noexcept { return chain(dy, T{2} * x); } };
 struct LeakyRelu { template <class T> static T f(T x, T slope) noexcept { return x > T{} ? x : slope * x; } };
 struct LeakyReluGradient { template <class T> static T f(T dy, T x, T slope) noexcept {
-  return x > T{} ? dy : slope * dy; } };
+  return chain(dy, x > T{} ? T{1} : slope); } };
 struct ClampGradient { template <class T> static T f(T dy, T x, T low, T high) noexcept {
-  return ((x >= low) & (x <= high)) ? dy : T{}; } };
-struct MulTangent { template <class T> static T f(T da, T b, T db, T a) noexcept { return da * b + db * a; } };
-struct DivTangent { template <class T> static T f(T da, T db, T y, T b) noexcept { return (da - y * db) / b; } };
+  return ((x < low) | (x > high)) ? T{} : dy; } };
+// The part of dy that goes to a: all where it wins, half where it is b. One that is NaN wins over one that is not. By
+// masks, which vectorise.
+template <class T> BitsOf<T> wins(T a, T b) noexcept {
+  const BitsOf<T> none{0}, all = ~none;
+  return (a > b ? all : none) | ((a != a ? all : none) & (b == b ? all : none)); }
+// x where the first mask is set, y where the second is, z elsewhere.
+template <class T> T chosen(BitsOf<T> first, T x, BitsOf<T> second, T y, T z) noexcept {
+  const auto bits = [](T value) { return std::bit_cast<BitsOf<T>>(value); };
+  return std::bit_cast<T>((bits(x) & first) | (bits(y) & second) | (bits(z) & ~(first | second))); }
+struct MaximumGradient { template <class T> static T f(T dy, T a, T b) noexcept {
+  return chosen(wins(a, b), dy, wins(b, a), T{}, T{0.5} * dy); } };
+struct MinimumGradient { template <class T> static T f(T dy, T a, T b) noexcept {
+  return MaximumGradient::f(dy, -a, -b); } };
+struct MulTangent { template <class T> static T f(T da, T b, T db, T a) noexcept {
+  return chain(da, b) + chain(db, a); } };
+struct DivTangent { template <class T> static T f(T da, T db, T y, T b) noexcept {
+  return chain_over(da - chain(db, y), b); } };
 struct MaximumTangent { template <class T> static T f(T da, T db, T a, T b) noexcept {
-  const T half = a == b ? T{0.5} * da + T{0.5} * db : T{};
-  return a > b ? da : b > a ? db : half; } };
+  return chosen(wins(a, b), da, wins(b, a), db, T{0.5} * da + T{0.5} * db); } };
+struct MinimumTangent { template <class T> static T f(T da, T db, T a, T b) noexcept {
+  return MaximumTangent::f(da, db, -a, -b); } };
 // clang-format on
 
 // The sign of b, as Python and NumPy have it. The caller has seen to it that no integer b is 0.
@@ -126,6 +151,16 @@ struct Pow {
   }
 };
 
+// b a^(b - 1), which is 0 for b = 0. Below 1/2 a rounded b - 1 would cost digits; there it is b a^b / a.
+struct PowSlope {
+  template <class T>
+  static T f(T a, T b) noexcept {
+    if (b == 0) return T{};
+    if (b >= T{0.5} || a == 0 || !IsFinite::f(a)) return b * Pow::f(a, b - T{1});
+    return b * Pow::f(a, b) / a;
+  }
+};
+
 template <class F, std::size_t arity>
 constexpr KernelRow floats = float_row<Loop<F>, arity>;
 template <class F, std::size_t arity>
@@ -147,6 +182,21 @@ constexpr KernelRow predicates{{nullptr, nullptr, nullptr, nullptr, nullptr, nul
 template <class F>
 constexpr ByDType<BinaryRun> float_runs{
     {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, binary_run<Loop<F>, float>, binary_run<Loop<F>, double>}};
+// The chain rule's products of a few elements, by fours: compilers leave the last of a loop to scalars, where masks of
+// bits are dear.
+template <class F>
+struct ByFours {
+  template <class T, class... X>
+  static void run(int64_t count, T* y, const X*... x) noexcept {
+    if (count >= 16) return Loop<F>::run(count, y, x...);
+    for (; count >= 4; count -= 4, y += 4, ((x += 4), ...)) {
+      T block[4];
+      for (int k = 0; k < 4; ++k) block[k] = F::f(x[k]...);
+      for (int k = 0; k < 4; ++k) y[k] = block[k];
+    }
+    for (int64_t i = 0; i < count; ++i) y[i] = F::f(x[i]...);
+  }
+};
 // Choosing moves bits: floats go by as integers of their size.
 constexpr StripKernel where1 = strip<Loop<Where>, uint8_t, uint8_t, uint8_t, uint8_t>;
 constexpr StripKernel where2 = strip<Loop<Where>, uint16_t, uint8_t, uint16_t, uint16_t>;
@@ -167,6 +217,9 @@ const ArithmeticKernels arithmetic_kernels{
     .maximum = with_bool<Maximum>(numbers<Maximum, 2>),
     .minimum = with_bool<Minimum>(numbers<Minimum, 2>),
     .add_scaled = numbers<AddScaled, 3>,
+    .chain = floats<Chain, 2>,
+    .chain_both = floats<ChainBoth, 2>,
+    .chain_over = floats<ChainOver, 2>,
     .eq = comparisons<Eq>,
     .ne = comparisons<Ne>,
     .lt = comparisons<Lt>,
@@ -183,24 +236,30 @@ const ArithmeticKernels arithmetic_kernels{
     .clamp = numbers<Clamp, 3>,
     .where = {{where1, where1, where4, where8, where2, where2, where4, where8}},
     .gate = floats<Gate, 2>,
+    .pow_slope = floats<PowSlope, 2>,
     .sqrt_gradient = floats<SqrtGradient, 2>,
     .rsqrt_gradient = floats<RsqrtGradient, 2>,
     .reciprocal_gradient = floats<ReciprocalGradient, 2>,
-    .tanh_gradient = floats<TanhGradient, 2>,
-    .sigmoid_gradient = floats<SigmoidGradient, 2>,
     .abs_gradient = floats<AbsGradient, 2>,
     .square_gradient = floats<SquareGradient, 2>,
+    .div_gradient = floats<DivGradient, 3>,
     .leaky_relu_gradient = floats<LeakyReluGradient, 3>,
     .clamp_gradient = floats<ClampGradient, 4>,
+    .maximum_gradient = floats<MaximumGradient, 3>,
+    .minimum_gradient = floats<MinimumGradient, 3>,
     .mul_tangent = floats<MulTangent, 4>,
     .div_tangent = floats<DivTangent, 4>,
     .maximum_tangent = floats<MaximumTangent, 4>,
+    .minimum_tangent = floats<MinimumTangent, 4>,
     .add_run = float_runs<Add>,
     .sub_run = float_runs<Sub>,
     .mul_run = float_runs<Mul>,
     .div_run = float_runs<Div>,
-    .add_scaled_run = {{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, ternary_run<Loop<AddScaled>, float>,
-                        ternary_run<Loop<AddScaled>, double>}},
+    .chain_run = {{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, binary_run<ByFours<Chain>, float>,
+                   binary_run<ByFours<Chain>, double>}},
+    .chain_over_run = float_runs<ChainOver>,
+    .add_chain_run = {{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, ternary_run<ByFours<AddChain>, float>,
+                       ternary_run<ByFours<AddChain>, double>}},
 };
 
 }  // namespace LIMPID_KERNEL_ISA

@@ -34,27 +34,31 @@ using KernelRow = ByDType<StripKernel>;
 /// version; pow and remainder are the C library's. Integers wrap; for bool + is or, * is and.
 struct ArithmeticKernels {
   KernelRow add, sub, mul, div, remainder, pow, maximum, minimum;
-  KernelRow add_scaled;              ///< a + b * c
-  KernelRow eq, ne, lt, le, gt, ge;  ///< of T, giving bool
+  KernelRow add_scaled;                     ///< a + b * c
+  KernelRow chain, chain_both, chain_over;  ///< of floats: a * b and a / b, 0 where a is 0; or where either is
+  KernelRow eq, ne, lt, le, gt, ge;         ///< of T, giving bool
   KernelRow neg, abs, sign, square, relu;
   KernelRow leaky_relu;  ///< of float32 and float64: x, slope
   KernelRow isfinite;    ///< of T, giving bool
   KernelRow clamp;       ///< x, low, high
   KernelRow where;       ///< bool, T, T
-  KernelRow gate;        ///< dy where y > 0, else 0
+  KernelRow gate;        ///< dy where y > 0 or NaN, else 0
+  KernelRow pow_slope;   ///< of floats: a, b: the derivative of a^b by a
 
   // Derivatives in one pass, of float32 and float64: dx from dy and what forward kept; dy from da, db and the operands.
-  KernelRow sqrt_gradient, rsqrt_gradient, reciprocal_gradient, tanh_gradient, sigmoid_gradient;  ///< dy, y
-  KernelRow abs_gradient, square_gradient;                                                        ///< dy, x
-  KernelRow leaky_relu_gradient;                                                                  ///< dy, x, slope
-  KernelRow clamp_gradient;                                                                       ///< dy, x, low, high
-  KernelRow mul_tangent;      ///< da, b, db, a: da b + a db
-  KernelRow div_tangent;      ///< da, db, y, b: (da - y db) / b
-  KernelRow maximum_tangent;  ///< da, db, a, b: that of the larger, half of both where a = b
+  KernelRow sqrt_gradient, rsqrt_gradient, reciprocal_gradient;  ///< dy, y
+  KernelRow abs_gradient, square_gradient;                       ///< dy, x
+  KernelRow div_gradient;                                        ///< dy, y, b: that of b in y = a / b
+  KernelRow leaky_relu_gradient;                                 ///< dy, x, slope
+  KernelRow clamp_gradient;                                      ///< dy, x, low, high
+  KernelRow maximum_gradient, minimum_gradient;  ///< dy, a, b: that of a; half where a = b or both are NaN
+  KernelRow mul_tangent;                         ///< da, b, db, a: da b + a db
+  KernelRow div_tangent;                         ///< da, db, y, b: (da - y db) / b
+  KernelRow maximum_tangent, minimum_tangent;    ///< da, db, a, b: that of the one chosen, half of both where a = b
 
   // Of float32 and float64.
-  ByDType<BinaryRun> add_run, sub_run, mul_run, div_run;
-  ByDType<TernaryRun> add_scaled_run;
+  ByDType<BinaryRun> add_run, sub_run, mul_run, div_run, chain_run, chain_over_run;
+  ByDType<TernaryRun> add_chain_run;  ///< sum + chain(dy, d)
 };
 
 /// Of float32 and float64, accurate to a few units in the last place over the whole range. There is no AVX-512 version:
@@ -64,10 +68,14 @@ struct FunctionKernels {
   KernelRow elu;       ///< x, alpha
   KernelRow softplus;  ///< x, beta
 
-  // Derivatives in one pass.
-  KernelRow erf_gradient, silu_gradient;  ///< dy, x
-  KernelRow softplus_gradient;            ///< dy, x, beta
-  KernelRow elu_gradient;                 ///< dy, x, alpha
+  // Derivatives. Each slope is accurate as its function is, tails and roots included; the gradient is chain(dy, slope).
+  KernelRow tanh_slope, sigmoid_slope, erf_slope, gelu_slope, silu_slope;                 ///< x
+  KernelRow erf_curve, gelu_curve, silu_curve;                                            ///< x: the second derivative
+  KernelRow normal_density;                                                               ///< x
+  KernelRow softplus_slope;                                                               ///< x, beta
+  KernelRow tanh_gradient, sigmoid_gradient, erf_gradient, gelu_gradient, silu_gradient;  ///< dy, x
+  KernelRow softplus_gradient;                                                            ///< dy, x, beta
+  KernelRow elu_gradient;                                                                 ///< dy, x, alpha
 };
 
 /// The tables of the instruction set in use.

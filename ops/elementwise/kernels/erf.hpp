@@ -1,6 +1,7 @@
-// erf of doubles to two units in the last place and x Phi(x) to six, with the same bits wherever multiply-adds are
-// fused: the C library's erf depends on how it was compiled. The coefficients are of limpid's own fits, by Remez's
-// exchange in 60 digits; tests/ops/elementwise/test_functions.cpp holds the results against long double.
+// erf of doubles to two units in the last place, x Phi(x) to six and its derivative to five, with the same bits
+// wherever multiply-adds are fused: the C library's erf depends on how it was compiled. The coefficients are of
+// limpid's own fits, by Remez's exchange in 60 digits; tests/ops/elementwise/test_functions.cpp holds the results
+// against long double.
 #pragma once
 #include <limpid/core/kernels/simd.hpp>
 
@@ -26,10 +27,26 @@ constexpr double kErfcScaled[] = {1.2375126308378275,     -0.1402405985855468,  
                                   -9.8189701708662e-07,   1.7357699415041348e-06, -4.533650672672899e-08,
                                   -2.386781478806301e-07, 1.3551582297698306e-08, 2.400552546190749e-08};
 
+// The derivative of x Phi(x), over (x - root) e^(-x^2 / 2), for x = -a up to 0: by powers of (a - 4) / (a + 4) for a to
+// 40, to 2^-54 of itself, and of (a - 3) / (a + 3) for a to 14, to 2^-26.
+constexpr double kGeluRoot = -0.7517915246935645, kGeluRootLow = 1.4956759177009883e-17;
+constexpr double kGeluSlope[] = {
+    0.4622112440495753,     -0.10336589852195686,    0.06046293676785043,     -0.028083359953053683,
+    0.009504950375125798,   -0.0017882605410722353,  -0.00015461331332665323, 0.0001857757723543582,
+    -1.747721001762608e-05, -1.803492054465454e-05,  3.5388792907004015e-06,  2.2166461688819513e-06,
+    -4.921085302082175e-07, -3.4907751051286047e-07, 5.231247499232994e-08,   6.267875496612644e-08,
+    -7.35425999237848e-10,  -1.0632238139909318e-08, -1.6252349290916825e-09, 1.1852956708859667e-09,
+    3.757053679723266e-10,  -1.4486168756407915e-13};
+constexpr double kGeluSlopeOfFloat[] = {0.4782976806163788,     -0.11997544020414352,    0.05359615758061409,
+                                        -0.014074474573135376,  0.00020351179409772158,  0.001092717982828617,
+                                        -9.228598355548456e-05, -0.00012280806549824774, 3.906314304913394e-06,
+                                        1.0977761121466756e-05};
+
 template <class B, std::size_t count>
 B polynomial(const double (&coefficients)[count], B x) noexcept {
-  B sum(coefficients[count - 1]);
-  for (std::size_t i = count - 1; i-- > 0;) sum = xsimd::fma(sum, x, B(coefficients[i]));
+  using T = typename B::value_type;
+  B sum(static_cast<T>(coefficients[count - 1]));
+  for (std::size_t i = count - 1; i-- > 0;) sum = xsimd::fma(sum, x, B(static_cast<T>(coefficients[i])));
   return sum;
 }
 
@@ -39,25 +56,59 @@ B erf_near(B x) noexcept {
   return xsimd::fma(x, polynomial(kErfNear, x * x), x);
 }
 
-// x^2 = high + low, by Dekker's product of halves: no fused multiply-add is needed for it.
+// a b - product, exactly, for the product as rounded: by Dekker's product of halves where multiply-adds are not fused.
+template <class B>
+B product_error(B a, B b, B product) noexcept {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+  return xsimd::fma(a, b, -product);
+#else
+  using T = typename B::value_type;
+  const B factor(sizeof(T) == 4 ? T(4097) : T(134217729)), p = a * factor, q = b * factor;
+  const B a_top = p - (p - a), b_top = q - (q - b), a_rest = a - a_top, b_rest = b - b_top;
+  return ((a_top * b_top - product) + (a_top * b_rest + a_rest * b_top)) + a_rest * b_rest;
+#endif
+}
+
+// x^2 = high + low.
 template <class B>
 struct ExactSquare {
   B high, low;
-  explicit ExactSquare(B x) noexcept : high(x * x) {
-    const B scaled = x * B(134217729.0), top = scaled - (scaled - x), rest = x - top;
-    low = ((top * top - high) + B(2.0) * top * rest) + rest * rest;
-  }
+  explicit ExactSquare(B x) noexcept : high(x * x), low(product_error(x, x, high)) {}
 };
+
+// e^(z^2) erfc(z) for z from 0.5 to 28.5.
+template <class B>
+B erfc_scaled(B z) noexcept {
+  return polynomial(kErfcScaled, (z - B(3.75)) / (z + B(3.75))) / (B(1.0) + B(2.0) * z);
+}
+
+// x - root, without a rounding where they are near to one another.
+template <class B>
+B distance(B x, double root, double low) noexcept {
+  using T = typename B::value_type;
+  const T high = static_cast<T>(root);
+  return (x - B(high)) - B(static_cast<T>((root - double{high}) + low));
+}
+
+// factor e^-(high + low), for a small low; of floats only where the power is normal.
+template <class B>
+B times_power(B factor, B high, B low) noexcept {
+  if constexpr (sizeof(typename B::value_type) == 4) {
+    const B power = xsimd::exp(-high);
+    return factor * (power - power * low);
+  } else {
+    // A power that would be subnormal is multiplied in two halves, so that only the result loses digits.
+    const auto halves = high > B(700.0);
+    const B power = xsimd::exp(-xsimd::select(halves, B(0.5) * high, high));
+    const B y = factor * (power - power * low);
+    return xsimd::select(halves, y * power, y);
+  }
+}
 
 // factor erfc(z) for z from 0.5 to 28.5, where z^2 = high + low.
 template <class B>
 B erfc_far(B factor, B z, B high, B low) noexcept {
-  const B scaled = polynomial(kErfcScaled, (z - B(3.75)) / (z + B(3.75))) / (B(1.0) + B(2.0) * z);
-  // A power that would be subnormal is multiplied in two halves, so that only the result loses digits.
-  const auto halves = high > B(700.0);
-  const B power = xsimd::exp(-xsimd::select(halves, B(0.5) * high, high));
-  const B y = factor * scaled * (power - power * low);
-  return xsimd::select(halves, y * power, y);
+  return times_power(factor * erfc_scaled(z), high, low);
 }
 
 template <class B>
@@ -80,6 +131,23 @@ B gelu_of(B x) noexcept {
   const ExactSquare<B> square(capped);
   const B lower = erfc_far(B(0.5) * capped, z, B(0.5) * square.high, B(0.5) * square.low);
   return xsimd::select(z < B(0.5), half * (B(1.0) + erf_near(near_zero)), xsimd::select(x < B(0.0), lower, x - lower));
+}
+
+// Phi(x) + x phi(x), the derivative of x Phi(x): below 0 a multiple of e^(-x^2 / 2) and of the distance from its root,
+// above 1 less that of -x.
+template <class B>
+B gelu_slope_of(B x) noexcept {
+  constexpr bool is_wide = sizeof(typename B::value_type) == 8;
+  const B limit(is_wide ? 40 : 12), a = xsimd::min(xsimd::abs(x), limit), centre(is_wide ? 4 : 3);
+  const ExactSquare<B> square(a);
+  const B half(0.5f), t = (a - centre) / (a + centre);
+  B slope = distance(-a, kGeluRoot, kGeluRootLow);
+  if constexpr (is_wide)
+    slope *= polynomial(kGeluSlope, t);
+  else
+    slope *= polynomial(kGeluSlopeOfFloat, t);
+  const B lower = times_power(slope, half * square.high, half * square.low);
+  return xsimd::select(x < B(0), lower, B(1) - lower);
 }
 
 }  // namespace

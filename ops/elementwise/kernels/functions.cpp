@@ -1,7 +1,9 @@
 // Transcendental functions and what is built from them, on xsimd batches where those are accurate to about two units in
 // the last place, and by the C library outside that domain (measured against long double: xsimd's exp loses subnormal
 // results and the last octave before infinity, its log subnormal arguments, its erf both ends and some digits).
+#include <limpid/ops/elementwise/kernels/chain.hpp>
 #include <limpid/ops/elementwise/kernels/erf.hpp>
+#include <limpid/ops/elementwise/kernels/exp.hpp>
 #include <limpid/ops/elementwise/kernels/strip.hpp>
 
 #include <limpid/core/kernels/simd.hpp>
@@ -12,11 +14,13 @@
 namespace limpid::kernels {
 namespace {
 
-// A function F has f(batch...), accurate where trusted(batch...) holds, and reference(double...) for all other x.
+// A function F has f(batch...), accurate where trusted(batch...) holds, and reference(double...) for all other x. In
+// their place f gets F::safe, for which it raises no floating-point exception.
 template <class F>
 struct Batches {
+  // Flattened: a call of a function that several kernels share would cost more than it does.
   template <class T, class... P>
-  static void run(int64_t count, T* y, const T* x, const P*... p) noexcept {
+  [[gnu::flatten]] static void run(int64_t count, T* y, const T* x, const P*... p) noexcept {
     constexpr auto size = static_cast<int64_t>(xsimd::batch<T>::size);
     int64_t i = 0;
     for (; i + size <= count; i += size) step(y + i, x + i, p + i...);
@@ -35,10 +39,13 @@ struct Batches {
   template <class T, class... P>
   static void step(T* y, const T* x, const P*... p) noexcept {
     using B = xsimd::batch<T>;
-    const B v = B::load_unaligned(x);
-    const B result = F::f(v, B::load_unaligned(p)...);
+    B v = B::load_unaligned(x);
     const auto trusted = F::trusted(v, B::load_unaligned(p)...);
-    if (xsimd::all(trusted))
+    const bool all_trusted = xsimd::all(trusted);
+    if (!all_trusted) [[unlikely]]
+      v = xsimd::select(trusted, v, B(T{F::safe}));
+    const B result = F::f(v, B::load_unaligned(p)...);
+    if (all_trusted) [[likely]]
       result.store_unaligned(y);
     else
       repair(y, result, xsimd::select(trusted, B(T{1}), B(T{0})), x, p...);
@@ -55,7 +62,7 @@ struct Batches {
   }
 
   template <class T, class... P>
-  static void tail(int64_t count, T* y, Padded<T> x, Padded<P>... p) noexcept {
+  [[gnu::noinline]] static void tail(int64_t count, T* y, Padded<T> x, Padded<P>... p) noexcept {
     T values[xsimd::batch<T>::size];
     step(values, x.values, p.values...);
     for (int64_t i = 0; i < count; ++i) y[i] = values[i];
@@ -75,6 +82,7 @@ B exp_limit() noexcept {
 }
 
 struct TrustedAsExp {
+  static constexpr int safe = 0;
   template <class B, class... P>
   static auto trusted(B x, P...) noexcept {
     return xsimd::abs(x) <= exp_limit<B>();
@@ -82,6 +90,7 @@ struct TrustedAsExp {
 };
 
 struct TrustedEverywhere {
+  static constexpr int safe = 0;
   template <class B>
   static auto trusted(B x) noexcept {
     return x == x;  // NaN takes the long way
@@ -97,6 +106,7 @@ struct Exp : TrustedAsExp {
 };
 
 struct Log {
+  static constexpr int safe = 1;
   template <class B>
   static B f(B x) noexcept {
     return xsimd::log(x);
@@ -112,12 +122,13 @@ struct Log {
 struct Tanh : TrustedEverywhere {
   template <class B>
   static B f(B x) noexcept {
-    return xsimd::tanh(x);
+    return xsimd::tanh(xsimd::min(xsimd::max(x, B(-20)), B(20)));  // beyond, 1 to the last digit
   }
   static double reference(double x) noexcept { return ::tanh(x); }
 };
 
 struct Erf {
+  static constexpr int safe = 0;
   template <class B>
   static B f(B x) noexcept {
     if constexpr (is_double<B>)
@@ -160,63 +171,36 @@ struct Silu : TrustedAsExp {
   }
 };
 
-// dy (2 / sqrt pi) e^-(x^2).
-struct ErfGradient {
-  static constexpr double scale = 1.12837916709551257390;
-  template <class B>
-  static auto trusted(B, B x) noexcept {
-    return x * x <= exp_limit<B>();
-  }
-  template <class B>
-  static B f(B dy, B x) noexcept {
-    return dy * (B(static_cast<typename B::value_type>(scale)) * xsimd::exp(-(x * x)));
-  }
-  static double reference(double dy, double x) noexcept { return dy * (scale * ::exp(-(x * x))); }
+// z = beta x as high + low: a rounded product would cost digits in the tail, where e^z is the result.
+template <class B>
+struct Scaled {
+  B high, low;
+  Scaled(B x, B beta) noexcept : high(beta * x), low(product_error(beta, x, high)) {}
 };
-
-// dy s (1 + x t) for s = sigmoid(x) and t = e^-x s.
-struct SiluGradient {
+inline double product_low(double beta, double x) noexcept {
+  const double z = beta * x;
+  return std::abs(z) <= std::numeric_limits<double>::max() ? std::fma(beta, x, -z) : 0;
+}
+struct TrustedAsScaled {
+  static constexpr int safe = 0;
   template <class B>
-  static auto trusted(B, B x) noexcept {
-    return xsimd::abs(x) <= exp_limit<B>();
-  }
-  template <class B>
-  static B f(B dy, B x) noexcept {
-    const B e = xsimd::exp(-x), s = B(1) / (B(1) + e);
-    return dy * (s * (B(1) + x * (e * s)));
-  }
-  static double reference(double dy, double x) noexcept {
-    return dy * (Sigmoid::reference(x) * (1 + x * Sigmoid::reference(-x)));
+  static auto trusted(B x, B beta) noexcept {
+    return (xsimd::abs(beta * x) <= exp_limit<B>()) & (xsimd::max(xsimd::abs(x), beta) <= B(1e30f));
   }
 };
 
 // max(z, 0) + log(1 + e^-|z|) over beta, for z = beta x.
-struct Softplus {
-  template <class B>
-  static auto trusted(B x, B beta) noexcept {
-    return xsimd::abs(beta * x) <= exp_limit<B>();
-  }
+struct Softplus : TrustedAsScaled {
   template <class B>
   static B f(B x, B beta) noexcept {
-    const B z = beta * x;
-    return (xsimd::max(z, B(0)) + xsimd::log1p(xsimd::exp(-xsimd::abs(z)))) / beta;
+    const Scaled<B> z(x, beta);
+    const B e = xsimd::exp(-xsimd::abs(z.high)), e_low = e * xsimd::select(z.high < B(0), -z.low, z.low);
+    return (xsimd::max(z.high, B(0)) + xsimd::log1p(e - e_low)) / beta;
   }
   static double reference(double x, double beta) noexcept {
-    const double z = beta * x;
-    return ((z < 0 ? 0 : z) + ::log1p(::exp(z < 0 ? z : -z))) / beta;
+    const double z = beta * x, low = product_low(beta, x), e = ::exp(z < 0 ? z : -z);
+    return ((z < 0 ? 0 : z) + ::log1p(e - e * (z < 0 ? -low : low))) / beta;
   }
-};
-
-struct SoftplusGradient {
-  template <class B>
-  static auto trusted(B, B x, B beta) noexcept {
-    return xsimd::abs(beta * x) <= exp_limit<B>();
-  }
-  template <class B>
-  static B f(B dy, B x, B beta) noexcept {
-    return dy * Sigmoid::f(beta * x);
-  }
-  static double reference(double dy, double x, double beta) noexcept { return dy * Sigmoid::reference(beta * x); }
 };
 
 struct Elu : TrustedAsExp {
@@ -225,18 +209,6 @@ struct Elu : TrustedAsExp {
     return xsimd::select(x > B(0), x, alpha * xsimd::expm1(xsimd::min(x, B(0))));
   }
   static double reference(double x, double alpha) noexcept { return x > 0 ? x : alpha * ::expm1(x); }
-};
-
-struct EluGradient {
-  template <class B>
-  static auto trusted(B, B x, B) noexcept {
-    return xsimd::abs(x) <= exp_limit<B>();
-  }
-  template <class B>
-  static B f(B dy, B x, B alpha) noexcept {
-    return xsimd::select(x > B(0), dy, dy * (alpha * xsimd::exp(xsimd::min(x, B(0)))));
-  }
-  static double reference(double dy, double x, double alpha) noexcept { return x > 0 ? dy : dy * (alpha * ::exp(x)); }
 };
 
 // x Phi(x) = x erfc(-x / sqrt 2) / 2: no cancellation in the lower tail.
@@ -250,6 +222,7 @@ struct Gelu : TrustedEverywhere {
 
 // The same in double for a float result, to which xsimd's erfc suffices: half the time.
 struct GeluOfFloat {
+  static constexpr int safe = 0;
   static constexpr double root_half = 0.70710678118654752440;
   template <class B>
   static B f(B x) noexcept {
@@ -276,6 +249,220 @@ struct Widened {
   }
 };
 
+// ---- derivatives, where nothing cancels: each as a function of e^-|x|, or as a multiple of the distance from its root
+
+// 1 - tanh(x)^2 = 4 e^-2|x| / (1 + e^-2|x|)^2.
+struct TanhSlope {
+  static constexpr int safe = 0;
+  template <class B>
+  static auto trusted(B x) noexcept {
+    return xsimd::abs(x) <= B(0.5f) * exp_limit<B>();
+  }
+  template <class B>
+  static B f(B x) noexcept {
+    const B e = xsimd::exp(B(-2) * xsimd::abs(x)), u = B(1) + e;
+    return B(4) * e / (u * u);
+  }
+  static double reference(double x) noexcept {
+    const double e = ::exp(-std::abs(x)), sech = 2 * e / (1 + e * e);
+    return sech * sech;
+  }
+};
+
+// sigmoid(x) sigmoid(-x) = e^-|x| / (1 + e^-|x|)^2.
+struct SigmoidSlope : TrustedAsExp {
+  template <class B>
+  static B f(B x) noexcept {
+    const B e = xsimd::exp(-xsimd::abs(x)), u = B(1) + e;
+    return e / (u * u);
+  }
+  static double reference(double x) noexcept {
+    const double e = ::exp(-std::abs(x));
+    return e / ((1 + e) * (1 + e));
+  }
+};
+
+// The same of doubles, of which xsimd's exp takes twice the time. A root of e is squared, lest e leave the range before
+// the result does.
+struct TanhSlopeOfDouble {
+  static double f(double x) noexcept {
+    const double root = exp_down(-std::abs(x)), sech = 2 * root / (1 + root * root);
+    return sech * sech;
+  }
+};
+struct SigmoidSlopeOfDouble {
+  static double f(double x) noexcept {
+    const double root = exp_down(-0.5 * std::abs(x)), part = root / (1 + root * root);
+    return part * part;
+  }
+};
+
+// p(x) e^-(x^2 / divisor) for a polynomial p. A rounded square would cost digits in the tails, and a subnormal power,
+// multiplied by a large p.
+template <int divisor, class Weight>
+struct Bell {
+  static constexpr int safe = 0;
+  template <class B>
+  static auto trusted(B x) noexcept {
+    return xsimd::abs(x) <= B((is_double<B> ? 26 : 9) + (divisor == 1 ? 0 : 3));
+  }
+  template <class B>
+  static B f(B x) noexcept {
+    const ExactSquare<B> square(x);
+    const B scale(typename B::value_type(1.0 / divisor)), power = xsimd::exp(-(square.high * scale));
+    return Weight::f(x) * (power - power * (square.low * scale));
+  }
+  static double reference(double x) noexcept {
+    if (std::abs(x) > 100) return 0;
+    const double high = x * x / divisor, low = std::fma(x, x, -(x * x)) / divisor, root = ::exp(-0.5 * high);
+    return Weight::reference(x) * (root - root * low) * root;
+  }
+};
+
+// 2 / sqrt pi, and -2 x times that: the first and the second derivative of erf.
+struct ErfWeight {
+  static constexpr double reference(double) noexcept { return 1.12837916709551257390; }
+  template <class B>
+  static B f(B) noexcept {
+    return B(static_cast<typename B::value_type>(reference(0)));
+  }
+};
+struct ErfCurveWeight {
+  static constexpr double reference(double x) noexcept { return -2 * x * ErfWeight::reference(0); }
+  template <class B>
+  static B f(B x) noexcept {
+    return B(-2) * x * ErfWeight::f(x);
+  }
+};
+// 1 / sqrt(2 pi), and (sqrt 2 - x) (sqrt 2 + x) times that: the normal density and the second derivative of gelu.
+struct DensityWeight {
+  static constexpr double reference(double) noexcept { return 0.39894228040143267794; }
+  template <class B>
+  static B f(B) noexcept {
+    return B(static_cast<typename B::value_type>(reference(0)));
+  }
+};
+struct GeluCurveWeight {
+  static constexpr double root = 1.4142135623730951, low = -9.667293313452913e-17;
+  static constexpr double reference(double x) noexcept { return (2 - x * x) * DensityWeight::reference(0); }
+  template <class B>
+  static B f(B x) noexcept {
+    return distance(x, root, low) * distance(-x, root, low) * DensityWeight::f(x);
+  }
+};
+
+// (e^d - 1) / d by its series, for |d| up to 1/2.
+constexpr double kExpm1Over[] = {1.0,
+                                 0.5,
+                                 0.16666666666666666,
+                                 0.041666666666666664,
+                                 0.008333333333333333,
+                                 0.001388888888888889,
+                                 0.0001984126984126984,
+                                 2.48015873015873e-05,
+                                 2.7557319223985893e-06,
+                                 2.755731922398589e-07,
+                                 2.505210838544172e-08,
+                                 2.08767569878681e-09,
+                                 1.6059043836821613e-10,
+                                 1.1470745597729725e-11,
+                                 7.647163731819816e-13};
+
+// s (1 + x t) for s = sigmoid(x) and t = sigmoid(-x): with e = e^-|x| it is (1 + e (1 + x)) / (1 + e)^2 above 0 and
+// e (1 + x + e) / (1 + e)^2 below. There 1 + x + e^x has the root r; with d = x - r it is d + e^r (e^d - 1), two terms
+// of one sign.
+struct SiluSlope : TrustedAsExp {
+  template <class B>
+  static B f(B x) noexcept {
+    using T = typename B::value_type;
+    const B e = xsimd::exp(-xsimd::abs(x)), u = B(1) + e, d = distance(x, -1.2784645427610737, -1.0946994183093437e-16);
+    const B beside = xsimd::min(xsimd::max(d, B(-1)), B(1));
+    const B at_root = d + B(static_cast<T>(0.2784645427610738)) * (beside * polynomial(kExpm1Over, beside));
+    const B below = e * xsimd::select(xsimd::abs(d) < B(0.5f), at_root, (B(1) + x) + e);
+    return xsimd::select(x < B(0), below, B(1) + e * (B(1) + x)) / (u * u);
+  }
+  static double reference(double x) noexcept {
+    if (x > 750) return 1;
+    if (x < -1500) return -0.0;
+    if (x >= 0) return 1 + ::exp(-x) * x;
+    const double root = ::exp(x / 2);
+    return root * (1 + x) * root;
+  }
+};
+
+// s t (2 - x tanh(x / 2)), silu's second derivative. With e = e^-|x|, s t = e / (1 + e)^2 and the other factor is
+// (2 - |x| + e (2 + |x|)) / (1 + e). That sum has the root r; with d = |x| - r it is -d (1 - e) + (r - 2) (e^-d - 1).
+struct SiluCurve : TrustedAsExp {
+  template <class B>
+  static B f(B x) noexcept {
+    using T = typename B::value_type;
+    const B a = xsimd::abs(x), e = xsimd::exp(-a), u = B(1) + e;
+    const B d = distance(a, 2.3993572805154675, 1.8464872855353363e-16), back = xsimd::min(xsimd::max(-d, B(-1)), B(1));
+    const B at_root = B(static_cast<T>(0.39935728051546765)) * (back * polynomial(kExpm1Over, back)) - d * (B(1) - e);
+    const B bend = xsimd::select(xsimd::abs(d) < B(0.5f), at_root, (B(2) - a) + e * (B(2) + a));
+    return e * bend / (u * u * u);
+  }
+  static double reference(double x) noexcept {
+    if (std::abs(x) > 1500) return -0.0;
+    const double root = ::exp(-0.5 * std::abs(x));
+    return root * (2 - std::abs(x)) * root;
+  }
+};
+
+// 1 / (1 + e^-z) for z = beta x.
+struct SoftplusSlope : TrustedAsScaled {
+  template <class B>
+  static B f(B x, B beta) noexcept {
+    const Scaled<B> z(x, beta);
+    const B e = xsimd::exp(-z.high);
+    return B(1) / (B(1) + (e - e * z.low));
+  }
+  static double reference(double x, double beta) noexcept {
+    const double y = Sigmoid::reference(beta * x);
+    return y < 1 ? y + y * product_low(beta, x) : y;
+  }
+};
+
+struct EluSlope : TrustedAsExp {
+  template <class B>
+  static B f(B x, B alpha) noexcept {
+    return xsimd::select(x > B(0), B(1), alpha * xsimd::exp(xsimd::min(x, B(0))));
+  }
+  static double reference(double x, double alpha) noexcept { return x > 0 ? 1 : alpha * ::exp(x); }
+};
+
+struct GeluSlope {
+  static constexpr int safe = 0;
+  template <class B>
+  static auto trusted(B x) noexcept {
+    return x >= B(is_double<B> ? std::numeric_limits<typename B::value_type>::lowest() : -12);
+  }
+  template <class B>
+  static B f(B x) noexcept {
+    return gelu_slope_of(x);
+  }
+  // Of floats below -12, of -infinity and NaN.
+  static double reference(double x) noexcept {
+    if (x < -40) return -0.0;
+    return 0.5 * ::erfc(x * -0.70710678118654752440) + x * DensityWeight::reference(x) * ::exp(-0.5 * x * x);
+  }
+};
+
+// dy times what Slope gives for x and the parameters.
+template <class Slope>
+struct Chained {
+  template <class T, class... P>
+  static void run(int64_t count, T* y, const T* dy, const P*... x) noexcept {
+    T slope[block_size];
+    for (int64_t begin = 0; begin < count; begin += block_size) {
+      const int64_t n = count - begin < block_size ? count - begin : block_size;
+      Slope::run(n, slope, x + begin...);
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) y[begin + i] = chain(dy[begin + i], slope[i]);
+    }
+  }
+};
+
 // clang-format off
 struct Sqrt { template <class T> static T f(T x) noexcept { return std::sqrt(x); } };
 struct Rsqrt { template <class T> static T f(T x) noexcept { return T{1} / std::sqrt(x); } };
@@ -286,8 +473,8 @@ template <class Float, class Double = Float>
 constexpr KernelRow unary = float_row<Float, 1, Double>;
 template <class F>
 constexpr KernelRow binary = float_row<F, 2>;
-template <class F>
-constexpr KernelRow ternary = float_row<F, 3>;
+template <class F, std::size_t arity = 2>
+constexpr KernelRow gradient = float_row<Chained<Batches<F>>, arity>;
 
 }  // namespace
 
@@ -306,10 +493,23 @@ const FunctionKernels function_kernels{
     .silu = unary<Batches<Silu>>,
     .elu = binary<Batches<Elu>>,
     .softplus = binary<Batches<Softplus>>,
-    .erf_gradient = binary<Batches<ErfGradient>>,
-    .silu_gradient = binary<Batches<SiluGradient>>,
-    .softplus_gradient = ternary<Batches<SoftplusGradient>>,
-    .elu_gradient = ternary<Batches<EluGradient>>,
+    .tanh_slope = unary<Batches<TanhSlope>, Loop<TanhSlopeOfDouble>>,
+    .sigmoid_slope = unary<Batches<SigmoidSlope>, Loop<SigmoidSlopeOfDouble>>,
+    .erf_slope = unary<Batches<Bell<1, ErfWeight>>>,
+    .gelu_slope = unary<Batches<GeluSlope>>,
+    .silu_slope = unary<Batches<SiluSlope>>,
+    .erf_curve = unary<Batches<Bell<1, ErfCurveWeight>>>,
+    .gelu_curve = unary<Batches<Bell<2, GeluCurveWeight>>>,
+    .silu_curve = unary<Batches<SiluCurve>>,
+    .normal_density = unary<Batches<Bell<2, DensityWeight>>>,
+    .softplus_slope = binary<Batches<SoftplusSlope>>,
+    .tanh_gradient = float_row<Chained<Batches<TanhSlope>>, 2, Chained<Loop<TanhSlopeOfDouble>>>,
+    .sigmoid_gradient = float_row<Chained<Batches<SigmoidSlope>>, 2, Chained<Loop<SigmoidSlopeOfDouble>>>,
+    .erf_gradient = gradient<Bell<1, ErfWeight>>,
+    .gelu_gradient = gradient<GeluSlope>,
+    .silu_gradient = gradient<SiluSlope>,
+    .softplus_gradient = gradient<SoftplusSlope, 3>,
+    .elu_gradient = gradient<EluSlope, 3>,
 };
 
 }  // namespace LIMPID_KERNEL_ISA

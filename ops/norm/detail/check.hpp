@@ -28,7 +28,8 @@ inline void check_floating_point(const Tensor& x, const char* op) {
 /// x's dtype; beside a half-precision x also float32, in which the arithmetic happens.
 inline void check_same_dtype(const Tensor& t, const char* what, const Tensor& x, const char* op) {
   if (!t.defined() || t.dtype() == x.dtype() || (is_half(x.dtype()) && t.dtype() == float32)) return;
-  throw_error<DTypeError>(op, ": expected ", what, " of dtype ", x.dtype(), ", which x has, got ", t.dtype());
+  throw_error<DTypeError>(op, ": expected x and ", what, " of one dtype, got ", x.dtype(), " and ", t.dtype(),
+                          "; convert with to()");
 }
 
 }  // namespace limpid::detail

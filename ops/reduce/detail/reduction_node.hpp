@@ -2,6 +2,7 @@
 #pragma once
 #include <limpid/autograd/node.hpp>
 #include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/elementwise/detail/chain.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/reduce/detail/driver.hpp>
 #include <limpid/ops/shaping.hpp>
@@ -16,7 +17,7 @@ struct ReductionNode : Node {
   // dy_k = sum_r w_kr dx_kr over reduced r, for the w that backward multiplies dy_k by.
   Tensors jvp(const Tensors& dx) override {
     const Tensor w = backward({ones(outputs()[0].shape(), outputs()[0].dtype)})[0];
-    return {reshape(sum(mul(w, dx[0]), axes), outputs()[0].shape())};
+    return {reshape(sum(chain(dx[0], w), axes), outputs()[0].shape())};
   }
 };
 

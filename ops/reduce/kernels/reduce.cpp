@@ -1,6 +1,5 @@
+#include <limpid/ops/elementwise/kernels/exp.hpp>
 #include <limpid/ops/reduce/kernels/reduce.hpp>
-
-#include <bit>
 
 // Plain loops over columns, which compilers turn into vectors without touching the order of a column's operations.
 namespace limpid::kernels {
@@ -49,34 +48,6 @@ void max_rows(double* __restrict acc, const T* __restrict x, const RowBlock& blo
       const double v = static_cast<double>(x[j]);
       acc[j] = ((v > acc[j]) | (v != v)) ? v : acc[j];
     }
-}
-
-// exp(x) for x <= 0 to about 1 ulp: x = k ln 2 + r with |r| <= ln 2 / 2, exp(r) by its Taylor series to r^13 / 13!,
-// whose remainder is below 2^-58. 0 below -708, where 2^k would leave the normal range; NaN stays.
-inline double exp_down(double x) noexcept {
-  constexpr double log2e = 1.4426950408889634074, ln2_high = 6.93147180369123816490e-01,
-                   ln2_low = 1.90821492927058770002e-10, round = 0x1.8p52;
-  const double inside = x < -708 ? -708 : x;
-  const double shifted = inside * log2e + round;  // the nearest integer, in the low bits
-  const double k = shifted - round;
-  const double r = (inside - k * ln2_high) - k * ln2_low;
-  // Horner, written out: a loop here would keep the loop around it from becoming vectors.
-  double p = 1.0 / 6227020800;
-  p = p * r + 1.0 / 479001600;
-  p = p * r + 1.0 / 39916800;
-  p = p * r + 1.0 / 3628800;
-  p = p * r + 1.0 / 362880;
-  p = p * r + 1.0 / 40320;
-  p = p * r + 1.0 / 5040;
-  p = p * r + 1.0 / 720;
-  p = p * r + 1.0 / 120;
-  p = p * r + 1.0 / 24;
-  p = p * r + 1.0 / 6;
-  p = p * r + 0.5;
-  p = p * r + 1;
-  p = p * r + 1;
-  const double power = std::bit_cast<double>((std::bit_cast<std::uint64_t>(shifted) + 1023) << 52);
-  return x < -708 ? 0 : p * power;
 }
 
 template <class T>

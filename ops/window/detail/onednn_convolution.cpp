@@ -143,7 +143,8 @@ PlanCache<Key>& cache() {
 }
 
 bool is_tiny(const ConvDims& d) noexcept {
-  return onednn::is_tiny(d.n * d.o * d.oh * d.ow * (d.c / d.groups) * d.kh * d.kw);
+  return onednn::is_tiny(static_cast<double>(d.n * d.o * d.oh * d.ow) *
+                         static_cast<double>(d.c / d.groups * d.kh * d.kw));
 }
 
 // From x to y, or from dy to dx.

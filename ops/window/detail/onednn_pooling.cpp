@@ -54,7 +54,7 @@ Plan make_plan(const dnnl::engine& engine, const Key& key) {
 bool run(bool backward, const PoolDims& d, const float* from, float* to) {
   thread_local PlanCache<Key> cache(make_plan);
   Key key{.backward = backward, .dims = d, .threads = use_our_threads()};
-  if (!is_tiny(d.n * d.c * d.oh * d.ow * d.kernel_h * d.kernel_w)) return cache.run(key, {from, to});
+  if (!is_tiny(d.work())) return cache.run(key, {from, to});
   const OneThread guard;
   key.threads = 1;
   return cache.run(key, {from, to});
@@ -62,9 +62,10 @@ bool run(bool backward, const PoolDims& d, const float* from, float* to) {
 
 }  // namespace
 
-bool mean_forward(const PoolDims& dims, const float* x, float* y) { return run(false, dims, x, y); }
+bool mean_forward(const PoolDims& dims, const float* x, float* y) { return !dims.is_cut() && run(false, dims, x, y); }
 
 bool mean_grad(const PoolDims& dims, const float* dy, float* dx) {
+  if (dims.is_cut()) return false;
   // Where windows overlap, oneDNN's sums depend on the number of threads if channels are interleaved; and are no
   // faster.
   if (dims.channels_last && (dims.kernel_h > dims.stride_h || dims.kernel_w > dims.stride_w)) return false;

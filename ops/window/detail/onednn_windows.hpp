@@ -21,6 +21,6 @@ bool mean_forward(const kernels::PoolDims& dims, const float* x, float* y);
 bool mean_grad(const kernels::PoolDims& dims, const float* dy, float* dx);
 
 /// Whether so many products are done sooner than other threads would begin: they stay on the calling one.
-inline bool is_tiny(std::int64_t products) noexcept { return products < std::int64_t{1} << 18; }
+inline bool is_tiny(double products) noexcept { return products < 0x1p18; }
 
 }  // namespace limpid::detail::onednn

@@ -4,6 +4,7 @@
 #include <limpid/core/error.hpp>
 #include <limpid/ops/window.hpp>
 
+#include <algorithm>
 #include <limits>
 #include <ostream>
 
@@ -26,6 +27,15 @@ inline int64_t window_count(int64_t size, int64_t kernel, int64_t stride, int64_
   int64_t extent;
   if (__builtin_mul_overflow(dilation, kernel - 1, &extent) || extent >= size + 2 * padding) return 0;
   return (size + 2 * padding - extent - 1) / stride + 1;
+}
+
+/// A window along one axis without the elements that lie in the padding at each of its `count` places.
+struct Extent {
+  int64_t kernel, padding;
+};
+inline Extent cut_window(int64_t size, int64_t kernel, int64_t stride, int64_t padding, int64_t count) {
+  const int64_t before = std::max<int64_t>(0, padding - (count - 1) * stride);
+  return {std::min(kernel, size + padding) - before, padding - before};
 }
 
 }  // namespace detail

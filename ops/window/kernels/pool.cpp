@@ -295,7 +295,7 @@ void scatter(const PoolDims& d, index_t begin, index_t end, const T* dy, const s
 template <class T>
 void mean(const PoolDims& d, index_t begin, index_t end, const T* x, T* y) noexcept {
   constexpr index_t chunk = 256;
-  const double size = static_cast<double>(d.kernel_h * d.kernel_w);
+  const double size = d.kernel_size;
   double sums[chunk];
   for (index_t row = begin; row < end; ++row) {
     const index_t plane = row / d.oh, p = row % d.oh;
@@ -338,7 +338,7 @@ void mean(const PoolDims& d, index_t begin, index_t end, const T* x, T* y) noexc
 
 template <class T>
 void spread(const PoolDims& d, index_t begin, index_t end, const T* dy, T* dx) noexcept {
-  const T size = static_cast<T>(d.kernel_h * d.kernel_w);
+  const T size = static_cast<T>(d.kernel_size);
   for_each_plane(d, begin, end, [&](index_t to, index_t from, index_t channels, index_t step) {
     clear(d, dx + to, channels, step);
     for (index_t p = 0; p < d.oh; ++p) {

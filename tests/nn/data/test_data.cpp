@@ -105,5 +105,5 @@ TEST_CASE("data refuses what does not go together") {
                     "TensorDataset: expected one size along axis 0, got shapes (10, 2) and (9,)");
   CHECK_THROWS_WITH(data::TensorDataset(zeros({})), "TensorDataset: expected tensors of rank 1 and up, got a scalar");
   CHECK_THROWS_WITH(data::DataLoader(data::TensorDataset(samples), {.batch_size = 0}),
-                    "DataLoader: expected a batch_size of at least 1, got 0");
+                    "DataLoader: expected batch_size in [1, inf), got 0");
 }

@@ -152,13 +152,14 @@ TEST_CASE("Dropout scales what it keeps while training, and is the identity in e
 }
 
 TEST_CASE("layers refuse sizes that make no sense") {
-  CHECK_THROWS_WITH(nn::Linear(0, 3), "Linear: expected in and out of at least 1, got 0");
+  CHECK_THROWS_WITH(nn::Linear(0, 3), "Linear: expected in features in [1, inf), got 0");
   CHECK_THROWS_WITH(nn::Conv2d(3, 4, 1, {.groups = 2}),
                     "Conv2d: expected in and out divisible by groups, got in = 3, out = 4, groups = 2");
-  CHECK_THROWS_WITH(nn::Conv2d(1, 1, 3, {.padding = {0, -1}}), "Conv2d: expected padding of at least 0, got (0, -1)");
-  CHECK_THROWS_WITH(nn::Conv2d(1, 1, 3, {.stride = 0}), "Conv2d: expected stride and dilation of at least 1, got 0");
-  CHECK_THROWS_WITH(nn::AvgPool2d(2, {.stride = {1, 0}}), "AvgPool2d: expected a stride of at least 1, got 0");
-  CHECK_THROWS_WITH(nn::MaxPool2d(2, {.padding = -1}), "MaxPool2d: expected padding of at least 0, got (-1, -1)");
-  CHECK_THROWS_WITH(nn::MaxPool2d(0), "MaxPool2d: expected a kernel of at least 1, got 0");
-  CHECK_THROWS_WITH(nn::Dropout(1.5), "Dropout: expected a probability from 0 to 1, got 1.5");
+  CHECK_THROWS_WITH(nn::Conv2d(1, 1, 3, {.padding = {0, -1}}),
+                    "Conv2d: expected padding in [0, 2147483647], got (0, -1)");
+  CHECK_THROWS_WITH(nn::Conv2d(1, 1, 3, {.stride = 0}), "Conv2d: expected stride in [1, 2147483647], got (0, 0)");
+  CHECK_THROWS_WITH(nn::AvgPool2d(2, {.stride = {1, 0}}), "AvgPool2d: expected stride in [1, 2147483647], got (1, 0)");
+  CHECK_THROWS_WITH(nn::MaxPool2d(2, {.padding = -1}), "MaxPool2d: expected padding in [0, 2147483647], got (-1, -1)");
+  CHECK_THROWS_WITH(nn::MaxPool2d(0), "MaxPool2d: expected kernel in [1, 2147483647], got (0, 0)");
+  CHECK_THROWS_WITH(nn::Dropout(1.5), "Dropout: expected p in [0, 1], got 1.5");
 }

@@ -114,7 +114,7 @@ TEST_CASE("norm modules refuse what their class or options exclude") {
   CHECK_THROWS_WITH(nn::GroupNorm(4, 6),
                     "GroupNorm: expected channels divisible by num_groups, got channels = 6, num_groups = 4");
   CHECK_THROWS_WITH(nn::GroupNorm(2, 4)(x2), "GroupNorm: expected 4 channels, got x of shape (2, 3)");
-  CHECK_THROWS_WITH(nn::InstanceNorm2d(0), "InstanceNorm2d: expected at least 1 feature, got 0");
+  CHECK_THROWS_WITH(nn::InstanceNorm2d(0), "InstanceNorm2d: expected features in [1, inf), got 0");
 }
 
 TEST_CASE("normalisation modules with relu give relu of what they give without") {

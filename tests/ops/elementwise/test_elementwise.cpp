@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include <limpid/tests/catch.hpp>
@@ -241,4 +242,32 @@ TEST_CASE("first and second derivatives against central differences", "[elementw
     const Tensor numeric2 = (first(at + h, false, unused) - first(at - h, false, unused)) / (2 * h);
     CHECK(allclose(second.defined() ? second : zeros({3}, float64), numeric2, 1e-8, 1e-8));
   }
+}
+
+TEST_CASE("comparison operators are the functions, of tensors and numbers on either side", "[elementwise]") {
+  const Tensor i = tensor({-1, 0, 1}, int64);
+  for (DType dtype : all_dtypes) {
+    CAPTURE(dtype);
+    const Tensor a = tensor({0, 1, 1, 0}, dtype), b = tensor({0, 0, 1, 1}, dtype);
+    CHECK(equal(a == b, eq(a, b)));
+    CHECK(equal(a != b, ne(a, b)));
+    CHECK(equal(a < b, lt(a, b)));
+    CHECK(equal(a <= b, le(a, b)));
+    CHECK(equal(a > b, gt(a, b)));
+    CHECK(equal(a >= b, ge(a, b)));
+  }
+  CHECK(equal(i == 0, tensor({0, 1, 0}, bool_)));
+  CHECK(equal(0 == i, tensor({0, 1, 0}, bool_)));
+  CHECK(equal(i != 0, tensor({1, 0, 1}, bool_)));
+  CHECK(equal(0 != i, tensor({1, 0, 1}, bool_)));
+  CHECK(equal(i < 0, tensor({1, 0, 0}, bool_)));
+  CHECK(equal(0 < i, tensor({0, 0, 1}, bool_)));
+  CHECK(equal(i <= 0, tensor({1, 1, 0}, bool_)));
+  CHECK(equal(0 <= i, tensor({0, 1, 1}, bool_)));
+  CHECK(equal(i > 0, tensor({0, 0, 1}, bool_)));
+  CHECK(equal(0 > i, tensor({1, 0, 0}, bool_)));
+  CHECK(equal(i >= 0.5, tensor({0, 0, 1}, bool_)));
+  CHECK(equal(0.5 >= i, tensor({1, 1, 0}, bool_)));
+  CHECK(equal((i > -1) == (i < 1), tensor({0, 1, 0}, bool_)));
+  STATIC_REQUIRE_FALSE(std::is_convertible_v<Tensor, bool>);
 }

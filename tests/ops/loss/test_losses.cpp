@@ -156,7 +156,7 @@ TEST_CASE("losses check targets before they compute") {
         "mse_loss: expected target of x's shape (2, 3), got (3,)");
   CHECK(thrown<DTypeError>([&] {
           l1_loss(x, zeros({2, 3}, int64));
-        }) == "l1_loss: expected float32 or float64, got int64");
+        }) == "l1_loss: expected target of float32 or float64, got int64; convert with to()");
   CHECK(thrown<ValueError>([&] { huber_loss(x, x, 0); }) == "huber_loss: expected a delta above 0, got 0");
   CHECK(thrown<ValueError>([&] {
           bce_with_logits(x, full({2, 3}, 1.5));

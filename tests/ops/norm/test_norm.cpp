@@ -213,7 +213,7 @@ TEST_CASE("each mistake has its message") {
        [](T x_, T two_, T) { instance_norm(x_, {.bias = two_}); }},
       {"instance_norm: expected running_mean of shape (6,) for x of shape (2, 6, 4), got (2,)",
        [](T x_, T two_, T six_) { instance_norm(x_, {.running_mean = two_, .running_var = six_}); }},
-      {"instance_norm: expected weight of dtype float32, which x has, got float64",
+      {"instance_norm: expected x and weight of one dtype, got float32 and float64; convert with to()",
        [](T x_, T, T) { instance_norm(x_, {.weight = zeros({6}, float64)}); }},
       {"instance_norm: expected a floating-point x, got int64",
        [](T, T, T) {

@@ -210,7 +210,7 @@ TEST_CASE("running statistics refuse what does not fit in words") {
                     op + "running_var of shape (3,) for x of shape (2, 3, 4), got (2,)");
   CHECK_THROWS_WITH(update_running_stats(zeros({2, 3, 4}, int64), c, c), op + "a floating-point x, got int64");
   CHECK_THROWS_WITH(update_running_stats(x, zeros({3}, float64), c),
-                    op + "running_mean of dtype float32, which x has, got float64");
+                    op + "x and running_mean of one dtype, got float32 and float64; convert with to()");
   CHECK_THROWS_WITH(update_running_stats(x, c, c, not_a_number), op + "momentum in [0, 1], got nan");
   CHECK_THROWS_WITH(update_running_stats(x, c, c, -0.5), op + "momentum in [0, 1], got -0.5");
   CHECK_THROWS_WITH(update_running_stats(x, c, c, Tensor()),
@@ -220,4 +220,10 @@ TEST_CASE("running statistics refuse what does not fit in words") {
   CHECK_THROWS_WITH(update_running_stats(x, c, c, zeros({})), op + "num_batches_tracked of dtype int64, got float32");
   CHECK_THROWS_WITH(update_running_stats(x, c, c, full({}, -1, int64)),
                     op + "num_batches_tracked of at least 0, got -1");
+  CHECK_THROWS_WITH(update_running_stats(x, c, c),
+                    op + "running_mean and running_var apart, got two that share memory");
+  CHECK_THROWS_WITH(update_running_stats(x, expand(zeros({1}), {3}), c),
+                    op + "a tensor with a place for each element, got an expanded one of shape (3,); clone() it first");
+  CHECK_THROWS_WITH(update_running_stats(x, c, expand(zeros({1}), {3})),
+                    op + "a tensor with a place for each element, got an expanded one of shape (3,); clone() it first");
 }

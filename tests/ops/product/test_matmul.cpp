@@ -154,7 +154,7 @@ TEST_CASE("matmul refuses what it cannot multiply") {
   CHECK(message(ShapeError(""), zeros({2, 3, 4}), zeros({3, 4, 5})) ==
         "matmul: expected shapes that broadcast together, got (2,) and (3,)");
   CHECK(message(DTypeError(""), zeros({2, 3}, int64), zeros({3, 2})) ==
-        "matmul: expected float32 or float64, got int64");
+        "matmul: expected a of float32 or float64, got int64; convert with to()");
   CHECK(message(ValueError(""), Tensor(), zeros({3, 2})) == "matmul: expected a defined a, got an undefined tensor");
 }
 
@@ -209,7 +209,7 @@ TEST_CASE("linear computes the gradients asked for, and no other") {
 TEST_CASE("linear refuses operands that do not fit") {
   CHECK(thrown<ShapeError>([] {
           linear(zeros({2, 3}), zeros({4, 5}));
-        }) == "linear: expected weight of shape (out, 3) for x of shape (2, 3), got (4, 5)");
+        }) == "linear: expected x of shape (..., 5) for weight of shape (4, 5), got (2, 3)");
   CHECK(thrown<ShapeError>([] {
           linear(zeros({2, 3}), zeros({4, 3}), zeros({3}));
         }) == "linear: expected bias of shape (4,), got (3,)");
@@ -218,7 +218,7 @@ TEST_CASE("linear refuses operands that do not fit") {
         }) == "linear: expected x of rank 1 or more, got shape ()");
   CHECK(thrown<DTypeError>([] {
           linear(zeros({2, 3}), zeros({4, 3}), zeros({4}, int32));
-        }) == "linear: expected float32 or float64, got int32");
+        }) == "linear: expected bias of float32 or float64, got int32; convert with to()");
 }
 
 TEST_CASE("products are the same for any number of threads") {

@@ -257,10 +257,11 @@ TEST_CASE("conv2d says what does not fit") {
   CHECK(thrown<ShapeError>(conv({1, 3, 8, 8}, {4, 3, 3})) ==
         "conv2d: expected weight of shape (O, C / groups, KH, KW), got (4, 3, 3)");
   CHECK(thrown<ShapeError>(conv({1, 3, 8, 8}, {4, 2, 3, 3})) ==
-        "conv2d: expected weight of shape (O, 3, KH, KW) for x of shape (1, 3, 8, 8) and groups = 1, got (4, 2, 3, 3)");
+        "conv2d: expected x of shape (N, 2, H, W) for weight of shape (4, 2, 3, 3) and groups = 1, got (1, 3, 8, 8)");
   CHECK(thrown<ShapeError>(conv({1, 3, 8, 8}, {4, 3, 3, 3}, {.groups = 2})) ==
-        "conv2d: expected input and output channels divisible by groups, got x of shape (1, 3, 8, 8), weight of shape "
-        "(4, 3, 3, 3) and groups = 2");
+        "conv2d: expected x of shape (N, 6, H, W) for weight of shape (4, 3, 3, 3) and groups = 2, got (1, 3, 8, 8)");
+  CHECK(thrown<ShapeError>(conv({1, 6, 8, 8}, {5, 3, 3, 3}, {.groups = 2})) ==
+        "conv2d: expected output channels divisible by groups, got weight of shape (5, 3, 3, 3) and groups = 2");
   CHECK(thrown<ShapeError>(conv({1, 3, 4, 8}, {4, 3, 7, 3}, {.padding = {1, 0}})) ==
         "conv2d: expected a kernel that fits the padded input, got x of shape (1, 3, 4, 8), weight of shape "
         "(4, 3, 7, 3), padding = (1, 0) and dilation = (1, 1)");
@@ -272,13 +273,14 @@ TEST_CASE("conv2d says what does not fit") {
   CHECK(thrown<ValueError>(conv({1, 3, 8, 8}, {4, 3, 3, 3}, {.dilation = int64_t{1} << 40})) ==
         "conv2d: expected dilation of at least 1 and below 2^31, got (1099511627776, 1099511627776)");
   CHECK(thrown<ValueError>(conv({1, 3, 8, 8}, {4, 3, 3, 3}, {.groups = 0})) ==
-        "conv2d: expected groups of at least 1, got 0");
+        "conv2d: expected groups from 1 to the number of output channels, got weight of shape (4, 3, 3, 3) and groups "
+        "= 0");
   CHECK(thrown<ShapeError>([] {
           conv2d(zeros({1, 3, 8, 8}), zeros({4, 3, 3, 3}), zeros({3}));
         }) == "conv2d: expected bias of shape (4,), got (3,)");
   CHECK(thrown<DTypeError>([] {
           conv2d(zeros({1, 3, 8, 8}, uint8), zeros({4, 3, 3, 3}));
-        }) == "conv2d: expected float32 or float64, got uint8");
+        }) == "conv2d: expected x of float32 or float64, got uint8; convert with to()");
   CHECK(thrown<ValueError>([] {
           conv2d(zeros({1, 3, 8, 8}), Tensor());
         }) == "conv2d: expected a defined weight, got an undefined tensor");

@@ -216,6 +216,30 @@ TEST_CASE("pools of nothing, and of strided views") {
   }
 }
 
+// Windows that reach far beyond x on both sides cover all of it, wherever they go.
+TEMPLATE_TEST_CASE("windows much larger than x cost what x costs", "", float, double) {
+  const DType dtype = dtype_of<TestType>();
+  const int64_t huge = int64_t{1} << 30;
+  for (const MemoryFormat format : {MemoryFormat::contiguous, MemoryFormat::channels_last}) {
+    Tensor x = noise({2, 3, 4, 5}, dtype).contiguous(format).set_requires_grad();
+    const Pool2dOptions options{.stride = 1, .padding = huge / 2};
+    const Tensor largest = max_pool2d(x, huge, {.stride = {1, 1}, .padding = {huge / 2, huge / 2}});
+    CHECK(largest.shape() == Shape{2, 3, 5, 6});
+    // All but the last row and column of windows begin before x; each of them ends behind it.
+    CHECK(equal(select(select(largest, 3, 0), 2, 0), max(x, {2, 3})));
+    const Tensor means = avg_pool2d(x, huge, options);
+    const Tensor whole = sum(x.to(float64), {2, 3}) / (static_cast<double>(huge) * static_cast<double>(huge));
+    CHECK(allclose(select(select(means, 3, 0), 2, 0).to(float64), whole, 1e-6, 0));
+    means.backward(ones(means.shape(), dtype));
+    CHECK(allclose(x.grad().to(float64), full(x.shape(), 30 / (0x1p30 * 0x1p30), float64).to(dtype).to(float64), 1, 0));
+    CHECK(max(x.grad()).template item<double>() > 0);
+  }
+  // One cut side, against a window that has none of it.
+  const Tensor x = noise({1, 2, 6, 7}, dtype);
+  CHECK(equal(max_pool2d(x, {100, 3}, {.stride = {1, 1}, .padding = {50, 1}}),
+              expand(max_pool2d(x, {6, 3}, {.stride = {1, 1}, .padding = {0, 1}}), {1, 2, 7, 7})));
+}
+
 TEST_CASE("pools say what does not fit") {
   const Tensor x = zeros({1, 2, 4, 5});
   CHECK(thrown<ShapeError>([] {
@@ -242,7 +266,7 @@ TEST_CASE("pools say what does not fit") {
         "max_pool2d: expected stride of at least 1 and below 2^31, got (0, 0)");
   CHECK(thrown<DTypeError>([&] {
           max_pool2d(zeros({1, 2, 4, 5}, int32), 2);
-        }) == "max_pool2d: expected float32 or float64, got int32");
+        }) == "max_pool2d: expected x of float32 or float64, got int32; convert with to()");
   CHECK(thrown<ValueError>([&] { avg_pool2d(Tensor(), 2); }) ==
         "avg_pool2d: expected a defined x, got an undefined tensor");
 }

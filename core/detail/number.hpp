@@ -1,0 +1,25 @@
+// The one rule for numbers that a caller writes where a tensor's elements are made: what its dtype does not hold is
+// refused. (Where a tensor is converted, elements are cast: see copy_into().)
+#pragma once
+#include <limpid/core/dtype.hpp>
+#include <limpid/core/scalar.hpp>
+
+namespace limpid::detail {
+
+/// Writes x to place as an element of dtype. Fractions lose what lies behind the point where dtype is an integer type,
+/// and are rounded by floating-point types; bool is whether x is not 0. Throws ValueError, naming op, where dtype does
+/// not hold x: it is out of range, a finite number that would become infinite, or NaN or infinite in an integer type.
+void store_number(const char* op, Scalar x, DType dtype, void* place);
+
+/// The same, but what lies out of range becomes the nearest number that dtype holds: for bounds. NaN is refused where
+/// dtype is an integer type.
+void store_saturated(const char* op, Scalar x, DType dtype, void* place);
+
+template <class T>
+T number(const char* op, Scalar x) {
+  T y;
+  store_number(op, x, dtype_of<T>(), &y);
+  return y;
+}
+
+}  // namespace limpid::detail

@@ -1,0 +1,33 @@
+// The call of a layer: what goes wrong within carries the layer's path.
+#pragma once
+#include <limpid/autograd/anomaly.hpp>
+#include <limpid/autograd/detail/watch.hpp>
+#include <limpid/core/error.hpp>
+#include <limpid/nn/module.hpp>
+
+#include <string>
+
+namespace limpid::nn::detail {
+
+/// "2.conv"; empty for a module without parents.
+std::string path_of(const Module& module);
+/// Puts the path before the error's message. What cannot be said for want of memory is left out.
+void say_where(Error& error, const Module& module) noexcept;
+
+/// f(), the work of layer.
+template <class F>
+Tensor call_within(const Module& layer, const F& f) {
+  try {
+    if (limpid::detail::watching) [[unlikely]] {
+      const std::string path = path_of(layer);
+      const limpid::detail::LayerScope scope(path.c_str());
+      return f();
+    }
+    return f();
+  } catch (Error& error) {
+    say_where(error, layer);
+    throw;
+  }
+}
+
+}  // namespace limpid::nn::detail

@@ -1,0 +1,55 @@
+#include <limpid/core/detail/message.hpp>
+#include <limpid/nn/module.hpp>
+
+namespace limpid {
+
+using detail::throw_error;
+
+const Tensor& Parameter::none() noexcept {
+  static const Tensor undefined;
+  return undefined;
+}
+
+Parameter::Parameter(const Parameter& other) noexcept : slot_(nn::detail::Copying::slot_for(other)) {}
+Parameter::~Parameter() = default;
+
+Parameter& Parameter::operator=(NewParameter&& made) {
+  if (slot_)
+    throw_error<ValueError>("nn::Parameter: expected a member that holds no parameter yet, for it cannot hold another");
+  slot_ = made.slot_;
+  return *this;
+}
+
+// An assigned module has taken the state of the other before its members are assigned (see Module's assignment).
+Parameter& Parameter::operator=(const Parameter& other) {
+  if (slot_ == other.slot_) return *this;
+  const uint64_t replaced = other.slot_ ? other.slot_->replaces.load(std::memory_order_relaxed) : 0;
+  if (slot_ && other.slot_ ? replaced != slot_->owner : other.slot_ && replaced == 0)
+    throw_error<ValueError>(
+        "nn::Parameter: expected an assigned module, got an assigned member, which its module would not see; copy "
+        "values by x.copy_(y), share one tensor by nn::tie(x, y)");
+  slot_ = other.slot_;
+  return *this;
+}
+
+void nn::tie(const Parameter& x, const Parameter& y) {
+  if (!x.defined() || !y.defined())
+    throw_error<ValueError>("tie: expected two parameters, got ", x.defined() ? "a second" : "a first",
+                            " that is none");
+  if (x.is_same(y)) return;
+  if (x.slot_->learned != y.slot_->learned)
+    throw_error<ValueError>("tie: expected two parameters or two buffers, got one of each");
+  if (x.shape() != y.shape())
+    throw_error<ShapeError>("tie: expected tensors of one shape, got ", x.shape(), " and ", y.shape());
+  if (x.dtype() != y.dtype())
+    throw_error<DTypeError>("tie: expected tensors of one dtype, got ", x.dtype(), " and ", y.dtype());
+  const Ref<GradHandle>& gradient = x.impl().grad;  // a graph holds on to that
+  if (x.impl().use_count() > 1 || (gradient && gradient->use_count() > 1))
+    throw_error<ValueError>(
+        "tie: expected a first parameter that only its modules hold, got one that an optimiser, a graph or a Tensor "
+        "holds "
+        "as well; tie before they are made");
+  x.slot_->tensor = y.slot_->tensor;
+}
+
+}  // namespace limpid

@@ -1,0 +1,142 @@
+// A module's member for a tensor that the module has registered.
+#pragma once
+#include <limpid/core/export.hpp>
+#include <limpid/core/ref.hpp>
+#include <limpid/core/tensor.hpp>
+
+#include <atomic>
+#include <cstdint>
+
+namespace LIMPID_API limpid {
+
+namespace nn {
+class Module;
+namespace detail {
+class Copying;
+}  // namespace detail
+}  // namespace nn
+
+class Parameter;
+class NewParameter;
+namespace nn {
+void tie(const Parameter& x, const Parameter& y);
+}
+
+/// The one tensor that a module has registered under a name: what the member, parameters(), state_dict() and an
+/// optimiser see. It is used as a Tensor is, in any function of tensors and by Tensor's own members, but never bound to
+/// another tensor: assigning one does not compile. What Tensor changes in place is changed for all who hold it.
+///
+/// It stands in limpid, so that operators on tensors are found for it, and is written nn::Parameter, or nn::Buffer.
+class Parameter {
+ public:
+  /// None, as a Tensor{} is, until it is given what parameter() or buffer() makes.
+  Parameter() noexcept = default;
+  Parameter(const Parameter& other) noexcept;
+  ~Parameter();
+  Parameter& operator=(NewParameter&& made);
+
+  // A module is assigned as a handle, and with it its members. By itself no member may be. Throws ValueError where it
+  // is (the compiler lets it pass for a constant).
+  Parameter& operator=(const Parameter& other);
+  Parameter& operator=(Parameter&) = delete;     // copy values by x.copy_(y), share one tensor by nn::tie(x, y)
+  Parameter& operator=(Parameter&&) = delete;    // copy values by x.copy_(y), share one tensor by nn::tie(x, y)
+  Parameter& operator=(const Tensor&) = delete;  // copy values by x.copy_(y), under a NoGradGuard
+
+  operator const Tensor&() const noexcept { return tensor(); }  // NOLINT: it is a tensor wherever one is read
+  const Tensor& tensor() const noexcept { return slot_ ? slot_->tensor : none(); }
+
+  // What a Tensor has.
+  bool defined() const noexcept { return tensor().defined(); }
+  const Shape& shape() const { return tensor().shape(); }
+  const Strides& strides() const { return tensor().strides(); }
+  DType dtype() const { return tensor().dtype(); }
+  int64_t dim() const { return tensor().dim(); }
+  int64_t numel() const { return tensor().numel(); }
+  int64_t size(int64_t axis) const { return tensor().size(axis); }
+  int64_t offset() const { return tensor().offset(); }
+  std::size_t itemsize() const { return tensor().itemsize(); }
+  bool is_contiguous(MemoryFormat format = MemoryFormat::contiguous) const { return tensor().is_contiguous(format); }
+  MemoryFormat memory_format() const { return tensor().memory_format(); }
+  bool shares_storage_with(const Tensor& other) const { return tensor().shares_storage_with(other); }
+  template <class T>
+  T* data() const {
+    return tensor().data<T>();
+  }
+  void* raw_data() const { return tensor().raw_data(); }
+  template <class T>
+  T item() const {
+    return tensor().item<T>();
+  }
+  Tensor to(DType dtype) const { return tensor().to(dtype); }
+  Tensor contiguous(MemoryFormat format = MemoryFormat::contiguous) const { return tensor().contiguous(format); }
+  Tensor clone() const { return tensor().clone(); }
+  Tensor detach() const { return tensor().detach(); }
+  const Parameter& copy_(const Tensor& source) const { return changed(handle().copy_(source)); }
+  const Parameter& fill_(double value) const { return changed(handle().fill_(value)); }
+  const Parameter& zero_() const { return changed(handle().zero_()); }
+  const Parameter& add_(const Tensor& other, double alpha = 1) const { return changed(handle().add_(other, alpha)); }
+  const Parameter& mul_(const Tensor& other) const { return changed(handle().mul_(other)); }
+  const Parameter& mul_(double factor) const { return changed(handle().mul_(factor)); }
+  uint32_t version() const { return tensor().version(); }
+  void bump_version() const { tensor().bump_version(); }
+  bool requires_grad() const noexcept { return tensor().requires_grad(); }
+  const Parameter& set_requires_grad(bool on = true) const { return changed(handle().set_requires_grad(on)); }
+  bool is_leaf() const noexcept { return tensor().is_leaf(); }
+  Tensor grad() const { return tensor().grad(); }
+  void set_grad(const Tensor& grad) const { tensor().set_grad(grad); }
+  void backward(const Tensor& dy = {}) const { tensor().backward(dy); }
+  void backward(const Tensor& dy, const GradOptions& options) const { tensor().backward(dy, options); }
+  TensorImpl& impl() const { return tensor().impl(); }
+  bool is_same(const Tensor& other) const noexcept { return tensor().is_same(other); }
+  bool is_unique() const noexcept { return tensor().is_unique(); }
+
+ private:
+  friend class nn::Module;
+  friend class nn::detail::Copying;
+
+  // Shared by the module and the members of all its copies.
+  struct Slot final : RefCounted<Slot> {
+    void dispose() noexcept { delete this; }
+    Tensor tensor;
+    bool learned = false;
+    uint64_t owner = 0;                 // of whose registration it is
+    std::atomic<uint64_t> replaces{0};  // the owner that a copy of the module has let go of for this one
+  };
+  static const Tensor& none() noexcept;
+  Tensor handle() const { return tensor(); }
+  const Parameter& changed(const Tensor&) const { return *this; }
+
+  Ref<Slot> slot_;
+
+  friend class NewParameter;
+  friend void nn::tie(const Parameter& x, const Parameter& y);
+  explicit Parameter(Ref<Slot> slot) noexcept : slot_(std::move(slot)) {}
+};
+
+/// What Module::parameter() and buffer() make: to become an nn::Parameter or nn::Buffer.
+class NewParameter final : public Parameter {
+ public:
+  // A Tensor can be bound to another one, and the module would not know: the member is to be an nn::Parameter or
+  // nn::Buffer.
+  operator const Tensor&() const = delete;  // its member is to be an nn::Parameter or nn::Buffer
+
+ private:
+  friend class nn::Module;
+  using Parameter::Parameter;
+};
+
+namespace nn {
+
+using limpid::Parameter;
+using Buffer = Parameter;  ///< the same for what is saved and not learned
+
+/// Makes x and y one tensor, that of y: for x's module, all its copies and all that hold them. It is counted once in
+/// parameters(), keeps both names in state_dict(), and stays one in a clone(). Throws ValueError where an optimiser, a
+/// graph or a Tensor already holds x's own tensor, which would be left behind, or where one is a parameter and the
+/// other a buffer; ShapeError and DTypeError where they differ.
+///
+///     nn::tie(decoder.weight, embedding.weight);
+void tie(const Parameter& x, const Parameter& y);
+
+}  // namespace nn
+}  // namespace limpid

@@ -1,0 +1,571 @@
+// One tensor per parameter: members, parameters(), state_dict() and optimisers cannot disagree.
+#include <limpid/limpid.hpp>
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "../catch.hpp"
+#include "vectors.hpp"
+
+using namespace limpid;
+
+namespace {
+
+struct Scaled : nn::Module {
+  nn::Linear linear;
+  nn::Parameter scale, shift;
+  nn::Buffer count;
+  explicit Scaled(bool shifted = true)
+      : linear(add("linear", nn::Linear(3, 3))),
+        scale(parameter("scale", ones({3}))),
+        shift(parameter("shift", shifted ? zeros({3}) : Tensor())),
+        count(buffer("count", zeros({}, int64))) {}
+  Tensor operator()(const Tensor& x) const {
+    count.add_(ones({}, int64));
+    const Tensor y = scale * linear(x);
+    return shift.defined() ? y + shift : y;
+  }
+};
+
+// Members are what the module has registered.
+bool agrees(const Scaled& s) {
+  const TensorMap state = s.state_dict();
+  return s.scale.is_same(s.parameters()[0]) && state.at("scale").shares_storage_with(s.scale) &&
+         state.at("count").shares_storage_with(s.count) &&
+         s.linear.weight.is_same(s.parameters()[s.shift.defined() + 1u]);
+}
+
+template <class M>
+bool agrees_with_its_weight(const M& m) {
+  return m.weight.is_same(m.parameters()[0]) && m.state_dict().at("weight").shares_storage_with(m.weight);
+}
+
+template <class P>
+constexpr bool is_emptied = requires(P& p) {
+  p = {};
+};
+template <class To, class From>
+constexpr bool assigns = requires(To to, From from) {
+  to = static_cast<From>(from);
+};
+
+}  // namespace
+
+// What is not a constant does not compile.
+static_assert(!assigns<nn::Parameter&, Tensor&> && !assigns<nn::Parameter&, const Tensor&> &&
+              !assigns<nn::Parameter&, Tensor&&>);
+static_assert(!assigns<nn::Parameter&, nn::Parameter&> && !assigns<nn::Parameter&, nn::Parameter&&>);
+static_assert(!std::is_swappable_v<nn::Parameter> && !std::is_move_assignable_v<nn::Parameter>);
+static_assert(!is_emptied<nn::Parameter>);
+static_assert(!std::is_convertible_v<nn::Parameter&, Tensor&> && !std::is_base_of_v<Tensor, nn::Parameter>);
+static_assert(!std::is_constructible_v<Tensor, NewParameter>);  // Tensor weight(parameter("weight", x))
+static_assert(std::is_convertible_v<const nn::Parameter&, const Tensor&> &&
+              std::is_copy_constructible_v<nn::Parameter>);
+static_assert(std::is_copy_assignable_v<nn::Linear> && std::is_move_assignable_v<nn::Linear> &&
+              std::is_swappable_v<nn::Linear> && std::is_copy_assignable_v<Scaled>);
+
+TEST_CASE("a parameter is read as a tensor") {
+  const nn::Linear linear(2, 3, {.bias = false});
+  const Tensor own = linear.weight, x = ones({2, 2});
+  CHECK(own.is_same(linear.weight));
+  CHECK(equal(mul(linear.weight, 2), 2 * linear.weight));
+  CHECK((linear.weight + linear.weight - own / linear.weight * 1.0).shape() == Shape{3, 2});
+  const Tensors list{linear.weight, x};
+  const std::vector<Tensor> vector{linear.weight};
+  const TensorMap map{{"weight", linear.weight}};
+  CHECK((list[0].is_same(own) && vector[0].is_same(own) && map.at("weight").is_same(own)));
+  CHECK((true ? linear.weight : Tensor()).is_same(own));
+  CHECK_FALSE(linear.bias.defined());
+  CHECK_THROWS_AS(linear.bias.shape(), ValueError);
+  sum(linear.weight * 3).backward();
+  CHECK(equal(linear.weight.grad(), full({3, 2}, 3)));
+  linear.weight.set_requires_grad(false);
+  CHECK_FALSE(own.requires_grad());
+  linear.weight.fill_(2).mul_(3).add_(ones({3, 2}));
+  nn::init::uniform_(linear.weight, 5, 6);
+  CHECK((min(own).item<double>() >= 5 && max(own).item<double>() < 6));
+  linear.weight.copy_(full({3, 2}, 4));
+  CHECK(equal(linear(x), full({2, 3}, 8)));
+  const auto copy = linear.weight;
+  CHECK(copy.is_same(own));
+}
+
+namespace {
+
+struct Squared : Function<Squared> {
+  static Tensor forward(Context& context, const Tensor& x) {
+    context.save(x);
+    return square(x);
+  }
+  static Tensors backward(Context& context, const Tensor& dy) { return {2.0 * dy * context.saved(0)}; }
+};
+
+}  // namespace
+
+TEST_CASE("a parameter given to a function of one's own has a gradient") {
+  const nn::Linear linear(1, 1);
+  sum(Squared::apply(linear.weight)).backward();
+  CHECK(equal(linear.weight.grad(), 2 * linear.weight.detach()));
+}
+
+TEST_CASE("modules are assigned as handles, with their members") {
+  Scaled a, b;
+  const Scaled old = a;
+  optim::SGD optimizer(b.parameters(), {.lr = 1});
+  a = b;
+  CHECK((agrees(a) && agrees(b) && agrees(old)));
+  CHECK(a.scale.is_same(b.scale));
+  CHECK_FALSE(a.scale.is_same(old.scale));
+  sum(a(ones({1, 3}))).backward();
+  optimizer.step();
+  CHECK_FALSE(equal(a.scale.detach(), ones({3})));
+  CHECK(equal(old.scale.detach(), ones({3})));
+  Scaled c(false);
+  c = b;  // where there was no shift there is one
+  CHECK((agrees(c) && c.shift.is_same(b.shift)));
+  c = Scaled(false);
+  CHECK((agrees(c) && !c.shift.defined()));
+  a = Scaled();
+  std::swap(a, b);
+  CHECK((agrees(a) && agrees(b) && !a.scale.is_same(b.scale)));
+  std::vector<Scaled> several{a, b, old};
+  several.erase(several.begin());
+  several.insert(several.begin(), c);
+  several.push_back(several[1]);
+  for (const Scaled& s : several) CHECK(agrees(s));
+  CHECK(several[3].scale.is_same(b.scale));
+  std::optional<Scaled> perhaps;
+  perhaps = a;
+  perhaps = b;
+  CHECK((agrees(*perhaps) && perhaps->scale.is_same(b.scale)));
+  Scaled moved = std::move(a);
+  CHECK((agrees(moved) && agrees(a)));  // NOLINT: a handle stays one
+}
+
+TEST_CASE("a member that is assigned a constant member is refused, and as it was") {
+  Scaled a;
+  const Scaled b;
+  const Tensor before = a.scale;
+  CHECK_THROWS_WITH(a.scale = b.scale,
+                    "nn::Parameter: expected an assigned module, got an assigned member, which its module would not "
+                    "see; copy values by x.copy_(y), share one tensor by nn::tie(x, y)");
+  CHECK_THROWS_AS(a.count = b.count, ValueError);
+  CHECK_THROWS_AS(a.scale = b.linear.bias, ValueError);
+  CHECK(a.scale.is_same(before));
+  CHECK(agrees(a));
+  a = b;
+  CHECK_NOTHROW(a.scale = b.scale);  // the same
+}
+
+TEST_CASE("a member may be given its parameter later, once") {
+  struct Late : nn::Module {
+    nn::Parameter weight;
+    void init() { weight = parameter("weight", ones({2})); }
+    void again() { weight = parameter("other", ones({2})); }
+    void take(const nn::Parameter& other) { weight = other; }
+  };
+  Late late;
+  CHECK_FALSE(late.weight.defined());
+  const nn::Linear linear(1, 1);
+  CHECK_THROWS_AS(late.take(linear.weight), ValueError);
+  late.init();
+  CHECK(agrees_with_its_weight(late));
+  CHECK_THROWS_AS(late.again(), ValueError);
+  CHECK(agrees_with_its_weight(late));
+}
+
+TEST_CASE("tied parameters are one, counted once") {
+  const nn::Embedding embedding(5, 3);
+  const nn::Linear out(3, 5, {.bias = false});
+  const nn::Sequential net{embedding, out};
+  nn::tie(out.weight, embedding.weight);
+  CHECK(out.weight.is_same(embedding.weight));
+  CHECK(agrees_with_its_weight(out));
+  CHECK(net.parameters().size() == 1);
+  CHECK(net.state_dict().size() == 2);
+  CHECK(names(net.state_dict()) == std::set<std::string>{"0.weight", "1.weight"});
+  optim::SGD optimizer(net.parameters(), {.lr = 0.5});
+  const Tensor before = out.weight.detach().clone();
+  const Tensor index = full({1}, 2, int64);
+  sum(net(index)).backward();
+  const Tensor gradient = embedding.weight.grad().clone();
+  optimizer.step();
+  CHECK(equal(out.weight.detach(), before - 0.5 * gradient));
+
+  const nn::Sequential twin = nn::clone(net);
+  CHECK(twin.parameters().size() == 1);
+  CHECK_FALSE(twin.parameters()[0].is_same(out.weight));
+  CHECK(equal(twin(index).detach(), net(index).detach()));
+
+  TensorMap state = clone(net.state_dict());
+  nn::Sequential loaded = nn::clone(net);
+  for (auto& [name, x] : state) x.fill_(7);
+  loaded.load_state_dict(state);
+  CHECK(equal(loaded.parameters()[0].detach(), full({5, 3}, 7)));
+  state.at("1.weight").fill_(8);
+  CHECK_THROWS_WITH(loaded.load_state_dict(state),
+                    "load_state_dict: expected the module's own tensors, got unfit: 1.weight (expected the values of "
+                    "0.weight, which is the same tensor, got others)");
+  loaded.to(float64);
+  CHECK(loaded.parameters().size() == 1);
+  CHECK(loaded.parameters()[0].dtype() == float64);
+}
+
+TEST_CASE("a tie that would leave something behind is refused") {
+  const nn::Linear a(2, 2), b(2, 2), wide(3, 2);
+  nn::BatchNorm1d norm(2);
+  {
+    const optim::SGD optimizer(a.parameters());
+    CHECK_THROWS_WITH(
+        nn::tie(a.weight, b.weight),
+        "tie: expected a first parameter that only its modules hold, got one that an optimiser, a graph or "
+        "a Tensor holds as well; tie before they are made");
+  }
+  {
+    const Tensor y = a(ones({1, 2}));
+    CHECK_THROWS_AS(nn::tie(a.weight, b.weight), ValueError);
+  }
+  CHECK_THROWS_WITH(nn::tie(a.weight, wide.weight), "tie: expected tensors of one shape, got (2, 2) and (2, 3)");
+  CHECK_THROWS_AS(nn::tie(a.weight, nn::Linear(2, 2, {.bias = false}).bias), ValueError);
+  CHECK_THROWS_AS(nn::tie(a.bias, norm.running_mean), ValueError);
+  nn::clone(b).to(float64);
+  nn::Linear twice(2, 2);
+  twice.to(float64);
+  CHECK_THROWS_AS(nn::tie(a.weight, twice.weight), DTypeError);
+  CHECK(agrees_with_its_weight(a));
+  CHECK_NOTHROW(nn::tie(a.weight, b.weight));
+  CHECK_NOTHROW(nn::tie(a.weight, b.weight));
+}
+
+TEST_CASE("an optimiser refuses one tensor, or one memory, twice") {
+  const Tensor p = ones({4}).set_requires_grad(), q = slice(p.detach(), 0, 2, 4).set_requires_grad();
+  CHECK_THROWS_WITH(optim::SGD({p, p}), "SGD: expected each parameter once, got 0 again as 1");
+  CHECK_THROWS_WITH(optim::SGD({p, p.detach()}),
+                    "SGD: expected parameters in memory of their own, got 0 and 1 in the same");
+  CHECK_THROWS_AS(optim::Adam({p, q}), ValueError);
+  CHECK_THROWS_WITH(optim::SGD({p, Tensor()}), "SGD: expected defined parameters, got none as 1");
+  const Tensor halves = ones({4});
+  CHECK_NOTHROW(optim::SGD({slice(halves, 0, 0, 2).set_requires_grad(), slice(halves, 0, 2, 4).set_requires_grad()}));
+}
+
+TEST_CASE("optimisers are handles that may be assigned, also through the base") {
+  const nn::Linear a(2, 2), b(2, 2);
+  optim::SGD sgd(a.parameters(), {.lr = 0.25});
+  const optim::StepLR schedule(sgd, {.step_size = 1});
+  optim::Optimizer& base = sgd;
+  base = optim::Adam(b.parameters(), {.lr = 0.5});
+  CHECK((sgd.name() == "Adam" && sgd.lr() == 0.5));
+  sum(b(ones({1, 2}))).backward();
+  sgd.step();
+  CHECK(schedule.optimizer().name() == "SGD");
+  std::vector<optim::Optimizer> several{sgd, schedule.optimizer()};
+  several.erase(several.begin());
+  CHECK(several[0].lr() == 0.25);
+}
+
+// Members that no one registered.
+
+namespace {
+
+template <class Member>
+struct With : nn::Module {
+  explicit With(Member its_member) : member(std::move(its_member)) {}
+  Tensor operator()(const Tensor& x) const { return x; }
+  Member member;
+};
+
+struct Pair {  // is no module itself
+  nn::Linear first{1, 1}, second{1, 1};
+};
+
+struct Frozen : nn::Linear {
+  Frozen() : Linear(1, 1) {
+    for (Tensor p : parameters()) p.set_requires_grad(false);
+  }
+};
+
+template <class F>
+std::string message_of(const F& f) {
+  try {
+    f();
+  } catch (const ValueError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+template <class M>
+void check_refused(const M& module, const std::string& what) {
+  struct Holder : nn::Module {
+    using nn::Module::add;
+  };
+  const std::string rest =
+      " to be registered by add(), got " + what + " that is not, and would be neither trained nor saved";
+  Holder holder;
+  CHECK_THAT(message_of([&] { holder.add("m", module); }), ContainsSubstring(rest));
+  CHECK(holder.parameters().empty());
+  nn::Sequential net;
+  CHECK_THAT(message_of([&] { net.append(module); }), ContainsSubstring(rest));
+  CHECK(net.size() == 0);
+  CHECK_THAT(message_of([&] { nn::clone(module); }), ContainsSubstring(rest));
+}
+
+template <class M>
+void check_taken(const M& module) {
+  nn::Sequential net;
+  CHECK_NOTHROW(net.append(module));
+  CHECK_NOTHROW(nn::clone(module));
+}
+
+}  // namespace
+
+TEST_CASE("members that were never registered are found") {
+  const nn::Linear linear(1, 1);
+  check_refused(With(linear), "Linear(1, 1)");
+  check_refused(With(std::optional(linear)), "Linear(1, 1)");
+  check_refused(With(std::array{linear, nn::Linear(1, 2)}), "Linear(1, 1) and 1 more");
+  check_refused(With(std::vector(3, linear)), "Linear(1, 1) and 2 more");
+  check_refused(With(Pair()), "Linear(1, 1) and 1 more");
+  check_refused(With(nn::Sequential{nn::ReLU(), linear}), "Sequential()");
+  check_refused(With(nn::BatchNorm1d(2, {.affine = false})), "BatchNorm1d(2, track_running_stats, momentum = 0.1)");
+  check_refused(With(nn::Dropout(0.25)), "Dropout(0.25)");
+  CHECK_THAT(message_of([&] {
+               nn::Sequential net{nn::ReLU(), [linear](const Tensor& x) { return linear(x); }};
+             }),
+             StartsWith("Sequential: expected a function, or a class derived from nn::Module that registers its "
+                        "modules, got one that holds Linear(1, 1)"));
+  CHECK_THAT(message_of([&] {
+               nn::Sequential net;
+               net.append(With(linear));
+             }),
+             StartsWith("Sequential: expected every module in With<"));
+}
+
+TEST_CASE("members that need not be registered, or are meant to stay outside, are no faults") {
+  check_taken(With(nn::ReLU()));
+  check_taken(With(nn::Flatten()));
+  check_taken(With(std::optional<nn::Linear>()));
+  check_taken(With(Frozen()));
+  check_taken(With(std::make_shared<nn::Linear>(1, 1)));
+  check_taken(With(nn::InstanceNorm2d(3)));
+  const nn::Linear linear(1, 1);
+  const nn::Sequential elsewhere{linear};
+  check_taken(With(linear));
+  check_taken(Scaled());
+  check_taken(nn::Sequential{Scaled(), Scaled(), [](const Tensor& x) { return x; }});
+}
+
+// Clones.
+
+TEST_CASE("a clone is of the same class, with tensors of its own") {
+  struct Deep : nn::Module {
+    std::vector<Scaled> blocks;
+    std::optional<nn::Dropout> dropout;
+    nn::Sequential tail;
+    Deep()
+        : dropout(add("dropout", nn::Dropout(0.5))),
+          tail(add("tail", nn::Sequential{nn::Linear(3, 2), relu, nn::Sequential{nn::BatchNorm1d(2)}})) {
+      for (int i = 0; i < 2; ++i) blocks.push_back(add("block" + std::to_string(i), Scaled()));
+    }
+    Tensor operator()(const Tensor& x) const { return tail((*dropout)(blocks[1](blocks[0](x)))); }
+  };
+  manual_seed(1);
+  Deep net;
+  net.blocks[0].scale.set_requires_grad(false);
+  net.tail.eval();
+  const Tensor x = randn({4, 3});
+  sum(net(x)).backward();
+  const Deep twin = nn::clone(net);
+
+  const TensorMap state = net.state_dict(), copied = twin.state_dict();
+  CHECK(names(state) == names(copied));
+  for (const auto& [name, tensor] : state) {
+    INFO(name);
+    CHECK(equal(tensor, copied.at(name)));
+    CHECK_FALSE(tensor.shares_storage_with(copied.at(name)));
+  }
+  for (const Scaled& block : twin.blocks) CHECK(agrees(block));
+  CHECK_FALSE(twin.blocks[0].scale.requires_grad());
+  CHECK(twin.blocks[1].scale.requires_grad());
+  CHECK_FALSE(twin.blocks[1].scale.grad().defined());
+  CHECK((twin.dropout->is_training() && !twin.tail.is_training()));
+  manual_seed(2);
+  const Tensor y = net(x).detach();
+  manual_seed(2);
+  CHECK(equal(twin(x).detach(), y));
+  // Training the one leaves the other alone, whichever part is called.
+  {
+    NoGradGuard no_grad;
+    for (Tensor p : net.parameters()) p.fill_(3);
+  }
+  manual_seed(2);
+  CHECK(equal(twin(x).detach(), y));
+  net.eval();
+  CHECK(twin.dropout->is_training());
+  std::ostringstream a, b;
+  a << net;
+  b << twin;
+  CHECK(a.str() == b.str());
+}
+
+TEST_CASE("the best of a run is kept by a clone, of the module or of its state") {
+  nn::Linear net(2, 2), best = nn::clone(net);
+  const TensorMap shared = net.state_dict(), kept = clone(net.state_dict());
+  const Tensor before = net.weight.detach().clone();
+  {
+    NoGradGuard no_grad;
+    net.weight.fill_(9);
+  }
+  CHECK(equal(shared.at("weight"), net.weight.detach()));
+  CHECK(equal(kept.at("weight"), before));
+  CHECK(equal(best.weight.detach(), before));
+  best = nn::clone(net);
+  CHECK(agrees_with_its_weight(best));
+  CHECK(equal(best.weight.detach(), full({2, 2}, 9)));
+  net.load_state_dict(kept);
+  CHECK(equal(net.weight.detach(), before));
+}
+
+// Values of another precision.
+
+TEST_CASE("load_state_dict converts among floats, not from integers, and refuses what overflows") {
+  nn::Linear net(2, 1);
+  const Tensor w = reshape(tensor({0.5, -3}), {1, 2});
+  for (const DType dtype : {float16, bfloat16, float64}) {
+    net.load_state_dict({{"weight", w.to(dtype)}, {"bias", ones({1}, dtype)}});
+    CHECK(net.weight.dtype() == float32);
+    CHECK(equal(net.weight.detach(), w));
+  }
+  CHECK_THROWS_WITH(net.load_state_dict({{"weight", ones({1, 2}, int64)}, {"bias", full({1}, 1e300, float64)}}),
+                    "load_state_dict: expected the module's own tensors, got unfit: bias (expected values that float32 "
+                    "holds, got larger ones), weight (expected float32 (1, 2), got int64 (1, 2))");
+  net.load_state_dict({{"weight", w}, {"bias", full({1}, INFINITY, float64)}});
+  CHECK(net.bias.item<float>() == INFINITY);
+  net.to(float16);
+  CHECK_THROWS_AS(net.load_state_dict({{"weight", w}, {"bias", full({1}, 70000)}}), ValueError);
+  CHECK(net.bias.to(float32).item<float>() == INFINITY);
+}
+
+// Paths.
+
+namespace {
+
+struct Net : nn::Module {
+  nn::Sequential features;
+  nn::Linear head;
+  Net()
+      : features(
+            add("features", nn::Sequential{nn::Conv2d(3, 4, 3), nn::ReLU(), nn::Sequential{nn::Flatten(), Scaled()}})),
+        head(add("head", nn::Linear(3, 2))) {}
+  Tensor operator()(const Tensor& x) const { return head(features(x)); }
+};
+
+template <class E, class F>
+std::string error_of(const F& f) {
+  try {
+    f();
+  } catch (const E& error) {
+    return error.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("errors carry the path of the layer, and stay what they are") {
+  const Net net;
+  CHECK(error_of<ShapeError>([&] {
+          net(ones({1, 2, 5, 5}));
+        }) == "features.0: Conv2d: expected x of shape (N, 3, H, W), got (1, 2, 5, 5)");
+  CHECK(error_of<ShapeError>([&] {
+          net(ones({1, 3, 5, 5}));
+        }) == "features.2.1.linear: Linear: expected x of shape (..., 3), got (1, 36)");
+  CHECK(error_of<ShapeError>([&] {
+          net.features(ones({1, 3, 5, 5}));
+        }) == "features.2.1.linear: Linear: expected x of shape (..., 3), got (1, 36)");
+  CHECK(error_of<ShapeError>([&] {
+          net.head(ones({1, 4}));
+        }) == "head: Linear: expected x of shape (..., 3), got (1, 4)");
+  CHECK(error_of<ShapeError>([] {
+          nn::Linear(4, 5)(ones({1, 3}));
+        }) == "Linear: expected x of shape (..., 4), got (1, 3)");
+  CHECK_THAT(error_of<ShapeError>([&] {
+               nn::Sequential{nn::ReLU(), [](const Tensor& x) { return x + ones({7}); }}(ones({2}));
+             }),
+             StartsWith("1: add: "));
+  CHECK_THAT(error_of<DTypeError>([&] { nn::Sequential{nn::Linear(2, 2)}(ones({1, 2}, int64)); }), StartsWith("0: "));
+  // An error of one's own class keeps its class; what is no Error of limpid's passes as it is.
+  struct OwnError : ValueError {
+    using ValueError::ValueError;
+  };
+  CHECK(error_of<OwnError>([] { nn::Sequential{[](const Tensor&) -> Tensor { throw OwnError("no"); }}(ones({1})); }) ==
+        "0: no");
+  CHECK_THROWS_AS(nn::Sequential{[](const Tensor&) -> Tensor { throw 7; }}(ones({1})), int);
+}
+
+TEST_CASE("a path names all places of a layer, and none that is gone") {
+  const nn::Linear linear(2, 2);
+  {
+    const nn::Sequential net{linear, nn::ReLU(), linear};
+    CHECK_THAT(error_of<ShapeError>([&] { net(ones({3})); }), StartsWith("0 or 2: Linear: "));
+    const nn::Sequential copy = net, outer{nn::ReLU(), nn::clone(net)};
+    CHECK_THAT(error_of<ShapeError>([&] { outer(ones({3})); }), StartsWith("1.0 or 2: Linear: "));
+  }
+  CHECK_THAT(error_of<ShapeError>([&] { linear(ones({3})); }), StartsWith("Linear: "));
+  // A layer that holds another model has its own path before that model's.
+  const nn::Sequential inner{linear};
+  const nn::Sequential outer{nn::ReLU(), [&inner](const Tensor& x) { return inner(x); }};
+  CHECK_THAT(error_of<ShapeError>([&] { outer(ones({3})); }), StartsWith("1: 0: Linear: "));
+}
+
+TEST_CASE("layers blame what they were given") {
+  CHECK(error_of<ShapeError>([] { nn::Linear(4, 5)(ones({})); }) == "Linear: expected x of shape (..., 4), got ()");
+  CHECK(error_of<ShapeError>([] {
+          nn::Conv2d(4, 6, 3, {.groups = 2})(ones({1, 2, 5, 5}));
+        }) == "Conv2d: expected x of shape (N, 4, H, W), got (1, 2, 5, 5)");
+  CHECK(error_of<ValueError>([] {
+          nn::Embedding(5, 2)(full({2, 2}, 5, int64));
+        }) == "Embedding: expected indices in [0, 5), got 5 at element 0 of an index of shape (2, 2)");
+  CHECK(error_of<DTypeError>([] { nn::Embedding(5, 2)(ones({2})); }) ==
+        "Embedding: expected int64 or int32 indices, got float32");
+}
+
+TEST_CASE("anomalies carry the path of the layer") {
+  const nn::Sequential net{nn::Linear(2, 2), nn::Sequential{[](const Tensor& x) { return sqrt(x); }}};
+  const Tensor x = ones({1, 2});
+  {
+    NoGradGuard no_grad;
+    net.parameters()[0].detach().fill_(-1);
+  }
+  const DetectAnomaly detect;
+  const std::string forward = error_of<AutogradError>([&] { net(x); });
+  CHECK_THAT(forward, StartsWith("1.0: sqrt: expected finite values"));
+  {
+    NoGradGuard no_grad;
+    net.parameters()[0].detach().fill_(0);
+    net.parameters()[1].detach().fill_(0);
+  }
+  const std::string backward = error_of<AutogradError>([&] { sum(net(x)).backward(); });
+  CHECK_THAT(backward, StartsWith("backward of sqrt: "));
+  CHECK_THAT(backward, EndsWith(" in 1.0"));
+}
+
+TEST_CASE("models that share a layer are made and let go of on several threads") {
+  const nn::Linear shared(2, 2);
+  const auto work = [&] {
+    for (int i = 0; i < 200; ++i) {
+      const nn::Sequential net{shared, nn::ReLU()};
+      error_of<ShapeError>([&] { net(ones({3})); });
+    }
+  };
+  std::thread a(work), b(work);
+  a.join();
+  b.join();
+  CHECK_THAT(error_of<ShapeError>([&] { shared(ones({3})); }), StartsWith("Linear: "));
+}

@@ -1,0 +1,223 @@
+// Every number that a constructor or an option of nn/ takes, against NaN, infinities, and numbers out of its range.
+#include <limpid/limpid.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "../catch.hpp"
+
+using namespace limpid;
+
+namespace {
+
+constexpr double inf = std::numeric_limits<double>::infinity();
+constexpr double huge = 1e300;
+constexpr int64_t most = std::numeric_limits<int64_t>::max(), least = std::numeric_limits<int64_t>::min();
+
+// What each column is, and how messages print it.
+template <class T>
+struct Column {
+  T value;
+  const char* text;
+};
+const std::vector<Column<double>> doubles{{NAN, "nan"}, {-NAN, "nan"}, {inf, "inf"},     {-inf, "-inf"},
+                                          {-1, "-1"},   {0, "0"},      {huge, "1e+300"}, {-huge, "-1e+300"}};
+const std::vector<Column<int64_t>> integers{{-1, "-1"}, {0, "0"}, {least, "-9223372036854775808"}};
+// Sizes that are too large for a window; where memory is the bound, making such a layer may fail in another way.
+const std::vector<Column<int64_t>> windows{{-1, "-1"},
+                                           {0, "0"},
+                                           {most, "9223372036854775807"},
+                                           {int64_t{1} << 31, "2147483648"},
+                                           {least, "-9223372036854775808"}};
+
+// "" where f() passes, else the message of the ValueError.
+template <class F>
+std::string refusal(const F& f) {
+  try {
+    f();
+    return "";
+  } catch (const ValueError& error) {
+    return error.what();
+  }
+}
+
+// f(value) takes those that `accepts` says, and refuses all others as "who: expected name in range, got value".
+template <class T, class F>
+void check(const std::vector<Column<T>>& columns, const char* who, const std::string& name, const std::string& range,
+           const std::vector<std::string>& accepted, const F& f) {
+  for (const auto& [value, text] : columns) {
+    INFO(who << ' ' << name << ' ' << text);
+    const bool is_accepted = std::find(accepted.begin(), accepted.end(), text) != accepted.end();
+    const std::string message = refusal([&, v = value] { f(v); });
+    if (is_accepted) {
+      CHECK(message.empty());
+    } else {
+      CHECK_THAT(message, StartsWith(std::string(who) + ": expected " + name + " in " + range + ", got "));
+      CHECK_THAT(message, ContainsSubstring(text));
+    }
+  }
+}
+
+const std::string from_0 = "[0, 3.40282e+38]", above_0 = "(0, 3.40282e+38]", floats = "[-3.40282e+38, 3.40282e+38]";
+const std::string window = "[1, 2147483647]", padding = "[0, 2147483647]", count = "[1, inf)";
+const std::string reals = "(-inf, inf)";
+const std::vector<std::string> all_reals{"-1", "0", "1e+300", "-1e+300"};
+
+Tensors leaf() { return {ones({2}).set_requires_grad()}; }
+
+}  // namespace
+
+TEST_CASE("optimisers take finite numbers in range") {
+  using namespace optim;
+  check(doubles, "SGD", "lr", from_0, {"0"}, [](double v) { SGD(leaf(), {.lr = v}); });
+  check(doubles, "SGD", "momentum", from_0, {"0"}, [](double v) { SGD(leaf(), {.momentum = v}); });
+  check(doubles, "SGD", "dampening", floats, {"0", "-1"}, [](double v) { SGD(leaf(), {.dampening = v}); });
+  check(doubles, "SGD", "weight_decay", from_0, {"0"}, [](double v) { SGD(leaf(), {.weight_decay = v}); });
+  check(doubles, "Adam", "lr", from_0, {"0"}, [](double v) { Adam(leaf(), {.lr = v}); });
+  check(doubles, "Adam", "beta1", "[0, 1)", {"0"}, [](double v) { Adam(leaf(), {.beta1 = v}); });
+  check(doubles, "Adam", "beta2", "[0, 1)", {"0"}, [](double v) { Adam(leaf(), {.beta2 = v}); });
+  check(doubles, "Adam", "eps", from_0, {"0"}, [](double v) { Adam(leaf(), {.eps = v}); });
+  check(doubles, "Adam", "weight_decay", from_0, {"0"}, [](double v) { Adam(leaf(), {.weight_decay = v}); });
+  check(doubles, "AdamW", "lr", from_0, {"0"}, [](double v) { AdamW(leaf(), {.lr = v}); });
+  check(doubles, "AdamW", "beta1", "[0, 1)", {"0"}, [](double v) { AdamW(leaf(), {.beta1 = v}); });
+  check(doubles, "AdamW", "beta2", "[0, 1)", {"0"}, [](double v) { AdamW(leaf(), {.beta2 = v}); });
+  check(doubles, "AdamW", "eps", from_0, {"0"}, [](double v) { AdamW(leaf(), {.eps = v}); });
+  check(doubles, "AdamW", "weight_decay", from_0, {"0"}, [](double v) { AdamW(leaf(), {.weight_decay = v}); });
+  check(doubles, "own", "lr", from_0, {"0"},
+        [](double v) { Optimizer(leaf(), {.name = "own", .lr = v}, [](const auto&) {}); });
+  SGD sgd(leaf(), {.lr = 0.5});
+  check(doubles, "SGD", "lr", from_0, {"0"}, [&](double v) { sgd.set_lr(v); });
+  CHECK_THROWS_AS(Adam(leaf(), {.beta1 = 1}), ValueError);
+}
+
+TEST_CASE("schedules take finite numbers in range, and give such rates alone") {
+  using namespace optim;
+  const SGD sgd(leaf(), {.lr = 0.5});
+  check(doubles, "StepLR", "gamma", from_0, {"0"}, [&](double v) { StepLR(sgd, {.step_size = 1, .gamma = v}); });
+  check(integers, "StepLR", "step_size", count, {}, [&](int64_t v) { StepLR(sgd, {.step_size = v}); });
+  check(doubles, "CosineLR", "min_lr", from_0, {"0"},
+        [&](double v) { CosineLR(sgd, {.total_steps = 9, .min_lr = v}); });
+  check(integers, "CosineLR", "total_steps", count, {}, [&](int64_t v) { CosineLR(sgd, {.total_steps = v}); });
+  CHECK(sgd.lr() >= 0);
+  const StepLR steps(sgd, {.step_size = 2});
+  const CosineLR cosine(sgd, {.total_steps = most});
+  check(integers, "Schedule", "step", "[0, inf)", {"0"}, [&](int64_t v) { steps(v); });
+  check(integers, "Schedule", "step", "[0, inf)", {"0"}, [&](int64_t v) { cosine(v); });
+  CHECK(steps(most) == 0);
+  check(doubles, "Schedule", "a rate", from_0, {"0"}, [&](double v) { Schedule(sgd, [=](int64_t) { return v; }); });
+  Schedule late(sgd, [](int64_t step) { return step < 2 ? 1.0 : NAN; });
+  late.step();
+  CHECK_THROWS_WITH(late.step(), "Schedule: expected a rate in " + from_0 + ", got nan");
+  CHECK((late.steps() == 1 && sgd.lr() == 1));
+  StepLR last(sgd, {.step_size = 1});
+  last.load_state_dict({{"step", full({}, 0, int64) + most}, {"base", ones({}, float64)}});
+  CHECK_THROWS_WITH(last.step(), "Schedule: expected fewer than 2^63 steps, got one more");
+  CHECK(last.steps() == most);
+  // What grows beyond all numbers is said where it does.
+  StepLR growing(sgd, {.step_size = 1, .gamma = 1e30});
+  CHECK_THROWS_AS(growing(20), ValueError);
+}
+
+TEST_CASE("layers take finite numbers in range") {
+  using namespace nn;
+  check(integers, "Linear", "in features", count, {}, [](int64_t v) { Linear(v, 2); });
+  check(integers, "Linear", "out features", count, {}, [](int64_t v) { Linear(2, v); });
+  check(integers, "Conv2d", "in channels", count, {}, [](int64_t v) { Conv2d(v, 2, 1); });
+  check(integers, "Conv2d", "out channels", count, {}, [](int64_t v) { Conv2d(2, v, 1); });
+  check(integers, "Conv2d", "groups", count, {}, [](int64_t v) { Conv2d(2, 2, 1, {.groups = v}); });
+  CHECK_THROWS_AS(Conv2d(2, 2, 1, {.groups = most}), ValueError);
+  check(windows, "Conv2d", "kernel", window, {}, [](int64_t v) { Conv2d(2, 2, {1, v}); });
+  check(windows, "Conv2d", "stride", window, {}, [](int64_t v) { Conv2d(2, 2, 1, {.stride = {v, 1}}); });
+  check(windows, "Conv2d", "dilation", window, {}, [](int64_t v) { Conv2d(2, 2, 1, {.dilation = {1, v}}); });
+  check(windows, "Conv2d", "padding", padding, {"0"}, [](int64_t v) { Conv2d(2, 2, 1, {.padding = {v, 1}}); });
+  check(windows, "MaxPool2d", "kernel", window, {}, [](int64_t v) { MaxPool2d({v, 1}); });
+  check(windows, "MaxPool2d", "stride", window, {}, [](int64_t v) { MaxPool2d(2, {.stride = {1, v}}); });
+  check(windows, "MaxPool2d", "padding", padding, {"0"}, [](int64_t v) { MaxPool2d(2, {.padding = {1, v}}); });
+  check(windows, "AvgPool2d", "kernel", window, {}, [](int64_t v) { AvgPool2d({v, 1}); });
+  check(windows, "AvgPool2d", "stride", window, {}, [](int64_t v) { AvgPool2d(2, {.stride = {1, v}}); });
+  check(windows, "AvgPool2d", "padding", padding, {"0"}, [](int64_t v) { AvgPool2d(2, {.padding = {1, v}}); });
+  check(windows, "AdaptiveAvgPool2d", "size", window, {}, [](int64_t v) { AdaptiveAvgPool2d({1, v}); });
+  check(windows, "Upsample", "scale", window, {}, [](int64_t v) { Upsample({v, 1}); });
+  check(windows, "ReflectionPad2d", "padding", padding, {"0"}, [](int64_t v) { ReflectionPad2d({1, v}); });
+  check(integers, "Embedding", "count", count, {}, [](int64_t v) { Embedding(v, 2); });
+  check(integers, "Embedding", "size", count, {}, [](int64_t v) { Embedding(2, v); });
+  check(doubles, "Dropout", "p", "[0, 1]", {"0"}, [](double v) { Dropout{v}; });
+  check(doubles, "LeakyReLU", "negative_slope", floats, {"0", "-1"}, [](double v) { LeakyReLU{v}; });
+  check(doubles, "LeakyReLU", "negative_slope", floats, {"0", "-1"},
+        [](double v) { LeakyReLU({.negative_slope = v}); });
+  check(doubles, "ELU", "alpha", floats, {"0", "-1"}, [](double v) { ELU{v}; });
+  check(doubles, "Softplus", "beta", above_0, {}, [](double v) { Softplus{v}; });
+  CHECK_THROWS_AS(Softplus(0), ValueError);
+}
+
+TEST_CASE("norms take finite numbers in range") {
+  using namespace nn;
+  const auto running = [](const char* who, const auto& with_eps, const auto& with_momentum, const auto& of_features) {
+    check(doubles, who, "eps", from_0, {"0"}, with_eps);
+    check(doubles, who, "momentum", "[0, 1]", {"0"}, with_momentum);
+    check(integers, who, "features", count, {}, of_features);
+    CHECK_THROWS_AS(with_momentum(2), ValueError);
+  };
+  running(
+      "InstanceNorm1d", [](double v) { InstanceNorm1d(2, {.eps = v}); },
+      [](double v) { InstanceNorm1d(2, {.momentum = v}); }, [](int64_t v) { InstanceNorm1d{v}; });
+  running(
+      "InstanceNorm2d", [](double v) { InstanceNorm2d(2, {.eps = v}); },
+      [](double v) { InstanceNorm2d(2, {.momentum = v}); }, [](int64_t v) { InstanceNorm2d{v}; });
+  running(
+      "InstanceNorm3d", [](double v) { InstanceNorm3d(2, {.eps = v}); },
+      [](double v) { InstanceNorm3d(2, {.momentum = v}); }, [](int64_t v) { InstanceNorm3d{v}; });
+  running(
+      "BatchNorm1d", [](double v) { BatchNorm1d(2, {.eps = v}); }, [](double v) { BatchNorm1d(2, {.momentum = v}); },
+      [](int64_t v) { BatchNorm1d{v}; });
+  running(
+      "BatchNorm2d", [](double v) { BatchNorm2d(2, {.eps = v}); }, [](double v) { BatchNorm2d(2, {.momentum = v}); },
+      [](int64_t v) { BatchNorm2d{v}; });
+  running(
+      "BatchNorm3d", [](double v) { BatchNorm3d(2, {.eps = v}); }, [](double v) { BatchNorm3d(2, {.momentum = v}); },
+      [](int64_t v) { BatchNorm3d{v}; });
+  CHECK_NOTHROW(BatchNorm2d(2, {.momentum = std::nullopt}));
+  check(doubles, "GroupNorm", "eps", from_0, {"0"}, [](double v) { GroupNorm(1, 2, {.eps = v}); });
+  check(integers, "GroupNorm", "num_groups", count, {}, [](int64_t v) { GroupNorm(v, 2); });
+  check(integers, "GroupNorm", "channels", count, {}, [](int64_t v) { GroupNorm(1, v); });
+  check(doubles, "LayerNorm", "eps", from_0, {"0"}, [](double v) { LayerNorm(2, {.eps = v}); });
+  check(integers, "LayerNorm", "sizes", count, {}, [](int64_t v) { LayerNorm(Shape{2, v}); });
+  check(doubles, "RMSNorm", "eps", from_0, {"0"}, [](double v) { RMSNorm(2, {.eps = v}); });
+  check(integers, "RMSNorm", "sizes", count, {}, [](int64_t v) { RMSNorm(Shape{v, 2}); });
+  CHECK_THROWS_WITH(LayerNorm(Shape{}), "LayerNorm: expected a shape of at least one axis, got ()");
+  CHECK_THROWS_WITH(RMSNorm(Shape{}), "RMSNorm: expected a shape of at least one axis, got ()");
+}
+
+TEST_CASE("initial values take finite numbers") {
+  using namespace nn::init;
+  const Tensor x = full({2, 2}, 5, float64);
+  check(doubles, "constant_", "value", reals, all_reals, [&](double v) { constant_(x, v); });
+  check(doubles, "normal_", "mean", reals, all_reals, [&](double v) { normal_(x, v, 1); });
+  check(doubles, "normal_", "stddev", "[0, inf)", {"0", "1e+300"}, [&](double v) { normal_(x, 0, v); });
+  check(doubles, "kaiming_uniform_", "a", reals, all_reals, [&](double v) { kaiming_uniform_(x, {.a = v}); });
+  check(doubles, "kaiming_normal_", "a", reals, all_reals, [&](double v) { kaiming_normal_(x, {.a = v}); });
+  check(doubles, "xavier_normal_", "gain", reals, all_reals, [&](double v) { xavier_normal_(x, v); });
+  check(doubles, "orthogonal_", "gain", reals, all_reals, [&](double v) { orthogonal_(x, v); });
+  check(doubles, "uniform_", "low", reals, all_reals, [&](double v) { uniform_(x, v, v > 1 ? v : 1); });
+  const Tensor before = x.clone();
+  CHECK_THROWS_WITH(uniform_(x, 0, NAN), "uniform_: expected high in [0, inf), got nan");
+  CHECK_THROWS_WITH(uniform_(x, 0, inf), "uniform_: expected high in [0, inf), got inf");
+  CHECK_THROWS_WITH(uniform_(x, 2, 1), "uniform_: expected high in [2, inf), got 1");
+  CHECK_THROWS_WITH(uniform_(x, -1.7e308, 1.7e308), "uniform_: expected high - low in (-inf, inf), got inf");
+  CHECK_THROWS_WITH(xavier_uniform_(x, inf), "xavier_uniform_: expected gain in (-inf, inf), got inf");
+  CHECK(equal(x, before));
+}
+
+TEST_CASE("loaders take batches of at least one sample") {
+  const Tensor x = ones({3});
+  check(integers, "DataLoader", "batch_size", count, {}, [&](int64_t v) { data::DataLoader(x, {.batch_size = v}); });
+  int batches = 0;
+  for ([[maybe_unused]] auto batch : data::DataLoader(x, {.batch_size = most})) ++batches;
+  CHECK(batches == 1);
+  Generator generator;
+  CHECK_THROWS_WITH(data::DataLoader(x, {.seed = 1, .generator = &generator}),
+                    "DataLoader: expected a seed or a generator, got both");
+}

@@ -1,0 +1,496 @@
+// Values, first and second derivatives of every element-wise op, activation and loss against long double: at tails,
+// roots, zeros, subnormals, infinities and NaN, for each instruction set. A gradient of zero gives zero, and no
+// exception is raised where no result is NaN.
+#include <limpid/limpid.hpp>
+#include <test_paths.hpp>
+
+#include <algorithm>
+#include <cctype>
+#include <cfenv>
+#include <cmath>
+#include <fstream>
+#include <functional>
+#include <limits>
+#include <numbers>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <limpid/tests/catch.hpp>
+#include <limpid/tests/settings.hpp>
+
+using namespace limpid;
+
+namespace {
+
+using Real = long double;
+using Function1 = std::function<Real(Real)>;
+
+constexpr Real infinity = std::numeric_limits<Real>::infinity();
+constexpr Real not_a_number = std::numeric_limits<Real>::quiet_NaN();
+constexpr Real pi = std::numbers::pi_v<Real>;
+
+/// One argument of one op, with the others fixed; the functions give limits at infinities, and NaN where there is none.
+struct Row {
+  std::string op, variant;
+  std::function<Tensor(const Tensor&)> f;
+  Function1 value, first, second;
+  double ulps = 4, first_ulps = 6, second_ulps = 10;  ///< bounds on the errors, in units in the last place
+  /// Where the terms of a loss cancel by nature: what its first derivative's error is measured against instead.
+  Function1 scale = nullptr;
+};
+
+// ---- references, each in a form in which nothing cancels
+
+Real zero(Real) { return 0; }
+Real one(Real) { return 1; }
+Function1 constant(Real c) {
+  return [c](Real) { return c; };
+}
+Function1 number(Real (*f)(Real)) { return f; }
+// f, and a limit where x is infinite.
+Function1 with_limits(Real low, Function1 f, Real high) {
+  return [=](Real x) { return x == -infinity ? low : x == infinity ? high : f(x); };
+}
+
+Real logistic(Real x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }
+Real bell(Real x) { return logistic(x) * logistic(-x); }
+Real log1pexp(Real x) { return (x > 0 ? x : 0) + std::log1p(std::exp(-std::abs(x))); }
+Real sech2(Real x) {
+  const Real e = std::exp(-std::abs(x)), s = 2 * e / (1 + e * e);
+  return s * s;
+}
+Real density(Real x) { return std::exp(-x * x / 2) / std::sqrt(2 * pi); }
+Real erf_slope(Real x) { return 2 / std::sqrt(pi) * std::exp(-x * x); }
+
+// Roots, as sums of two doubles.
+Real from(Real x, double high, double low) { return (x - high) - low; }
+
+Real gelu_curve(Real x) {
+  const double high = 1.4142135623730951, low = -9.667293313452913e-17;
+  return -density(x) * from(x, high, low) * -from(-x, high, low);
+}
+Real gelu_slope(Real x) {
+  const Real d = from(x, -0.7517915246935645, 1.4956759177009883e-17), r = x - d, p = density(r);
+  // By its series around the root; the fourth derivative is below 2.
+  if (std::abs(d) < 1e-5L)
+    return d * p * ((2 - r * r) + d / 2 * (r * (r * r - 4) + d / 3 * (-r * r * r * r + 7 * r * r - 4)));
+  return std::erfc(-x * std::sqrt(0.5L)) / 2 + x * density(x);
+}
+Real silu_slope(Real x) {
+  const Real d = from(x, -1.2784645427610737, -1.0946994183093437e-16), e = std::exp(-std::abs(x)), u = 1 + e;
+  if (std::abs(d) < 0.5L) return e * (d + std::exp(x - d) * std::expm1(d)) / (u * u);
+  return (x < 0 ? e * (1 + x + e) : 1 + e * (1 + x)) / (u * u);
+}
+Real silu_curve(Real x) {
+  const Real a = std::abs(x), d = from(a, 2.3993572805154675, 1.8464872855353363e-16), e = std::exp(-a), u = 1 + e;
+  const Real bend = std::abs(d) < 0.5L ? (a - d - 2) * std::expm1(-d) - d * (1 - e) : (2 - a) + e * (2 + a);
+  return e * bend / (u * u * u);
+}
+
+Real sign_of(Real x) { return std::isnan(x) ? x : static_cast<Real>((x > 0) - (x < 0)); }
+
+// x^p and its derivatives.
+Row power(const std::string& variant, double p) {
+  return {"pow",
+          variant,
+          [p](const Tensor& x) { return pow(x, p); },
+          [p](Real x) { return std::pow(x, Real{p}); },
+          [p](Real x) { return Real{p} * std::pow(x, Real{p} - 1); },
+          [p](Real x) { return Real{p} * (Real{p} - 1) * std::pow(x, Real{p} - 2); }};
+}
+Tensor like(const Tensor& x, double value) { return full({}, value, x.dtype()); }
+
+Row of(const char* op, Tensor (*f)(const Tensor&), Function1 value, Function1 first, Function1 second) {
+  return {op, "", f, std::move(value), std::move(first), std::move(second)};
+}
+#define OF(f) [](const Tensor& x) -> Tensor { return f; }
+
+std::vector<Row> rows() {
+  std::vector<Row> all{
+      {"add", "", OF(add(x, like(x, 3))), [](Real x) { return x + 3; }, one, zero},
+      {"add", "number", OF(add(x, 3)), [](Real x) { return x + 3; }, one, zero},
+      {"sub", "", OF(sub(x, like(x, 3))), [](Real x) { return x - 3; }, one, zero},
+      {"sub", "second", OF(sub(like(x, 3), x)), [](Real x) { return 3 - x; }, constant(-1), zero},
+      {"sub", "number", OF(sub(x, 3)), [](Real x) { return x - 3; }, one, zero},
+      {"sub", "from a number", OF(sub(3, x)), [](Real x) { return 3 - x; }, constant(-1), zero},
+      {"mul", "", OF(mul(x, like(x, 3))), [](Real x) { return 3 * x; }, constant(3), zero},
+      {"mul", "by infinity", OF(mul(x, like(x, INFINITY))), [](Real x) { return x * infinity; }, constant(infinity),
+       constant(not_a_number)},
+      {"mul", "by the number infinity", OF(mul(x, INFINITY)), [](Real x) { return x * infinity; }, constant(infinity),
+       constant(not_a_number)},
+      {"div", "", OF(div(x, like(x, 3))), [](Real x) { return x / 3; }, constant(1 / 3.0L), zero},
+      {"div", "by 0", OF(div(x, like(x, 0))), [](Real x) { return x / 0.0L; }, constant(infinity),
+       constant(not_a_number)},
+      {"div", "second", OF(div(like(x, 3), x)), [](Real x) { return 3 / x; }, [](Real x) { return -3 / x / x; },
+       [](Real x) { return 6 / x / x / x; }},
+      {"div", "of 0", OF(div(like(x, 0), x)), [](Real x) { return 0 / x; },
+       [](Real x) { return std::abs(x) > 0 ? 0 : not_a_number; },
+       [](Real x) { return std::abs(x) >= 1e-37L ? 0 : not_a_number; }},
+      {"div", "by a number", OF(div(x, 3)), [](Real x) { return x / 3; }, constant(1 / 3.0L), zero},
+      {"div", "of a number", OF(div(3, x)), [](Real x) { return 3 / x; }, [](Real x) { return -3 / x / x; },
+       [](Real x) { return 6 / x / x / x; }},
+      {"remainder", "", OF(remainder(x, 3)),
+       [](Real x) { return std::isinf(x) ? not_a_number : x - 3 * std::floor(x / 3); }, one, zero,
+       std::numeric_limits<double>::infinity()},
+      power("3", 3),
+      power("2.5", 2.5),
+      power("1", 1),
+      power("0.5", 0.5),
+      power("0.125", 0.125),
+      power("-0.125", -0.125),
+      power("-2", -2),
+      {"pow", "tensors", OF(pow(x, like(x, 0.125))), [](Real x) { return std::pow(x, 0.125L); },
+       [](Real x) { return 0.125L * std::pow(x, -0.875L); }, [](Real x) { return -0.109375L * std::pow(x, -1.875L); }},
+      {"pow", "of tensors", OF(pow(like(x, 2.5), x)), [](Real x) { return std::pow(2.5L, x); },
+       [](Real x) { return x == infinity ? infinity : std::pow(2.5L, x) * std::log(2.5L); },
+       [](Real x) { return std::pow(2.5L, x) * std::log(2.5L) * std::log(2.5L); }},
+      {"pow", "of a number", OF(pow(2.5, x)), [](Real x) { return std::pow(2.5L, x); },
+       [](Real x) { return std::pow(2.5L, x) * std::log(2.5L); },
+       [](Real x) { return std::pow(2.5L, x) * std::log(2.5L) * std::log(2.5L); }},
+      {"maximum", "", OF(maximum(x, like(x, 0.5))), [](Real x) { return x < 0.5L ? 0.5L : x; },
+       [](Real x) { return x < 0.5L    ? 0
+                           : x == 0.5L ? 0.5L
+                                       : 1; }, zero},
+      {"minimum", "", OF(minimum(x, like(x, 0.5))), [](Real x) { return x > 0.5L ? 0.5L : x; },
+       [](Real x) { return x > 0.5L    ? 0
+                           : x == 0.5L ? 0.5L
+                                       : 1; }, zero},
+      {"maximum", "of a root", OF(maximum(sqrt(x), like(x, 0.375))),
+       [](Real x) { return !(x >= 0) ? not_a_number : std::max(0.375L, std::sqrt(x)); },
+       [](Real x) { return !(x >= 0)       ? not_a_number
+                           : x < 0.140625L ? 0
+                                           : 0.5L / std::sqrt(x); },
+       [](Real x) { return !(x >= 0)       ? not_a_number
+                           : x < 0.140625L ? 0
+                                           : -0.25L / x / std::sqrt(x); }},
+      of(
+          "neg", neg, [](Real x) { return -x; }, constant(-1), zero),
+      of("exp", exp, number(std::exp), number(std::exp), number(std::exp)),
+      of(
+          "log", log, number(std::log), [](Real x) { return 1 / x; }, [](Real x) { return -1 / x / x; }),
+      of(
+          "sqrt", sqrt, number(std::sqrt), [](Real x) { return 0.5L / std::sqrt(x); },
+          [](Real x) { return -0.25L / x / std::sqrt(x); }),
+      of(
+          "rsqrt", rsqrt, [](Real x) { return 1 / std::sqrt(x); }, [](Real x) { return -0.5L / x / std::sqrt(x); },
+          [](Real x) { return 0.75L / x / x / std::sqrt(x); }),
+      of(
+          "reciprocal", reciprocal, [](Real x) { return 1 / x; }, [](Real x) { return -1 / x / x; },
+          [](Real x) { return 2 / x / x / x; }),
+      of("abs", abs, number(std::abs), sign_of, zero),
+      of("sign", sign, sign_of, zero, zero),
+      of(
+          "square", square, [](Real x) { return x * x; }, [](Real x) { return 2 * x; }, constant(2)),
+      of("sin", sin, number(std::sin), number(std::cos), [](Real x) { return -std::sin(x); }),
+      of(
+          "cos", cos, number(std::cos), [](Real x) { return -std::sin(x); }, [](Real x) { return -std::cos(x); }),
+      of("tanh", tanh, number(std::tanh), sech2, [](Real x) { return -2 * std::tanh(x) * sech2(x); }),
+      of("sigmoid", sigmoid, logistic, bell, [](Real x) { return -bell(x) * std::tanh(x / 2); }),
+      of("erf", erf, number(std::erf), erf_slope,
+         with_limits(
+             0, [](Real x) { return -2 * x * erf_slope(x); }, 0)),
+      of(
+          "relu", relu, [](Real x) { return x < 0 ? 0 : x; }, [](Real x) { return x <= 0 ? 0 : 1.0L; }, zero),
+      of(
+          "leaky_relu", OF(leaky_relu(x, 0.25)), [](Real x) { return x > 0 ? x : x / 4; },
+          [](Real x) { return x > 0 ? 1 : 0.25L; }, zero),
+      of(
+          "elu", OF(elu(x, 1.5)), [](Real x) { return x > 0 ? x : 1.5L * std::expm1(x); },
+          [](Real x) { return x > 0 ? 1 : 1.5L * std::exp(x); }, [](Real x) { return x > 0 ? 0 : 1.5L * std::exp(x); }),
+      of("gelu", gelu,
+         with_limits(
+             0, [](Real x) { return x * std::erfc(-x * std::sqrt(0.5L)) / 2; }, infinity),
+         with_limits(0, gelu_slope, 1), with_limits(0, gelu_curve, 0)),
+      of("silu", silu,
+         with_limits(
+             0, [](Real x) { return x * logistic(x); }, infinity),
+         with_limits(0, silu_slope, 1), with_limits(0, silu_curve, 0)),
+      of("softplus", OF(softplus(x)), log1pexp, logistic, bell),
+      {"softplus", "beta 0.75", OF(softplus(x, 0.75)), [](Real x) { return log1pexp(0.75L * x) / 0.75L; },
+       [](Real x) { return logistic(0.75L * x); }, [](Real x) { return 0.75L * bell(0.75L * x); }},
+      of(
+          "clamp", OF(clamp(x, -1, 0.5)), [](Real x) { return x < -1     ? -1
+                                                              : x > 0.5L ? 0.5L
+                                                                         : x; },
+          [](Real x) { return x < -1 || x > 0.5L ? 0 : 1.0L; }, zero),
+      {"where", "square root", OF(where(x > 0, sqrt(x), x)), [](Real x) { return x > 0 ? std::sqrt(x) : x; },
+       [](Real x) { return x > 0 ? 0.5L / std::sqrt(x) : 1; },
+       [](Real x) { return x > 0 ? -0.25L / x / std::sqrt(x) : 0; }},
+      {"where", "logarithm", OF(where(x > 0, log(x), x)), [](Real x) { return x > 0 ? std::log(x) : x; },
+       [](Real x) { return x > 0 ? 1 / x : 1; }, [](Real x) { return x > 0 ? -1 / x / x : 0; }},
+      {"where", "exponential", OF(where(x < 0, exp(x), x)), [](Real x) { return x < 0 ? std::exp(x) : x; },
+       [](Real x) { return x < 0 ? std::exp(x) : 1; }, [](Real x) { return x < 0 ? std::exp(x) : 0; }},
+      {"where", "power", OF(where(x > 0, pow(x, 0.125), x)), [](Real x) { return x > 0 ? std::pow(x, 0.125L) : x; },
+       [](Real x) { return x > 0 ? 0.125L * std::pow(x, -0.875L) : 1; },
+       [](Real x) { return x > 0 ? -0.109375L * std::pow(x, -1.875L) : 0; }},
+      {"where", "quotient", OF(where(x != 0, 3 / x, x)), [](Real x) { return x != 0 ? 3 / x : x; },
+       [](Real x) { return x != 0 ? -3 / x / x : 1; }, [](Real x) { return x != 0 ? 6 / x / x / x : 0; }},
+      {"where", "a number", OF(where(x > 0, x, 1.5)), [](Real x) { return x > 0 ? x : 1.5L; },
+       [](Real x) { return x > 0 ? 1 : 0.0L; }, zero},
+      {"where", "infinities", OF(where(x > 0, x * INFINITY, x)), [](Real x) { return x > 0 ? infinity : x; },
+       [](Real x) { return x > 0 ? infinity : 1; }, [](Real x) { return x > 0 ? not_a_number : 0; }},
+      {"mse_loss", "", OF(mse_loss(x, full(x.shape(), 0.25, x.dtype()), Reduction::none)),
+       [](Real x) { return (x - 0.25L) * (x - 0.25L); }, [](Real x) { return 2 * (x - 0.25L); }, constant(2)},
+      {"l1_loss", "", OF(l1_loss(x, full(x.shape(), 0.25, x.dtype()), Reduction::none)),
+       [](Real x) { return std::abs(x - 0.25L); }, [](Real x) { return sign_of(x - 0.25L); }, zero},
+      {"huber_loss", "", OF(huber_loss(x, zeros_like(x.detach()), 0.5, Reduction::none)),
+       [](Real x) { return std::abs(x) <= 0.5L ? x * x / 2 : 0.5L * (std::abs(x) - 0.25L); },
+       [](Real x) { return x < -0.5L  ? -0.5L
+                           : x > 0.5L ? 0.5L
+                                      : x; },
+       [](Real x) { return x < -0.5L || x > 0.5L ? 0 : 1.0L; }},
+      {"nll_loss", "", OF(nll_loss(unsqueeze(x, 1), zeros(x.shape(), int64), Reduction::none)),
+       [](Real x) { return -x; }, constant(-1), zero},
+  };
+  for (const double t : {0.0, 1.0, 0.25}) {
+    const auto loss = [t](const Tensor& x) {
+      return bce_with_logits(x, full(x.shape(), t, x.dtype()), Reduction::none);
+    };
+    const auto weighed = [t](Real of_one, Real of_zero) {
+      return (t == 0 ? 0 : t * of_one) + (t == 1 ? 0 : (1 - Real{t}) * of_zero);
+    };
+    all.push_back({"bce_with_logits", "target " + std::to_string(t), loss,
+                   [=](Real x) { return weighed(log1pexp(-x), log1pexp(x)); },
+                   [=](Real x) { return weighed(-logistic(-x), logistic(x)); }, bell});
+    if (t == 0.25) all.back().scale = [=](Real x) { return weighed(logistic(-x), logistic(x)); };
+  }
+  return all;
+}
+
+// ---- arguments
+
+template <class T>
+std::vector<T> special() {
+  using Limits = std::numeric_limits<T>;
+  return {T(0),
+          T(-0.0),
+          Limits::infinity(),
+          -Limits::infinity(),
+          Limits::quiet_NaN(),
+          Limits::max(),
+          Limits::lowest(),
+          Limits::min(),
+          -Limits::min(),
+          Limits::denorm_min(),
+          -Limits::denorm_min(),
+          Limits::min() / 8,
+          Limits::epsilon(),
+          T(1),
+          T(-1),
+          T(0.5),
+          T(0.25),
+          T(1e30),
+          T(-1e30)};
+}
+
+template <class T>
+std::vector<T> arguments() {
+  std::vector<T> x = special<T>();
+  for (const double root : {-0.7517915246935645, -1.2784645427610737, 2.3993572805154675, 1.4142135623730951}) {
+    const T at = static_cast<T>(root);
+    for (const T near :
+         {at, std::nextafter(at, T(-9)), std::nextafter(at, T(9)), at + T(1e-4), at - T(0.02), at + T(0.4)}) {
+      x.push_back(near);
+      x.push_back(-near);
+    }
+  }
+  for (const double tail :
+       {5.0, 8.0, 10.0, 13.5, 17.0, 26.7, 38.0, 40.0, 43.6, 87.5, 103.0, 350.0, 708.5, 720.0, 744.0}) {
+    x.push_back(static_cast<T>(tail));
+    x.push_back(static_cast<T>(-tail));
+  }
+  std::mt19937_64 random(7);
+  for (const double width : {0.01, 1.0, 4.0, 15.0, 50.0, 120.0, 800.0}) {
+    std::uniform_real_distribution<double> uniform(-width, width);
+    for (int i = 0; i < 25; ++i) x.push_back(static_cast<T>(uniform(random)));
+  }
+  for (int i = 0; i < 60; ++i) {
+    const int exponents = 2 * std::numeric_limits<T>::max_exponent - 2;
+    const int exponent = static_cast<int>(random() % static_cast<unsigned>(exponents)) - exponents / 2;
+    const T value = std::ldexp(static_cast<T>(1 + static_cast<double>(random() % 1000003) / 1000003), exponent);
+    x.push_back(i % 2 ? value : -value);
+  }
+  return x;
+}
+
+// ---- checks
+
+template <class T>
+double error_in_ulps(T got, Real exact, Real scale) {
+  const T rounded = static_cast<T>(exact);
+  if (std::isinf(rounded) || std::isinf(got))
+    // An overflow may come a few units early.
+    return got == rounded || std::abs(exact) > Real{std::numeric_limits<T>::max()} * (1 - 1e-6L) ? 0 : INFINITY;
+  const T size = static_cast<T>(scale);
+  const int exponent = std::max(size == 0 ? -99999 : std::ilogb(size), std::numeric_limits<T>::min_exponent - 1);
+  const double error = static_cast<double>(std::abs(Real{got} - exact) /
+                                           std::ldexp(Real{1}, exponent + 1 - std::numeric_limits<T>::digits));
+  return std::isnan(error) ? INFINITY : error;
+}
+
+struct Expected {
+  std::vector<Real> value, first, second, scale;
+};
+
+template <class T>
+void compare(const char* what, const Row& row, const std::vector<T>& x, const Tensor& got,
+             const std::vector<Real>& exact, const std::vector<Real>& scale, double bound) {
+  const Tensor y = got.detach().contiguous();
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (std::isnan(exact[i])) {  // a value that is none, or a derivative without a limit, which may be anything
+      if (std::string(what) == "value") CHECK(std::isnan(y.data<T>()[i]));
+      continue;
+    }
+    const double error = error_in_ulps(y.data<T>()[i], exact[i], scale[i]);
+    if (error <= bound) continue;
+    INFO(row.op << " (" << row.variant << "), " << what << " at " << x[i] << ": got " << y.data<T>()[i] << ", expected "
+                << static_cast<double>(exact[i]) << ", " << error << " ulps");
+    CHECK(error <= bound);
+    return;
+  }
+}
+
+Tensor gradient(const Row& row, const Tensor& x, const Tensor& dy) { return grad({row.f(x)}, {x}, {dy})[0]; }
+
+Tensor tangent(const Row& row, const Tensor& x, const Tensor& dx) {
+  return jvp([&](const Tensors& xs) { return Tensors{row.f(xs[0])}; }, {x}, {dx}).dys[0];
+}
+
+bool has_nan(const Tensor& x) { return any(isnan(x.detach())).item<bool>(); }
+
+template <class T>
+void check(const Row& row, DType dtype, const std::vector<T>& values, const Expected& expected) {
+  const Shape shape{static_cast<int64_t>(values.size())};
+  const Tensor x = from_vector(values, shape).set_requires_grad(), dy = ones(shape, dtype), none = zeros(shape, dtype);
+  const Tensor y = row.f(x);
+  compare("value", row, values, y, expected.value, expected.value, row.ulps);
+  const Tensor dx = gradient(row, x, dy);
+  compare("first derivative", row, values, dx, expected.first, expected.scale, row.first_ulps);
+  compare("tangent", row, values, tangent(row, x, dy), expected.first, expected.scale, row.first_ulps);
+
+  // Recorded, of a dy that is a variable, too: the derivative by it is the first again, whatever dy is.
+  for (const double seed : {1.0, 0.0}) {
+    const Tensor u = full(shape, seed, dtype).set_requires_grad();
+    const Tensor recorded = grad({row.f(x)}, {x}, {u}, {.create_graph = true})[0];
+    if (seed == 1)
+      compare("recorded derivative", row, values, recorded, expected.first, expected.scale, row.first_ulps);
+    if (!recorded.requires_grad()) continue;
+    const Tensors second = grad({recorded}, {x, u}, {dy}, {.allow_unused = true});
+    compare("derivative by dy", row, values, second[1].defined() ? second[1] : none, expected.first, expected.scale,
+            row.first_ulps);
+    const Tensor curve = second[0].defined() ? second[0] : none;
+    if (seed == 1)
+      compare("second derivative", row, values, curve, expected.second, expected.second, row.second_ulps);
+    else
+      compare("second derivative for dy 0", row, values, curve, std::vector<Real>(values.size(), 0),
+              std::vector<Real>(values.size(), 0), 0);
+    if (seed == 0) CHECK(equal(recorded.detach(), none));
+  }
+  INFO(row.op << " (" << row.variant << ")");
+  CHECK(equal(gradient(row, x, none), none));
+  CHECK(equal(tangent(row, x, none), none));
+}
+
+template <class T>
+void check(const Row& row, DType dtype) {
+  const std::vector<T> values = arguments<T>();
+  Expected expected;
+  for (const T value : values) {
+    // At subnormals and the like a function of x is one of exactly that x.
+    expected.value.push_back(row.value(value));
+    expected.first.push_back(row.first(value));
+    expected.second.push_back(row.second(value));
+    expected.scale.push_back(row.scale ? row.scale(value) : expected.first.back());
+  }
+  for (const Isa level : isa_levels()) {
+    const test::WithIsa with(level);
+    CAPTURE(to_string(level), dtype);
+    check(row, dtype, values, expected);
+  }
+}
+
+std::set<std::string> declared(const char* header) {
+  std::ifstream file(std::string(LIMPID_SOURCE_DIR) + "/ops/" + header);
+  REQUIRE(file);
+  std::set<std::string> names;
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind("Tensor ", 0) != 0) continue;
+    const std::string name = line.substr(7, line.find('(') - 7);
+    if (std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) || c == '_'; }))
+      names.insert(name);
+  }
+  return names;
+}
+
+}  // namespace
+
+TEST_CASE("every element-wise op and every loss has a row of derivatives", "[derivatives]") {
+  std::set<std::string> missing;
+  for (const char* header : {"elementwise.hpp", "loss.hpp"}) missing.merge(declared(header));
+  REQUIRE(missing.size() > 40);
+  // These give bool, or are compared with a composition elsewhere.
+  for (const char* other : {"eq", "ne", "lt", "le", "gt", "ge", "isnan", "isfinite", "logical_not", "logical_and",
+                            "logical_or", "cross_entropy"})
+    CHECK(missing.erase(other) == 1);
+  for (const Row& row : rows()) missing.erase(row.op);
+  CHECK(missing == std::set<std::string>{});
+}
+
+TEST_CASE("derivatives are accurate over the whole range, and a zero gradient stays zero", "[derivatives]") {
+  for (const Row& row : rows()) {
+    check<float>(row, float32);
+    check<double>(row, float64);
+  }
+}
+
+TEST_CASE("derivatives of half precision are those of float32, rounded", "[derivatives]") {
+  const Tensor x = from_vector(arguments<float>(), {static_cast<int64_t>(arguments<float>().size())});
+  for (const Row& row : rows())
+    for (const DType dtype : {float16, bfloat16}) {
+      INFO(row.op << " (" << row.variant << ") " << dtype);
+      if (row.op.find("loss") != std::string::npos || row.op == "bce_with_logits") continue;  // of float32 and float64
+      const Tensor half = x.to(dtype).detach().set_requires_grad(),
+                   wide = half.detach().to(float32).set_requires_grad();
+      const Tensor dx = gradient(row, half, ones(x.shape(), dtype)),
+                   zero = gradient(row, half, zeros(x.shape(), dtype));
+      CHECK(zero.dtype() == dtype);
+      CHECK(equal(zero, zeros(x.shape(), dtype)));
+      // Intermediate results of a composition are rounded as well.
+      if (row.op == "where" || row.variant == "of a root") continue;
+      CHECK(allclose(dx, gradient(row, wide, ones(x.shape())).to(dtype), 0, 0, true));
+    }
+}
+
+TEST_CASE("no invalid operation is signalled where no result is NaN", "[derivatives]") {
+  const auto signalled = [](int exception, const std::function<Tensor()>& f) {
+    std::feclearexcept(FE_ALL_EXCEPT);
+    const Tensor y = f();
+    const bool raised = std::fetestexcept(exception) != 0;
+    return raised && !has_nan(y);
+  };
+  const test::WithThreads one(1);  // flags belong to a thread
+  // A composition has intermediate results, which may be NaN.
+  const auto is_composed = [](const Row& row) { return row.op == "where" || row.variant == "of a root"; };
+  for (const Isa level : isa_levels()) {
+    const test::WithIsa with(level);
+    for (const Row& row : rows()) {
+      if (is_composed(row)) continue;
+      for (const DType dtype : {float32, float64})
+        for (const int64_t count : {1, 3, 19})
+          for (const double value : special<double>()) {
+            if (std::isnan(value)) continue;  // IEEE 754 has < signal that
+            // One odd element among others, so that lanes and tails meet it.
+            const Tensor x =
+                where(arange(count) == count / 2, full({count}, value, dtype), 1).detach().set_requires_grad();
+            CAPTURE(to_string(level), row.op, row.variant, dtype, count, value);
+            CHECK_FALSE(signalled(FE_INVALID, [&] { return row.f(x.detach()); }));
+            const Tensor y = row.f(x);
+            if (has_nan(y)) continue;
+            for (const double seed : {0.0, 1.0})
+              CHECK_FALSE(signalled(FE_INVALID, [&] { return gradient(row, x, full({count}, seed, dtype)); }));
+          }
+    }
+  }
+}
