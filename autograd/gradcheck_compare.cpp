@@ -159,10 +159,6 @@ class Checker::Descent {
       bent_ = stays_ = 0;
       return;
     }
-    if (getenv("GCD"))
-      fprintf(stderr, "L%d t=%.3g d=%.10g bend=%.4g noise=%.3g | v=%.10g e=%.3g r=%.3g bent=%d first=%d lv=%d\n",
-              level_, t, difference_, bend_, noise_, table_.value, table_.error, table_.rounding, bent_, first_bent_,
-              level_of_value_);
     const bool counts = before > 8 * noise_before && before > 10 * checker_.rtol_ * std::abs(difference_);
     if (!counts || level_ == 1) return;
     if (bend_ < 0.75 * before) {

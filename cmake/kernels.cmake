@@ -38,6 +38,9 @@ list(TRANSFORM LIMPID_KERNEL_ISAS PREPEND limpid_kernels_ OUTPUT_VARIABLE LIMPID
 add_library(limpid_kernel_flags INTERFACE)
 if(NOT LIMPID_SANITIZE)
   target_compile_options(limpid_kernel_flags INTERFACE -O3)
+elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # Where xsimd has no instruction for it, it makes integers of numbers beyond them one by one, and drops the results.
+  target_compile_options(limpid_kernel_flags INTERFACE -fno-sanitize=float-cast-overflow)
 elseif(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(limpid_kernel_flags INTERFACE -fno-tree-pta)
   if(LIMPID_SANITIZE MATCHES address)

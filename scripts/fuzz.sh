@@ -39,7 +39,7 @@ stage "configure fuzz" cmake --preset fuzz
 stage "build fuzz" cmake --build --preset fuzz --target $(for name in $names; do echo "fuzz_$name"; done)
 python3 -B tests/fuzz/seeds.py build/fuzz/seeds
 mkdir -p build/fuzz/failures
-export OMP_NUM_THREADS=1 LIMPID_LOG=off ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=1
+export OMP_NUM_THREADS=1 LIMPID_LOG=off ASAN_OPTIONS=quarantine_size_mb=2:thread_local_quarantine_size_kb=64:malloc_context_size=4
 
 failed=
 printf '%-12s %12s %9s %9s  %s\n' fuzzer inputs "a second" edges result
@@ -48,7 +48,7 @@ for name in $names; do
   mkdir -p "$corpus"
   log=build/fuzz/$name.log
   result=clean
-  build/fuzz/tests/fuzz/fuzz_$name "$limit" -max_len=2048 -len_control=20 -timeout=20 -rss_limit_mb=2048 \
+  build/fuzz/tests/fuzz/fuzz_$name "$limit" -max_len=768 -entropic=0 -timeout=60 -rss_limit_mb=2048 \
     -print_final_stats=1 -artifact_prefix=build/fuzz/failures/$name- "$corpus" build/fuzz/seeds/$name >"$log" 2>&1 </dev/null ||
     result="FAILED, see $log" failed=yes
   inputs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")

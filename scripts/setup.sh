@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what limpid needs to build, from Debian 12's own packages. Says and does nothing when nothing is missing.
 # setup.sh [--all] [PACKAGE...]: these as well. --all: and what only limpid's own checks and benchmarks need, clang-format,
-# second compilers, an emulator and Google Benchmark; what lacks its own says so.
+# second compilers, the runtime of fuzzers, locales, an emulator and Google Benchmark; what lacks its own says so.
 # setup.sh --libraries: prints those of the packages that limpid is built against.
 set -eu
 
@@ -10,7 +10,7 @@ libraries="
   libstb-dev libcli11-dev catch2
 "
 own="
-  clang clang-14 clang-19 clang-format libomp-dev libbenchmark-dev
+  clang clang-14 libclang-rt-14-dev clang-19 clang-format libomp-dev libbenchmark-dev locales
   g++-12-aarch64-linux-gnu mmdebstrap qemu-user
 "
 if [ "$*" = --libraries ]; then

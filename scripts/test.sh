@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds limpid with its benchmarks and runs its tests, as released, then under the address and undefined-behaviour
-# sanitizers, then those of the tape under the thread sanitizer. --quick leaves out the benchmarks, the sanitizers and the
-# tests that are labelled thorough. The last lines printed are ctest's summary.
+# sanitizers, then those of the tape under the thread sanitizer; before these, each fuzzer for ten seconds. --quick leaves out
+# the benchmarks, the fuzzers, the sanitizers and the tests that are labelled thorough. The last lines printed are ctest's
+# summary.
 . "$(dirname "$0")/stages.sh"
 
 quick=
@@ -35,6 +36,7 @@ scripts/setup.sh
 check release
 if [ -z "$quick" ]; then
   stage "build the benchmarks" cmake --build --preset release --target limpid_benches
+  scripts/fuzz.sh  # ten seconds of each reader and of the ops
   check asan
   check tsan autograd  # on one OpenMP thread: the sanitizer does not see libgomp's barriers
 fi

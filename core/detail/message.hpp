@@ -10,11 +10,13 @@
 namespace limpid::detail {
 
 /// The one stream that limpid makes text with, for machines and people alike. A new stream takes the locale that the
-/// program set by std::locale::global(), and would group the digits of a shape into 1,500: this one never does.
+/// program set by std::locale::global(), and would group the digits of a shape into 1,500: this one never does. Nor
+/// does it cut text short where memory ends, as streams do that are not asked to throw.
 class TextStream : public std::ostringstream {
  public:
   explicit TextStream(int digits = 17) {
     imbue(std::locale::classic());
+    exceptions(badbit);
     precision(digits);
   }
 };

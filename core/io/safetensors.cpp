@@ -190,9 +190,9 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
     if (!in_array_) unexpected("a number");
     fail(tensor(), "expected sizes and offsets of at least 0, got ", value);
   }
-  bool number_float(double, const std::string& text) override {
+  bool number_float(double, const std::string&) override {
     if (!in_array_) unexpected("a number");
-    fail(tensor(), "expected sizes and offsets in 64 bits, got ", in_quotes(text));
+    fail(tensor(), "expected sizes and offsets that are whole and have 64 bits, got another number");
   }
   bool null() override { unexpected("null"); }
   bool boolean(bool value) override { unexpected(value ? "true" : "false"); }
@@ -353,19 +353,25 @@ void save_safetensors(const std::string& path, const TensorMap& tensors, const M
   std::stable_sort(order.begin(), order.end(),
                    [](const auto* a, const auto* b) { return a->second.itemsize() > b->second.itemsize(); });
 
+  // Of strings alone: the destructor of another Json value needs memory, and ends the process where there is none.
+  const auto quoted = [](const std::string& text) { return Json(text).dump(); };
   std::string header = "{";
-  if (!metadata.empty()) header += message('"', metadata_key, "\":", Json(metadata).dump());
+  for (const auto& [key, value] : metadata) {
+    header += header.size() == 1 ? message('"', metadata_key, "\":{") : ",";
+    header += quoted(key) + ':' + quoted(value);
+  }
+  if (!metadata.empty()) header += '}';
   uint64_t end = 0;
   for (const auto* item : order) {
     const Tensor& x = item->second;
     const auto* name =
         std::find_if(std::begin(names), std::end(names), [&](const Name& n) { return n.type.dtype == x.dtype(); });
     const uint64_t begin = std::exchange(end, end + static_cast<uint64_t>(x.numel()) * x.itemsize());
-    const Json entry = {{"dtype", name->name},
-                        {"shape", std::vector<int64_t>(x.shape().begin(), x.shape().end())},
-                        {"data_offsets", {begin, end}}};
     if (header.size() > 1) header += ',';
-    header += Json(item->first).dump() + ':' + entry.dump();
+    header += quoted(item->first) +
+              message(":{\"data_offsets\":[", begin, ',', end, "],\"dtype\":\"", name->name, "\",\"shape\":[");
+    for (std::size_t i = 0; i < x.shape().size(); ++i) header += message(i ? "," : "", x.shape()[i]);
+    header += "]}";
   }
   header += '}';
   header.append((8 - header.size() % 8) % 8, ' ');

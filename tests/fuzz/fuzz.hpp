@@ -31,8 +31,8 @@ std::string raw(T value) {
 inline const std::string& file_of(const std::string& bytes) {
   static const int descriptor = memfd_create("fuzz", MFD_CLOEXEC);
   static const std::string path = "/proc/self/fd/" + std::to_string(descriptor);
-  if (ftruncate(descriptor, 0) != 0 ||
-      pwrite(descriptor, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+  if (pwrite(descriptor, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()) ||
+      ftruncate(descriptor, static_cast<off_t>(bytes.size())) != 0)
     std::abort();
   return path;
 }
@@ -67,10 +67,13 @@ void read(const std::string& bytes, F&& load) {
   }
 }
 
-/// As zlib packs bytes: gzip's wrapping from window_bits 16 on, none below 0.
-inline std::string deflated(const std::string& bytes, int window_bits, int level = 1) {
+/// How zlib wraps a deflated stream: its windows, of the smallest size, coded as deflateInit2() takes them.
+enum Wrapping { bare = -9, zlib = 9, gzip = 9 + 16 };
+
+/// bytes as zlib packs them, in the least memory.
+inline std::string deflated(const std::string& bytes, Wrapping wrapping) {
   z_stream stream{};
-  if (deflateInit2(&stream, level, Z_DEFLATED, window_bits, 9, Z_DEFAULT_STRATEGY) != Z_OK) std::abort();
+  if (deflateInit2(&stream, 1, Z_DEFLATED, wrapping, 1, Z_DEFAULT_STRATEGY) != Z_OK) std::abort();
   std::string packed(deflateBound(&stream, bytes.size()) + 32, '\0');
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
   stream.avail_in = static_cast<uInt>(bytes.size());
@@ -91,7 +94,7 @@ inline std::string zip(std::initializer_list<std::pair<std::string, std::string>
   std::string bytes, directory;
   uint16_t count = 0;
   for (const auto& [name, content] : members) {
-    const std::string packed = deflate ? deflated(content, -MAX_WBITS) : content;
+    const std::string packed = deflate ? deflated(content, bare) : content;
     const std::string fields = raw(uint16_t{20}) + raw(uint16_t{0}) + raw(static_cast<uint16_t>(deflate ? 8 : 0)) +
                                raw(uint32_t{0}) + raw(crc_of(content)) + raw(static_cast<uint32_t>(packed.size())) +
                                raw(static_cast<uint32_t>(content.size())) + raw(static_cast<uint16_t>(name.size())) +

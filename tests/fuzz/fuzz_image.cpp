@@ -36,7 +36,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
                     chunk("IHDR", zero + b[0] + zero + b[1] + b[2] + b[3] + std::string(2, '\0') + b[4]) +
                     (input.mode & 4 ? chunk("PLTE", b.substr(0, 6)) : "") +
                     (input.mode & 8 ? chunk("tRNS", b.substr(0, 6)) : "") +
-                    chunk("IDAT", fuzz::deflated(b.substr(7), MAX_WBITS)) + chunk("IEND", "");
+                    chunk("IDAT", fuzz::deflated(b.substr(7), fuzz::zlib)) + chunk("IEND", "");
     }
   }
   fuzz::read(input.bytes, [](const std::string& path) { return limpid::load_image(path); });

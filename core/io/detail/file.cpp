@@ -15,7 +15,6 @@
 #include <cstring>
 #include <iomanip>
 #include <new>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -68,7 +67,11 @@ std::string message_name(const char* op, const std::string& path) {
   return std::string(op) + ": " + printable(path, PATH_MAX);
 }
 
-std::string reason(int error) { return std::generic_category().message(error); }
+// In English, whatever the locale.
+std::string reason(int error) {
+  const char* text = strerrordesc_np(error);
+  return text ? text : message("error ", error);
+}
 
 const char* kind_of(mode_t mode) {
   if (S_ISDIR(mode)) return "a directory";

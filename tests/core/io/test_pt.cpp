@@ -219,7 +219,7 @@ TEST_CASE("what is no state_dict of PyTorch's is refused by name, with the way t
       {"list", "expected a dict of tensors, got a list"}};
   for (const auto& [name, message] : expected) {
     INFO(name);
-    CHECK_THAT(refusal([&] { load(torch + name + ".pt"); }), ContainsSubstring(message));
+    CHECK_THAT(refusal([&, &n = name] { load(torch + n + ".pt"); }), ContainsSubstring(message));
   }
   const Folder folder;
   const auto message = [&](const std::string& bytes) {

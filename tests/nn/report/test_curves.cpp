@@ -42,6 +42,7 @@ void check_coordinates(const std::string& svg) {
         if (std::strchr("MLh", c)) c = ' ';
       std::istringstream in(value);
       in.imbue(std::locale::classic());
+      in.imbue(std::locale::classic());
       double number = 0;
       while (in >> number)
         if (!(number >= 0 && number <= 960)) FAIL("expected a place on the picture, got " << value);
@@ -149,6 +150,7 @@ TEST_CASE("thinning a curve keeps its highest and lowest point") {
   for (char& c : numbers)
     if (c == 'M' || c == 'L') c = ' ';
   std::istringstream in(numbers);
+  in.imbue(std::locale::classic());
   for (double x, y; in >> x >> y;) low = std::min(low, y), high = std::max(high, y);
   CHECK(low == Approx(482 - 430 * 1.04 / 1.08).margin(0.1));
   CHECK(high == Approx(482 - 430 * 0.04 / 1.08).margin(0.1));
