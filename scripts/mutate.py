@@ -65,6 +65,7 @@ const int limpid_mutant = [] {
 """
 
 MISREADING = """
+#include <limpid/autograd/grad_mode.hpp>
 #include <limpid/core/dtype.hpp>
 #include <limpid/core/tensor.hpp>
 
@@ -75,10 +76,11 @@ MISREADING = """
 namespace limpid::detail {
 
 // As many elements of x's memory as x has, one after the other from its first on, as one finds who takes x for dense;
-// NaN beyond the end. What is recorded stays, for without its graph anything shows.
+// NaN beyond the end. Where a backward is recorded, x stays, for without its graph anything shows.
 Tensor misread(const Tensor& x);
 Tensor misread(const Tensor& x) {
-  if (!x.defined() || x.requires_grad() || x.is_contiguous() || !is_floating_point(x.dtype())) return x;
+  const bool stays = !x.defined() || (x.requires_grad() && is_grad_enabled()) || x.is_contiguous();
+  if (stays || !is_floating_point(x.dtype())) return x;
   const Tensor y = full(x.shape(), std::nan(""), x.dtype());
   const auto* from = static_cast<const std::byte*>(x.impl().data);
   const Storage& memory = *x.impl().storage;

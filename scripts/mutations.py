@@ -318,7 +318,7 @@ class Planter:
             return
         after = [token.text for token in self.tokens[i + 1:i + 5]]
         if text == ("dy" if rule == "backward" else "dx") and after[:1] == ["["] and after[2:3] == ["]"]:
-            if after[3:] != ["="]:
+            if after[3:] not in (["="], ["."]):
                 self.plant("careless layout", i, i + 4, f"detail::misread({self.piece(i, i + 4)})")
         elif text in OPERANDS & set(self.region.saved) and after[:1] not in (["("], ["."], ["="]):
             self.plant("careless layout", i, i + 1, f"detail::misread({text})")
