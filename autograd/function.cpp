@@ -32,57 +32,22 @@ Edge edge_of(const Tensor& x) {
   return x.defined() && x.requires_grad() ? Edge{Ref<Node>(grad_node(x)), x.impl().grad_index} : Edge();
 }
 
-/// y = x, where x depends on more than the tape knows. The first input is x; the others are what else it depends on:
-/// who asks for a derivative by these is refused.
-struct OffTapeNode final : Node {
-  const char* function;
-  const detail::RuleWords* words;
-  std::size_t place;
-
-  const char* name() const noexcept override { return function; }
-  Tensors backward(const Tensors& dy) override {
-    for (std::size_t i = 1; i < inputs().size(); ++i)
-      if (needs(i)) refuse();
-    Tensors dx(inputs().size());
-    dx[0] = again(dy[0]);
-    return dx;
-  }
-  Tensors jvp(const Tensors& dx) override {
-    for (std::size_t i = 1; i < inputs().size(); ++i)
-      if (dx[i].defined()) refuse();
-    return {again(dx[0])};
-  }
-
-  static Tensor hide(const Tensor& x, const char* function, const detail::RuleWords& words, std::size_t place,
-                     const std::vector<Edge>& hidden) {
-    auto* node = new OffTapeNode;
-    const Ref<Node> hold(node);
-    node->function = function;
-    node->words = &words;
-    node->place = place;
-    node->connect(x);
-    for (const Edge& edge : hidden) node->connect(edge);
-    node->start();
-    Tensor y = x.detach();
-    y.impl().is_view = true;  // what is written to it, x's history would not tell
-    y.impl().epoch = x.impl().storage->epoch();
-    node->attach(y);
-    return y;
-  }
-
- private:
-  // What is left after one derivative depends on the same.
-  Tensor again(const Tensor& x) const {
-    if (!is_grad_enabled()) return x;
-    return hide(x, function, *words, place, std::vector<Edge>(inputs().begin() + 1, inputs().end()));
-  }
-  [[noreturn]] void refuse() const {
-    detail::throw_error<detail::OffTape>(
-        function, ": expected a ", words->rule, " made of recorded ops, to be differentiated again, got one whose ",
-        words->gives, " of ", words->of, ' ', place, " left the tape: it works on raw memory or detached tensors, or ",
-        "is once_differentiable");
-  }
+/// Stands in the order of nodes, and for nothing else.
+struct MarkNode final : Node {
+  const char* name() const noexcept override { return "mark"; }
+  Tensors backward(const Tensors&) override { return {}; }
 };
+
+// The sequence of a node above all of these: what is recorded from now on has a higher one.
+uint64_t mark_after(const std::vector<Edge>& some, const std::vector<Edge>& others) {
+  auto* mark = new MarkNode;
+  const Ref<Node> hold(mark);
+  for (const auto* edges : {&some, &others})
+    for (const Edge& edge : *edges)
+      if (edge.node) mark->connect(edge);
+  mark->start();
+  return mark->sequence();
+}
 
 // The edges along which y reaches what was recorded up to `before`.
 std::vector<Edge> ends_of(const Tensor& y, uint64_t before) {
@@ -114,7 +79,8 @@ Tensor moved(const Tensor& x) {
 
 // Whether some value followed a nudge of that size. One that jumped tells nothing: a comparison came out otherwise.
 bool followed(const Values& from, const Values& to, double nudge) {
-  for (std::size_t j = 0; j < from.size() && j < to.size(); ++j) {
+  if (from.size() != to.size()) return true;
+  for (std::size_t j = 0; j < from.size(); ++j) {
     if (from[j] == to[j] || (std::isnan(from[j]) && std::isnan(to[j]))) continue;
     const double size = std::max(std::abs(from[j]), std::abs(to[j]));
     if (!(std::abs(to[j] - from[j]) > std::max(std::sqrt(nudge) * size, 16 * nudge))) return true;
@@ -132,139 +98,166 @@ Tensor Context::saved(std::size_t i) const {
   return moved_ && x.requires_grad() ? moved(x) : x;
 }
 
-/// What results of a rule depend on, by the tape and by trial. A gradient is linear in dy: unless it is zero it depends
-/// on it. Of the saved tensors it may depend on none but by comparisons, as relu's does, so that the tape alone does
-/// not tell.
-class FunctionNode::TapeCheck {
+/// y = x for a result x of a rule that may depend on more than the tape knows. The first input is x, the others are
+/// what else it may depend on: some of what the rule was given, and then what it saved. Who asks for a derivative by
+/// these is refused, unless x does not depend on them after all. That is found out by trial, once someone asks. A
+/// gradient is linear in dy: unless it is zero it depends on it. On what was saved it may depend by comparisons alone,
+/// as relu's.
+class FunctionNode::Unseen final : public Node {
  public:
-  TapeCheck(FunctionNode& node, Rule rule, const Tensors& given) : node_(node), rule_(rule), given_(given) {
-    for (const Tensor& x : given) given_edges_.push_back(edge_of(x));
-    for (const auto& kept : node.context.saved_) {
-      const Edge edge = kept->x.is_readable() ? edge_of(kept->x.get()) : Edge();
-      if (!edge.node) continue;
-      saved_edges_.push_back(edge);
-      nudge_ = std::max(nudge_, nudge(kept->x.peek().dtype()));
-    }
+  /// What is the same for all results of one run of a rule.
+  struct Run : RefCounted<Run> {
+    void dispose() noexcept { delete this; }
+    Ref<Node> keep;
+    FunctionNode* function;
+    Rule rule;
+    bool is_pull, is_marked;
+    std::vector<Node::Output> given;  ///< as outputs are, null where undefined
+    std::vector<Edge> given_edges, saved_edges;
+    double nudge = 0;
+  };
+
+  static Tensor hide(const Tensor& x, const Ref<Run>& run, std::size_t place, std::vector<std::size_t> given,
+                     bool saved) {
+    auto* node = new Unseen(run, place, std::move(given), saved);
+    const Ref<Node> hold(node);
+    node->connect(x);
+    for (std::size_t k : node->given_) node->connect(run->given_edges[k]);
+    if (saved)
+      for (const Edge& edge : run->saved_edges) node->connect(edge);
+    node->start();
+    Tensor y = x.detach();
+    y.impl().is_view = true;  // what is written to it, x's history would not tell
+    y.impl().epoch = x.impl().storage->epoch();
+    node->attach(y);
+    return y;
   }
 
-  bool is_needless() const {
-    return saved_edges_.empty() && std::none_of(given_edges_.begin(), given_edges_.end(),
-                                                [](const Edge& edge) { return static_cast<bool>(edge.node); });
+  const char* name() const noexcept override { return run_->function->name(); }
+  Tensors backward(const Tensors& dy) override {
+    for (std::size_t i = 1; i < inputs().size(); ++i)
+      if (needs(i)) require_independence(i);
+    Tensors dx(inputs().size());
+    dx[0] = again(dy[0]);
+    return dx;
   }
-
-  /// The sequence of all that is there before the rule runs: what it records has a higher one.
-  uint64_t begin() {
-    auto* mark = new OffTapeNode;
-    const Ref<Node> hold(mark);
-    for (const auto* edges : {&given_edges_, &saved_edges_})
-      for (const Edge& edge : *edges)
-        if (edge.node) mark->connect(edge);
-    mark->start();
-    return mark->sequence();
-  }
-
-  /// Ties the results to what they depend on out of sight.
-  void finish(Tensors& results, uint64_t before) {
-    for (std::size_t i = 0; i < results.size(); ++i) look(i, results[i], before);
-    if (!std::any_of(suspects_.begin(), suspects_.end(), [](const Suspect& s) { return s.saved || !s.given.empty(); }))
-      return;
-    {
-      const NoGradGuard off;
-      const Generator state = default_generator();
-      for (std::size_t k = 0; k < given_.size(); ++k) try_given(k);
-      try_saved();
-      default_generator() = state;
-    }
-    const bool is_pull = rule_ == &FunctionNode::pull;
-    for (const Suspect& s : suspects_)
-      if (!s.hidden.empty())
-        results[s.place] = OffTapeNode::hide(results[s.place], node_.name(),
-                                             is_pull ? detail::of_backward : detail::of_jvp, s.place, s.hidden);
+  Tensors jvp(const Tensors& dx) override {
+    for (std::size_t i = 1; i < inputs().size(); ++i)
+      if (dx[i].defined()) require_independence(i);
+    return {dx[0].defined() ? again(dx[0]) : dx[0]};
   }
 
  private:
-  /// A result whose tape lacks some of what was given, or all that was saved.
-  struct Suspect {
-    std::size_t place;
-    std::vector<std::size_t> given;
-    bool saved;
-    std::vector<Edge> hidden;
-  };
+  Unseen(const Ref<Run>& run, std::size_t place, std::vector<std::size_t> given, bool saved)
+      : run_(run),
+        place_(place),
+        given_(std::move(given)),
+        saved_(saved),
+        is_independent_(given_.size() + 1) {}
 
-  void look(std::size_t i, const Tensor& y, uint64_t before) {
-    if (!y.defined() || y.numel() == 0 || (rule_ == &FunctionNode::pull && !node_.needs(i))) return;
-    const std::vector<Edge> ends = ends_of(y, before);
-    const auto reaches = [&](const Edge& edge) {
-      return std::any_of(ends.begin(), ends.end(),
-                         [&](const Edge& end) { return end.node == edge.node && end.index == edge.index; });
-    };
-    Suspect suspect{
-        i, {}, !saved_edges_.empty() && std::none_of(saved_edges_.begin(), saved_edges_.end(), reaches), {}};
-    for (std::size_t k = 0; k < given_.size(); ++k)
-      if (given_edges_[k].node && !reaches(given_edges_[k])) suspect.given.push_back(k);
-    suspects_.push_back(std::move(suspect));
+  // What is left after one derivative depends on the same.
+  Tensor again(const Tensor& x) const { return is_grad_enabled() ? hide(x, run_, place_, given_, saved_) : x; }
+
+  void require_independence(std::size_t input) {
+    const std::size_t source = std::min(input - 1, given_.size());
+    if (!is_independent_[source]) is_independent_[source] = !run_->is_marked && try_source(source);
+    if (is_independent_[source]) return;
+    const detail::RuleWords& words = run_->is_pull ? detail::of_backward : detail::of_jvp;
+    detail::throw_error<detail::OffTape>(
+        name(), ": expected a ", words.rule, " made of recorded ops, to be differentiated again, got one ",
+        run_->is_marked ? "that is marked once_differentiable: the "
+                        : "that leaves the tape: by raw memory or detached tensors, the ",
+        words.gives, " of ", words.of, ' ', place_, " depends on what it does not show");
   }
 
-  // Random numbers for each of what was given, or for the k-th alone.
-  Tensors trial(std::size_t k) {
+  bool try_source(std::size_t source) {
+    const NoGradGuard off;
+    struct Restore {
+      Generator random = default_generator();
+      Context& context;
+      explicit Restore(Context& c) : context(c) {}
+      ~Restore() {
+        default_generator() = random;
+        context.moved_ = false;
+      }
+    } const restore(run_->function->context);
+    try {
+      if (source < given_.size()) {
+        const Values alone = trial(given_[source]);
+        return std::all_of(alone.begin(), alone.end(), [](double v) { return v == 0; });
+      }
+      const Values here = trial(all);
+      run_->function->context.moved_ = true;
+      return !followed(here, trial(all), run_->nudge);
+    } catch (const MemoryError&) {
+      throw;
+    } catch (const std::exception&) {  // it looks at the values, or what it saved is gone
+      return false;
+    }
+  }
+
+  // The result for random numbers in place of all that was given, or of the k-th alone.
+  Values trial(std::size_t k) const {
     constexpr uint64_t seed = 1;
     detail::Cotangents random(seed);
     Tensors xs;
-    for (std::size_t i = 0; i < given_.size(); ++i) {
-      xs.push_back(given_[i].defined() ? random.like(given_[i]) : Tensor());
+    for (std::size_t i = 0; i < run_->given.size(); ++i) {
+      const Output& like = run_->given[i];
+      xs.push_back(like.layout ? random.like(zeros(like.shape(), like.dtype)) : Tensor());
       if (k != all && i != k && xs[i].defined()) detail::fill(xs[i], 0);
     }
-    return xs;
-  }
-
-  void try_given(std::size_t k) {
-    const auto lacks = [&](const Suspect& s) { return std::find(s.given.begin(), s.given.end(), k) != s.given.end(); };
-    if (std::none_of(suspects_.begin(), suspects_.end(), lacks)) return;
-    const Tensors found = (node_.*rule_)(trial(k));
-    for (Suspect& s : suspects_) {
-      if (!lacks(s) || s.place >= found.size() || !found[s.place].defined()) continue;
-      const Values values = detail::values_of(found[s.place]);
-      if (std::any_of(values.begin(), values.end(), [](double v) { return v != 0; }))
-        s.hidden.push_back(given_edges_[k]);
-    }
-  }
-
-  void try_saved() {
-    if (std::none_of(suspects_.begin(), suspects_.end(), [](const Suspect& s) { return s.saved; })) return;
-    const Tensors here = (node_.*rule_)(trial(all));
-    Tensors near;
-    bool refused = false;  // it looks at the values
-    node_.context.moved_ = true;
-    try {
-      near = (node_.*rule_)(trial(all));
-    } catch (const std::exception&) {
-      refused = true;
-    }
-    node_.context.moved_ = false;
-    for (Suspect& s : suspects_) {
-      if (!s.saved || s.place >= here.size() || !here[s.place].defined()) continue;
-      const bool depends = refused || s.place >= near.size() || !near[s.place].defined() ||
-                           followed(detail::values_of(here[s.place]), detail::values_of(near[s.place]),
-                                    std::max(nudge_, nudge(here[s.place].dtype())));
-      if (depends) s.hidden.insert(s.hidden.end(), saved_edges_.begin(), saved_edges_.end());
-    }
+    const Tensors found = (run_->function->*run_->rule)(xs);
+    return place_ < found.size() && found[place_].defined() ? detail::values_of(found[place_]) : Values();
   }
 
   static constexpr std::size_t all = ~std::size_t{0};
-  FunctionNode& node_;
-  Rule rule_;
-  const Tensors& given_;
-  std::vector<Edge> given_edges_, saved_edges_;  // of what requires a gradient
-  double nudge_ = 0;
-  std::vector<Suspect> suspects_;
+  Ref<Run> run_;
+  std::size_t place_;
+  std::vector<std::size_t> given_;  ///< of what the rule was given, what the tape of x lacks
+  bool saved_;                      ///< it lacks all that was saved
+  std::vector<bool> is_independent_;
 };
 
-Tensors FunctionNode::checked(Rule rule, const Tensors& given) {
-  TapeCheck check(*this, rule, given);
-  if (check.is_needless()) return (this->*rule)(dense(given));
-  const uint64_t before = check.begin();
-  Tensors results = (this->*rule)(dense(given));
-  check.finish(results, before);
+Tensors FunctionNode::checked(Rule rule, bool is_pull, const Tensors& given) {
+  Ref<Unseen::Run> run(new Unseen::Run);
+  run->is_marked = once_ && is_pull;
+  for (const Tensor& x : given) {
+    run->given_edges.push_back(edge_of(x));
+    run->given.push_back(x.defined() ? Output{x.impl().layout, x.dtype()} : Output{});
+  }
+  for (const auto& kept : context.saved_) {
+    if (run->is_marked || !kept->x.is_readable()) continue;
+    run->saved_edges.push_back(edge_of(kept->x.get()));
+    run->nudge = std::max(run->nudge, nudge(kept->x.peek().dtype()));
+  }
+  if (run->is_marked) run->saved_edges.assign(inputs().begin(), inputs().end());
+  std::erase_if(run->saved_edges, [](const Edge& edge) { return !edge.node; });
+  const auto ends_there = [](const Edge& edge) { return static_cast<bool>(edge.node); };
+  if (run->saved_edges.empty() && std::none_of(run->given_edges.begin(), run->given_edges.end(), ends_there))
+    return (this->*rule)(dense(given));
+  const uint64_t before = mark_after(run->given_edges, run->saved_edges);
+  run->keep = Ref<Node>(this);
+  run->function = this;
+  run->rule = rule;
+  run->is_pull = is_pull;
+  Tensors results = run->is_marked ? backward(given) : (this->*rule)(dense(given));
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    Tensor& y = results[i];
+    if (!y.defined() || y.numel() == 0 || (is_pull && !needs(i))) continue;
+    if (run->is_marked) y = y.detach();
+    const std::vector<Edge> ends = ends_of(y, before);
+    const auto lacks = [&](const Edge& edge) {
+      return std::none_of(ends.begin(), ends.end(),
+                          [&](const Edge& end) { return end.node == edge.node && end.index == edge.index; });
+    };
+    std::vector<std::size_t> lacking;
+    for (std::size_t k = 0; k < given.size(); ++k)
+      if (run->given_edges[k].node && lacks(run->given_edges[k])) lacking.push_back(k);
+    const auto& saved = run->saved_edges;
+    const bool lacks_saved = !saved.empty() && std::all_of(saved.begin(), saved.end(), lacks);
+    run->nudge = std::max(run->nudge, nudge(y.dtype()));
+    if (!lacking.empty() || lacks_saved) y = Unseen::hide(y, run, i, std::move(lacking), lacks_saved);
+  }
   return results;
 }
 
@@ -273,22 +266,11 @@ Tensors FunctionNode::backward(const Tensors& dy) {
   return pull(dense(dy));
 }
 
-Tensors FunctionNode::recorded_backward(const Tensors& dy) {
-  if (!once_) return checked(&FunctionNode::pull, dy);
-  std::vector<Edge> hidden;
-  for (const Tensor& g : dy)
-    if (const Edge edge = edge_of(g); edge.node) hidden.push_back(edge);
-  for (const Edge& edge : inputs())
-    if (edge.node) hidden.push_back(edge);
-  Tensors dx = backward(dy);
-  for (std::size_t i = 0; i < dx.size(); ++i)
-    if (dx[i].defined()) dx[i] = OffTapeNode::hide(dx[i].detach(), name_, detail::of_backward, i, hidden);
-  return dx;
-}
+Tensors FunctionNode::recorded_backward(const Tensors& dy) { return checked(&FunctionNode::pull, true, dy); }
 
 Tensors FunctionNode::jvp(const Tensors& dx) {
   if (!has_push()) return Node::jvp(dx);
-  return is_grad_enabled() ? checked(&FunctionNode::push, dx) : push(dense(dx));
+  return is_grad_enabled() ? checked(&FunctionNode::push, false, dx) : push(dense(dx));
 }
 
 void FunctionNode::finish(Tensors& ys, const Tensors& xs) {

@@ -60,8 +60,8 @@ class FunctionNode : public Node {
 
  private:
   using Rule = Tensors (FunctionNode::*)(const Tensors&);
-  class TapeCheck;
-  Tensors checked(Rule rule, const Tensors& given);
+  class Unseen;
+  Tensors checked(Rule rule, bool is_pull, const Tensors& given);
   const char* name_;
   bool once_;
 };
@@ -89,7 +89,8 @@ class FunctionNode : public Node {
 /// second derivative, AutogradError names the Function. That it leaves the tape is found out, but for what hides behind
 /// a dependence on the same tensors that the tape does see (see docs/autograd.md). A Derived that says so itself,
 ///     static constexpr bool once_differentiable = true;
-/// has its backward run unrecorded, and its gradients always throw when differentiated.
+/// (in a local class: enum { once_differentiable = true };) has its backward run unrecorded, and its gradients always
+/// throw when differentiated.
 template <class Derived>
 class Function {
  public:

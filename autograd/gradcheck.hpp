@@ -24,7 +24,8 @@ struct GradcheckOptions {
   bool fast = false;
   /// Let pass a check that proves nothing: an input whose gradient is zero, as in sum(instance_norm(x)).
   bool allow_vacuous = false;
-  /// Run channels-last and strided copies of the inputs too, and expect the same gradients.
+  /// Run channels-last and strided copies of the inputs too, and cotangents of every layout that losses send (expanded,
+  /// permuted, sliced, strided), and expect the same gradients.
   bool layouts = true;
   /// Check forward mode as well: J v, along a random direction v, by the rules of the nodes that f records.
   bool forward = true;
@@ -48,8 +49,8 @@ struct GradcheckReport {
     int64_t count = 0;           ///< comparisons made: elements, or directions in fast mode
     int64_t wrong = 0;           ///< comparisons beyond their bound
     int64_t kinks = 0;           ///< of all: where the differences from left and right disagree
-    int64_t wrong_at_kinks = 0;  ///< of those beyond their bound
-    bool kink_at_worst = false;  ///< whether `index` is such a place
+    int64_t wrong_at_kinks = 0;  ///< of those beyond their bound, and between the derivatives from left and right
+    bool kink_at_worst = false;  ///< whether `index` is such a place, so excused
     /// How well the numeric values are known: the largest estimate of their relative error, kinks left out. What
     /// `error` cannot be expected to fall below.
     double resolution = 0;
@@ -112,9 +113,10 @@ GradcheckReport gradgradcheck(const TensorFunction& f, const Tensors& inputs, co
 ///   - dy = 0 gives 0; two runs give the same bits, and so does a run that is not recorded (for the values);
 ///   - each output's gradient alone, the others undefined, adds up to the whole;
 ///   - any subset of up to 6 inputs that alone requires gradients, or alone is asked for, gets the same bits;
-///   - channels-last and strided inputs give the same gradients;
+///   - channels-last and strided inputs give the same gradients, and so do cotangents that are not dense;
 ///   - float32 (float16, bfloat16) inputs get, in their own dtype, the float64 gradient to 1e-3 (5e-2).
-/// A kink, where differences from left and right disagree, is named as such. Throws ValueError for an input that
+/// Steps suit each element: f may vary on a scale far below its input's, and end beside it, by NaN or by throwing an
+/// Error. A kink, where differences from left and right disagree, is named as such. Throws ValueError for an input that
 /// overlaps itself (as expand() makes) and for an f whose outputs are undefined.
 template <class F>
 GradcheckReport gradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {},
@@ -123,7 +125,7 @@ GradcheckReport gradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& 
 }
 
 /// The same for the gradient itself: gradcheck of (x..., dy...) -> grad(f(x...), x..., dy...), recorded. A failure
-/// names the pair: whose gradient is wrong with respect to what.
+/// names the pair: whose gradient is wrong with respect to what; or the Function whose backward left the tape.
 template <class F>
 GradcheckReport gradgradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {},
                               const SourceLocation& where = SourceLocation::current()) {

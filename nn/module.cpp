@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/overlap.hpp>
 #include <limpid/nn/detail/call.hpp>
 #include <limpid/nn/detail/state.hpp>
 
@@ -118,6 +119,7 @@ void Module::check_name(const char* op, const std::string& name) const {
 // A member that holds none is assigned with its module as the others are, so that it has a slot too.
 NewParameter Module::enter(const char* op, const std::string& name, Tensor tensor, bool learned) {
   check_name(op, name);
+  if (tensor.defined()) limpid::detail::require_writable(op, tensor);
   const Ref<Parameter::Slot> slot(new Parameter::Slot);
   slot->learned = learned;
   slot->owner = state_->id;
@@ -364,7 +366,8 @@ void Module::to(MemoryFormat format) {
 
 void Module::visit(void (*f)(void*, Module&), void* context) {
   for (auto& child : state_->children) child.module.visit(f, context);
-  f(context, *this);
+  Module handle = *this;
+  f(context, handle);
 }
 
 // Printing.

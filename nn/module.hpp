@@ -48,7 +48,6 @@ class Module {
   Module();
   // Copied rather than moved from: no module is ever without state.
   Module(const Module& other) noexcept;
-  Module& operator=(const Module& other) noexcept;
   ~Module();
 
   /// Those of this module and its descendants, in order of registration, own before children's; a shared one once.
@@ -89,6 +88,8 @@ class Module {
  protected:
   /// For printing: the class's name and its arguments.
   explicit Module(std::string type, std::string arguments = {});
+  // For classes alone, with all their members: a class assigned through a Module& would keep its own.
+  Module& operator=(const Module& other) noexcept;
 
   // Registration. Names must be new here, not empty and without a dot: else ValueError.
   /// Makes tensor a leaf that requires a gradient. An undefined one is passed through, unregistered.
@@ -111,10 +112,9 @@ class Module {
     virtual Tensor call(const Tensor& x) const = 0;
     virtual Callable* copy() const = 0;
   };
-  struct State;
-  Ref<State> state_;
 
  private:
+  friend class Sequential;
   friend class detail::Copying;
   friend class detail::Cloning;
   friend struct detail::Access;
@@ -130,6 +130,9 @@ class Module {
   static std::string name_of(const std::type_info& type);
   void print(std::ostream& out, int depth) const;
   friend void print_module(std::ostream& out, const Module& module, const std::type_info& type);
+
+  struct State;
+  Ref<State> state_;
 };
 
 namespace detail {

@@ -72,11 +72,11 @@ class Parameter {
   Tensor clone() const { return tensor().clone(); }
   Tensor detach() const { return tensor().detach(); }
   const Parameter& copy_(const Tensor& source) const { return changed(handle().copy_(source)); }
-  const Parameter& fill_(double value) const { return changed(handle().fill_(value)); }
+  const Parameter& fill_(Scalar value) const { return changed(handle().fill_(value)); }
   const Parameter& zero_() const { return changed(handle().zero_()); }
-  const Parameter& add_(const Tensor& other, double alpha = 1) const { return changed(handle().add_(other, alpha)); }
+  const Parameter& add_(const Tensor& other, Scalar alpha = 1) const { return changed(handle().add_(other, alpha)); }
   const Parameter& mul_(const Tensor& other) const { return changed(handle().mul_(other)); }
-  const Parameter& mul_(double factor) const { return changed(handle().mul_(factor)); }
+  const Parameter& mul_(Scalar factor) const { return changed(handle().mul_(factor)); }
   uint32_t version() const { return tensor().version(); }
   void bump_version() const { tensor().bump_version(); }
   bool requires_grad() const noexcept { return tensor().requires_grad(); }

@@ -42,21 +42,22 @@ void Sequential::append(const Module* module, const std::type_info& type, Callab
 }
 
 Tensor Sequential::operator()(const Tensor& x) const {
-  const State& state = *state_;
-  Tensor y = x;
+  const auto& layers = state_->callables;
+  if (layers.empty()) return x;
   std::size_t i = 0;
+  const auto call = [&](const Tensor& given) {
+    if (limpid::detail::watching) [[unlikely]]
+      return detail::call_watched(layer(i), [&] { return layers[i]->call(given); });
+    return layers[i]->call(given);
+  };
   try {
-    if (limpid::detail::watching) [[unlikely]] {
-      for (; i < state.callables.size(); ++i)
-        y = detail::call_within(layer(i), [&] { return state.callables[i]->call(y); });
-      return y;
-    }
-    for (; i < state.callables.size(); ++i) y = state.callables[i]->call(y);
+    Tensor y = call(x);
+    while (++i < layers.size()) y = call(y);
+    return y;
   } catch (Error& error) {
     detail::say_where(error, layer(i));
     throw;
   }
-  return y;
 }
 
 }  // namespace limpid::nn

@@ -27,7 +27,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from mutations import DECLARATION, RULES, mutants_of, mutated, tokens_of  # noqa: E402
+from mutations import RULES, mutants_of, mutated, preamble, tokens_of  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 EQUIVALENT = ROOT / "scripts/equivalent_mutants.txt"
@@ -62,6 +62,32 @@ const int limpid_mutant = [] {
   const char* chosen = std::getenv("LIMPID_MUTANT");
   return chosen ? std::atoi(chosen) : 0;
 }();
+"""
+
+MISREADING = """
+#include <limpid/core/dtype.hpp>
+#include <limpid/core/tensor.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace limpid::detail {
+
+// As many elements of x's memory as x has, one after the other from its first on, as one finds who takes x for dense;
+// NaN beyond the end. What is recorded stays, for without its graph anything shows.
+Tensor misread(const Tensor& x);
+Tensor misread(const Tensor& x) {
+  if (!x.defined() || x.requires_grad() || x.is_contiguous() || !is_floating_point(x.dtype())) return x;
+  const Tensor y = full(x.shape(), std::nan(""), x.dtype());
+  const auto* from = static_cast<const std::byte*>(x.impl().data);
+  const Storage& memory = *x.impl().storage;
+  const auto left = static_cast<std::size_t>(memory.data() + memory.bytes() - from);
+  std::memcpy(y.impl().data, from, std::min(left, static_cast<std::size_t>(x.numel()) * itemsize(x.dtype())));
+  return y;
+}
+
+}  // namespace limpid::detail
 """
 
 
@@ -119,7 +145,7 @@ def write_tree(tree, files, dropped):
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.exists() or target.read_bytes() != source.read_bytes():
                 shutil.copy(source, target)
-    write_changed(tree / "core/mutant.cpp", DEFINITION)
+    write_changed(tree / "core/mutant.cpp", DEFINITION + MISREADING)
     build_list = (ROOT / "core/CMakeLists.txt").read_text() + "target_sources(limpid_objects PRIVATE mutant.cpp)\n"
     write_changed(tree / "core/CMakeLists.txt", build_list)
     return lines
@@ -281,7 +307,8 @@ Tensor twice(const Tensor& operand) {
 }
 """
 EXPECTED = {("SampleNode::backward", kind) for kind in (
-    "sign", "factor", "dropped term", "index set", "mean for sum", "mask", "stale value", "swapped inputs")} | {
+    "sign", "factor", "dropped term", "index set", "mean for sum", "mask", "stale value", "swapped inputs",
+    "careless layout")} | {
     ("row twice", kind) for kind in ("sign", "factor", "dropped term")}
 PROGRAM = """
 #include <cstdio>
@@ -330,7 +357,7 @@ def self_test():
             copy = f" if (limpid_mutant == {mutant.number}) {{{body}{' return; ' if region.is_void else ''}}}\n"
             expect(result.count(copy) == 1, f"one copy of {mutant.name}")
             result = result.replace(copy, "", 1)
-        expect(result == DECLARATION + text, f"{file} to be what it was but for the copies")
+        expect(result == preamble(pairs) + text, f"{file} to be what it was but for the copies")
 
     reasons = read_equivalent("# comment\n\na: b  ->  c\n    why\n    so\n")
     expect(reasons == {"a: b  ->  c": "why so"}, f"names and reasons to be read, got {reasons}")

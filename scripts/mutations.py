@@ -13,15 +13,16 @@ RULES = [
     ("autograd/checkpoint.cpp", r"jvp|restart"),
     ("ops/*/*.cpp", r"backward|jvp|add_to|norm_gradients|gate|product_of_others|shares|unsliced|unbordered|scattered|scatter_windows|"
                   r"spread_over_windows|input_grad|weight_grad|sum_to|accumulate|rstd_of|normalized|normalize|plus|"
-                  r"norm_tangent|moving_x|scaled|add_product|add_new_product|mean_where_attained_of"),
+                  r"norm_tangent|moving_x|scaled|add_product|add_new_product|mean_where_attained_of|pull_back|chain|chain_both|"
+                  r"chain_over|divisor_gradient|share|pow_slope\w*|whole|direction"),
     ("ops/window/detail/im2col.cpp", r"conv_input_grad|conv_weight_grad|scatter_add"),
     ("ops/norm/detail/*.?pp", r"norm_backward\w*|backward_rows|finish_slice|backward_channel_rows|run_channel_rows|"
                              r"channel_row|make_means|norm_total"),
     ("ops/norm/kernels/*.?pp", r"backward|channel_backward|channel_tangent|tangent_run|reduce_channel_row|apply_channel_row|reduce|reduce_run|"
                                r"dx|dx_run|dx_block|finish_sums|complete|terms|of_one_step|differentiate|gradient_terms|single_terms|sum_all"),
     ("ops/window/kernels/pool.cpp", r"scatter|spread"),
-    ("ops/elementwise/kernels/arithmetic.cpp", r"\w+(Gradient|Tangent)::f"),
-    ("ops/elementwise/kernels/functions.cpp", r"\w+Gradient::(f|reference)"),
+    ("ops/elementwise/kernels/arithmetic.cpp", r"\w+(Gradient|Tangent)::f|PowSlope::f|wins|chosen"),
+    ("ops/elementwise/kernels/functions.cpp", r"\w+(Slope|Curve|Weight|OfDouble)::(f|reference)|Bell::(f|reference)"),
 ]
 
 TOKEN = re.compile(r"""
@@ -44,6 +45,7 @@ WRONG_FUNCTION = {"rsqrt": "sqrt", "cos": "sin", "sin": "cos", "eq": "ne", "gt":
 WRONG_MEMBER = {"rstd": "mean", "mean": "rstd", "a": "a_xhat", "a_xhat": "a", "dy_xhat": "dy"}
 SWAPPED_ARGUMENTS = {"sub": (0, 1), "div": (0, 1), "pow": (0, 1), "matmul": (0, 1), "where": (1, 2),
                      "conv2d_weight_grad": (0, 1), "conv2d_input_grad": (0, 1)}
+OPERANDS = {"a", "b", "x", "w", "weight", "gamma", "beta", "dy"}  # Saved members that have a caller's layout
 MOST_OF_A_KERNEL = 8
 TAKES_AXIS = {"sum", "mean", "transpose", "unsqueeze", "squeeze", "scatter_add", "select", "slice", "size"}
 
@@ -112,7 +114,7 @@ def split(tokens, partner, first, last):
 
 
 def regions_of(text, names):
-    """The bodies of functions with these names, and of the rules (dx) in rows of a table of functions."""
+    """The bodies of functions with these names, and of the rules (dx, slope) in rows of a table of functions."""
     tokens = tokens_of(text)
     partner = partners(tokens)
     structs = [(t.end, tokens[partner[j]].start, tokens[i + 1].text) for i, t in enumerate(tokens)
@@ -120,7 +122,7 @@ def regions_of(text, names):
                for j in [next((j for j in range(i, len(tokens)) if tokens[j].text in "{;"), i)] if j in partner]
     found = []
     for i, token in enumerate(tokens):
-        if token.text == "dx" and [t.text for t in tokens[i + 1:i + 4]] == ["=", "[", "]"]:  # Unary row{..., .dx = ...
+        if token.text in ("dx", "slope", "inverse_slope") and [t.text for t in tokens[i + 1:i + 4]] == ["=", "[", "]"]:  # Unary row{..., .dx = ...
             opening = partner[i + 4] + 1
             function = max((t for t in tokens[:i] if t.kind == "string"), key=lambda t: t.start).text.strip('"')
             found.append(Region(f"row {function}", tokens[opening].end, tokens[partner[opening]].start, False,
@@ -305,8 +307,21 @@ class Planter:
         elif text in WRONG_MEMBER and (before == "." or self.is_kernel and before not in TYPES):
             self.plant("stale statistic", i, i + 1, WRONG_MEMBER[text])
         saved = self.region.saved
+        self.misread(i, text, before)
         if text in saved and len(saved) > 1 and before not in (".", "->", "::") and not is_call:
             self.plant("stale value", i, i + 1, saved[(saved.index(text) + 1) % len(saved)])
+
+    def misread(self, i, text, before):
+        """dy, dx or a saved operand, its memory read as if it were dense."""
+        rule = self.region.owner.rsplit("::")[-1]
+        if not self.file.startswith("ops/") or self.is_kernel or rule not in ("backward", "jvp") or before in (".", "->", "::"):
+            return
+        after = [token.text for token in self.tokens[i + 1:i + 5]]
+        if text == ("dy" if rule == "backward" else "dx") and after[:1] == ["["] and after[2:3] == ["]"]:
+            if after[3:] != ["="]:
+                self.plant("careless layout", i, i + 4, f"detail::misread({self.piece(i, i + 4)})")
+        elif text in OPERANDS & set(self.region.saved) and after[:1] not in (["("], ["."], ["="]):
+            self.plant("careless layout", i, i + 1, f"detail::misread({text})")
 
     def calls(self, i, name, arguments):
         close = self.partner[i + 1]
@@ -395,6 +410,13 @@ def mutants_of(file, text, names):
 
 
 DECLARATION = "extern const int limpid_mutant;\n"
+MISREAD = """#include <limpid/core/tensor.hpp>
+namespace limpid::detail { Tensor misread(const Tensor& x); }
+"""
+
+
+def preamble(mutants):
+    return DECLARATION + (MISREAD if any(m.kind == "careless layout" for m, _ in mutants) else "")
 
 
 def mutated(text, mutants):
@@ -402,7 +424,7 @@ def mutated(text, mutants):
     by_region = {}
     for mutant, region in mutants:
         by_region.setdefault((region.start, region.end), (region, []))[1].append(mutant)
-    parts, lines, done = [DECLARATION], [], 0
+    parts, lines, done = [preamble(mutants)], [], 0
     for (start, end), (region, faults) in sorted(by_region.items(), key=lambda item: item[0]):
         if start < done:  # within another region: a local function of a rule
             continue

@@ -14,20 +14,30 @@ std::string path_of(const Module& module);
 /// Puts the path before the error's message. What cannot be said for want of memory is left out.
 void say_where(Error& error, const Module& module) noexcept;
 
-/// f(), the work of layer.
 template <class F>
-Tensor call_within(const Module& layer, const F& f) {
+Tensor call_told(const Module& layer, const F& f) {
   try {
-    if (limpid::detail::watching) [[unlikely]] {
-      const std::string path = path_of(layer);
-      const limpid::detail::LayerScope scope(path.c_str());
-      return f();
-    }
     return f();
   } catch (Error& error) {
     say_where(error, layer);
     throw;
   }
+}
+
+// Apart, so that a call that nobody watches saves no register for it.
+template <class F>
+[[gnu::noinline, gnu::cold]] Tensor call_watched(const Module& layer, const F& f) {
+  const std::string path = path_of(layer);
+  const limpid::detail::LayerScope scope(path.c_str());
+  return call_told(layer, f);
+}
+
+/// f(), the work of layer.
+template <class F>
+Tensor call_within(const Module& layer, const F& f) {
+  if (limpid::detail::watching) [[unlikely]]
+    return call_watched(layer, f);
+  return call_told(layer, f);
 }
 
 }  // namespace limpid::nn::detail

@@ -9,7 +9,7 @@ namespace limpid::nn::detail {
 using limpid::detail::message;
 
 std::string text(double value) {
-  limpid::detail::TextStream out(std::trunc(value) == value ? 15 : 6);  // whole numbers whole
+  limpid::detail::TextStream out(std::trunc(value) == value && std::abs(value) < 1e15 ? 15 : 6);  // counts in full
   out << limpid::detail::shown(value);
   return std::move(out).str();
 }

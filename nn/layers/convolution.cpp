@@ -45,10 +45,13 @@ Conv2d::Conv2d(int64_t in, int64_t out, Size2d kernel, const ConvOptions& option
 
 Tensor Conv2d::operator()(const Tensor& x) const {
   return detail::call_within(*this, [&] {
-    const int64_t in = weight.shape()[1] * options_.groups;
-    if (x.dim() != 4 || x.shape()[1] != in)
+    try {
+      return conv2d(x, weight, bias, options_);
+    } catch (const ShapeError&) {
+      const int64_t in = weight.size(1) * options_.groups;
+      if (x.dim() == 4 && x.size(1) == in) throw;
       throw_error<ShapeError>("Conv2d: expected x of shape (N, ", in, ", H, W), got ", x.shape());
-    return conv2d(x, weight, bias, options_);
+    }
   });
 }
 

@@ -37,7 +37,7 @@ Tensor Embedding::operator()(const Tensor& index) const {
       const Tensor all = limpid::detail::as_contiguous(limpid::detail::as_dtype(index, int64));
       const int64_t count = weight.size(0);
       for (int64_t i = 0; i < all.numel(); ++i)
-        if (const int64_t k = all.data<int64_t>()[i]; k < -count || k >= count)
+        if (const int64_t k = all.data<int64_t>()[i]; k < 0 || k >= count)
           throw_error<ValueError>("Embedding: expected indices in [0, ", count, "), got ", k, " at element ", i,
                                   " of an index of shape ", index.shape());
       throw;

@@ -25,10 +25,13 @@ Linear::Linear(int64_t in, int64_t out, const LinearOptions& options, const deta
 
 Tensor Linear::operator()(const Tensor& x) const {
   return detail::call_within(*this, [&] {
-    const int64_t in = weight.shape()[1], dim = x.dim();
-    if (dim < 1 || x.shape()[static_cast<std::size_t>(dim - 1)] != in)
-      limpid::detail::throw_error<ShapeError>("Linear: expected x of shape (..., ", in, "), got ", x.shape());
-    return linear(x, weight, bias);
+    try {
+      return linear(x, weight, bias);
+    } catch (const ShapeError&) {
+      if (x.dim() > 0 && x.size(-1) == weight.size(1)) throw;
+      limpid::detail::throw_error<ShapeError>("Linear: expected x of shape (..., ", weight.size(1), "), got ",
+                                              x.shape());
+    }
   });
 }
 

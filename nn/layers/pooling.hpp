@@ -7,6 +7,8 @@
 namespace LIMPID_API limpid {
 namespace nn {
 
+// Arrays of one stand for sizes like {2}, which to a compiler could be a layer to copy as well.
+
 struct MaxPoolOptions {
   OptionalSize2d stride = {};  ///< none: the kernel's size
   Size2d padding = 0;
@@ -14,6 +16,7 @@ struct MaxPoolOptions {
 /// max_pool2d() of x (N, C, H, W).
 struct MaxPool2d : Module {
   explicit MaxPool2d(Size2d kernel, const MaxPoolOptions& options = {});
+  explicit MaxPool2d(const int64_t (&kernel)[1], const MaxPoolOptions& options = {}) : MaxPool2d(kernel[0], options) {}
   Tensor operator()(const Tensor& x) const;
 
  private:
@@ -28,6 +31,7 @@ struct AvgPoolOptions {
 /// avg_pool2d() of x (N, C, H, W).
 struct AvgPool2d : Module {
   explicit AvgPool2d(Size2d kernel, const AvgPoolOptions& options = {});
+  explicit AvgPool2d(const int64_t (&kernel)[1], const AvgPoolOptions& options = {}) : AvgPool2d(kernel[0], options) {}
   Tensor operator()(const Tensor& x) const;
 
  private:
@@ -38,6 +42,7 @@ struct AvgPool2d : Module {
 /// Means over equal windows: (N, C, H, W) to (N, C, h, w). Throws ShapeError where h and w do not divide H and W.
 struct AdaptiveAvgPool2d : Module {
   explicit AdaptiveAvgPool2d(Size2d size);
+  explicit AdaptiveAvgPool2d(const int64_t (&size)[1]) : AdaptiveAvgPool2d(size[0]) {}
   Tensor operator()(const Tensor& x) const;
 
  private:

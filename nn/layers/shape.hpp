@@ -25,6 +25,7 @@ struct Flatten : Module {
 /// Each pixel of (N, C, H, W) repeated scale.h by scale.w times: nearest-neighbour interpolation.
 struct Upsample : Module {
   explicit Upsample(Size2d scale);
+  explicit Upsample(const int64_t (&scale)[1]) : Upsample(scale[0]) {}  // {2}, as pools have it
   Tensor operator()(const Tensor& x) const;
 
  private:

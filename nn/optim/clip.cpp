@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 namespace limpid::optim {
 
@@ -60,17 +61,19 @@ double norm_term(const Tensors& dxs, double p, double scale = 1) {
   return total;
 }
 
-// A norm as a product, neither factor of which leaves the range where the gradients do not.
+// A norm as a product, neither factor of which leaves the range where no gradient does. Where one is infinite or NaN,
+// so is the first factor.
 struct Norm {
   double scale, root;
 };
 Norm norm_of(const Tensors& dxs, double p) {
   const double total = norm_term(dxs, p);
-  if (std::isinf(p)) return {total, 1};
+  if (std::isinf(p)) return std::isfinite(total) ? Norm{1, total} : Norm{total, 1};
   if (total > 1e-280 && total <= std::numeric_limits<double>::max()) return {1, std::pow(total, 1 / p)};
   // Powers may have left the range, or lost digits at its lower end: the largest is divided out.
   const double largest = norm_term(dxs, infinity);
-  if (!(largest > 0 && largest < infinity)) return {largest, 1};
+  if (largest == 0) return {1, 0};
+  if (!std::isfinite(largest)) return {largest, 1};
   return {largest, std::pow(norm_term(dxs, p, largest), 1 / p)};
 }
 
@@ -94,8 +97,8 @@ double clip_grad_norm_(const Tensors& parameters, double max_norm, double p, boo
       limpid::detail::throw_error<ValueError>("clip_grad_norm_: expected finite gradients, got a norm of ", norm);
     return norm;
   }
-  const double factor = std::isfinite(norm) ? max_norm / (norm + 1e-6) : max_norm / factors.scale / factors.root;
-  if (factor >= 1) return norm;
+  if (max_norm / (norm + 1e-6) >= 1) return norm;
+  const double factor = max_norm / (factors.root + 1e-6 / factors.scale);
   for (const Tensor& x : parameters) {
     Tensor dx = x.grad();
     if (!dx.defined()) continue;
@@ -107,7 +110,12 @@ double clip_grad_norm_(const Tensors& parameters, double max_norm, double p, boo
     }
     limpid::detail::visit_float(dx.dtype(), [&]<class T>(T) {
       T* values = dx.data<T>();
-      for (int64_t i = 0; i < dx.numel(); ++i) values[i] = static_cast<T>(static_cast<double>(values[i]) * factor);
+      const auto scaled = [&](auto scale) {
+        for (int64_t i = 0; i < dx.numel(); ++i)
+          values[i] = static_cast<T>(static_cast<double>(values[i]) / scale * factor);
+      };
+      // Without a division where there is none to do.
+      factors.scale == 1 ? scaled(std::integral_constant<int, 1>()) : scaled(factors.scale);
     });
     dx.bump_version();
   }

@@ -1,12 +1,13 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/overlap.hpp>
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/nn/optim/detail/parameters.hpp>
 #include <limpid/nn/optim/detail/rules.hpp>
 #include <limpid/nn/optim/optimizer.hpp>
 
 #include <algorithm>
-#include <cstdint>
+
 #include <memory>
 
 namespace limpid::optim {
@@ -21,17 +22,6 @@ Tensor laid_out_like(const Tensor& like, const Tensor& x) {
   Tensor y = empty_like(like);
   limpid::detail::copy_into(y, x);
   return y;
-}
-
-// Whether a step of one would move elements of the other. Of two with gaps in one block of memory it is said only where
-// they begin alike.
-bool overlap(const Tensor& a, const Tensor& b) {
-  if (a.numel() == 0 || b.numel() == 0) return false;
-  if (a.raw_data() == b.raw_data()) return true;
-  if (!is_dense(a) || !is_dense(b)) return false;
-  const auto begin = [](const Tensor& x) { return reinterpret_cast<std::uintptr_t>(x.raw_data()); };
-  const auto end = [&](const Tensor& x) { return begin(x) + static_cast<std::uintptr_t>(x.numel()) * x.itemsize(); };
-  return begin(a) < end(b) && begin(b) < end(a);
 }
 
 }  // namespace
@@ -87,10 +77,11 @@ Optimizer::State::State(const Tensors& xs, OptimizerOptions&& options, std::uniq
     if (!xs[i].is_leaf())
       throw_error<AutogradError>(name, ": expected leaves as parameters, got a recorded result as ", i);
     require_dtype(name.c_str(), xs[i]);
+    limpid::detail::require_writable(name.c_str(), xs[i]);
     for (std::size_t j = 0; j < i; ++j)
       if (xs[i].is_same(xs[j]))
         throw_error<ValueError>(name, ": expected each parameter once, got ", j, " again as ", i);
-      else if (overlap(xs[i], xs[j]))
+      else if (limpid::detail::overlaps(xs[i], xs[j]))
         throw_error<ValueError>(name, ": expected parameters in memory of their own, got ", j, " and ", i,
                                 " in the same");
   }

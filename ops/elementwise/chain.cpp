@@ -77,6 +77,11 @@ Tensor detail::chain_over(const Tensor& dy, const Tensor& d) {
   return z;
 }
 
+Tensor detail::sub_chain(const Tensor& a, const Tensor& dy, const Tensor& d) {
+  if (is_grad_enabled()) return sub(a, chain(dy, d));
+  return map({"sub", arithmetic().sub_chain, a.dtype()}, a, dy, d);
+}
+
 // 0 times a finite number is 0 as it is.
 Tensor detail::chain(const Tensor& dy, double d) {
   return std::isfinite(d) ? mul(dy, d) : chain(dy, full({}, d, dy.dtype()));

@@ -6,6 +6,7 @@
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/chain.hpp>
 #include <limpid/ops/reduce.hpp>
+#include <limpid/ops/reduce/detail/softmax.hpp>
 #include <limpid/ops/shaping.hpp>
 
 namespace limpid {
@@ -96,22 +97,31 @@ struct CrossEntropyNode final : Node {
   // Outputs: loss_n = -l_n(t_n) and the log-probabilities l_nc = x_nc - log sum_k exp x_nk themselves, which are held
   // for backward and reach a user only as part of a second derivative. With p = exp l:
   //   dx_nc = (p_nc - [c = t_n]) dloss_n + dl_nc - p_nc sum_k dl_nk
+  // where p_nt - 1 = -sum_{c != t} p_nc for a p_nt near 1, from which it would not be told.
   Tensors backward(const Tensors& dy) override {
     const Tensor l = log_p, p = exp(l);
     Tensor dx;
     if (dy[0].defined()) {
       const Tensor dloss = unsqueeze(dy[0], 1);
-      dx = chain(dloss, p) + scatter_add(l.shape(), 1, index, neg(dloss));
+      const Tensor p_t = gather(p, 1, index), is_near_1 = gt(p_t, 0.5);
+      if (any(is_near_1).item<bool>()) {
+        const Tensor others = p - scatter_add(p.shape(), 1, index, p_t), sum_of_others = sum(others, 1, true);
+        const Tensor dx_t = where(is_near_1, neg(chain(dloss, sum_of_others)), chain(dloss, p_t) - dloss);
+        dx = chain(dloss, others) + scatter_add(p.shape(), 1, index, dx_t);
+      } else {
+        dx = chain(dloss, p) + scatter_add(p.shape(), 1, index, neg(dloss));
+      }
     }
     if (dy[1].defined()) {
-      const Tensor dl = dy[1] - chain(sum(dy[1], 1, true), p);
+      const Tensor dl = detail::log_softmax_gradient(dy[1], p, 1);
       dx = dx.defined() ? dx + dl : dl;
     }
     return {dx};
   }
   // dl_nc = dx_nc - sum_k p_nk dx_nk,  dloss_n = -dl_n(t_n)
   Tensors jvp(const Tensors& dx) override {
-    const Tensor dl = dx[0] - sum(chain(dx[0], exp(log_p)), 1, true);
+    const Tensor p = exp(log_p), d = detail::from_heaviest(dx[0], p, 1);
+    const Tensor dl = d - sum(chain(d, p), 1, true);
     return {picked(dl, index), dl};
   }
 };

@@ -10,8 +10,10 @@
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/chain.hpp>
+#include <limpid/ops/elementwise/kernels/exp.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/reduce/detail/driver.hpp>
+#include <limpid/ops/reduce/detail/softmax.hpp>
 #include <limpid/ops/reduce/kernels/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 
@@ -22,6 +24,7 @@
 namespace limpid {
 
 using detail::chain;
+using detail::from_heaviest;
 using detail::require_defined;
 
 namespace {
@@ -103,6 +106,29 @@ struct Statistics {
   }
 };
 
+// The logarithms of the sums of exp(x - largest) of a tile's slices; -inf where all are. Those near 1 are formed anew
+// of all but the largest, which would be lost beside its 1.
+template <class T>
+void log_of_sums(double* y, const Tile<T>& tile, const Statistics<T>& s) {
+  for (int64_t j = 0; j < tile.slices(); ++j) {
+    if (!(s.sum[j] >= 1 && s.sum[j] < 1.25)) {
+      y[j] = s.sum[j] == 0 ? -infinity : std::log(s.sum[j]);
+      continue;
+    }
+    double others = 0;
+    tile.each([&](int64_t at, const kernels::RowBlock& block) {
+      const int64_t count =
+          tile.is_row ? block.rows * block.stride + (block.stride == 0 ? block.columns : 0) : block.rows;
+      const int64_t step = tile.is_row ? 1 : block.stride;
+      for (int64_t i = 0; i < count; ++i) {
+        const double d = static_cast<double>(tile.x[at + j + i * step]) - s.largest[j];
+        others += d == 0 ? 0 : kernels::exp_down(d);
+      }
+    });
+    y[j] = std::log1p(others);
+  }
+}
+
 // f(tile, position of its first element, index of its first slice) for every tile of a dense, non-empty x.
 template <class T, class F>
 void for_tiles(const Tensor& x, int64_t axis, F&& f) {
@@ -133,11 +159,11 @@ Tensor softmax_of(const Tensor& given, int64_t axis, bool log) {
     for_tiles<T>(x, axis, [&](const Tile<T>& tile, int64_t at, int64_t) {
       T* to = y.data<T>() + at;
       Statistics<T> s(tile, log ? nullptr : to);
-      double shift[columns], factor[columns];
+      double shift[columns] = {}, factor[columns];
+      if (log) log_of_sums(shift, tile, s);
       for (int64_t j = 0; j < tile.slices(); ++j) {
-        const double sum = s.sum[j] == 0 ? 1 : s.sum[j];
-        shift[j] = log ? std::log(sum) : 0;
-        factor[j] = log ? 1 : 1 / sum;
+        if (shift[j] == -infinity) shift[j] = 0;
+        factor[j] = log || s.sum[j] == 0 ? 1 : 1 / s.sum[j];
       }
       tile.spread(shift);
       tile.spread(factor);
@@ -150,25 +176,71 @@ Tensor softmax_of(const Tensor& given, int64_t axis, bool log) {
   return y;
 }
 
+bool has_heaviest(const Tensor& p) {
+  const Tensor flat = as_dense(p);
+  return detail::visit_float(flat.dtype(), [&]<class T>(T) {
+    const T* x = flat.data<T>();
+    bool found = false;
+    for (int64_t begin = 0; begin < flat.numel() && !found; begin += columns) {
+      const int64_t end = std::min(begin + columns, flat.numel());
+      int above = 0;
+      for (int64_t i = begin; i < end; ++i) above |= x[i] > T{0.5};
+      found = above != 0;
+    }
+    return found;
+  });
+}
+
+}  // namespace
+
+Tensor detail::from_heaviest(const Tensor& dy, const Tensor& p, const Axes& axes) {
+  if (!has_heaviest(p)) return dy;
+  return sub(dy, sum(where(gt(p, 0.5), dy, 0), axes, true));
+}
+
+namespace {
+
 struct SoftmaxNode final : SymmetricNode {
   Saved y{*this, "y"};
-  int64_t axis = 0;
+  Axes axes;
   const char* name() const noexcept override { return "softmax"; }
-  // y_i = exp(x_i) / sum_j exp(x_j) over j along axis:  dx_i = y_i (dy_i - sum_j dy_j y_j)
+  // y_i = exp(x_i) / sum_j exp(x_j) over j along the axes:  dx_i = y_i (dy_i - sum_j dy_j y_j)
   Tensors backward(const Tensors& dy) override {
-    const Tensor t = chain(dy[0], y);
-    return {sub(t, chain(sum(t, axis, true), y))};
+    const Tensor t = chain(from_heaviest(dy[0], y, axes), y);
+    return {detail::sub_chain(t, sum(t, axes, true), y)};
   }
 };
 
+void record_softmax(Tensor& y, const Tensor& x, const Axes& axes) {
+  if (auto* node = record<SoftmaxNode>(y, x)) {
+    node->y = y;
+    node->axes = axes;
+  }
+}
+
+}  // namespace
+
+Tensor detail::log_softmax_gradient(const Tensor& dy, const Tensor& p, const Axes& axes) {
+  const Tensor total = sum(dy, axes, true), dx = sub_chain(dy, total, p);
+  if (!has_heaviest(p)) return dx;
+  const Tensor is_heaviest = gt(p, 0.5);
+  const auto sum_of_others = [&](const Tensor& t) { return sum(where(is_heaviest, 0, t), axes, true); };
+  return where(is_heaviest, sub(chain(total, sum_of_others(p)), sum_of_others(dy)), dx);
+}
+
+namespace {
+
 struct LogSoftmaxNode final : Node {
   Saved y{*this, "y"};
-  int64_t axis = 0;
+  Axes axes;
   const char* name() const noexcept override { return "log_softmax"; }
-  // y_i = x_i - log sum_j exp(x_j) over j along axis:  dx_i = dy_i - exp(y_i) sum_j dy_j
-  Tensors backward(const Tensors& dy) override { return {sub(dy[0], chain(sum(dy[0], axis, true), exp(y)))}; }
+  // y_i = x_i - log sum_j exp(x_j) over j along the axes:  dx_i = dy_i - exp(y_i) sum_j dy_j
+  Tensors backward(const Tensors& dy) override { return {detail::log_softmax_gradient(dy[0], exp(y), axes)}; }
   // dy_i = dx_i - sum_j exp(y_j) dx_j
-  Tensors jvp(const Tensors& dx) override { return {sub(dx[0], sum(chain(dx[0], exp(y)), axis, true))}; }
+  Tensors jvp(const Tensors& dx) override {
+    const Tensor p = exp(y), d = from_heaviest(dx[0], p, axes);
+    return {sub(d, sum(chain(d, p), axes, true))};
+  }
 };
 
 template <class N>
@@ -181,7 +253,7 @@ Tensor softmax_op(const char* op, const Tensor& x, int64_t axis, bool log) {
   Tensor y = softmax_of(x, along, log);
   if (auto* node = record<N>(y, x)) {
     node->y = y;
-    node->axis = along;
+    node->axes = along;
   }
   return y;
 }
@@ -196,6 +268,7 @@ namespace {
 struct LogSumExpNode final : Node {
   Saved x{*this, "x"}, y{*this, "y"};
   Shape kept;
+  Axes axes;
   const char* name() const noexcept override { return "logsumexp"; }
   // y_k = log sum_r exp(x_kr) over reduced r:  dx_kr = dy_k exp(x_kr - y_k), 0 where y_k is -inf
   Tensors backward(const Tensors& dy) override { return {chain(reshape(dy[0], kept), shares())}; }
@@ -203,9 +276,16 @@ struct LogSumExpNode final : Node {
   Tensors jvp(const Tensors& dx) override {
     return {reshape(sum_to(chain(dx[0], shares()), kept), outputs()[0].shape())};
   }
+  // Recorded as the softmax that they are.
   Tensor shares() const {
-    const Tensor level = reshape(y, kept);
-    return exp(sub(x, where(eq(level, -infinity), 0.0, level)));
+    Tensor p;
+    {
+      const NoGradGuard guard;
+      const Tensor level = reshape(y.get().detach(), kept);
+      p = exp(sub(x, where(eq(level, -infinity), 0.0, level)));
+    }
+    record_softmax(p, x, axes);
+    return p;
   }
 };
 
@@ -219,8 +299,9 @@ Tensor logsumexp_of(const Tensor& x, int64_t axis) {
   detail::visit_float(x.dtype(), [&]<class T>(T) {
     for_tiles<T>(x, axis, [&](const Tile<T>& tile, int64_t, int64_t slice) {
       const Statistics<T> s(tile, nullptr);
-      for (int64_t j = 0; j < tile.slices(); ++j)
-        y.data<T>()[slice + j] = static_cast<T>(s.largest[j] + std::log(s.sum[j]));
+      double sums[columns];
+      log_of_sums(sums, tile, s);
+      for (int64_t j = 0; j < tile.slices(); ++j) y.data<T>()[slice + j] = static_cast<T>(s.largest[j] + sums[j]);
     });
   });
   return y;
@@ -253,6 +334,7 @@ Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdims) {
     node->x = x;
     node->y = y;
     node->kept = kept;
+    node->axes = over;
   }
   return y;
 }

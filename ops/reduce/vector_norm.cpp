@@ -5,7 +5,6 @@
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/reduce/detail/reduction_node.hpp>
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -23,12 +22,14 @@ double smallest(DType dtype) {
   return dtype == float32 ? double{std::numeric_limits<float>::min()} : std::numeric_limits<double>::min();
 }
 
-// Whether every number is 0 or normal, so that none was rounded more than once or left the range.
-bool all_normal(const Tensor& x) {
-  const Tensor flat = detail::as_contiguous(x);
-  return detail::visit_float(flat.dtype(), [&]<class T>(T) {
-    const T* value = flat.data<T>();
-    return std::all_of(value, value + flat.numel(), [](T v) { return v == 0 || std::isnormal(v); });
+// Whether every quotient a / b, and b, is normal, or a 0: none left the range, or was rounded more than once.
+bool all_normal(const Tensor& quotient, const Tensor& a, const Tensor& b) {
+  const Tensor q = detail::as_contiguous(quotient), p = detail::as_contiguous(a), d = detail::as_contiguous(b);
+  return detail::visit_float(q.dtype(), [&]<class T>(T) {
+    const T *qs = q.data<T>(), *ps = p.data<T>(), *ds = d.data<T>();
+    bool normal = true;
+    for (int64_t i = 0; i < q.numel(); ++i) normal &= ps[i] == 0 || (std::isnormal(qs[i]) && std::isnormal(ds[i]));
+    return normal;
   });
 }
 
@@ -45,7 +46,7 @@ struct VectorNormNode final : ReductionNode {
     if (p == 2) {
       // One division per slice, where dy_k / y_k stays in range.
       const Tensor ratio = chain_over(g, safe);
-      return {all_normal(ratio) && all_normal(length) ? chain(ratio, a) : chain(g, direction())};
+      return {all_normal(ratio, g, safe) ? chain(ratio, a) : chain(g, direction())};
     }
     const Tensor size = where(eq(a, 0), 1, abs(a));
     return {chain(chain(g, sign(a)), pow(div(size, safe), p - 1))};

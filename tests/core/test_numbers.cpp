@@ -55,6 +55,9 @@ const std::vector<WayIn> operands = {
     {"mul_", [](Scalar x, DType d) { return ones({2}, d).mul_(x); }},
 };
 
+// These have a rule of their own for what is not finite, which comes first.
+bool asks_for_finite(const WayIn& way) { return way.op == "linspace" || way.op == "constant_"; }
+
 struct Refused {
   Scalar number;
   DType dtype;
@@ -84,7 +87,7 @@ TEST_CASE("a number that a dtype does not hold is refused, whichever way it come
   for (const Refused& r : refused)
     for (const std::vector<WayIn>* ways : {&makers, &operands})
       for (const WayIn& way : *ways) {
-        if (way.op == "linspace" && r.got == "inf") continue;  // which asks for finite ends first
+        if (asks_for_finite(way) && r.got == "inf") continue;
         CAPTURE(way.op, r.dtype);
         CHECK(message_of([&] { way.go(r.number, r.dtype); }) ==
               way.op + ": expected a number that " + std::string(to_string(r.dtype)) + " holds, got " + r.got);
@@ -105,7 +108,7 @@ TEST_CASE("a number that a dtype does not hold is refused, whichever way it come
            {3.4e38, bfloat16, "3.4e+38"},
        })
     for (const WayIn& way : makers) {
-      if (way.op == "linspace" && !std::isfinite(r.number.to_double())) continue;
+      if (asks_for_finite(way) && !std::isfinite(r.number.to_double())) continue;
       CAPTURE(way.op, r.dtype);
       CHECK(message_of([&] { way.go(r.number, r.dtype); }) ==
             way.op + ": expected a number that " + std::string(to_string(r.dtype)) + " holds, got " + r.got);
@@ -132,7 +135,7 @@ TEST_CASE("what a dtype holds comes in as it is, integers whole") {
     CHECK(last<int64_t>(way.go(-0x1p63, int64)) == std::numeric_limits<int64_t>::min());
     CHECK(last<float>(way.go(std::numeric_limits<float>::max(), float32)) == std::numeric_limits<float>::max());
     CHECK(way.go(65519, float16).to(float64).data<double>()[1] == 65504);
-    if (way.op == "linspace" || way.op == "constant_") continue;
+    if (asks_for_finite(way)) continue;
     CHECK(last<float>(way.go(inf, float32)) == inf);
     CHECK(std::isnan(last<double>(way.go(not_a_number, float64))));
     CHECK(way.go(-inf, float16).to(float64).data<double>()[1] == -inf);
@@ -218,8 +221,7 @@ TEST_CASE("uniform numbers that cannot be are refused, an interval without numbe
   CHECK(message_of([] { nn::init::uniform_(empty({2}, float16), 0, 1e5); }) ==
         "uniform_: expected a number that float16 holds, got 100000");
   CHECK(message_of([] { nn::init::uniform_(empty({2}, float64), -1.7e308, 1.7e308); }) ==
-        "uniform_: expected a finite high - low, got low = -1.6999999999999999e+308, high = "
-        "1.6999999999999999e+308");
+        "uniform_: expected high - low in (-inf, inf), got inf");
   const Tensor x = empty({3});
   nn::init::uniform_(x, 0.1, 0.1);
   CHECK(equal(x, full({3}, 0.1)));

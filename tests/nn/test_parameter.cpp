@@ -67,6 +67,7 @@ static_assert(!std::is_convertible_v<nn::Parameter&, Tensor&> && !std::is_base_o
 static_assert(!std::is_constructible_v<Tensor, NewParameter>);  // Tensor weight(parameter("weight", x))
 static_assert(std::is_convertible_v<const nn::Parameter&, const Tensor&> &&
               std::is_copy_constructible_v<nn::Parameter>);
+static_assert(!std::is_copy_assignable_v<nn::Module>);  // through a Module&, which members would not follow
 static_assert(std::is_copy_assignable_v<nn::Linear> && std::is_move_assignable_v<nn::Linear> &&
               std::is_swappable_v<nn::Linear> && std::is_copy_assignable_v<Scaled>);
 
@@ -161,6 +162,9 @@ TEST_CASE("a member that is assigned a constant member is refused, and as it was
   CHECK(agrees(a));
   a = b;
   CHECK_NOTHROW(a.scale = b.scale);  // the same
+  Scaled other;
+  CHECK_THROWS_AS(other.scale = b.scale, ValueError);  // another one's assignment does not help
+  CHECK(agrees(other));
 }
 
 TEST_CASE("a member may be given its parameter later, once") {
@@ -252,6 +256,24 @@ TEST_CASE("an optimiser refuses one tensor, or one memory, twice") {
   CHECK_THROWS_WITH(optim::SGD({p, Tensor()}), "SGD: expected defined parameters, got none as 1");
   const Tensor halves = ones({4});
   CHECK_NOTHROW(optim::SGD({slice(halves, 0, 0, 2).set_requires_grad(), slice(halves, 0, 2, 4).set_requires_grad()}));
+}
+
+TEST_CASE("what is learned has a place for each element") {
+  struct Holder : nn::Module {
+    using nn::Module::buffer;
+    using nn::Module::parameter;
+  };
+  Holder holder;
+  const Tensor wide = expand(ones({1}), {3});
+  CHECK_THROWS_AS(holder.parameter("wide", wide), ValueError);
+  CHECK_THROWS_AS(holder.buffer("wide", wide), ValueError);
+  CHECK(holder.state_dict().empty());
+  CHECK_THROWS_AS(optim::SGD({wide.detach().set_requires_grad()}), ValueError);
+  const Tensor matrix = ones({4, 2});  // whose columns lie between each other
+  optim::SGD optimizer({select(matrix, 1, 0).set_requires_grad(), select(matrix, 1, 1).set_requires_grad()}, {.lr = 1});
+  optimizer.parameters()[1].set_grad(ones({4}));
+  optimizer.step();
+  CHECK(equal(matrix, cat({ones({4, 1}), zeros({4, 1})}, 1)));
 }
 
 TEST_CASE("optimisers are handles that may be assigned, also through the base") {
@@ -532,6 +554,8 @@ TEST_CASE("layers blame what they were given") {
   CHECK(error_of<ValueError>([] {
           nn::Embedding(5, 2)(full({2, 2}, 5, int64));
         }) == "Embedding: expected indices in [0, 5), got 5 at element 0 of an index of shape (2, 2)");
+  CHECK(error_of<ValueError>([] { nn::Embedding(5, 2)(full({1}, -1, int32)); }) ==
+        "Embedding: expected indices in [0, 5), got -1 at element 0 of an index of shape (1,)");
   CHECK(error_of<DTypeError>([] { nn::Embedding(5, 2)(ones({2})); }) ==
         "Embedding: expected int64 or int32 indices, got float32");
 }

@@ -2,10 +2,16 @@
 // input alone. Each turns red for a fault that the op table does not see.
 #include <limpid/limpid.hpp>
 
+#include <cfenv>
 #include <cmath>
+#include <functional>
+#include <iterator>
 #include <limits>
+#include <utility>
+#include <vector>
 
 #include <limpid/tests/catch.hpp>
+#include <limpid/tests/settings.hpp>
 
 using namespace limpid;
 
@@ -94,4 +100,205 @@ TEST_CASE("gradients of reductions at the ends of the numbers, and over leading 
   CHECK(equal(grad({max(x)}, {x})[0], tensor({0, 1, 0}, float64)));
   CHECK(equal(grad({logsumexp(none)}, {none})[0], tensor({0, 0}, float64)));
   CHECK_THROWS_WITH(sum_to(zeros({2, 3}), {2}), ContainsSubstring("sum_to: expected"));
+}
+
+// ---- zero gradients that meet infinite or undefined derivatives
+
+namespace {
+
+// The gradient of f at x for a dy, recorded or not, and its derivative by dy in direction 1.
+struct Pulled {
+  Tensor dx, recorded, by_dy;
+};
+Pulled pulled(Tensor (*f)(const Tensor&), const Tensor& at, double seed) {
+  const Tensor x = at.detach().set_requires_grad(), y = f(x).detach();
+  const Tensor dy = full(y.shape(), seed, y.dtype()), u = dy.clone().set_requires_grad();
+  const Tensor recorded = grad({f(x)}, {x}, {u}, {.create_graph = true})[0];
+  return {grad({f(x)}, {x}, {dy})[0], recorded.detach(), grad({recorded}, {u}, {ones_like(at.detach())})[0]};
+}
+
+}  // namespace
+
+TEST_CASE("a zero gradient stays zero through reductions, norms and losses, whatever they meet") {
+  using F = Tensor (*)(const Tensor&);
+  const F functions[] = {
+      [](const Tensor& x) { return prod(x, 1); },
+      [](const Tensor& x) { return max(x, 1); },
+      [](const Tensor& x) { return min(x, 1); },
+      [](const Tensor& x) { return var(x, 1); },
+      [](const Tensor& x) { return var(x, 1, false, 3); },
+      [](const Tensor& x) { return sqrt(var(x, 1)); },
+      [](const Tensor& x) { return vector_norm(x, 2, 1); },
+      [](const Tensor& x) { return vector_norm(x, 3, 1); },
+      [](const Tensor& x) { return vector_norm(x, 0.5, 1); },
+      [](const Tensor& x) { return vector_norm(x, 1, 1); },
+      [](const Tensor& x) { return vector_norm(x, INFINITY, 1); },
+      [](const Tensor& x) { return softmax(x, 1); },
+      [](const Tensor& x) { return log_softmax(x, 1); },
+      [](const Tensor& x) { return logsumexp(x, 1); },
+      [](const Tensor& x) {
+        return cross_entropy(x, tensor({0, 2, 1, 0, 2, 1}, int64), Reduction::none);
+      },
+  };
+  for (const DType dtype : {float32, float64}) {
+    const double least = dtype == float32 ? 1e-45 : 5e-324, most = dtype == float32 ? 3e38 : 1.7e308;
+    const Tensor x = reshape(tensor({0.0, 0.0, 0.0, INFINITY, 1.0, -INFINITY, NAN, 1.0, 2.0, -INFINITY, -INFINITY,
+                                     -INFINITY, least, -least, least, most, most, -most},
+                                    dtype),
+                             {6, 3});
+    for (std::size_t i = 0; i < std::size(functions); ++i) {
+      CAPTURE(dtype, i);
+      const Pulled p = pulled(functions[i], x, 0);
+      CHECK(equal(p.dx, zeros({6, 3}, dtype)));
+      CHECK(equal(p.recorded, zeros({6, 3}, dtype)));
+      const Tensors moved =
+          jvp([&](const Tensors& xs) { return Tensors{functions[i](xs[0])}; }, {x}, {zeros({6, 3}, dtype)}).dys;
+      CHECK(equal(moved[0], zeros(moved[0].shape(), dtype)));
+    }
+  }
+}
+
+TEST_CASE("second derivatives are right where a residual is zero") {
+  // Gauss-Newton: of (r^2 / 2) with r = f(x) - f(1) the second derivative at 1 is f'(1)^2, for the other term is r f''.
+  using F = Tensor (*)(const Tensor&);
+  const struct {
+    F f;
+    double slope;
+  } cases[] = {
+      {[](const Tensor& x) { return exp(x); }, std::exp(1.0)},
+      {[](const Tensor& x) { return log(x); }, 1},
+      {[](const Tensor& x) { return sqrt(x); }, 0.5},
+      {[](const Tensor& x) { return 3 / x; }, -3},
+      {[](const Tensor& x) { return x / (x + 1); }, 0.25},
+      {[](const Tensor& x) { return pow(x, 2.5); }, 2.5},
+      {[](const Tensor& x) { return pow(x, -0.5); }, -0.5},
+      {[](const Tensor& x) { return x * x * x; }, 3},
+      {[](const Tensor& x) { return tanh(x); }, 1 - std::tanh(1.0) * std::tanh(1.0)},
+      {[](const Tensor& x) { return vector_norm(x, 2, {0}, true); }, 1},
+      {[](const Tensor& x) {
+         return prod(cat({x, x, x}, 0), {0}, true);
+       },
+       3},
+      {[](const Tensor& x) {
+         return logsumexp(cat({x, x}, 0), {0}, true);
+       },
+       1},
+      {[](const Tensor& x) { return max(x, {0}, true); }, 1},
+      {[](const Tensor& x) { return maximum(x, 0.5 * x); }, 1},
+      {[](const Tensor& x) { return where(x > 0, sqrt(x), log(-x)); }, 0.5},
+  };
+  for (std::size_t i = 0; i < std::size(cases); ++i) {
+    CAPTURE(i);
+    const Tensor at = cases[i].f(ones({1}, float64));
+    const auto loss = [&](const Tensor& x) { return sum(0.5 * square(cases[i].f(x) - at)); };
+    CHECK(hessian(loss, ones({1}, float64)).item<double>() == Approx(cases[i].slope * cases[i].slope).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("an infinite gradient reaches the largest element alone") {
+  const Tensor x = leaf({0, -1, -2});
+  CHECK(equal(grad({sqrt(max(x))}, {x})[0], tensor({infinity, 0.0, 0.0}, float64)));
+  CHECK(
+      equal(grad({sum(sqrt(maximum(x, tensor({-1, 0, 0}, float64))))}, {x})[0], tensor({infinity, 0.0, 0.0}, float64)));
+}
+
+TEST_CASE("gradients go where a NaN came from") {
+  const Tensor a = leaf({NAN, 1, NAN}), b = leaf({1, NAN, NAN}), dy = tensor({3, 5, 8}, float64);
+  for (const auto f : {maximum, minimum}) {
+    const Tensors dx = grad({f(a, b)}, {a, b}, {dy});
+    CHECK(equal(dx[0], tensor({3, 0, 4}, float64)));
+    CHECK(equal(dx[1], tensor({0, 5, 4}, float64)));
+    const Tensor moved =
+        jvp([&](const Tensors& x) { return Tensors{f(x[0], x[1])}; }, {a, b}, {dy, -dy.detach()}).dys[0];
+    CHECK(equal(moved, tensor({3, -5, 0}, float64)));
+  }
+  CHECK(equal(grad({clamp(a, -2, 0)}, {a}, {dy})[0], tensor({3, 0, 8}, float64)));
+  CHECK(equal(grad({clamp(a, -2, 0)}, {a}, {dy}, {.create_graph = true})[0], tensor({3, 0, 8}, float64)));
+  CHECK(equal(grad({relu(a)}, {a}, {dy})[0], dy));
+}
+
+TEST_CASE("gradients of norms are unit vectors, subnormal or large") {
+  for (const DType dtype : {float32, float64})
+    for (const double size : dtype == float32 ? std::vector<double>{1e-44, 1e-38, 1e-20, 1.0, 1e20, 5e37}
+                                              : std::vector<double>{1e-322, 1e-308, 1e-160, 1.0, 1e160, 1e307}) {
+      CAPTURE(dtype, size);
+      const Tensor x = (tensor({3, 0, -4}, dtype) * size).set_requires_grad();
+      const std::vector<double> v = {x.detach().to(float64).data<double>()[0], 0,
+                                     x.detach().to(float64).data<double>()[2]};
+      const double ratio = v[2] / v[0], length = std::sqrt(1 + ratio * ratio);
+      const Tensor expected = tensor({1 / length, 0.0, ratio / length}, dtype);
+      const double rtol = dtype == float32 ? 4e-7 : 8e-16;
+      const auto f = [](const Tensors& xs) { return Tensors{vector_norm(xs[0])}; };
+      for (const bool recorded : {false, true})
+        for (const double dy : {1.0, 1e-30}) {
+          const Tensor dx = grad(f({x}), {x}, {full({}, dy, dtype)}, {.create_graph = recorded})[0].detach();
+          CHECK(allclose(dx, expected * dy, rtol, 0));
+        }
+      CHECK(jvp(f, {x}, {tensor({1, 1, 0}, dtype)}).dys[0].item<double>() == Approx(1 / length).epsilon(rtol));
+    }
+}
+
+TEST_CASE("masked softmax and its kin signal no invalid operation, nor do their gradients") {
+  const test::WithThreads one(1);  // flags belong to a thread
+  for (const Isa level : isa_levels()) {
+    const test::WithIsa with(level);
+    for (const DType dtype : {float32, float64})
+      for (const int64_t axis : {0, 1})
+        for (const int64_t count : {1, 3, 67}) {
+          CAPTURE(to_string(level), dtype, axis, count);
+          const Tensor square = full({count, count}, -INFINITY, dtype), rows = arange(count);
+          // The upper triangle is masked, and the last row whole.
+          const Tensor masked = where(unsqueeze(rows, 1) >= rows, full({}, 0.5, dtype), square);
+          const Tensor x = where(unsqueeze(rows, 1) == count - 1, -INFINITY, masked).detach().set_requires_grad();
+          std::feclearexcept(FE_ALL_EXCEPT);
+          for (const auto f : {softmax, log_softmax}) grad({f(x, axis)}, {x}, {ones_like(x.detach())});
+          grad({logsumexp(x, axis)}, {x}, {ones({count}, dtype)});
+          grad({max(x, axis)}, {x}, {ones({count}, dtype)});
+          grad({cross_entropy(x, zeros({count}, int64), Reduction::none)}, {x}, {ones({count}, dtype)});
+          CHECK(std::fetestexcept(FE_INVALID) == 0);
+        }
+  }
+}
+
+TEST_CASE("softmax and its kin are accurate where one class has nearly all the weight") {
+  // Of the two classes (x, 0): softmax is sigmoid(x), log_softmax -softplus(-x), logsumexp softplus(x), and
+  // cross_entropy softplus(-x).
+  for (const DType dtype : {float32, float64}) {
+    const Tensor at = tensor({-30, -17, -5, -0.5, 0.25, 0.75, 2, 9, 17, 40, 80}, dtype);
+    const double rtol = dtype == float32 ? 1e-6 : 6e-15;
+    const auto pair = [](const Tensor& x, double other) { return stack({x, full(x.shape(), other, x.dtype())}, 1); };
+    const auto first = [](const Tensor& y) { return select(y, 1, 0); };
+    using F = std::function<Tensor(const Tensor&)>;
+    const std::pair<F, F> cases[] = {
+        {[&](const Tensor& x) { return first(softmax(pair(x, 0), 1)); }, [](const Tensor& x) { return sigmoid(x); }},
+        {[&](const Tensor& x) { return select(softmax(pair(x, 0), 1), 1, 1); },
+         [](const Tensor& x) { return sigmoid(-x); }},
+        {[&](const Tensor& x) { return first(log_softmax(pair(x, 0), 1)); },
+         [](const Tensor& x) { return -softplus(-x); }},
+        {[&](const Tensor& x) { return logsumexp(pair(x, 0), 1); }, [](const Tensor& x) { return softplus(x); }},
+        {[&](const Tensor& x) {
+           return logsumexp(pair(transpose(unsqueeze(x, 0), 0, 1), 0), {1, 2});
+         },
+         [](const Tensor& x) { return softplus(x); }},
+        {[&](const Tensor& x) { return cross_entropy(pair(x, 0), zeros(x.shape(), int64), Reduction::none); },
+         [](const Tensor& x) { return softplus(-x); }},
+        {[&](const Tensor& x) { return cross_entropy(pair(x, 0), ones(x.shape(), int64), Reduction::none); },
+         [](const Tensor& x) { return softplus(x); }},
+    };
+    for (std::size_t i = 0; i < std::size(cases); ++i) {
+      CAPTURE(dtype, i);
+      const auto derivatives = [&](const F& f) {
+        const Tensor x = at.clone().set_requires_grad(), dy = ones(at.shape(), dtype);
+        const Tensor dx = grad({f(x)}, {x}, {dy}, {.create_graph = true})[0];
+        const auto moved = [&](const Tensors& xs) { return Tensors{f(xs[0])}; };
+        return Tensors{f(x).detach(), grad({f(x)}, {x}, {dy})[0], dx.detach(), grad({dx}, {x}, {dy})[0],
+                       jvp(moved, {at}, {dy}).dys[0]};
+      };
+      const Tensors got = derivatives(cases[i].first), expected = derivatives(cases[i].second);
+      for (std::size_t k = 0; k < got.size(); ++k) {
+        INFO(k << ": " << got[k] << " for " << expected[k] << ", " << got[k] / expected[k] - 1);
+        CHECK(allclose(got[k], expected[k], rtol, 0));
+      }
+    }
+  }
 }

@@ -12,6 +12,8 @@ namespace limpid::detail {
 /// z = dy * d, but 0 where dy is 0; dz/ddy = d, dz/dd = dy. Of one floating-point dtype; shapes broadcast.
 Tensor chain(const Tensor& dy, const Tensor& d);
 Tensor chain(const Tensor& dy, double d);
+/// a - chain(dy, d), in one pass where nothing is recorded.
+Tensor sub_chain(const Tensor& a, const Tensor& dy, const Tensor& d);
 /// z = dy / d, but 0 where dy is 0, with one rounding.
 Tensor chain_over(const Tensor& dy, const Tensor& d);
 Tensor chain_over(const Tensor& dy, double d);

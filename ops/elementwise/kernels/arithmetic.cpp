@@ -40,6 +40,7 @@ struct AddScaled { template <class T> static T f(T a, T b, T c) noexcept { retur
 
 struct Chain { template <class T> static T f(T dy, T d) noexcept { return chain(dy, d); } };
 struct ChainBoth { template <class T> static T f(T a, T b) noexcept { return chain_both(a, b); } };
+struct SubChain { template <class T> static T f(T a, T dy, T d) noexcept { return a - chain(dy, d); } };
 struct ChainOver { template <class T> static T f(T dy, T d) noexcept { return chain_over(dy, d); } };
 struct AddChain { template <class T> static T f(T sum, T dy, T d) noexcept { return sum + chain(dy, d); } };
 
@@ -220,6 +221,7 @@ const ArithmeticKernels arithmetic_kernels{
     .chain = floats<Chain, 2>,
     .chain_both = floats<ChainBoth, 2>,
     .chain_over = floats<ChainOver, 2>,
+    .sub_chain = floats<SubChain, 3>,
     .eq = comparisons<Eq>,
     .ne = comparisons<Ne>,
     .lt = comparisons<Lt>,

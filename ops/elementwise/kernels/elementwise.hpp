@@ -36,6 +36,7 @@ struct ArithmeticKernels {
   KernelRow add, sub, mul, div, remainder, pow, maximum, minimum;
   KernelRow add_scaled;                     ///< a + b * c
   KernelRow chain, chain_both, chain_over;  ///< of floats: a * b and a / b, 0 where a is 0; or where either is
+  KernelRow sub_chain;                      ///< of floats: a - chain(b, c)
   KernelRow eq, ne, lt, le, gt, ge;         ///< of T, giving bool
   KernelRow neg, abs, sign, square, relu;
   KernelRow leaky_relu;  ///< of float32 and float64: x, slope

@@ -362,9 +362,21 @@ TEST_CASE("changed chunks with right checksums do not crash") {
     Png png{static_cast<uint32_t>(1 + below(9)), static_cast<uint32_t>(1 + below(9))};
     png.depth = 1 << below(5), png.colour = static_cast<int>(below(7)), png.interlace = static_cast<int>(below(2));
     std::string rows(1 + below(700), '\0'), palette(3 * (1 + below(256)), 'p'), transparency(below(8), 't');
+    // Every other picture has the rows that its header promises, or it would be refused for that alone.
+    const bool whole = below(2) != 0;
+    if (whole) {
+      constexpr std::size_t channels[] = {1, 1, 3, 1, 2, 1, 4};
+      png.interlace = 0;
+      const std::size_t bits = png.width * channels[png.colour] * static_cast<std::size_t>(png.depth);
+      rows.resize(png.height * (1 + (bits + 7) / 8));
+    }
     for (char& c : rows) c = static_cast<char>(below(8) ? below(5) : below(256));
+    if (whole)
+      for (std::size_t row = 0; row < png.height; ++row)
+        rows[row * (rows.size() / png.height)] = static_cast<char>(below(5));
     std::string data = zlib_packed(rows);
-    for (std::size_t flips = below(3); flips > 0; --flips) data[below(data.size())] = static_cast<char>(below(256));
+    for (std::size_t flips = whole ? 0 : below(3); flips > 0; --flips)
+      data[below(data.size())] = static_cast<char>(below(256));
     std::string bytes = png_start + png.header();
     if (below(2)) bytes += chunk("PLTE", palette);
     if (below(3) == 0) bytes += chunk("tRNS", transparency);

@@ -70,6 +70,19 @@ TEST_CASE("a lone option may be given as a number") {
   CHECK(equal(nn::LeakyReLU()(x), leaky_relu(x)));
 }
 
+TEST_CASE("braces stand for what is in them") {
+  const Tensor x = randn({1, 1, 6, 6});
+  CHECK(equal(nn::LeakyReLU({})(x), nn::LeakyReLU()(x)));
+  CHECK(equal(nn::ELU({})(x), nn::ELU()(x)));
+  CHECK(equal(nn::Softplus({})(x), nn::Softplus()(x)));
+  CHECK(equal(nn::MaxPool2d({2})(x), nn::MaxPool2d(2)(x)));
+  CHECK(equal(nn::MaxPool2d({2}, {.stride = {1}})(x), nn::MaxPool2d(2, {.stride = 1})(x)));
+  CHECK(equal(nn::AvgPool2d({3})(x), nn::AvgPool2d(3)(x)));
+  CHECK(equal(nn::AdaptiveAvgPool2d({2})(x), nn::AdaptiveAvgPool2d(2)(x)));
+  CHECK(equal(nn::ReflectionPad2d({1})(x), nn::ReflectionPad2d(1)(x)));
+  CHECK(equal(nn::Upsample({2})(x), nn::Upsample(2)(x)));
+}
+
 TEST_CASE("pools move by their kernel where no stride is given") {
   const Tensor x = randn({1, 1, 6, 6});
   CHECK(equal(nn::MaxPool2d({2, 3})(x), max_pool2d(x, {2, 3})));

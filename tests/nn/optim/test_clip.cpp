@@ -37,3 +37,45 @@ TEST_CASE("clip_grad_norm_ scales a gradient that two leaves share once for each
   optim::clip_grad_norm_({a}, 10);
   CHECK(a.grad().is_same(dx));
 }
+
+TEST_CASE("clip_grad_norm_ scales gradients of any size, as vector_norm does") {
+  for (const double p : {0.5, 1.0, 2.0, 3.0, std::numeric_limits<double>::infinity()})
+    for (const double size : {1e-310, 1e-300, 1e-160, 1e-100, 1.0, 1e100, 1e160, 1e300, 1e306}) {
+      CAPTURE(p, size);
+      const Tensor given = tensor({3, 0, -4}, float64) * size;
+      const Tensor a = leaf(zeros({3}, float64)), b = leaf(zeros({3}, float64));
+      a.set_grad(given.clone());
+      b.set_grad(2 * given);
+      const double expected = vector_norm(cat({given / size, 2 * given / size}, 0), p).item<double>();
+      CHECK(optim::clip_grad_norm_({a, b}, 2, p) / size == Approx(expected).epsilon(1e-13));
+      if (size < 1) continue;  // small enough
+      const double after = vector_norm(cat({a.grad(), b.grad()}, 0), p).item<double>();
+      CHECK(after == Approx(2).epsilon(1e-6));
+      CHECK(allclose(b.grad(), 2 * a.grad(), 1e-15, 0));
+    }
+  // The norm of finite gradients may overflow; they are scaled all the same.
+  const Tensor x = leaf(zeros({8}, float64));
+  x.set_grad(full({8}, 1.7e308, float64));
+  CHECK(std::isinf(optim::clip_grad_norm_({x}, 1)));
+  CHECK(allclose(x.grad(), full({8}, std::sqrt(0.125), float64), 1e-14, 0));
+}
+
+TEST_CASE("clip_grad_norm_ leaves gradients as they are where one is infinite or NaN, or refuses") {
+  for (const float odd : {INFINITY, -INFINITY, NAN})
+    for (const double p : {1.0, 2.0, 2.5, std::numeric_limits<double>::infinity()})
+      for (const DType dtype : {float32, float64}) {
+        CAPTURE(odd, p, dtype);
+        const Tensor a = leaf(zeros({2}, dtype)), b = leaf(zeros({2}, dtype));
+        const Tensor da = tensor({3, 4}, dtype), db = tensor({odd, 1}, dtype);
+        a.set_grad(da.clone());
+        b.set_grad(db.clone());
+        CHECK_THROWS_AS(optim::clip_grad_norm_({a, b}, 1, p, true), ValueError);
+        CHECK_FALSE(std::isfinite(optim::clip_grad_norm_({a, b}, 1, p)));
+        CHECK(equal(a.grad(), da));
+        CHECK(allclose(b.grad(), db, 0, 0, true));
+      }
+  const Tensor a = leaf(zeros({2}));
+  a.set_grad(tensor({INFINITY, 0}));
+  CHECK_THROWS_WITH(optim::clip_grad_norm_({a}, 1, 2, true),
+                    "clip_grad_norm_: expected finite gradients, got a norm of inf");
+}
