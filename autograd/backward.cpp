@@ -61,14 +61,13 @@ void backward(const Tensors& ys, const Tensors& dys, const GradOptions& options)
   const GradGuard mode(options.create_graph);
   Engine engine("backward");
   add_roots(engine, ys, dys, "backward");
+  Tensors recorded;
   engine.run(options.retain_graph || options.create_graph, [&](Node& node, const Tensors& dy) {
-    static_cast<Leaf&>(node).change_grad([&](Tensor& grad) {
-      if (grad.defined())
-        detail::accumulate(grad, dy[0]);
-      else
-        grad = options.create_graph ? dy[0] : own_gradient(dy[0]);
-    });
+    auto& leaf = static_cast<Leaf&>(node);
+    leaf.gather(dy[0], options.create_graph ? nullptr : own_gradient);
+    if (options.create_graph) recorded.push_back(leaf.grad());
   });
+  if (options.create_graph) Node::let_go_of_owners(recorded);
 }
 
 Tensors grad(const Tensors& ys, const Tensors& xs, const Tensors& dys, const GradOptions& options) {

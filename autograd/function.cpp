@@ -4,6 +4,7 @@
 #include <limpid/autograd/detail/stand_in.hpp>
 #include <limpid/autograd/detail/values.hpp>
 #include <limpid/autograd/function.hpp>
+#include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/random.hpp>
 
@@ -297,13 +298,14 @@ void FunctionNode::finish(Tensors& ys, const Tensors& xs) {
   context.to_save_.clear();
 }
 
+static detail::ForkMutex names_mutex(1);
+
 const char* FunctionNode::type_name(const std::type_info& type) {
   int status = 0;
   const std::unique_ptr<char, void (*)(void*)> readable(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status),
                                                         std::free);
-  static std::mutex mutex;
   static std::set<std::string> names;
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(names_mutex);
   return names.emplace(status == 0 ? readable.get() : type.name()).first->c_str();
 }
 

@@ -3,6 +3,7 @@
 #include <limpid/core/detail/message.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace limpid {
 
@@ -12,10 +13,13 @@ using detail::throw_error;
 
 namespace detail {
 
-std::mutex& ExtrasOfNodes::mutex() {
-  static std::mutex& mutex = *new std::mutex;
-  return mutex;
-}
+// Made when the library is loaded: a child would find one that another thread was making half made for ever.
+static ForkMutex extras_mutex(1);
+[[maybe_unused]] static const bool made_early = (ExtrasOfNodes::make(), true);
+
+ForkMutex& ExtrasOfNodes::mutex() { return extras_mutex; }
+
+void ExtrasOfNodes::make() { all(); }
 
 std::unordered_map<const Node*, Extras>& ExtrasOfNodes::all() {
   static auto& all = *new std::unordered_map<const Node*, Extras>;
@@ -44,6 +48,18 @@ void ExtrasOfNodes::drop(const Node& node) noexcept {
     for (auto& hook : *hooks) hook->node = nullptr;
 }
 
+void ExtrasOfNodes::forget(const Node& node, uint32_t output) noexcept {
+  Tensor dead;  // goes after the lock
+  const std::lock_guard lock(mutex());
+  const auto it = all().find(&node);
+  if (it == all().end()) return;
+  for (Extras::Retained& retained : it->second.retained)
+    if (retained.output == output) {
+      std::swap(dead, retained.grad);
+      retained.is_wanted = false;
+    }
+}
+
 void add_gradient_hook(const Tensor& x, Ref<Hook> hook) {
   if (!x.requires_grad())
     throw_error<AutogradError>("register_hook: expected a tensor that requires a gradient, got one that does not");
@@ -54,12 +70,14 @@ void add_gradient_hook(const Tensor& x, Ref<Hook> hook) {
   });
 }
 
-void add_node_hook(Node& node, Ref<Hook> hook, bool before) {
-  if (node.is_leaf())
-    throw_error<AutogradError>(before ? "register_prehook" : "register_hook",
-                               ": expected a node that computes, got a leaf; hook its tensor instead");
-  hook->node = &node;
-  ExtrasOfNodes::change(node,
+void add_node_hook(Node* node, Ref<Hook> hook, bool before) {
+  const char* op = before ? "register_prehook" : "register_hook";
+  if (!node)
+    throw_error<AutogradError>(op, ": expected a node, got none: *grad_node(x) of a tensor that is not recorded");
+  if (node->is_leaf())
+    throw_error<AutogradError>(op, ": expected a node that computes, got a leaf; hook its tensor instead");
+  hook->node = node;
+  ExtrasOfNodes::change(*node,
                         [&](Extras& extras) { (before ? extras.before : extras.after).push_back(std::move(hook)); });
 }
 
@@ -90,15 +108,20 @@ void complete(const Node& node, Tensors& dy) {
     replace("hook", node, one, hook->call(one, {}), true);
     dy[output] = std::move(one[0]);
   }
-  ExtrasOfNodes::look(node, [&](Extras& extras) {
-    for (auto& [output, grad] : extras.retained) {
-      if (!dy[output].defined()) continue;
-      if (grad.defined())
-        accumulate(grad, dy[output]);
-      else
-        grad = dy[output];
-    }
-  });
+  // Sums are formed, and what they replace goes, outside of the lock.
+  auto all = ExtrasOfNodes::look(node, [](const Extras& extras) { return extras.retained; });
+  for (Extras::Retained& retained : all) {
+    const Tensor& g = dy[retained.output];
+    if (!g.defined() || !retained.is_wanted) continue;
+    Tensor sum = retained.grad.defined() ? retained.grad : g;
+    if (retained.grad.defined()) accumulate(sum, g);
+    if (sum.requires_grad()) Node::let_go_of_owners({sum});
+    retained.grad = ExtrasOfNodes::look(node, [&](Extras& extras) {
+      for (Extras::Retained& mine : extras.retained)
+        if (mine.output == retained.output && mine.is_wanted) return std::exchange(mine.grad, sum);
+      return Tensor();
+    });
+  }
 }
 
 Tensors hooked_backward(Node& node, const Tensors& dy, bool records) {
@@ -118,7 +141,8 @@ void move_retained(const Node& from, uint32_t output, const Node& to, uint32_t i
   Tensor grad;
   const bool found = ExtrasOfNodes::look(from, [&](Extras& extras) {
     auto& all = extras.retained;
-    const auto it = std::find_if(all.begin(), all.end(), [&](const auto& r) { return r.output == output; });
+    const auto it =
+        std::find_if(all.begin(), all.end(), [&](const auto& r) { return r.output == output && r.is_wanted; });
     if (it == all.end()) return false;
     grad = it->grad;
     all.erase(it);
@@ -141,9 +165,10 @@ void retain_grad(const Tensor& x) {
   const uint32_t output = x.impl().grad_index;
   ExtrasOfNodes::change(*grad_node(x), [&](Extras& extras) {
     for (const auto& retained : extras.retained)
-      if (retained.output == output) return;
+      if (retained.output == output && retained.is_wanted) return;
     extras.retained.push_back({output, {}});
   });
+  x.impl().owns_gradient = true;
 }
 
 }  // namespace limpid

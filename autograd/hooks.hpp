@@ -68,7 +68,7 @@ Ref<Hook> make_hook(F f) {
 }
 
 void add_gradient_hook(const Tensor& x, Ref<Hook> hook);
-void add_node_hook(Node& node, Ref<Hook> hook, bool before);
+void add_node_hook(Node* node, Ref<Hook> hook, bool before);
 
 }  // namespace detail
 
@@ -101,7 +101,7 @@ requires std::is_invocable_v<F&, const Tensor&> HookHandle register_hook(const T
 template <class F>
 requires std::is_invocable_v<F&, const Tensors&, const Tensors&> HookHandle register_hook(Node& node, F f) {
   auto hook = detail::make_hook<detail::CallWithBoth>(std::move(f));
-  detail::add_node_hook(node, hook, false);
+  detail::add_node_hook(&node, hook, false);
   return HookHandle(std::move(hook));
 }
 
@@ -109,7 +109,7 @@ requires std::is_invocable_v<F&, const Tensors&, const Tensors&> HookHandle regi
 template <class F>
 requires std::is_invocable_v<F&, const Tensors&> HookHandle register_prehook(Node& node, F f) {
   auto hook = detail::make_hook<detail::CallWithAll>(std::move(f));
-  detail::add_node_hook(node, hook, true);
+  detail::add_node_hook(&node, hook, true);
   return HookHandle(std::move(hook));
 }
 

@@ -1,3 +1,4 @@
+#include <limpid/autograd/detail/arithmetic.hpp>
 #include <limpid/autograd/detail/extras.hpp>
 #include <limpid/autograd/detail/stand_in.hpp>
 #include <limpid/autograd/detail/watch.hpp>
@@ -6,6 +7,7 @@
 #include <limpid/core/detail/pool.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace limpid {
 namespace {
@@ -189,19 +191,62 @@ Tensor& Tensor::set_requires_grad(bool requires_grad) {
   if (requires_grad && !is_floating_point(dtype()))
     detail::throw_error<DTypeError>("set_requires_grad: expected a floating-point tensor, got ", dtype());
   if (!requires_grad) {
-    self.grad = nullptr;
+    if (std::exchange(self.owns_gradient, false)) std::exchange(self.grad, nullptr)->owner_gone(0);
   } else if (!self.grad) {
     if (self.storage->from_inference())
       detail::throw_error<AutogradError>("set_requires_grad: expected a tensor that may be recorded, got one of shape ",
                                          self.shape(), " from inference mode; clone() it first");
     (new Leaf)->attach(*this);
+    self.owns_gradient = true;
   }
   return *this;
+}
+
+void Node::owner_gone(uint32_t output) noexcept {
+  if (has_extras_) detail::ExtrasOfNodes::forget(*this, output);
+}
+
+void Node::let_go_of_owners(const Tensors& gradients) {
+  detail::walk(gradients, [](Node* node) {
+    for (Saved* s = node->saved_; s; s = s->next_) {
+      const Tensor& x = s->tensor_;
+      if (!x.defined() || !x.impl().owns_gradient) continue;
+      Tensor alias = x.detach();
+      alias.impl().grad = x.impl().grad;
+      alias.impl().grad_index = x.impl().grad_index;
+      s->tensor_ = std::move(alias);
+    }
+    return true;
+  });
 }
 
 Tensor Leaf::grad() const {
   const Lock lock(*this);
   return grad_;
+}
+
+void Leaf::set_grad(Tensor grad) {
+  const Lock lock(*this);
+  std::swap(grad_, grad);
+}
+
+void Leaf::gather(const Tensor& dx, Tensor (*make_own)(const Tensor&)) {
+  Tensor before;  // goes behind the lock
+  const Lock lock(*this);
+  if (!has_owner_) return;
+  if (!grad_.defined()) {
+    grad_ = make_own ? make_own(dx) : dx;
+    return;
+  }
+  if (!grad_.is_unique() || is_grad_enabled()) before = grad_;  // else the sum takes its memory
+  detail::accumulate(grad_, dx);
+}
+
+void Leaf::owner_gone(uint32_t) noexcept {
+  Tensor before;
+  const Lock lock(*this);
+  has_owner_ = false;
+  std::swap(before, grad_);
 }
 
 namespace {
@@ -220,8 +265,8 @@ Leaf* leaf_of(const Tensor& x, const char* op) {
 Tensor Tensor::grad() const {
   if (!is_leaf() && grad_node(*this)->has_extras()) {
     const detail::Extras extras = detail::ExtrasOfNodes::look(*grad_node(*this), [](auto& all) { return all; });
-    for (const auto& [output, grad] : extras.retained)
-      if (output == impl().grad_index) return grad;
+    for (const auto& retained : extras.retained)
+      if (retained.output == impl().grad_index && retained.is_wanted) return retained.grad;
   }
   const Leaf* leaf = leaf_of(*this, "grad");
   return leaf ? leaf->grad() : Tensor();
@@ -233,7 +278,8 @@ void Tensor::set_grad(const Tensor& grad) const {
   if (grad.defined() && (grad.shape() != shape() || grad.dtype() != dtype()))
     detail::throw_error<ShapeError>("set_grad: expected shape ", shape(), " and dtype ", dtype(), ", got ",
                                     grad.shape(), " and ", grad.dtype());
-  leaf->change_grad([&](Tensor& mine) { mine = grad; });
+  leaf->set_grad(grad);
+  if (grad.requires_grad()) Node::let_go_of_owners({grad});
 }
 
 Tensor Tensor::detach() const {

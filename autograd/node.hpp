@@ -118,6 +118,8 @@ class Node : public GradHandle {
   uint64_t sequence() const noexcept { return sequence_; }
   bool is_leaf() const noexcept { return sequence_ == 0; }
   bool is_released() const noexcept { return released_; }
+  /// The tensor that retained the gradient of an output is gone.
+  void owner_gone(uint32_t output) noexcept override;
   /// Whether it has hooks, a retained gradient or a source line, see hooks.hpp and anomaly.hpp.
   bool has_extras() const noexcept { return has_extras_; }
   /// The tensors held for backward: calls f(const Saved&) for each.
@@ -142,6 +144,10 @@ class Node : public GradHandle {
   static uint64_t clock() noexcept;
   /// x, changed in place, has the history of y from now on.
   static void rebase(const Tensor& x, const Tensor& y);
+  /// To be called where recorded gradients are kept for the tensors they belong to. Nodes below them hold tensors that
+  /// gradients are gathered for; these hold their gradients, and so the nodes: a circle that nobody would ever free.
+  /// From now on the nodes hold the same values by other handles, whose going is nobody's loss.
+  static void let_go_of_owners(const Tensors& gradients);
 
  private:
   friend class Saved;
@@ -196,14 +202,16 @@ class Leaf final : public Node {
   const char* name() const noexcept override { return "leaf"; }
   Tensors backward(const Tensors&) override { return {}; }
   Tensor grad() const;
-  /// Calls f(Tensor& grad) while no other thread reads or changes it.
-  template <class F>
-  void change_grad(F&& f) {
-    const Lock lock(*this);
-    f(grad_);
-  }
+  /// The gradient gathered from now on; what was gathered goes.
+  void set_grad(Tensor grad);
+  /// Adds dx, which the caller holds, to what was gathered; as the first, keeps it, or what make_own(dx) makes of it.
+  /// Does nothing where the tensor that the gradient is gathered for is gone.
+  void gather(const Tensor& dx, Tensor (*make_own)(const Tensor&));
+  void owner_gone(uint32_t) noexcept override;
 
  private:
+  // Under the lock nothing goes that may be the last of its kind: a deleter, or what a hook captured, might ask for
+  // this very gradient.
   struct Lock {
     explicit Lock(const Leaf& leaf) noexcept : busy(leaf.busy_) {
       while (busy.test_and_set(std::memory_order_acquire)) busy.wait(true, std::memory_order_relaxed);
@@ -218,6 +226,7 @@ class Leaf final : public Node {
   };
 
   mutable std::atomic_flag busy_;
+  bool has_owner_ = true;
   Tensor grad_;
 };
 

@@ -4,9 +4,11 @@
 #include <limpid/core/io/detail/file.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <iomanip>
 #include <map>
+#include <new>
 #include <ostream>
 #include <utility>
 
@@ -20,7 +22,10 @@ int64_t nanoseconds() noexcept {
 
 }  // namespace
 
-struct Profiler::Recorder {
+// Shared with the list of those that run on the thread that made it: the profiler may end on another, or out of turn.
+struct Profiler::Recorder : RefCounted<Recorder> {
+  void dispose() noexcept { delete this; }
+
   struct Event {
     const char* op;
     bool backward;
@@ -30,15 +35,31 @@ struct Profiler::Recorder {
   };
   std::vector<Event> events;
   std::vector<std::size_t> open;  ///< events that have not ended, from the outside in
+  std::size_t lost = 0;           ///< scopes within these for which there was no memory
   int64_t bytes = 0;              ///< of all tensors made so far
   int64_t start = nanoseconds();
   Recorder* outer = nullptr;
-  bool running = true;
+  std::atomic<bool> running = true;
 };
 
 namespace {
 
+// The innermost of those that run on this thread. The list counts as a holder of each.
 LIMPID_FAST_TLS thread_local constinit Profiler::Recorder* recorder = nullptr;
+
+// Takes those that have ended out of this thread's list, wherever in it they are.
+void unlink_ended() noexcept {
+  for (Profiler::Recorder** place = &recorder; Profiler::Recorder* r = *place;) {
+    if (r->running) {
+      place = &r->outer;
+    } else {
+      *place = r->outer;
+      r->release();
+    }
+  }
+  detail::storage_meter = recorder ? &recorder->bytes : nullptr;
+  if (!recorder) detail::watching &= static_cast<uint8_t>(~detail::watch_times);
+}
 
 using Event = Profiler::Recorder::Event;
 
@@ -48,17 +69,31 @@ bool counts(const Event& event) { return event.backward || !event.in_backward; }
 }  // namespace
 
 void detail::OpScope::open(const char* op, bool backward) noexcept {
+  if (!recorder->running) unlink_ended();  // one that has ended on another thread
+  if (!recorder) return;
   Profiler::Recorder& r = *recorder;
   const bool within = !r.open.empty() && (r.events[r.open.back()].backward || r.events[r.open.back()].in_backward);
-  r.open.push_back(r.events.size());
-  r.events.push_back({op, backward, within, 0, 0, r.bytes, 0, 0});
-  r.events.back().start = nanoseconds();
+  try {
+    if (r.lost == 0) {
+      r.open.reserve(r.open.size() + 1);
+      r.events.push_back({op, backward, within, 0, 0, r.bytes, 0, 0});
+      r.open.push_back(r.events.size() - 1);
+      r.events.back().start = nanoseconds();
+      return;
+    }
+  } catch (const std::bad_alloc&) {}
+  ++r.lost;
 }
 
 void detail::OpScope::close() noexcept {
   const int64_t end = nanoseconds();
-  if (!recorder || recorder->open.empty()) return;  // stopped in between
+  if (!recorder) return;  // stopped in between
   Profiler::Recorder& r = *recorder;
+  if (r.lost > 0) {
+    --r.lost;
+    return;
+  }
+  if (r.open.empty()) return;
   Event& event = r.events[r.open.back()];
   r.open.pop_back();
   event.end = end;
@@ -76,6 +111,8 @@ void detail::OpScope::close() noexcept {
 }
 
 Profiler::Profiler() : recorder_(new Recorder) {
+  recorder_->retain();  // for this
+  recorder_->retain();  // for the list
   recorder_->outer = recorder;
   recorder = recorder_;
   detail::storage_meter = &recorder_->bytes;
@@ -83,20 +120,18 @@ Profiler::Profiler() : recorder_(new Recorder) {
 }
 
 void Profiler::stop() noexcept {
-  if (!std::exchange(recorder_->running, false)) return;
+  if (!recorder_->running.exchange(false)) return;
   // Events that are open, as where an op is under way, never end.
   auto& events = recorder_->events;
   std::erase_if(events, [](const Event& event) { return event.end == 0; });
   recorder_->open.clear();
-  if (recorder != recorder_) return;
-  recorder = recorder_->outer;
-  detail::storage_meter = recorder ? &recorder->bytes : nullptr;
-  if (!recorder) detail::watching &= static_cast<uint8_t>(~detail::watch_times);
+  recorder_->lost = 0;
+  unlink_ended();
 }
 
 Profiler::~Profiler() {
   stop();
-  delete recorder_;
+  recorder_->release();
 }
 
 std::vector<Profiler::Row> Profiler::table() const {

@@ -1,4 +1,5 @@
 #include <limpid/core/allocator.hpp>
+#include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/pool.hpp>
 #include <limpid/core/error.hpp>
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <limits>
 #include <mutex>
 #include <new>
 
@@ -70,7 +72,7 @@ struct Counters {
 
 // Blocks above small_limit, and small ones whose thread is gone. Never destroyed: tensors may outlive statics.
 struct Central {
-  std::mutex mutex;
+  detail::ForkMutex mutex{3};  // allocating is possible under every other
   std::array<FreeBlock*, class_count> free{};
   Counters counters;
 };
@@ -80,11 +82,19 @@ Central& central() noexcept {
   return *instance;
 }
 
+// When the library is loaded, or before: a child would wait for ever for one that another thread was making.
+[[maybe_unused]] Central& made_early = central();
+
 [[noreturn, gnu::cold]] void throw_beyond_limit(int64_t bytes) {
   const Counters& counters = central().counters;
   detail::throw_error<MemoryError>("allocate: expected to stay within the memory limit of ", counters.limit.load(),
                                    " bytes, got a request for ", bytes, " beside the ", counters.held.load(),
                                    " that are held");
+}
+
+[[noreturn, gnu::cold]] void throw_none_left(int64_t bytes) {
+  detail::throw_error<MemoryError>("allocate: expected ", bytes, " bytes from the system, got none, beside the ",
+                                   central().counters.held.load(), " that are held");
 }
 
 void* from_system(std::size_t bytes) {
@@ -102,7 +112,7 @@ void* from_system(std::size_t bytes) {
   }
   if (!p) {
     counters.held.fetch_sub(size, std::memory_order_relaxed);
-    throw std::bad_alloc();
+    throw_none_left(size);
   }
   return p;
 }
@@ -166,7 +176,8 @@ void* allocate(std::size_t bytes) { return detail::pool_allocate(bytes); }
 void deallocate(void* p, std::size_t bytes) noexcept { detail::pool_deallocate(p, bytes); }
 
 void* detail::allocate_slowly(std::size_t bytes) {
-  if (bytes > (std::size_t{1} << 58)) throw std::bad_alloc();
+  constexpr auto most = static_cast<std::size_t>(std::numeric_limits<int64_t>::max());
+  if (bytes > (std::size_t{1} << 58)) throw_none_left(static_cast<int64_t>(std::min(bytes, most)));
   const std::size_t index = class_of(bytes);
   return !caching || index >= small_classes ? allocate_large(index) : refill(index);
 }

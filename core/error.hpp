@@ -53,7 +53,7 @@ class IOError : public Error {
   using Error::Error;
 };
 
-/// An allocation would pass the limit of set_memory_limit().
+/// An allocation would pass the limit of set_memory_limit(), or the system has no more memory.
 class MemoryError : public Error {
  public:
   using Error::Error;

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
-#include <string>
+#include <string_view>
 
 namespace limpid {
 
@@ -51,12 +51,10 @@ Isa chosen_at_start() noexcept {
   const Isa best = best_isa();
   const char* wish = std::getenv("LIMPID_ISA");
   if (!wish || !*wish) return best;
-  std::string names;
-  for (Isa level : isa_levels()) {
+  for (Isa level : isa_levels())
     if (to_string(level) == wish) return level;
-    names.append(names.empty() ? "" : ", ").append(to_string(level));
-  }
-  log_warning("LIMPID_ISA: expected a level of this machine ({}), got '{}'; using {}", names, wish, to_string(best));
+  log_warning("LIMPID_ISA: expected a level of this machine, up to {}, got '{}'; using {}", to_string(best), wish,
+              to_string(best));
   return best;
 }
 

@@ -87,6 +87,8 @@ void TensorImpl::become(const TensorImpl& x) {
 }
 
 [[gnu::flatten]] void TensorImpl::dispose() noexcept {
+  if (owns_gradient) [[unlikely]]
+    grad->owner_gone(grad_index);
   const bool together = with_storage_;
   Storage *const home = neighbour(), *const memory = storage.detach();
   this->~TensorImpl();

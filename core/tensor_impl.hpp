@@ -69,6 +69,8 @@ struct Layout final : RefCounted<Layout> {
 class GradHandle : public RefCounted<GradHandle> {
  public:
   virtual ~GradHandle() = default;
+  /// The tensor that owns what is gathered for output `index` is gone, and with it who could ask for that.
+  virtual void owner_gone(uint32_t /*index*/) noexcept {}
   /// The last reference is gone.
   virtual void dispose() noexcept { delete this; }
 };
@@ -91,7 +93,8 @@ struct TensorImpl final : RefCounted<TensorImpl> {
   std::byte* data;  ///< the first element
   DType dtype;
   bool is_view = false;
-  uint32_t epoch = 0;  ///< of a view: the storage's when it was made
+  bool owns_gradient = false;  ///< grad gathers for this tensor, and is told when it goes
+  uint32_t epoch = 0;          ///< of a view: the storage's when it was made
 
   const Shape& shape() const noexcept { return layout->shape; }
   const Strides& strides() const noexcept { return layout->strides; }

@@ -1,6 +1,6 @@
 #include <cxxabi.h>
-#include <pthread.h>
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/overlap.hpp>
 #include <limpid/nn/detail/call.hpp>
@@ -22,10 +22,7 @@ namespace {
 
 std::atomic<uint64_t> last_id = 0;
 // Of all that is known of parents.
-std::mutex parents_lock;
-// A child process starts with the locks that other threads held: this one is to be nobody's.
-[[maybe_unused]] const int at_fork =
-    pthread_atfork([] { parents_lock.lock(); }, [] { parents_lock.unlock(); }, [] { parents_lock.unlock(); });
+limpid::detail::ForkMutex parents_lock(0);
 
 }  // namespace
 
@@ -342,7 +339,8 @@ void convert_in_place(const Tensors& xs, const F& convert) {
   for (std::size_t i = 0; i < made.size(); ++i) {
     while (made[i].version() <= changed[i].version()) made[i].bump_version();
     changed[i].impl().become(made[i].impl());
-    changed[i].impl().grad = made[i].impl().grad;
+    // What was made is the owner of the leaf that is no more, and goes with it.
+    std::swap(changed[i].impl().grad, made[i].impl().grad);
   }
 }
 

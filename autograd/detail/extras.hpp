@@ -3,6 +3,7 @@
 #pragma once
 #include <limpid/autograd/detail/source.hpp>
 #include <limpid/autograd/hooks.hpp>
+#include <limpid/core/detail/fork.hpp>
 
 #include <mutex>
 #include <unordered_map>
@@ -18,6 +19,7 @@ struct Extras {
   struct Retained {
     uint32_t output;
     Tensor grad;
+    bool is_wanted = true;  ///< false once the tensor that retained it is gone
   };
   std::vector<OfOutput> on_gradient;
   std::vector<Ref<Hook>> before, after;
@@ -41,12 +43,15 @@ class ExtrasOfNodes {
     const std::lock_guard lock(mutex());
     return f(all().at(&node));
   }
+  static void make();
   static void remove(Hook& hook) noexcept;
   static void drop(const Node& node) noexcept;
+  /// The retained gradient of an output.
+  static void forget(const Node& node, uint32_t output) noexcept;
 
  private:
   // Never destroyed: nodes of static tensors go after all else.
-  static std::mutex& mutex();
+  static ForkMutex& mutex();
   static std::unordered_map<const Node*, Extras>& all();
 };
 

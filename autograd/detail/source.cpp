@@ -1,4 +1,5 @@
 #include <limpid/autograd/detail/source.hpp>
+#include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>
 
 #include <cxxabi.h>
@@ -45,7 +46,7 @@ backtrace_state* state() {
   return state;
 }
 
-std::mutex mutex;  // libbacktrace may run on several threads, but the thread sanitizer cannot see how
+ForkMutex mutex{2};  // libbacktrace may run on several threads, but the thread sanitizer cannot see how
 
 // Called for each function inlined at an address, from the inside out: the first that is the program's own counts.
 int take_line(void* data, uintptr_t, const char* file, int line, const char* function) {

@@ -10,13 +10,17 @@ namespace limpid {
 spdlog::logger& logger();
 
 template <class... Args>
-void log_warning(spdlog::format_string_t<Args...> format, Args&&... args) {
-  logger().warn(format, std::forward<Args>(args)...);
+void log_warning(spdlog::format_string_t<Args...> format, Args&&... args) noexcept {
+  try {
+    logger().warn(format, std::forward<Args>(args)...);
+  } catch (...) {}  // no memory to say it with
 }
 
 template <class... Args>
-void log_debug(spdlog::format_string_t<Args...> format, Args&&... args) {
-  logger().debug(format, std::forward<Args>(args)...);
+void log_debug(spdlog::format_string_t<Args...> format, Args&&... args) noexcept {
+  try {
+    logger().debug(format, std::forward<Args>(args)...);
+  } catch (...) {}
 }
 
 }  // namespace limpid

@@ -12,6 +12,9 @@ namespace limpid {
 
 namespace detail {
 void parallel_for_impl(int64_t n, int64_t grain, void (*body)(void*, int64_t, int64_t), void* context) noexcept;
+/// Makes the threads that libraries compute on round, and flush denormal numbers or not, as the calling thread does.
+/// parallel_for does so by itself.
+void share_arithmetic() noexcept;
 /// True inside a parallel_for that runs on several threads.
 bool in_parallel() noexcept;
 }  // namespace detail

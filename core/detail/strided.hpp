@@ -70,7 +70,8 @@ struct StridedLoop {
       return;
     }
     parallel_for(rows, std::max<int64_t>(grain / length, 1), [&](int64_t begin, int64_t end) {
-      Shape index(last, 0);
+      std::array<int64_t, 64> index;  // what allocates may throw, which must not happen here; tensors have 64 axes
+      std::fill_n(index.begin(), last, 0);
       std::array<int64_t, K> offsets{};
       int64_t rest = begin;
       for (std::size_t i = last; i-- > 0;) {

@@ -17,6 +17,7 @@ int use_our_threads() noexcept {
   // The count is a thread's own in OpenMP, but one for all in limpid.
   const int threads = get_num_threads();
   if (omp_get_max_threads() != threads) omp_set_num_threads(threads);
+  share_arithmetic();
   return threads;
 }
 

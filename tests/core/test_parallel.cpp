@@ -58,5 +58,5 @@ TEST_CASE("an exception leaves a loop when all of it is done") {
 }
 
 TEST_CASE("fewer than one thread is refused") {
-  CHECK_THROWS_WITH(set_num_threads(0), "set_num_threads: expected at least 1, got 0");
+  CHECK_THROWS_WITH(set_num_threads(0), "set_num_threads: expected a number from 1 to 4096, got 0");
 }

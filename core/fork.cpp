@@ -1,0 +1,54 @@
+#include <limpid/core/detail/fork.hpp>
+
+#include <pthread.h>
+#include <limpid/core/ref.hpp>
+
+#include <array>
+#include <cstddef>
+
+namespace limpid::detail {
+namespace {
+
+struct Entry {
+  ForkMutex* mutex = nullptr;
+  int rank = 0;
+};
+// By rising rank.
+struct Registry {
+  std::mutex mutex;
+  std::array<Entry, 16> entries{};
+  std::size_t count = 0;
+};
+constinit Registry all;
+
+bool had_threads = false, forked_from_threads = false;
+
+void lock_all() {
+  had_threads = !is_only_thread();
+  all.mutex.lock();
+  for (std::size_t i = 0; i < all.count; ++i) all.entries[i].mutex->lock();
+}
+void unlock_all() {
+  for (std::size_t i = all.count; i-- > 0;) all.entries[i].mutex->unlock();
+  all.mutex.unlock();
+}
+void start_child() {
+  unlock_all();
+  forked_from_threads = forked_from_threads || had_threads;
+}
+
+}  // namespace
+
+ForkMutex::ForkMutex(int rank) noexcept {
+  static const int registered = pthread_atfork(lock_all, unlock_all, start_child);
+  static_cast<void>(registered);
+  const std::lock_guard lock(all.mutex);
+  if (all.count == all.entries.size()) return;  // a test counts them
+  std::size_t place = all.count++;
+  for (; place > 0 && all.entries[place - 1].rank > rank; --place) all.entries[place] = all.entries[place - 1];
+  all.entries[place] = {this, rank};
+}
+
+bool is_forked_from_threads() noexcept { return forked_from_threads; }
+
+}  // namespace limpid::detail

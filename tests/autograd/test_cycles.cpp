@@ -1,0 +1,268 @@
+// Recorded gradients are kept by the tensors that they belong to, and their graphs hold these tensors: nothing of that
+// may outlive the last handle.
+#include <limpid/core/allocator.hpp>
+#include <limpid/limpid.hpp>
+
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <limpid/tests/catch.hpp>
+
+using namespace limpid;
+
+namespace {
+
+// Large enough for a block of its own, which counts as in use until it goes.
+Tensor leaf() { return rand({100, 100}, float64).set_requires_grad(); }
+
+const GradOptions recorded{.create_graph = true};
+
+struct Case {
+  std::string name;
+  std::function<void()> run;
+};
+
+const std::vector<Case> cases = {
+    {"a leaf", [] { sum(square(leaf())).backward({}, recorded); }},
+    {"a leaf whose gradient is used",
+     [] {
+       const Tensor x = leaf();
+       sum(exp(x)).backward({}, recorded);
+       sum(square(x.grad())).backward();
+       CHECK(x.grad().defined());
+     }},
+    {"gathered twice",
+     [] {
+       const Tensor x = leaf();
+       for (int i = 0; i < 2; ++i) sum(square(x) * x).backward({}, recorded);
+     }},
+    {"gathered beside a handle on the gradient",
+     [] {
+       const Tensor x = leaf();
+       sum(square(x)).backward({}, recorded);
+       const Tensor g = x.grad();
+       sum(square(x)).backward({}, recorded);
+     }},
+    {"two leaves whose gradients hold each other",
+     [] {
+       const Tensor x = leaf(), y = leaf();
+       sum(square(x * y)).backward({}, recorded);
+     }},
+    {"two leaves, one of which stays longer",
+     [] {
+       Tensor x = leaf();
+       {
+         const Tensor y = leaf();
+         sum(square(x * y)).backward({}, recorded);
+       }
+       CHECK(x.grad().defined());
+       sum(x.grad()).backward();
+     }},
+    {"a retained gradient",
+     [] {
+       const Tensor x = leaf(), y = square(x);
+       retain_grad(y);
+       sum(exp(y)).backward({}, recorded);
+       CHECK(y.grad().requires_grad());
+     }},
+    {"a retained gradient of a result that later ops hold",
+     [] {
+       const Tensor x = leaf();
+       Tensor z;
+       {
+         const Tensor y = square(x);
+         retain_grad(y);
+         z = sum(y * y * x);
+         z.backward({}, recorded);
+       }
+       z.backward({}, recorded);
+     }},
+    {"a retained gradient, gathered twice",
+     [] {
+       const Tensor x = leaf(), y = square(x);
+       retain_grad(y);
+       for (int i = 0; i < 2; ++i) sum(exp(y)).backward({}, recorded);
+     }},
+    {"a retained gradient of what was changed in place",
+     [] {
+       const Tensor x = leaf();
+       Tensor y = square(x);
+       retain_grad(y);
+       y.mul_(x);
+       sum(exp(y)).backward({}, recorded);
+     }},
+    {"a gradient given",
+     [] {
+       const Tensor x = leaf();
+       x.set_grad(square(x));
+     }},
+    {"a leaf no longer",
+     [] {
+       Tensor x = leaf();
+       sum(square(x)).backward({}, recorded);
+       x.set_requires_grad(false);
+     }},
+    {"hooks on leaf and result",
+     [] {
+       const Tensor x = leaf(), y = square(x);
+       const HookHandle on_x = register_hook(x, [](const Tensor& dx) { return 2 * dx; });
+       const HookHandle on_y = register_hook(y, [](const Tensor& dy) { return square(dy); });
+       retain_grad(y);
+       sum(exp(y)).backward({}, recorded);
+     }},
+    {"hooks on nodes",
+     [] {
+       const Tensor x = leaf(), y = square(x);
+       register_prehook(*grad_node(y), [](const Tensors& dys) { return Tensors{square(dys[0])}; });
+       register_hook(*grad_node(y), [](const Tensors& dxs, const Tensors&) { return Tensors{2 * dxs[0]}; });
+       sum(exp(y)).backward({}, recorded);
+     }},
+    {"a hook that keeps what it sees",
+     [] {
+       const Tensor x = leaf();
+       Tensor seen;
+       const HookHandle handle = register_hook(x, [&](const Tensor& dx) { seen = dx; });
+       sum(square(x)).backward({}, recorded);
+     }},
+    {"grad()",
+     [] {
+       const Tensor x = leaf();
+       const Tensor g = grad({sum(exp(x))}, {x}, {}, recorded)[0];
+       sum(square(g)).backward({}, recorded);
+     }},
+    {"a checkpoint",
+     [] {
+       const Tensor x = leaf();
+       sum(checkpoint([](const Tensor& z) { return square(exp(z)); }, x)).backward({}, recorded);
+     }},
+    {"a module's step with a penalty",
+     [] {
+       const nn::Linear layer(100, 100);
+       for (int i = 0; i < 2; ++i) {
+         sum(square(layer(rand({100, 100})))).backward({}, recorded);
+         Tensor penalty = zeros({});
+         for (const Tensor& p : layer.parameters()) penalty = penalty + sum(square(p.grad()));
+         penalty.backward({}, recorded);
+       }
+     }},
+    {"backward after the leaf has gone",
+     [] {
+       Tensor y;
+       {
+         const Tensor x = leaf();
+         y = sum(square(x));
+         y.backward({}, recorded);
+       }
+       y.backward({}, recorded);
+     }},
+};
+
+}  // namespace
+
+TEST_CASE("no recorded gradient outlives the tensor it belongs to") {
+  const Case& c = GENERATE(from_range(cases));
+  CAPTURE(c.name);
+  c.run();  // what is made once, as by the profiler's and OpenMP's first use, is not counted
+  const int64_t before = memory_stats().in_use;
+  for (int i = 0; i < 3; ++i) c.run();
+  CHECK(memory_stats().in_use == before);
+}
+
+TEST_CASE("gradients survive in what is held") {
+  // The graph of a gradient holds the values of leaves, not the leaves.
+  Tensor x = tensor({1, 2}, float64).set_requires_grad();
+  sum(x * square(x)).backward({}, recorded);
+  const Tensor g = x.grad();
+  x = Tensor();
+  CHECK(equal(g.detach(), tensor({3, 12}, float64)));
+  sum(g).backward();  // its leaf has no owner, and gathers nothing
+
+  Tensor y = tensor({1, 2}, float64).set_requires_grad();
+  sum(y * square(y)).backward({}, recorded);
+  CHECK(equal(grad({sum(y.grad())}, {y}, {}, {.retain_graph = true})[0], tensor({6, 12}, float64)));
+  sum(y.grad()).backward();  // 3 y^2 + 6 y
+  CHECK(equal(y.grad().detach(), tensor({9, 24}, float64)));
+}
+
+namespace {
+
+// A gradient whose end asks for the gradient of w.
+struct Asking {
+  Tensor w;
+  int asked = 0;
+  double memory[4] = {};
+};
+Tensor asking(Asking& a) {
+  return from_blob(
+      a.memory, {4}, float64,
+      [](void* p) {
+        auto& mine = *static_cast<Asking*>(p);
+        mine.w.grad();
+        ++mine.asked;
+      },
+      &a);
+}
+
+}  // namespace
+
+TEST_CASE("what a gradient's end does may ask for that gradient") {
+  Asking a;
+  a.w = zeros({4}, float64).set_requires_grad();
+  a.w.set_grad(asking(a));
+  a.w.set_grad(ones({4}, float64));
+  CHECK(a.asked == 1);
+  a.w.set_grad(asking(a));
+  a.w.set_grad({});
+  CHECK(a.asked == 2);
+  a.w.set_grad(asking(a));
+  sum(square(a.w)).backward();
+  sum(square(a.w)).backward({}, recorded);
+  CHECK(a.asked == 3);
+  a.w.set_grad(asking(a));
+  a.w = Tensor();  // asks a tensor that is none
+}
+
+TEST_CASE("what a retained gradient's end does may ask for that gradient") {
+  const Tensor x = rand({4}, float64).set_requires_grad();
+  Asking a;
+  a.w = square(x);
+  retain_grad(a.w);
+  const HookHandle hook = register_hook(a.w, [&](const Tensor&) { return a.asked ? Tensor() : asking(a); });
+  sum(exp(a.w)).backward({}, {.retain_graph = true});
+  ++a.asked;
+  sum(exp(a.w)).backward();
+  CHECK(a.asked == 2);
+  a.w = Tensor();
+}
+
+TEST_CASE("hooks on a node that is none are refused") {
+  const Tensor x = ones({2});
+  Node* none = grad_node(x);
+  CHECK_THROWS_WITH(register_prehook(*none, [](const Tensors&) {}),
+                    "register_prehook: expected a node, got none: *grad_node(x) of a tensor that is not recorded");
+  CHECK_THROWS_WITH(register_hook(*none, [](const Tensors&, const Tensors&) {}),
+                    "register_hook: expected a node, got none: *grad_node(x) of a tensor that is not recorded");
+}
+
+TEST_CASE("profilers may end in any order, and on any thread") {
+  const Tensor x = ones({3});
+  auto outer = std::make_unique<Profiler>(), inner = std::make_unique<Profiler>(),
+       innermost = std::make_unique<Profiler>();
+  outer.reset();
+  exp(x);
+  CHECK(innermost->table().size() == 1);
+  inner->stop();
+  exp(x);
+  CHECK(innermost->table()[0].calls == 2);
+  inner.reset();
+  std::thread([&] { innermost.reset(); }).join();
+  exp(x);
+  Profiler last;
+  exp(x);
+  CHECK(last.table()[0].calls == 1);
+  last.stop();
+  exp(x);
+  CHECK(last.table()[0].calls == 1);
+}

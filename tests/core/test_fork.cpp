@@ -1,0 +1,142 @@
+// A child process computes, whatever its parent's threads were doing.
+#include <limpid/limpid.hpp>
+#include <limpid/tests/settings.hpp>
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <thread>
+#include <vector>
+
+#include <limpid/tests/catch.hpp>
+#include <limpid/tests/message_of.hpp>
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+using namespace limpid;
+
+namespace {
+
+// Runs f in a child; true if it gave true within half a minute.
+template <class F>
+bool in_child(F f) {
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(30);
+    bool good = false;
+    try {
+      good = f();
+    } catch (...) {}
+    _exit(good ? 0 : 1);
+  }
+  int status = 0;
+  return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+// All that threads are used for: kernels, products, convolutions, forward and backward.
+Tensors work() {
+  Generator generator(1);
+  const Tensor x = rand({4, 8, 40, 40}, float32, generator).set_requires_grad();
+  const Tensor w = rand({8, 8, 3, 3}, float32, generator).set_requires_grad();
+  const Tensor m = rand({300, 300}, float32, generator);
+  const Tensor y = instance_norm(conv2d(x, w, {}, {.padding = 1}));
+  const Tensor z = matmul(m, m);
+  sum(square(y)).backward();
+  return {y.detach(), x.grad(), z, exp(rand({100000}, float32, generator))};
+}
+
+bool same(const Tensors& a, const Tensors& b) {
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (!equal(a[i], b[i])) return false;
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("a child of a process with threads computes the same bits on one") {
+  const test::WithThreads with(3);
+  const Tensors before = work();
+  CHECK(in_child([&] {
+    if (get_num_threads() != 1 || !same(work(), before)) return false;
+    set_num_threads(1);
+    return message_of([] { set_num_threads(2); }) ==
+           "set_num_threads: expected 1 in a process that was forked from one with several threads, got 2";
+  }));
+  CHECK(same(work(), before));
+}
+
+TEST_CASE("a child starts without the locks of its parent's threads") {
+  std::atomic<bool> end{false};
+  const auto busy = [&] {
+    while (!end) {
+      const Tensor x = zeros({20000}).set_requires_grad(), y = exp(x);
+      register_hook(y, [](const Tensor&) {}).remove();
+      retain_grad(y);
+      nn::Sequential{nn::Linear(2, 2)}(zeros({1, 2}));
+    }
+  };
+  std::thread one(busy), two(busy);
+  for (int i = 0; i < 30; ++i)
+    CHECK(in_child([] {
+      const Tensor x = zeros({20000}).set_requires_grad(), y = exp(x);
+      register_hook(y, [](const Tensor&) {});
+      retain_grad(y);
+      sum(y).backward();
+      nn::Sequential{nn::Linear(2, 2)}(zeros({1, 2}));
+      return y.grad().defined();
+    }));
+  end = true;
+  one.join();
+  two.join();
+}
+
+TEST_CASE("more threads than the system starts are refused, before OpenMP would end the process") {
+  CHECK(message_of([] { set_num_threads(0); }) == "set_num_threads: expected a number from 1 to 4096, got 0");
+  CHECK(message_of([] { set_num_threads(1 << 30); }) ==
+        "set_num_threads: expected a number from 1 to 4096, got 1073741824");
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_AS, &before) == 0);
+  long pages = 0;
+  if (std::FILE* file = std::fopen("/proc/self/statm", "r")) {
+    if (std::fscanf(file, "%ld", &pages) != 1) pages = 0;
+    std::fclose(file);
+  }
+  if (pages == 0) return test::left_out("there is no /proc to tell the size of this process");
+  const int threads = get_num_threads();
+  const rlimit small{static_cast<rlim_t>(pages) * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + (rlim_t{100} << 20),
+                     before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_AS, &small) == 0);
+  const std::string message = message_of([] { set_num_threads(500); });
+  setrlimit(RLIMIT_AS, &before);
+  CHECK(message.starts_with("set_num_threads: expected a number of threads that the system can start, which are "));
+  CHECK(get_num_threads() == threads);
+}
+
+#if defined(__x86_64__)
+TEST_CASE("threads flush denormals, or do not, as the one that calls them") {
+  const Tensor tiny = full({200000}, 1e-42);
+  const auto product = [&](int threads) {
+    const test::WithThreads with(threads);
+    return tiny * 0.5;
+  };
+  const Tensor kept = product(3);  // the threads exist from now on
+  CHECK(max(kept).item<float>() > 0);
+  const unsigned before = _mm_getcsr();
+  _mm_setcsr(before | 0x8040);  // flush to zero, denormals are zero
+  const Tensor one = product(1), three = product(3);
+  _mm_setcsr(before);
+  CHECK(equal(one, zeros({200000})));
+  CHECK(equal(three, one));
+  CHECK(equal(product(3), kept));
+}
+#endif
+
+TEST_CASE("memory that the system does not have is an error of ours") {
+  CHECK(message_of([] { zeros({1000000, 1000000, 1000}); }).starts_with("allocate: expected "));
+  CHECK(message_of([] { zeros({int64_t{1} << 56}, float64); }).starts_with("allocate: expected "));
+}
