@@ -20,16 +20,20 @@ Tensor tensor_of(const Values& values, const Tensor& like) {
 
 std::optional<Values> Checker::forward_mode(const std::vector<Values>& v, uint64_t moving) {
   const Recording recording = record(called());
-  Tensors directions, jv;
+  Tensors directions;
   for (std::size_t p = 0; p < recording.leaves.size(); ++p)
     directions.push_back(
         moving >> recording.positions[p] & 1 ? tensor_of(v[recording.positions[p]], recording.leaves[p]) : Tensor());
   try {
-    jv = push_forward("gradcheck", recording.root_tensors(), recording.leaves, directions, false);
+    return push(recording, directions);
   } catch (const OffTape&) {
     report_.forward.why_not = "backward is not made of recorded ops";
     return {};
   }
+}
+
+Values Checker::push(const Recording& recording, const Tensors& directions) const {
+  const Tensors jv = push_forward("gradcheck", recording.root_tensors(), recording.leaves, directions, false);
   Values values(dy_.size(), 0.0);
   for (std::size_t r = 0; r < jv.size(); ++r) {
     if (!jv[r].defined()) continue;
@@ -150,6 +154,45 @@ void Checker::check_single_directions(const std::vector<Values>& v, const Values
   }
 }
 
+namespace {
+
+// Where a rule reads a tangent's memory as if it were dense, it reads NaN between the elements, or beyond the one.
+struct TangentLayout {
+  const char* name;
+  Tensor (*of)(const Tensor& v);
+  bool keeps_values;  ///< else J v is compared with that of a dense copy
+};
+constexpr TangentLayout tangent_layouts[] = {
+    {"strided v", strided_copy, true},
+    {"expanded v", [](const Tensor& v) { return expanded_copy(v, Axes()); }, false},
+};
+
+}  // namespace
+
+void Checker::check_tangent_layouts(const std::vector<Values>& v, const Values& jv) {
+  for (const TangentLayout& layout : tangent_layouts) {
+    const Recording recording = record(called());
+    Tensors directions, dense;
+    bool any = false;
+    for (std::size_t p = 0; p < recording.leaves.size(); ++p) {
+      const Tensor direction = tensor_of(v[recording.positions[p]], recording.leaves[p]);
+      any = any || direction.dim() > 0;
+      directions.push_back(direction.dim() > 0 ? layout.of(direction) : direction);
+      dense.push_back(as_contiguous(directions.back()));
+    }
+    if (!any) return;
+    const Values got = push(recording, directions);
+    const Values expected = layout.keeps_values ? jv : push(record(called()), dense);
+    const double scale = largest(expected);
+    for (std::size_t j = 0; j < got.size(); ++j) {
+      if (std::abs(got[j] - expected[j]) <= rtol_ * scale) continue;
+      report_.forward.passed = false;
+      return problem(message("forward mode, ", layout.name, ": J v of ", output_place(j), ": expected ", expected[j],
+                             ", got ", got[j]));
+    }
+  }
+}
+
 void Checker::check_forward() {
   GradcheckReport::Forward& forward = report_.forward;
   bool kinks = false, wrong = false;
@@ -195,6 +238,7 @@ void Checker::check_forward() {
     judge_forward(direction, *jv, static_cast<double>(std::sqrt(squares / std::max(weights, 1e-300L))));
   forward.passed = forward.against_reverse <= rtol_ && forward.wrong == 0;
   if (forward.passed) check_single_directions(v, *jv);
+  if (forward.passed && options_.layouts) check_tangent_layouts(v, *jv);
 }
 
 }  // namespace limpid::detail

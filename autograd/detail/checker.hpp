@@ -120,7 +120,10 @@ class Checker {
   /// J v for one v per checked input, of all floating outputs one after the other. Nothing, and why_not set, where a
   /// node has neither a rule nor a recorded backward. moving: a subset of the checked inputs, the others' v undefined.
   std::optional<Values> forward_mode(const std::vector<Values>& v, uint64_t moving = all);
+  Values push(const Recording& recording, const Tensors& directions) const;
   void check_single_directions(const std::vector<Values>& v, const Values& jv);
+  /// J v again, for v that lie in memory as those of real programs do.
+  void check_tangent_layouts(const std::vector<Values>& v, const Values& jv);
   /// The derivatives along a motion of every output element; stops once all are surer than rtol.
   std::vector<Slope> slopes(Motion motion, double rtol, double least_scale);
   void judge_forward(Motion motion, const Values& jv, double typical);

@@ -283,6 +283,35 @@ TEST_CASE("a backward that reads dy as if it were dense is found, in each layout
   CHECK(gradcheck(right, {random({1, 1})}));
 }
 
+namespace {
+
+// x^2 by a node whose tangent rule reads the memory of dx as if it were dense.
+struct RawTangent final : SymmetricNode {
+  Saved x{*this, "x"};
+  const char* name() const noexcept override { return "raw tangent"; }
+  Tensors backward(const Tensors& dy) override { return {2 * x.get() * dy[0]}; }
+  Tensors jvp(const Tensors& dx) override {
+    const Tensor at = x.get().contiguous(), dy = empty(at.shape(), float64);
+    for (int64_t i = 0; i < dy.numel(); ++i) dy.data<double>()[i] = 2 * at.data<double>()[i] * dx[0].data<double>()[i];
+    return {dy};
+  }
+  static Tensor apply(const Tensor& x) {
+    Tensor y = square(x.detach());
+    if (auto* node = limpid::record<RawTangent>(y, x)) node->x = x;
+    return y;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a tangent rule that reads dx as if it were dense is found") {
+  for (const Shape& shape : {Shape{4}, Shape{2, 3}, Shape{2, 1, 3, 2}}) {
+    const GradcheckReport report = gradcheck([](const Tensor& x) { return RawTangent::apply(x); }, {random(shape)});
+    CHECK(mentions(report, "forward mode, strided v: J v of"));
+    CHECK(gradcheck([](const Tensor& x) { return RawTangent::apply(x); }, {random(shape)}, {.layouts = false}));
+  }
+}
+
 Tensor of_tensors(const Tensor& x) { return sin(x); }
 Tensors of_a_list(const Tensors& xs) { return {sin(xs[0])}; }
 
