@@ -5,6 +5,8 @@
 #include <limpid/autograd/detail/grad_between.hpp>
 #include <limpid/core/detail/message.hpp>
 
+#include <vector>
+
 namespace limpid {
 
 using detail::throw_error;
@@ -61,13 +63,21 @@ void backward(const Tensors& ys, const Tensors& dys, const GradOptions& options)
   const GradGuard mode(options.create_graph);
   Engine engine("backward");
   add_roots(engine, ys, dys, "backward");
-  Tensors recorded;
-  engine.run(options.retain_graph || options.create_graph, [&](Node& node, const Tensors& dy) {
-    auto& leaf = static_cast<Leaf&>(node);
-    leaf.gather(dy[0], options.create_graph ? nullptr : own_gradient);
-    if (options.create_graph) recorded.push_back(leaf.grad());
+  // Recorded gradients wait: what fails before all are there leaves no circle behind.
+  std::vector<Ref<Node>> leaves;
+  Tensors gradients;
+  const auto gather = [](Node& leaf, const Tensor& g, Tensor (*make_own)(const Tensor&)) {
+    static_cast<Leaf&>(leaf).gather(g, make_own);
+  };
+  const bool retain_graph = options.retain_graph || options.create_graph;
+  if (!options.create_graph)
+    return engine.run(retain_graph, [&](Node& node, const Tensors& dy) { gather(node, dy[0], own_gradient); });
+  engine.run(retain_graph, [&](Node& node, const Tensors& dy) {
+    leaves.emplace_back(&node);
+    gradients.push_back(dy[0]);
   });
-  if (options.create_graph) Node::let_go_of_owners(recorded);
+  Node::let_go_of_owners(gradients);
+  for (std::size_t i = 0; i < leaves.size(); ++i) gather(*leaves[i], gradients[i], nullptr);
 }
 
 Tensors grad(const Tensors& ys, const Tensors& xs, const Tensors& dys, const GradOptions& options) {

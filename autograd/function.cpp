@@ -118,6 +118,8 @@ class FunctionNode::Unseen final : public Node {
     double nudge = 0;
   };
 
+  Node* kept_beside_inputs() const noexcept override { return run_->keep.get(); }
+
   static Tensor hide(const Tensor& x, const Ref<Run>& run, std::size_t place, std::vector<std::size_t> given,
                      bool saved) {
     auto* node = new Unseen(run, place, std::move(given), saved);
@@ -298,13 +300,14 @@ void FunctionNode::finish(Tensors& ys, const Tensors& xs) {
   context.to_save_.clear();
 }
 
+// As long as the process lives, and made when the library is loaded (see core/detail/fork.hpp).
 static detail::ForkMutex names_mutex(1);
+static auto& names = *new std::set<std::string>;
 
 const char* FunctionNode::type_name(const std::type_info& type) {
   int status = 0;
   const std::unique_ptr<char, void (*)(void*)> readable(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status),
                                                         std::free);
-  static std::set<std::string> names;
   const std::lock_guard lock(names_mutex);
   return names.emplace(status == 0 ? readable.get() : type.name()).first->c_str();
 }

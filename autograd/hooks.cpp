@@ -113,9 +113,9 @@ void complete(const Node& node, Tensors& dy) {
   for (Extras::Retained& retained : all) {
     const Tensor& g = dy[retained.output];
     if (!g.defined() || !retained.is_wanted) continue;
+    if (g.requires_grad()) Node::let_go_of_owners({g});
     Tensor sum = retained.grad.defined() ? retained.grad : g;
     if (retained.grad.defined()) accumulate(sum, g);
-    if (sum.requires_grad()) Node::let_go_of_owners({sum});
     retained.grad = ExtrasOfNodes::look(node, [&](Extras& extras) {
       for (Extras::Retained& mine : extras.retained)
         if (mine.output == retained.output && mine.is_wanted) return std::exchange(mine.grad, sum);

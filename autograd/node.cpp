@@ -7,7 +7,9 @@
 #include <limpid/core/detail/pool.hpp>
 
 #include <algorithm>
+#include <unordered_set>
 #include <utility>
+#include <vector>
 
 namespace limpid {
 namespace {
@@ -175,6 +177,8 @@ void Node::rebase(const Tensor& x, const Tensor& y) {
     });
   if (before && y.requires_grad())
     detail::move_retained(*grad_node(x), impl.grad_index, *grad_node(y), y.impl().grad_index);
+  else if (std::exchange(impl.owns_gradient, false))
+    before->owner_gone(impl.grad_index);
   impl.grad = y.impl().grad;
   impl.grad_index = y.impl().grad_index;
   impl.storage->begin_epoch();
@@ -191,7 +195,8 @@ Tensor& Tensor::set_requires_grad(bool requires_grad) {
   if (requires_grad && !is_floating_point(dtype()))
     detail::throw_error<DTypeError>("set_requires_grad: expected a floating-point tensor, got ", dtype());
   if (!requires_grad) {
-    if (std::exchange(self.owns_gradient, false)) std::exchange(self.grad, nullptr)->owner_gone(0);
+    const Ref<GradHandle> leaf = std::exchange(self.grad, nullptr);
+    if (std::exchange(self.owns_gradient, false)) leaf->owner_gone(0);
   } else if (!self.grad) {
     if (self.storage->from_inference())
       detail::throw_error<AutogradError>("set_requires_grad: expected a tensor that may be recorded, got one of shape ",
@@ -207,7 +212,16 @@ void Node::owner_gone(uint32_t output) noexcept {
 }
 
 void Node::let_go_of_owners(const Tensors& gradients) {
-  detail::walk(gradients, [](Node* node) {
+  std::vector<Node*> pending;
+  std::unordered_set<const Node*> seen;
+  const auto reach = [&](Node* node) {
+    if (node && seen.insert(node).second) pending.push_back(node);
+  };
+  for (const Tensor& g : gradients)
+    if (g.requires_grad()) reach(grad_node(g));
+  while (!pending.empty()) {
+    Node* node = pending.back();
+    pending.pop_back();
     for (Saved* s = node->saved_; s; s = s->next_) {
       const Tensor& x = s->tensor_;
       if (!x.defined() || !x.impl().owns_gradient) continue;
@@ -216,8 +230,9 @@ void Node::let_go_of_owners(const Tensors& gradients) {
       alias.impl().grad_index = x.impl().grad_index;
       s->tensor_ = std::move(alias);
     }
-    return true;
-  });
+    for (const Edge& edge : node->inputs()) reach(edge.node.get());
+    reach(node->kept_beside_inputs());
+  }
 }
 
 Tensor Leaf::grad() const {
@@ -238,7 +253,9 @@ void Leaf::gather(const Tensor& dx, Tensor (*make_own)(const Tensor&)) {
     grad_ = make_own ? make_own(dx) : dx;
     return;
   }
-  if (!grad_.is_unique() || is_grad_enabled()) before = grad_;  // else the sum takes its memory
+  const bool in_place = grad_.is_unique() && !is_grad_enabled() && grad_.impl().layout->is_gapless() &&
+                        !is_half(grad_.dtype()) && grad_.shape() == dx.shape();
+  if (!in_place) before = grad_;
   detail::accumulate(grad_, dx);
 }
 
@@ -278,8 +295,8 @@ void Tensor::set_grad(const Tensor& grad) const {
   if (grad.defined() && (grad.shape() != shape() || grad.dtype() != dtype()))
     detail::throw_error<ShapeError>("set_grad: expected shape ", shape(), " and dtype ", dtype(), ", got ",
                                     grad.shape(), " and ", grad.dtype());
-  leaf->set_grad(grad);
   if (grad.requires_grad()) Node::let_go_of_owners({grad});
+  leaf->set_grad(grad);
 }
 
 Tensor Tensor::detach() const {

@@ -118,6 +118,8 @@ class Node : public GradHandle {
   uint64_t sequence() const noexcept { return sequence_; }
   bool is_leaf() const noexcept { return sequence_ == 0; }
   bool is_released() const noexcept { return released_; }
+  /// A node that this one keeps, though no gradient flows on to it.
+  virtual Node* kept_beside_inputs() const noexcept { return nullptr; }
   /// The tensor that retained the gradient of an output is gone.
   void owner_gone(uint32_t output) noexcept override;
   /// Whether it has hooks, a retained gradient or a source line, see hooks.hpp and anomaly.hpp.

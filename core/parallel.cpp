@@ -11,8 +11,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <semaphore>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -30,7 +30,7 @@ int count_startable(int threads) {
   probes.reserve(static_cast<std::size_t>(threads));
   try {
     while (static_cast<int>(probes.size()) + 1 < threads) probes.emplace_back([&] { end.acquire(); });
-  } catch (const std::system_error&) {}
+  } catch (const std::exception&) {}  // std::system_error, or no memory
   end.release(static_cast<std::ptrdiff_t>(probes.size()));
   for (std::thread& probe : probes) probe.join();
   return static_cast<int>(probes.size()) + 1;
@@ -105,9 +105,10 @@ namespace detail {
 
 bool in_parallel() noexcept { return omp_in_parallel(); }
 
+// What the threads of the calling thread's team do, as far as is known. New ones do as the one that starts them.
+LIMPID_FAST_TLS static thread_local constinit unsigned shared = usual;
+
 void share_arithmetic() noexcept {
-  // New threads have the arithmetic of the one that starts them.
-  LIMPID_FAST_TLS thread_local constinit unsigned shared = usual;
   const unsigned control = arithmetic();
   if (control == shared || in_parallel()) return;
   shared = control;
@@ -122,6 +123,7 @@ void parallel_for_impl(int64_t n, int64_t grain, void (*body)(void*, int64_t, in
   const int64_t ranges = usable(static_cast<int>(wanted));
   if (ranges == 1) return body(context, 0, n);
   const unsigned control = arithmetic();
+  if (control != shared) shared = ~0u;  // not all of the team's threads may take part
 #pragma omp parallel for num_threads(static_cast <int>(ranges)) schedule(static, 1)
   for (int64_t i = 0; i < ranges; ++i) {
     set_arithmetic(control);

@@ -118,7 +118,11 @@ Cloning::Cloning(const Module& module) : Copying(&module), own_(new Clones) {
   copying = this;
   clones_ = own_.get();
   for (const auto& entry : own_->modules)
-    for (const auto& callable : entry.first->callables) entry.second.state_->callables.emplace_back(callable->copy());
+    for (const auto& callable : entry.first->callables) {
+      auto& copies = entry.second.state_->callables;
+      copies.reserve(entry.first->callables.size());  // no copy is lost where the list cannot grow
+      copies.emplace_back(callable->copy());
+    }
 }
 Cloning::~Cloning() = default;
 

@@ -4,6 +4,8 @@
 #include <limpid/limpid.hpp>
 
 #include <functional>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -18,6 +20,21 @@ namespace {
 Tensor leaf() { return rand({100, 100}, float64).set_requires_grad(); }
 
 const GradOptions recorded{.create_graph = true};
+
+// Its backward leaves the tape, or says so.
+template <bool marked>
+struct RawSquare : Function<RawSquare<marked>> {
+  static constexpr bool once_differentiable = marked;
+  static Tensor forward(Context& ctx, const Tensor& x) {
+    ctx.save(x);
+    return square(x);
+  }
+  static Tensors backward(Context& ctx, const Tensor& dy) {
+    const Tensor x = ctx.saved(0).contiguous(), dx = empty(x.shape(), float64);
+    for (int64_t i = 0; i < x.numel(); ++i) dx.data<double>()[i] = 2 * x.data<double>()[i] * dy.data<double>()[i];
+    return {dx};
+  }
+};
 
 struct Case {
   std::string name;
@@ -92,6 +109,34 @@ const std::vector<Case> cases = {
        retain_grad(y);
        y.mul_(x);
        sum(exp(y)).backward({}, recorded);
+     }},
+    {"a retained gradient of what lost its history",
+     [] {
+       const Tensor x = leaf();
+       for (int kind = 0; kind < 2; ++kind) {
+         Tensor y = square(x);
+         retain_grad(y);
+         sum(exp(y)).backward({}, recorded);
+         if (kind == 0) y.fill_(1);
+         if (kind == 1) y.zero_();
+       }
+     }},
+    {"a Function off the tape",
+     [] {
+       const Tensor x = leaf();
+       sum(RawSquare<false>::apply(square(x))).backward({}, recorded);
+     }},
+    {"a Function marked once_differentiable",
+     [] {
+       const Tensor x = leaf();
+       sum(RawSquare<true>::apply(x)).backward({}, recorded);
+     }},
+    {"a hook that fails once a leaf has its gradient",
+     [] {
+       const Tensor x = leaf(), y = leaf();
+       const Tensor z = exp(y);
+       register_hook(z, [](const Tensor&) { throw std::runtime_error("stop"); });
+       CHECK_THROWS_AS(sum(z * x).backward({}, recorded), std::runtime_error);
      }},
     {"a gradient given",
      [] {
