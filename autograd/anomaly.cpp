@@ -16,7 +16,7 @@ LIMPID_FAST_TLS thread_local constinit uint8_t detail::watching = 0;
 
 namespace {
 
-LIMPID_FAST_TLS thread_local constinit const TraceScope* innermost_scope = nullptr;
+LIMPID_FAST_TLS thread_local constinit TraceScope* innermost_scope = nullptr;
 
 }  // namespace
 
@@ -41,7 +41,14 @@ TraceScope::TraceScope(const char* name, SourceLocation where) noexcept
       outer_(innermost_scope) {
   innermost_scope = this;
 }
-TraceScope::~TraceScope() { innermost_scope = outer_; }
+TraceScope::~TraceScope() {
+  // Wherever in the list it is: scopes on the heap may end out of turn.
+  for (TraceScope** place = &innermost_scope; *place; place = &(*place)->outer_)
+    if (*place == this) {
+      *place = outer_;
+      return;
+    }
+}
 
 namespace detail {
 

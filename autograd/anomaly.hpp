@@ -49,7 +49,7 @@ class TraceScope {
  private:
   const char* name_;
   SourceLocation where_;
-  const TraceScope* outer_;
+  TraceScope* outer_;
 };
 
 }  // namespace limpid

@@ -74,7 +74,7 @@ void backward(const Tensors& ys, const Tensors& dys, const GradOptions& options)
     return engine.run(retain_graph, [&](Node& node, const Tensors& dy) { gather(node, dy[0], own_gradient); });
   engine.run(retain_graph, [&](Node& node, const Tensors& dy) {
     leaves.emplace_back(&node);
-    gradients.push_back(dy[0]);
+    gradients.push_back(Node::without_owner(dy[0]));
   });
   Node::let_go_of_owners(gradients);
   for (std::size_t i = 0; i < leaves.size(); ++i) gather(*leaves[i], gradients[i], nullptr);

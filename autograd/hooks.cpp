@@ -111,7 +111,7 @@ void complete(const Node& node, Tensors& dy) {
   // Sums are formed, and what they replace goes, outside of the lock.
   auto all = ExtrasOfNodes::look(node, [](const Extras& extras) { return extras.retained; });
   for (Extras::Retained& retained : all) {
-    const Tensor& g = dy[retained.output];
+    const Tensor g = Node::without_owner(dy[retained.output]);
     if (!g.defined() || !retained.is_wanted) continue;
     if (g.requires_grad()) Node::let_go_of_owners({g});
     Tensor sum = retained.grad.defined() ? retained.grad : g;

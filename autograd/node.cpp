@@ -211,6 +211,14 @@ void Node::owner_gone(uint32_t output) noexcept {
   if (has_extras_) detail::ExtrasOfNodes::forget(*this, output);
 }
 
+Tensor Node::without_owner(const Tensor& x) {
+  if (!x.defined() || !x.impl().owns_gradient) return x;
+  Tensor alias = x.detach();
+  alias.impl().grad = x.impl().grad;
+  alias.impl().grad_index = x.impl().grad_index;
+  return alias;
+}
+
 void Node::let_go_of_owners(const Tensors& gradients) {
   std::vector<Node*> pending;
   std::unordered_set<const Node*> seen;
@@ -222,14 +230,8 @@ void Node::let_go_of_owners(const Tensors& gradients) {
   while (!pending.empty()) {
     Node* node = pending.back();
     pending.pop_back();
-    for (Saved* s = node->saved_; s; s = s->next_) {
-      const Tensor& x = s->tensor_;
-      if (!x.defined() || !x.impl().owns_gradient) continue;
-      Tensor alias = x.detach();
-      alias.impl().grad = x.impl().grad;
-      alias.impl().grad_index = x.impl().grad_index;
-      s->tensor_ = std::move(alias);
-    }
+    for (Saved* s = node->saved_; s; s = s->next_)
+      if (s->tensor_.defined() && s->tensor_.impl().owns_gradient) s->tensor_ = without_owner(s->tensor_);
     for (const Edge& edge : node->inputs()) reach(edge.node.get());
     reach(node->kept_beside_inputs());
   }
@@ -296,7 +298,7 @@ void Tensor::set_grad(const Tensor& grad) const {
     detail::throw_error<ShapeError>("set_grad: expected shape ", shape(), " and dtype ", dtype(), ", got ",
                                     grad.shape(), " and ", grad.dtype());
   if (grad.requires_grad()) Node::let_go_of_owners({grad});
-  leaf->set_grad(grad);
+  leaf->set_grad(Node::without_owner(grad));
 }
 
 Tensor Tensor::detach() const {

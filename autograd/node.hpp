@@ -150,6 +150,8 @@ class Node : public GradHandle {
   /// gradients are gathered for; these hold their gradients, and so the nodes: a circle that nobody would ever free.
   /// From now on the nodes hold the same values by other handles, whose going is nobody's loss.
   static void let_go_of_owners(const Tensors& gradients);
+  /// x, or where a gradient is gathered for it another handle on the same, for which none is.
+  static Tensor without_owner(const Tensor& x);
 
  private:
   friend class Saved;

@@ -143,6 +143,15 @@ const std::vector<Case> cases = {
        const Tensor x = leaf();
        x.set_grad(square(x));
      }},
+    {"a tensor that is its own gradient",
+     [] {
+       const Tensor x = leaf(), z = leaf();
+       x.set_grad(x);
+       z.backward(z, recorded);
+       const Tensor y = square(x);
+       retain_grad(y);
+       y.backward(y, recorded);
+     }},
     {"a leaf no longer",
      [] {
        Tensor x = leaf();
@@ -310,4 +319,14 @@ TEST_CASE("profilers may end in any order, and on any thread") {
   last.stop();
   exp(x);
   CHECK(last.table()[0].calls == 1);
+}
+
+TEST_CASE("trace scopes may end in any order") {
+  auto outer = std::make_unique<TraceScope>("outer"), inner = std::make_unique<TraceScope>("inner");
+  outer.reset();
+  const RecordSources sources;
+  const Tensor x = ones({1}).set_requires_grad();
+  CHECK_THAT(to_dot(exp(x)), ContainsSubstring("inner") && !ContainsSubstring("outer"));
+  inner.reset();
+  CHECK_THAT(to_dot(exp(x)), !ContainsSubstring("inner"));
 }
