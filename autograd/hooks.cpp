@@ -73,7 +73,7 @@ void add_gradient_hook(const Tensor& x, Ref<Hook> hook) {
 void add_node_hook(Node* node, Ref<Hook> hook, bool before) {
   const char* op = before ? "register_prehook" : "register_hook";
   if (!node)
-    throw_error<AutogradError>(op, ": expected a node, got none: *grad_node(x) of a tensor that is not recorded");
+    throw_error<AutogradError>(op, ": expected a node, got none: grad_node(x) of a tensor that is not recorded");
   if (node->is_leaf())
     throw_error<AutogradError>(op, ": expected a node that computes, got a leaf; hook its tensor instead");
   hook->node = node;

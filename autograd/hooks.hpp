@@ -98,19 +98,28 @@ requires std::is_invocable_v<F&, const Tensor&> HookHandle register_hook(const T
 }
 
 /// f(const Tensors& dxs, const Tensors& dys) is called after node's backward, and may return other dxs, one per input.
+/// Throws AutogradError where node is null, as grad_node() of a tensor that is not recorded.
+template <class F>
+requires std::is_invocable_v<F&, const Tensors&, const Tensors&> HookHandle register_hook(Node* node, F f) {
+  auto hook = detail::make_hook<detail::CallWithBoth>(std::move(f));
+  detail::add_node_hook(node, hook, false);
+  return HookHandle(std::move(hook));
+}
 template <class F>
 requires std::is_invocable_v<F&, const Tensors&, const Tensors&> HookHandle register_hook(Node& node, F f) {
-  auto hook = detail::make_hook<detail::CallWithBoth>(std::move(f));
-  detail::add_node_hook(&node, hook, false);
-  return HookHandle(std::move(hook));
+  return register_hook(&node, std::move(f));
 }
 
 /// f(const Tensors& dys) is called before node's backward, and may return other dys, one per output.
 template <class F>
-requires std::is_invocable_v<F&, const Tensors&> HookHandle register_prehook(Node& node, F f) {
+requires std::is_invocable_v<F&, const Tensors&> HookHandle register_prehook(Node* node, F f) {
   auto hook = detail::make_hook<detail::CallWithAll>(std::move(f));
-  detail::add_node_hook(&node, hook, true);
+  detail::add_node_hook(node, hook, true);
   return HookHandle(std::move(hook));
+}
+template <class F>
+requires std::is_invocable_v<F&, const Tensors&> HookHandle register_prehook(Node& node, F f) {
+  return register_prehook(&node, std::move(f));
 }
 
 /// From now on x.grad() gathers x's gradient as a leaf's does, though x is a result. Does nothing for a leaf.
