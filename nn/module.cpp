@@ -242,8 +242,6 @@ void Module::load_state_dict(const TensorMap& state, bool strict) {
   TensorMap own;
   for_each_tensor("", [&](const std::string& name, const Tensor& tensor, bool) { own[name] = tensor; });
   // Values that lie in the module's own memory, be it under another name, are set apart before any is written over.
-  std::set<const Storage*> memory;
-  for (const auto& entry : own) memory.insert(entry.second.impl().storage.get());
 
   struct Source {
     Tensor tensor, values;
@@ -268,14 +266,21 @@ void Module::load_state_dict(const TensorMap& state, bool strict) {
                                           ' ', x.shape(), ')'));
       continue;
     }
-    const bool apart = !memory.count(x.impl().storage.get()), alike = x.dtype() == tensor.dtype();
+    const bool alike = x.dtype() == tensor.dtype();
+    const bool apart = std::none_of(own.begin(), own.end(),
+                                    [&](const auto& mine) { return limpid::detail::overlaps(x, mine.second); });
     const bool dense = x.is_contiguous(tensor.memory_format());
     const Tensor values = apart && alike && dense ? x : laid_out_like(tensor, x);
     if (!alike && has_overflowed(values, x))
       list(unfit, limpid::detail::message(name, " (expected values that ", tensor.dtype(), " holds, got larger ones)"));
     const auto twin = std::find_if(sources.begin(), sources.end(),
                                    [&](const Source& source) { return source.tensor.is_same(tensor); });
-    if (twin == sources.end())
+    const auto shared = std::find_if(sources.begin(), sources.end(), [&](const Source& source) {
+      return !source.tensor.is_same(tensor) && limpid::detail::overlaps(source.tensor, tensor);
+    });
+    if (shared != sources.end())
+      list(unfit, name + " (expected memory of its own, got some that " + shared->name + " has as well)");
+    else if (twin == sources.end())
       sources.push_back({tensor, values, name});
     else if (!allclose(twin->values, values, 0, 0, true))
       list(unfit, name + " (expected the values of " + twin->name + ", which is the same tensor, got others)");

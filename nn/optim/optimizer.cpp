@@ -137,7 +137,7 @@ void Optimizer::State::prepare() {
     const DType dtype = x.dtype();
     const MemoryFormat format = x.memory_format();
     const auto lies_like_x = [=](const Tensor& y) { return y.dtype() == dtype && y.is_contiguous(format); };
-    const bool fits = lies_like_x(dx) && !dx.shares_storage_with(x);
+    const bool fits = lies_like_x(dx) && !limpid::detail::overlaps(dx, x);
     turn.dx = fits ? std::move(dx) : laid_out_like(x, dx);
 
     const Tensors& kept = progress[i].kept;

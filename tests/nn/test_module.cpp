@@ -228,3 +228,22 @@ TEST_CASE("registration refuses names that would clash, and cycles") {
   CHECK_THROWS_WITH(pair.add("other", other), "add: expected a module that does not hold this one, got \"other\"");
   CHECK_THROWS_AS(pair.add("self", pair), ValueError);
 }
+
+TEST_CASE("a state is loaded as if read before it is written, through whatever handle on the memory") {
+  std::vector<float> memory{1, 2, 3, 4, 5, 6};
+  struct Two : nn::Module {
+    nn::Parameter a, b;
+    Two(const Tensor& x, const Tensor& y) : a(parameter("a", x)), b(parameter("b", y)) {}
+  };
+  Two apart(from_blob(memory.data(), {3}, float32), from_blob(memory.data() + 3, {3}, float32));
+  // Other handles on the very same bytes, the other way round.
+  apart.load_state_dict(
+      {{"a", from_blob(memory.data() + 3, {3}, float32)}, {"b", from_blob(memory.data(), {3}, float32)}});
+  CHECK(memory == std::vector<float>{4, 5, 6, 1, 2, 3});
+
+  Two shared(from_blob(memory.data(), {4}, float32), from_blob(memory.data() + 2, {4}, float32));
+  CHECK_THROWS_WITH(shared.load_state_dict({{"a", zeros({4})}, {"b", ones({4})}}),
+                    "load_state_dict: expected the module's own tensors, got unfit: b (expected memory of its own, got "
+                    "some that a has as well)");
+  CHECK(memory == std::vector<float>{4, 5, 6, 1, 2, 3});
+}
