@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <initializer_list>
 #include <numeric>
 #include <type_traits>
 
@@ -21,6 +23,12 @@ namespace {
 void require_floating(const char* op, const Tensor& x) {
   limpid::detail::require_writable(op, x);
   if (!is_floating_point(x.dtype())) throw_error<DTypeError>(op, ": expected a floating-point tensor, got ", x.dtype());
+}
+
+// What x's dtype does not hold would fill it with infinities.
+void require_held(const char* op, const Tensor& x, std::initializer_list<double> values) {
+  std::byte place[8];
+  for (const double value : values) limpid::detail::store_number(op, value, x.dtype(), place);
 }
 
 // The dtype to draw in: x's own where it computes.
@@ -106,6 +114,7 @@ void uniform_(const Tensor& x, double low, double high, Generator& generator) {
 void normal_(const Tensor& x, double mean, double stddev, Generator& generator) {
   require_floating("normal_", x);
   expect("normal_", {{"mean", mean, detail::finite}, {"stddev", stddev, detail::finite_at_least_0}});
+  require_held("normal_", x, {mean, stddev});
   const limpid::detail::Rewind rewind(generator);
   const Tensor y = randn(x.shape(), drawn_dtype(x), generator);
   scale_and_shift(y, stddev, mean);
@@ -160,6 +169,7 @@ void orthogonal_(const Tensor& weight, double gain, Generator& generator) {
   require_floating("orthogonal_", weight);
   expect("orthogonal_", {{"gain", gain, detail::finite}});
   fans(weight);
+  require_held("orthogonal_", weight, {gain});
   const int64_t rows = weight.size(0), columns = rows ? weight.numel() / rows : 0;
   const int64_t count = std::min(rows, columns), length = std::max(rows, columns);
   // Gram and Schmidt, twice over for accuracy, on `count` normal vectors.

@@ -227,6 +227,16 @@ TEST_CASE("uniform numbers that cannot be are refused, an interval without numbe
   CHECK(equal(x, full({3}, 0.1)));
 }
 
+TEST_CASE("initial values that a dtype does not hold are refused, not made infinite") {
+  const std::string held = ": expected a number that float32 holds, got 1.0000000000000001e+300";
+  CHECK(message_of([] { nn::init::normal_(empty({2}), 1e300, 1); }) == "normal_" + held);
+  CHECK(message_of([] { nn::init::normal_(empty({2}), 0, 1e300); }) == "normal_" + held);
+  CHECK(message_of([] { nn::init::xavier_normal_(empty({1, 1}), 1e300); }) == "normal_" + held);
+  CHECK(message_of([] { nn::init::orthogonal_(empty({2, 2}), 1e300); }) == "orthogonal_" + held);
+  CHECK(message_of([] { nn::init::normal_(empty({2}, float16), 0, 1e6); }) ==
+        "normal_: expected a number that float16 holds, got 1000000");
+}
+
 TEST_CASE("a dtype that does not exist makes no tensor") {
   const auto none = static_cast<DType>(77);
   const std::string expected = "tensor: expected one of the eight dtypes, got unknown dtype";
