@@ -1,3 +1,4 @@
+#include <limpid/autograd/grad_mode.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/nn/detail/state.hpp>
@@ -55,14 +56,14 @@ Module Copying::Clones::of(const Module& module) {
   const auto enter = [&](const auto& entries, auto& to) {
     for (const auto& [name, slot] : entries) {
       to.push_back({name, of(*slot)});
-      to.back().slot->owner = its.id;
+      to.back().slot->owner = its.owner;
     }
   };
   enter(state.parameters, its.parameters);
   enter(state.buffers, its.buffers);
   for (const Ref<Parameter::Slot>& slot : state.vacant) {
     its.vacant.push_back(of(*slot));
-    its.vacant.back()->owner = its.id;
+    its.vacant.back()->owner = its.owner;
   }
   for (const auto& [name, child] : state.children) {
     const Module twin = of(child);
@@ -112,6 +113,7 @@ void Copying::require_registered(const char* op, const std::type_info& holder) c
 }
 
 Cloning::Cloning(const Module& module) : Copying(&module), own_(new Clones) {
+  const InferenceMode off(false);  // a clone can be trained wherever it was made
   // These copies are no members of a class.
   copying = nullptr;
   own_->of(module);

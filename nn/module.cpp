@@ -20,13 +20,10 @@ using limpid::detail::throw_error;
 
 namespace {
 
-std::atomic<uint64_t> last_id = 0;
 // Of all that is known of parents.
 limpid::detail::ForkMutex parents_lock(0);
 
 }  // namespace
-
-Module::State::State() : id(++last_id) {}
 
 Module::State::~State() {
   if (children.empty()) return;
@@ -48,6 +45,15 @@ bool Module::State::matters() const noexcept {
     return true;
   return !has_any([](const State& s) { return !s.parameters.empty(); }) &&
          has_any([](const State& s) { return s.uses_training || !s.buffers.empty(); });
+}
+
+bool Module::State::may_become(const State& other) const noexcept {
+  const std::lock_guard lock(parents_lock);
+  return parents.empty() || std::any_of(parents.begin(), parents.end(), [&](const Parent& before) {
+           return std::any_of(other.parents.begin(), other.parents.end(), [&](const Parent& after) {
+             return before.state->owner->is_replaced_by(after.state->owner.get());
+           });
+         });
 }
 
 bool Module::State::has_parents() const noexcept {
@@ -84,13 +90,14 @@ Module::Module(const Module& other) noexcept : state_(other.state_) {
   if (detail::copying) [[unlikely]]
     detail::copying->note(*this);
 }
-// Members of the class, assigned after this, see by the marks that their module has been.
-Module& Module::operator=(const Module& other) noexcept {
+// Members of the class are assigned after this, and see by their owners that their module has been.
+Module& Module::operator=(const Module& other) {
   if (state_ == other.state_) return *this;
-  const auto mark = [&](State::Slot& slot) { slot.replaces.store(state_->id, std::memory_order_relaxed); };
-  for (const State::Entry& entry : other.state_->parameters) mark(*entry.slot);
-  for (const State::Entry& entry : other.state_->buffers) mark(*entry.slot);
-  for (const Ref<State::Slot>& slot : other.state_->vacant) mark(*slot);
+  if (!state_->may_become(*other.state_))
+    throw_error<ValueError>("nn::Module: expected an assigned model, got an assigned layer of one, \"",
+                            detail::path_of(*this), "\", which the model would not see; make the model anew, or copy ",
+                            "values by load_state_dict");
+  state_->owner->replace_by(*other.state_->owner);
   state_ = other.state_;
   return *this;
 }
@@ -119,7 +126,7 @@ NewParameter Module::enter(const char* op, const std::string& name, Tensor tenso
   if (tensor.defined()) limpid::detail::require_writable(op, tensor);
   const Ref<Parameter::Slot> slot(new Parameter::Slot);
   slot->learned = learned;
-  slot->owner = state_->id;
+  slot->owner = state_->owner;
   if (!tensor.defined()) {
     state_->vacant.push_back(slot);
     return NewParameter(slot);

@@ -42,6 +42,10 @@ struct NamedTensor {
 /// pointer, plain Tensors, and those of a class that is given to none of the three. What is meant to stay outside is
 /// held by a std::shared_ptr, or has all its parameters frozen, or is registered elsewhere.
 ///
+/// A module is assigned as a whole. Assigning one that is another's child, `net.fc = nn::Linear(2, 5)`, is a
+/// ValueError: net would go on to train and save the layer that it has registered. A container that is assigned whole
+/// assigns no module, and is found out as members that are not registered are.
+///
 /// Names are PyTorch's: "linear.weight" is the parameter "weight" of the child "linear".
 class Module {
  public:
@@ -89,7 +93,7 @@ class Module {
   /// For printing: the class's name and its arguments.
   explicit Module(std::string type, std::string arguments = {});
   // For classes alone, with all their members: a class assigned through a Module& would keep its own.
-  Module& operator=(const Module& other) noexcept;
+  Module& operator=(const Module& other);
 
   // Registration. Names must be new here, not empty and without a dot: else ValueError.
   /// Makes tensor a leaf that requires a gradient. An undefined one is passed through, unregistered.

@@ -1,6 +1,8 @@
 #include <limpid/core/detail/message.hpp>
 #include <limpid/nn/module.hpp>
 
+#include <algorithm>
+
 namespace limpid {
 
 using detail::throw_error;
@@ -20,11 +22,29 @@ Parameter& Parameter::operator=(NewParameter&& made) {
   return *this;
 }
 
-// An assigned module has taken the state of the other before its members are assigned (see Module's assignment).
+namespace {
+
+std::atomic<uint64_t> last_owner = 0;
+
+}  // namespace
+
+Parameter::Owner::Owner() noexcept : id_(++last_owner) {}
+
+void Parameter::Owner::replace_by(Owner& other) noexcept {
+  successors_[count_++ % successors_.size()] = other.id_;
+  other.has_replaced_ = true;
+}
+
+bool Parameter::Owner::is_replaced_by(const Owner* other) const noexcept {
+  return other ? std::find(successors_.begin(), successors_.end(), other->id_) != successors_.end() : count_ > 0;
+}
+
+// An assigned module has taken the state of the other before its members are assigned (see Module's assignment). Of a
+// member that holds none it is not known whose it is.
 Parameter& Parameter::operator=(const Parameter& other) {
   if (slot_ == other.slot_) return *this;
-  const uint64_t replaced = other.slot_ ? other.slot_->replaces.load(std::memory_order_relaxed) : 0;
-  if (slot_ && other.slot_ ? replaced != slot_->owner : other.slot_ && replaced == 0)
+  const Owner* after = other.slot_ ? other.slot_->owner.get() : nullptr;
+  if (!(slot_ ? slot_->owner->is_replaced_by(after) : after->has_replaced()))
     throw_error<ValueError>(
         "nn::Parameter: expected an assigned module, got an assigned member, which its module would not see; copy "
         "values by x.copy_(y), share one tensor by nn::tie(x, y)");

@@ -4,6 +4,7 @@
 #include <limpid/core/ref.hpp>
 #include <limpid/core/tensor.hpp>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 
@@ -94,13 +95,30 @@ class Parameter {
   friend class nn::Module;
   friend class nn::detail::Copying;
 
+  // Stands for a module's state, and outlives it: for as long as members ask whose they are.
+  class Owner final : public RefCounted<Owner> {
+   public:
+    Owner() noexcept;
+    void dispose() noexcept { delete this; }
+    /// A handle that was assigned has taken other in the place of this.
+    void replace_by(Owner& other) noexcept;
+    /// Whether one has lately; null: any other.
+    bool is_replaced_by(const Owner* other) const noexcept;
+    bool has_replaced() const noexcept { return has_replaced_; }
+
+   private:
+    const uint64_t id_;  // of no other, ever
+    // The latest, for several threads may assign handles of their own at once.
+    std::array<std::atomic<uint64_t>, 8> successors_{};
+    std::atomic<uint32_t> count_{0};
+    std::atomic<bool> has_replaced_{false};
+  };
   // Shared by the module and the members of all its copies.
   struct Slot final : RefCounted<Slot> {
     void dispose() noexcept { delete this; }
     Tensor tensor;
     bool learned = false;
-    uint64_t owner = 0;                 // of whose registration it is
-    std::atomic<uint64_t> replaces{0};  // the owner that a copy of the module has let go of for this one
+    Ref<Owner> owner;  // of whose registration it is
   };
   static const Tensor& none() noexcept;
   Tensor handle() const { return tensor(); }

@@ -12,10 +12,10 @@
 namespace limpid::nn {
 
 struct Module::State final : RefCounted<State> {
-  State();
   ~State();
   void dispose() noexcept { delete this; }
 
+  using Owner = Parameter::Owner;
   using Slot = Parameter::Slot;
   struct Entry {
     std::string name;
@@ -37,8 +37,10 @@ struct Module::State final : RefCounted<State> {
   /// Names of this from the outermost module on, such as "2.conv", and that module. Empty for one without parents.
   std::string path(const State*& whole) const;
   bool has_parents() const noexcept;
+  /// Whether a handle on this may be assigned one on other: where this is a child, as part of its parent only.
+  bool may_become(const State& other) const noexcept;
 
-  const uint64_t id;  // of no other module, ever
+  const Ref<Owner> owner{new Owner};
   std::string type, arguments;
   bool training = true, uses_training = false;
   std::vector<Entry> parameters, buffers;

@@ -2,6 +2,7 @@
 #include <limpid/limpid.hpp>
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <set>
@@ -165,6 +166,89 @@ TEST_CASE("a member that is assigned a constant member is refused, and as it was
   Scaled other;
   CHECK_THROWS_AS(other.scale = b.scale, ValueError);  // another one's assignment does not help
   CHECK(agrees(other));
+}
+
+TEST_CASE("a layer is not assigned behind its model's back") {
+  struct Net : nn::Module {
+    nn::Linear first, second;
+    nn::Sequential rest;
+    std::vector<nn::Linear> list;
+    std::optional<nn::Linear> perhaps;
+    Net()
+        : first(add("first", nn::Linear(2, 2))),
+          second(add("second", nn::Linear(2, 2))),
+          rest(add("rest", nn::Sequential{nn::Linear(2, 2), nn::ReLU()})) {
+      for (const char* name : {"a", "b"}) list.push_back(add(name, nn::Linear(2, 2)));
+      perhaps = add("perhaps", nn::Linear(2, 2));
+    }
+    bool agrees() const {
+      const Tensors all = parameters();
+      const Tensors members{first.weight,         first.bias,           second.weight,   second.bias,
+                            rest.parameters()[0], rest.parameters()[1], list[0].weight,  list[0].bias,
+                            list[1].weight,       list[1].bias,         perhaps->weight, perhaps->bias};
+      if (all.size() != members.size()) return false;
+      for (std::size_t i = 0; i < all.size(); ++i)
+        if (!all[i].is_same(members[i])) return false;
+      return true;
+    }
+  };
+  Net net;
+  const Net other;
+  const Net copy = net;
+  CHECK_THROWS_WITH(net.first = nn::Linear(2, 5),
+                    "nn::Module: expected an assigned model, got an assigned layer of one, \"first\", which the model "
+                    "would not see; make the model anew, or copy values by load_state_dict");
+  CHECK_THROWS_AS(net.first = net.second, ValueError);
+  CHECK_THROWS_AS(net.first = other.first, ValueError);
+  CHECK_THROWS_AS(net.rest = nn::Sequential{nn::Linear(2, 2)}, ValueError);
+  CHECK_THROWS_AS(net.list[1] = nn::Linear(2, 2), ValueError);
+  CHECK_THROWS_AS(net.perhaps = nn::Linear(2, 2), ValueError);
+  CHECK_THROWS_AS(std::swap(net.first, net.second), ValueError);
+  CHECK_THROWS_AS(net.first.weight = other.first.weight, ValueError);
+  CHECK((net.agrees() && other.agrees()));
+
+  // As a whole it may be, as often as one likes, with other handles on both about.
+  net = other;
+  CHECK((net.agrees() && copy.agrees() && net.first.weight.is_same(other.first.weight)));
+  CHECK_THROWS_AS(net.first = copy.first, ValueError);
+  net = copy;
+  net = Net();
+  net = nn::clone(net);
+  Net third;
+  std::swap(net, third);
+  CHECK((net.agrees() && third.agrees() && copy.agrees() && other.agrees()));
+  struct Outer : nn::Module {
+    Net net;
+    Outer() : net(add("net", Net())) {}
+  };
+  Outer outer;
+  const Outer before = outer, after;
+  CHECK_THROWS_AS(outer.net = net, ValueError);
+  CHECK_THROWS_AS(outer.net.first = nn::Linear(2, 2), ValueError);
+  outer = after;
+  CHECK((outer.net.agrees() && before.net.agrees() && outer.net.first.weight.is_same(outer.parameters()[0])));
+  nn::Linear free(2, 2);
+  free = net.first;  // a variable beside a model
+  CHECK(free.weight.is_same(net.first.weight));
+}
+
+TEST_CASE("threads assign handles of one module of their own") {
+  const Scaled shared;
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      for (int i = 0; i < 200; ++i) {
+        Scaled mine = shared;
+        const Scaled next(i % 2 == 0);
+        mine = next;
+        wrong += !agrees(mine);
+        mine = shared;
+        wrong += !agrees(mine);
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("a member may be given its parameter later, once") {
