@@ -20,21 +20,6 @@ LIMPID_FAST_TLS thread_local constinit TraceScope* innermost_scope = nullptr;
 
 }  // namespace
 
-DetectAnomaly::DetectAnomaly(bool infinities) noexcept : before_(detail::watching) {
-  detail::watching |= detail::watch_anomalies | (infinities ? detail::watch_infinities : 0);
-  if (!infinities) detail::watching &= static_cast<uint8_t>(~detail::watch_infinities);
-}
-DetectAnomaly::~DetectAnomaly() {
-  constexpr uint8_t ours = detail::watch_anomalies | detail::watch_infinities;
-  detail::watching = static_cast<uint8_t>((detail::watching & ~ours) | (before_ & ours));
-}
-
-RecordSources::RecordSources() noexcept : before_(detail::watching) { detail::watching |= detail::watch_sources; }
-RecordSources::~RecordSources() {
-  constexpr uint8_t ours = detail::watch_sources;
-  detail::watching = static_cast<uint8_t>((detail::watching & ~ours) | (before_ & ours));
-}
-
 TraceScope::TraceScope(const char* name, SourceLocation where) noexcept
     : name_(name),
       where_(where),

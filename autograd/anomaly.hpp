@@ -1,9 +1,8 @@
 // Finding the op that first made a NaN or an infinity, and the line of the program that it came from.
 #pragma once
+#include <limpid/autograd/grad_mode.hpp>
 #include <limpid/core/export.hpp>
 #include <limpid/core/source_location.hpp>
-
-#include <cstdint>
 
 namespace LIMPID_API limpid {
 
@@ -11,27 +10,13 @@ namespace LIMPID_API limpid {
 /// AutogradError that names the op, the element, and where the program recorded the op: file and line where the program
 /// has debug information (-g or -g1), else function and offset. Results of ops that are not recorded are not searched.
 /// Slow: for debugging. For a graph in which infinities belong (masks of -infinity), pass false: NaN alone.
-class DetectAnomaly {
- public:
+struct DetectAnomaly : detail::ModeScope {
   explicit DetectAnomaly(bool infinities = true) noexcept;
-  ~DetectAnomaly();
-  DetectAnomaly(const DetectAnomaly&) = delete;
-  DetectAnomaly& operator=(const DetectAnomaly&) = delete;
-
- private:
-  uint8_t before_;
 };
 
 /// While it lives, this thread notes where each op is recorded, for to_dot().
-class RecordSources {
- public:
+struct RecordSources : detail::ModeScope {
   RecordSources() noexcept;
-  ~RecordSources();
-  RecordSources(const RecordSources&) = delete;
-  RecordSources& operator=(const RecordSources&) = delete;
-
- private:
-  uint8_t before_;
 };
 
 /// Names a part of the program in what the two above tell; needs no debug information. name must outlive the scope.

@@ -2,22 +2,37 @@
 #pragma once
 #include <limpid/core/export.hpp>
 
+#include <cstdint>
+
 namespace LIMPID_API limpid {
+namespace detail {
+
+/// Settings of this thread that hold while it lives, and are what they were before when it has ended, in whatever order
+/// it and others end. It ends on the thread that made it.
+class ModeScope {
+ public:
+  ModeScope(const ModeScope&) = delete;
+  ModeScope& operator=(const ModeScope&) = delete;
+
+ protected:
+  /// Gives the settings in mask those values, each a bit.
+  ModeScope(uint8_t mask, uint8_t values) noexcept;
+  ~ModeScope();
+
+ private:
+  uint8_t mask_, before_;
+  ModeScope* outer_;
+};
+
+}  // namespace detail
 
 /// Per thread; on at first.
 bool is_grad_enabled() noexcept;
 void set_grad_enabled(bool enabled) noexcept;
 
 /// While it lives, this thread records (or does not).
-class GradGuard {
- public:
-  explicit GradGuard(bool enabled) noexcept : before_(is_grad_enabled()) { set_grad_enabled(enabled); }
-  ~GradGuard() { set_grad_enabled(before_); }
-  GradGuard(const GradGuard&) = delete;
-  GradGuard& operator=(const GradGuard&) = delete;
-
- private:
-  bool before_;
+struct GradGuard : detail::ModeScope {
+  explicit GradGuard(bool enabled) noexcept;
 };
 
 struct NoGradGuard : GradGuard {
@@ -31,15 +46,8 @@ struct EnableGradGuard : GradGuard {
 /// here is refused, by name, where an op would save it, where a gradient is asked of it, and where it is written to in
 /// place while recording. A clone() made outside is an ordinary tensor. An EnableGradGuard changes nothing here;
 /// InferenceMode(false) does.
-class InferenceMode {
- public:
+struct InferenceMode : detail::ModeScope {
   explicit InferenceMode(bool enabled = true) noexcept;
-  ~InferenceMode();
-  InferenceMode(const InferenceMode&) = delete;
-  InferenceMode& operator=(const InferenceMode&) = delete;
-
- private:
-  bool before_, grad_before_;
 };
 bool is_inference_mode() noexcept;
 

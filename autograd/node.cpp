@@ -14,25 +14,9 @@
 namespace limpid {
 namespace {
 
-LIMPID_FAST_TLS thread_local constinit bool grad_enabled = true;
 LIMPID_FAST_TLS thread_local constinit uint64_t last_sequence = 0;
 
 }  // namespace
-
-bool is_grad_enabled() noexcept { return grad_enabled; }
-void set_grad_enabled(bool enabled) noexcept { grad_enabled = enabled && !detail::inference_mode; }
-
-bool is_inference_mode() noexcept { return detail::inference_mode; }
-
-InferenceMode::InferenceMode(bool enabled) noexcept : before_(detail::inference_mode), grad_before_(grad_enabled) {
-  detail::inference_mode = enabled;
-  grad_enabled = !enabled;
-}
-
-InferenceMode::~InferenceMode() {
-  detail::inference_mode = before_;
-  grad_enabled = grad_before_;
-}
 
 // All that may be assigned.
 Saved& Saved::assign(const Tensor& x) {
@@ -136,7 +120,7 @@ void Node::start() {
   // A Lamport clock: rises within a thread and along every path, without a counter shared by threads.
   last_sequence = std::max(last_sequence, sequence_) + 1;
   sequence_ = last_sequence;
-  if (detail::watching & (detail::watch_anomalies | detail::watch_sources)) [[unlikely]]
+  if (detail::watching & detail::watch_layers) [[unlikely]]
     detail::note_source(*this);
 }
 
