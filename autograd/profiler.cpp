@@ -8,6 +8,7 @@
 #include <chrono>
 #include <iomanip>
 #include <map>
+#include <mutex>
 #include <new>
 #include <ostream>
 #include <utility>
@@ -33,10 +34,12 @@ struct Profiler::Recorder : RefCounted<Recorder> {
     int64_t start, end, bytes;
     int64_t own_time, own_bytes;  ///< without those of the events within that are counted by themselves
   };
+  std::mutex mutex;  ///< of what follows, which another thread may end or read
   std::vector<Event> events;
   std::vector<std::size_t> open;  ///< events that have not ended, from the outside in
   std::size_t lost = 0;           ///< scopes within these for which there was no memory
-  int64_t bytes = 0;              ///< of all tensors made so far
+  int64_t bytes = 0;              ///< of all tensors made so far; its thread's alone
+
   int64_t start = nanoseconds();
   Recorder* outer = nullptr;
   std::atomic<bool> running = true;
@@ -72,6 +75,7 @@ void detail::OpScope::open(const char* op, bool backward) noexcept {
   if (!recorder->running) unlink_ended();  // one that has ended on another thread
   if (!recorder) return;
   Profiler::Recorder& r = *recorder;
+  const std::lock_guard lock(r.mutex);
   const bool within = !r.open.empty() && (r.events[r.open.back()].backward || r.events[r.open.back()].in_backward);
   try {
     if (r.lost == 0) {
@@ -89,6 +93,7 @@ void detail::OpScope::close() noexcept {
   const int64_t end = nanoseconds();
   if (!recorder) return;  // stopped in between
   Profiler::Recorder& r = *recorder;
+  const std::lock_guard lock(r.mutex);
   if (r.lost > 0) {
     --r.lost;
     return;
@@ -122,10 +127,12 @@ Profiler::Profiler() : recorder_(new Recorder) {
 void Profiler::stop() noexcept {
   if (!recorder_->running.exchange(false)) return;
   // Events that are open, as where an op is under way, never end.
-  auto& events = recorder_->events;
-  std::erase_if(events, [](const Event& event) { return event.end == 0; });
-  recorder_->open.clear();
-  recorder_->lost = 0;
+  {
+    const std::lock_guard lock(recorder_->mutex);
+    std::erase_if(recorder_->events, [](const Event& event) { return event.end == 0; });
+    recorder_->open.clear();
+    recorder_->lost = 0;
+  }
   unlink_ended();
 }
 
@@ -136,6 +143,7 @@ Profiler::~Profiler() {
 
 std::vector<Profiler::Row> Profiler::table() const {
   std::map<std::string, Row> rows;
+  const std::lock_guard lock(recorder_->mutex);
   for (const Event& event : recorder_->events) {
     if (event.end == 0 || !counts(event)) continue;
     Row& row = rows[event.op];
@@ -194,6 +202,7 @@ std::string Profiler::chrome_trace() const {
   detail::TextStream out(3);
   out << std::fixed << "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[";
   const char* separator = "\n";
+  const std::lock_guard lock(recorder_->mutex);
   for (const Event& event : recorder_->events) {
     if (event.end == 0) continue;
     out << std::exchange(separator, ",\n") << "{\"name\":";

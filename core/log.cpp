@@ -1,30 +1,51 @@
+#include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/log.hpp>
 
-#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/sinks/ansicolor_sink-inl.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <string_view>
 
 namespace limpid {
+namespace {
+
+detail::ForkMutex making(1), console(2);
+
+// For a sink of spdlog: what it locks while it makes text and writes it.
+struct Console {
+  using mutex_t = detail::ForkMutex;
+  static mutex_t& mutex() { return console; }
+};
+
+std::shared_ptr<spdlog::logger> make_logger() {
+  // A user may have registered a logger of this name first; then it is his to configure.
+  if (auto existing = spdlog::get("limpid")) return existing;
+  auto created = std::make_shared<spdlog::logger>(
+      "limpid", std::make_shared<spdlog::sinks::ansicolor_stderr_sink<Console>>(spdlog::color_mode::automatic));
+  spdlog::initialize_logger(created);
+  created->set_level(spdlog::level::warn);
+  const char* wish = std::getenv("LIMPID_LOG");
+  if (!wish || !*wish) return created;
+  // spdlog takes any word that it does not know for "off", which would hide what is wrong.
+  for (const char* level : {"trace", "debug", "info", "warn", "error", "off"})
+    if (std::string_view(wish) == level) {
+      created->set_level(spdlog::level::from_str(level));
+      return created;
+    }
+  created->warn("LIMPID_LOG: expected trace, debug, info, warn, error or off, got '{}'; using warn", wish);
+  return created;
+}
+
+}  // namespace
 
 spdlog::logger& logger() {
-  // A user may have registered a logger of this name first; then it is his to configure.
-  static const std::shared_ptr<spdlog::logger> instance = [] {
-    if (auto existing = spdlog::get("limpid")) return existing;
-    auto created = spdlog::stderr_color_mt("limpid");
-    created->set_level(spdlog::level::warn);
-    const char* wish = std::getenv("LIMPID_LOG");
-    if (!wish || !*wish) return created;
-    // spdlog takes any word that it does not know for "off", which would hide what is wrong.
-    for (const char* level : {"trace", "debug", "info", "warn", "error", "off"})
-      if (std::string_view(wish) == level) {
-        created->set_level(spdlog::level::from_str(level));
-        return created;
-      }
-    created->warn("LIMPID_LOG: expected trace, debug, info, warn, error or off, got '{}'; using warn", wish);
-    return created;
-  }();
+  static std::atomic<spdlog::logger*> made = nullptr;
+  if (spdlog::logger* known = made.load(std::memory_order_acquire)) return *known;
+  const std::lock_guard lock(making);
+  static const std::shared_ptr<spdlog::logger> instance = make_logger();
+  made.store(instance.get(), std::memory_order_release);
   return *instance;
 }
 

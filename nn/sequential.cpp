@@ -4,8 +4,11 @@
 #include <limpid/nn/sequential.hpp>
 
 #include <algorithm>
+#include <charconv>
+#include <iterator>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace limpid::nn {
 
@@ -20,7 +23,8 @@ struct Function : Module {
 
 // A class derived from Sequential may have children beside the layers.
 const Module& Sequential::layer(std::size_t i) const {
-  const std::string name = limpid::detail::message(i);
+  char digits[20];  // what tells of an error is to ask for no memory
+  const std::string_view name(digits, std::to_chars(std::begin(digits), std::end(digits), i).ptr);
   return std::find_if(state_->children.begin(), state_->children.end(),
                       [&](const State::Child& child) { return child.name == name; })
       ->module;
@@ -46,7 +50,7 @@ Tensor Sequential::operator()(const Tensor& x) const {
   if (layers.empty()) return x;
   std::size_t i = 0;
   const auto call = [&](const Tensor& given) {
-    if (limpid::detail::watching) [[unlikely]]
+    if (limpid::detail::watching & limpid::detail::watch_layers) [[unlikely]]
       return detail::call_watched(layer(i), [&] { return layers[i]->call(given); });
     return layers[i]->call(given);
   };

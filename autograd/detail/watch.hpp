@@ -11,6 +11,8 @@
 namespace limpid::detail {
 
 inline constexpr uint8_t watch_anomalies = 1, watch_infinities = 2, watch_sources = 4, watch_times = 8;
+/// What tells of layers.
+inline constexpr uint8_t watch_layers = watch_anomalies | watch_sources;
 LIMPID_FAST_TLS extern thread_local constinit uint8_t watching;
 
 /// Keeps the calls that led here, and the open TraceScopes, for source_of(node).

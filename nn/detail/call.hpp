@@ -35,7 +35,7 @@ template <class F>
 /// f(), the work of layer.
 template <class F>
 Tensor call_within(const Module& layer, const F& f) {
-  if (limpid::detail::watching) [[unlikely]]
+  if (limpid::detail::watching & limpid::detail::watch_layers) [[unlikely]]
     return call_watched(layer, f);
   return call_told(layer, f);
 }

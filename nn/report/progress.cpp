@@ -1,3 +1,4 @@
+#include <limpid/core/detail/fork.hpp>
 #include <limpid/core/io/detail/file.hpp>
 #include <limpid/nn/report/detail/text.hpp>
 #include <limpid/nn/report/progress.hpp>
@@ -14,6 +15,7 @@
 #include <ctime>
 #include <mutex>
 #include <new>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -156,6 +158,13 @@ void ProgressText::show(const ProgressState& state) {
   if (!write_all(descriptor_, text)) style_ = ProgressStyle::off;
 }
 
+namespace {
+
+// Of every Progress: it is held for as long as counting takes.
+limpid::detail::ForkMutex mutex(0);
+
+}  // namespace
+
 struct Progress::Impl {
   using Clock = std::chrono::steady_clock;
   struct Mark {
@@ -197,24 +206,33 @@ struct Progress::Impl {
     return passed > 0 ? std::max(0.0, (static_cast<double>(done) - static_cast<double>(from.done)) / passed) : 0;
   }
 
-  // What a sink throws ends the showing, not the run.
-  void show(ProgressPhase phase, double now) noexcept {
+  // The sink runs without the lock, for it may wait for a thread that advances, or call back. What others advance by
+  // meanwhile is counted, and not shown. What it throws ends the showing, not the run.
+  void show(ProgressPhase phase, std::unique_lock<limpid::detail::ForkMutex>& lock) noexcept {
+    shown_by = std::this_thread::get_id();
+    double then = 0;
     try {
+      const double now = seconds();
+      const std::vector<std::string> held = names;
+      std::vector<Metric> given = metrics;
+      for (std::size_t i = 0; i < held.size(); ++i) given[i].name = held[i];
       ProgressState state{.phase = phase, .label = label, .unit = unit, .done = done, .total = total, .seconds = now};
       state.rate = rate_at(now, phase);
       if (total > 0 && state.rate > 0 && phase != ProgressPhase::finished)
         state.seconds_left = std::max(0.0, static_cast<double>(total) - static_cast<double>(done)) / state.rate;
-      state.metrics = metrics;
-      showing = true;
+      state.metrics = given;
+      lock.unlock();
       sink->show(state);
-      next = now + sink->interval();
+      then = now + sink->interval();
     } catch (...) {
-      sink = nullptr;
+      then = -1;
     }
-    showing = false;
+    if (!lock) lock.lock();
+    next = then;
+    if (then < 0) sink = nullptr;
+    shown_by = {};
   }
 
-  std::recursive_mutex mutex;  // a sink may call back
   ProgressText text;
   ProgressSink* sink;  // null: nothing is shown (any more)
   std::string label, unit;
@@ -223,8 +241,8 @@ struct Progress::Impl {
   int64_t total, begun_at, done;
   Clock::time_point start;
   Mark older, newer;
-  double next = 0;  // when to show again, in seconds from the start
-  bool showing = false;
+  double next = 0;           // when to show again, in seconds from the start
+  std::thread::id shown_by;  // the thread whose call of the sink has not come back
 };
 
 Progress::Progress(int64_t total, const ProgressOptions& options) noexcept : impl_(nullptr) {
@@ -233,7 +251,8 @@ Progress::Progress(int64_t total, const ProgressOptions& options) noexcept : imp
   } catch (...) {
     return;
   }
-  if (impl_->sink) impl_->show(ProgressPhase::started, 0);
+  std::unique_lock lock(mutex);
+  if (impl_->sink) impl_->show(ProgressPhase::started, lock);
 }
 
 Progress::~Progress() {
@@ -244,22 +263,27 @@ Progress::~Progress() {
 void Progress::advance(int64_t count, std::initializer_list<Metric> metrics) noexcept {
   if (!impl_) return;
   try {
-    const std::lock_guard lock(impl_->mutex);
+    std::unique_lock lock(mutex);
     if (!impl_->sink) return;
     if (__builtin_add_overflow(impl_->done, count, &impl_->done)) impl_->done = count < 0 ? INT64_MIN : INT64_MAX;
     impl_->set_metrics(metrics);
-    if (impl_->showing) return;
-    const double now = impl_->seconds();
-    if (now >= impl_->next) impl_->show(ProgressPhase::running, now);
+    if (impl_->shown_by == std::thread::id() && impl_->seconds() >= impl_->next)
+      impl_->show(ProgressPhase::running, lock);
   } catch (...) {}
 }
 
 void Progress::finish() noexcept {
   if (!impl_) return;
   try {
-    const std::lock_guard lock(impl_->mutex);
-    if (!impl_->sink || impl_->showing) return;
-    impl_->show(ProgressPhase::finished, impl_->seconds());
+    std::unique_lock lock(mutex);
+    if (impl_->shown_by == std::this_thread::get_id()) return;  // from the sink itself
+    while (impl_->shown_by != std::thread::id()) {
+      if (limpid::detail::is_forked_from_threads()) return;  // that thread may be the parent's
+      lock.unlock();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      lock.lock();
+    }
+    if (impl_->sink) impl_->show(ProgressPhase::finished, lock);
     impl_->sink = nullptr;
   } catch (...) {}
 }

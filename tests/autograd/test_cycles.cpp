@@ -1,10 +1,15 @@
 // Recorded gradients are kept by the tensors that they belong to, and their graphs hold these tensors: nothing of that
 // may outlive the last handle.
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/core/allocator.hpp>
 #include <limpid/limpid.hpp>
 
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -319,6 +324,78 @@ TEST_CASE("profilers may end in any order, and on any thread") {
   last.stop();
   exp(x);
   CHECK(last.table()[0].calls == 1);
+}
+
+TEST_CASE("a profiler may be read and ended while another thread runs what it times") {
+  std::unique_ptr<Profiler> profiler;
+  std::atomic<int> stage{0};
+  std::thread thread([&] {
+    profiler = std::make_unique<Profiler>();
+    stage = 1;
+    const Tensor x = ones({3}).set_requires_grad();
+    while (stage < 2) sum(exp(x)).backward();
+  });
+  while (stage < 1) std::this_thread::yield();
+  while (profiler->table().size() < 2) std::this_thread::yield();
+  CHECK(profiler->chrome_trace().size() > 2);
+  profiler->stop();
+  const int64_t calls = profiler->table()[0].calls;
+  exp(ones({3}));
+  CHECK(calls == profiler->table()[0].calls);
+  stage = 2;
+  thread.join();
+  CHECK(calls == profiler->table()[0].calls);
+}
+
+namespace {
+
+uint8_t modes() {
+  return static_cast<uint8_t>(detail::watching | (is_grad_enabled() ? 64 : 0) | (is_inference_mode() ? 128 : 0));
+}
+
+// A scope that sets some modes; their bits and values, as they are told from outside.
+struct Scope {
+  std::unique_ptr<NoGradGuard> no_grad;
+  std::unique_ptr<EnableGradGuard> grad;
+  std::unique_ptr<InferenceMode> inference;
+  std::unique_ptr<DetectAnomaly> anomaly;
+  std::unique_ptr<RecordSources> sources;
+  uint8_t mask = 0, values = 0;
+
+  explicit Scope(int kind) {
+    if (kind == 0) no_grad = std::make_unique<NoGradGuard>();
+    if (kind == 1) grad = std::make_unique<EnableGradGuard>();
+    if (kind == 2 || kind == 3) inference = std::make_unique<InferenceMode>(kind == 2);
+    if (kind == 4 || kind == 5) anomaly = std::make_unique<DetectAnomaly>(kind == 4);
+    if (kind == 6) sources = std::make_unique<RecordSources>();
+    mask = kind < 2 ? 64 : kind < 4 ? 64 | 128 : kind < 6 ? 1 | 2 : 4;
+    values = modes() & mask;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("what a thread switches on or off for a while may end in any order") {
+  const uint8_t before = modes();
+  std::mt19937 random(3);
+  std::vector<Scope> open;
+  for (int step = 0; step < 3000; ++step) {
+    const auto draw = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
+    if (open.size() < 6 && (open.empty() || draw(2)))
+      open.emplace_back(static_cast<int>(draw(7)));
+    else
+      open.erase(open.begin() + static_cast<std::ptrdiff_t>(draw(open.size())));
+    uint8_t expected = before;
+    for (const Scope& scope : open) expected = static_cast<uint8_t>((expected & ~scope.mask) | scope.values);
+    REQUIRE(modes() == expected);
+  }
+  while (!open.empty()) open.erase(open.begin());
+  CHECK(modes() == before);
+  auto guard = std::make_unique<NoGradGuard>();
+  auto inference = std::make_unique<InferenceMode>();
+  guard.reset();
+  inference.reset();
+  CHECK(exp(ones({1}).set_requires_grad()).requires_grad());
 }
 
 TEST_CASE("trace scopes may end in any order") {

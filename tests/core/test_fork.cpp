@@ -1,7 +1,9 @@
 // A child process computes, whatever its parent's threads were doing.
+#include <limpid/core/detail/log.hpp>
 #include <limpid/limpid.hpp>
 #include <limpid/tests/settings.hpp>
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -100,6 +102,34 @@ TEST_CASE("a child starts without the locks of its parent's threads") {
   end = true;
   one.join();
   two.join();
+}
+
+TEST_CASE("a child logs, whatever its parent's threads were logging") {
+  if (under_sanitizer) return test::left_out("a sanitizer's runtime has locks of its own, which a child may find held");
+  const auto level = logger().level();
+  const int stderr_before = dup(2), nowhere = open("/dev/null", O_WRONLY);
+  REQUIRE((stderr_before >= 0 && nowhere >= 0));
+  dup2(nowhere, 2);
+  logger().set_level(spdlog::level::debug);
+  std::atomic<bool> end{false};
+  const auto busy = [&] {
+    while (!end) log_debug("from a thread of {}", "the parent");
+  };
+  std::thread one(busy), two(busy);
+  int good = 0;
+  const auto child = [] {
+    log_debug("from a {}", "child");
+    return true;
+  };
+  while (good < 100 && in_child(child)) ++good;
+  end = true;
+  one.join();
+  two.join();
+  logger().set_level(level);
+  dup2(stderr_before, 2);
+  close(stderr_before);
+  close(nowhere);
+  CHECK(good == 100);
 }
 
 TEST_CASE("more threads than the system starts are refused, before OpenMP would end the process") {
