@@ -5,7 +5,7 @@
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
-#include <limpid/core/random.hpp>
+#include <limpid/core/detail/rewind.hpp>
 
 #include <deque>
 #include <vector>
@@ -24,18 +24,6 @@ Tensor end_of(const Edge& edge) {
   x.impl().grad_index = edge.index;
   return x;
 }
-
-/// While it lives, default_generator() goes on from another state.
-class Rewind {
- public:
-  explicit Rewind(const Generator& state) noexcept : before_(default_generator()) { default_generator() = state; }
-  ~Rewind() { default_generator() = before_; }
-  Rewind(const Rewind&) = delete;
-  Rewind& operator=(const Rewind&) = delete;
-
- private:
-  Generator before_;
-};
 
 // Its inputs are xs, then the edges along which f reached what it captures.
 struct CheckpointNode final : Node {
@@ -76,7 +64,8 @@ struct CheckpointNode final : Node {
 
   Tensors repeat(const Tensors& again) const {
     const EnableGradGuard recording;
-    const Rewind rewind(generator);
+    const GeneratorScope kept(default_generator());
+    default_generator() = generator;
     return (*f)(again);
   }
 

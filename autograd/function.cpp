@@ -6,7 +6,7 @@
 #include <limpid/autograd/function.hpp>
 #include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>
-#include <limpid/core/random.hpp>
+#include <limpid/core/detail/rewind.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -175,15 +175,11 @@ class FunctionNode::Unseen final : public Node {
 
   bool try_source(std::size_t source) {
     const NoGradGuard off;
-    struct Restore {
-      Generator random = default_generator();
+    const detail::GeneratorScope random(default_generator());
+    struct Unmoved {
       Context& context;
-      explicit Restore(Context& c) : context(c) {}
-      ~Restore() {
-        default_generator() = random;
-        context.moved_ = false;
-      }
-    } const restore(run_->function->context);
+      ~Unmoved() { context.moved_ = false; }
+    } const unmoved{run_->function->context};
     try {
       if (source < given_.size()) {
         const Values alone = trial(given_[source]);

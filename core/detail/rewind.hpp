@@ -1,4 +1,4 @@
-// What draws random numbers and then fails takes none.
+// Generators put back where they stood.
 #pragma once
 #include <limpid/core/random.hpp>
 
@@ -6,8 +6,21 @@
 
 namespace limpid::detail {
 
-/// Puts the generator back where it stood if this scope is left by an exception, so that who tries again gets the same
-/// numbers.
+/// Puts the generator back where it stood when this scope ends.
+class GeneratorScope {
+ public:
+  explicit GeneratorScope(Generator& generator) noexcept : generator_(generator) {}
+  ~GeneratorScope() { generator_ = before_; }
+  GeneratorScope(const GeneratorScope&) = delete;
+  GeneratorScope& operator=(const GeneratorScope&) = delete;
+
+ private:
+  Generator& generator_;
+  Generator before_ = generator_;
+};
+
+/// The same if this scope is left by an exception: what draws numbers and then fails takes none, so that who tries
+/// again gets the same.
 class Rewind {
  public:
   explicit Rewind(Generator& generator) noexcept : generator_(generator) {}
