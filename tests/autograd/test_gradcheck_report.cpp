@@ -124,10 +124,9 @@ TEST_CASE("what nobody can know is unsure, in words, in JSON and in the report")
 
 TEST_CASE("a jump, as of a second derivative at a kink, is a kink") {
   for (bool fast : {false, true})
-    for (const auto& f :
-         {+[](const Tensor& t) { return abs(t) * t; }, +[](const Tensor& t) { return relu(t); },
-          +[](const Tensor& t) { return square(clamp(t, -1.0, 1.0)); },
-          +[](const Tensor& t) { return max(t) * sum(t); }}) {
+    for (const auto& f : {+[](const Tensor& t) { return abs(t) * t; }, +[](const Tensor& t) { return relu(t); },
+                          +[](const Tensor& t) { return square(clamp(t, -1.0, 1.0)); },
+                          +[](const Tensor& t) { return max(t) * sum(t); }}) {
       const GradcheckReport report = gradgradcheck(f, {tensor({1, 0, 1, -0.5}, float64)}, {.fast = fast});
       INFO(report);
       CHECK((report.passed || report.at_kinks));
