@@ -179,12 +179,13 @@ void Checker::prepare() {
 }
 
 // What moves y_j at the least is a rounding, of the inputs or of something on the way, where the least is not much:
-// below a large constant nothing moves at first. Three times that is what the next size may add.
+// below a large constant nothing moves at first. Three times that is what the next size may add. What moves far more
+// was at a jump.
 void Checker::measure_noise() {
   noise_.resize(y_.size());
   std::vector<bool> known(y_.size());
   for (double by = 4; by * epsilon_ < 0x1p-16 && !std::all_of(known.begin(), known.end(), std::identity()); by *= 16) {
-    const Values near = outputs_or_nan(jiggled(by));
+    const Values near = outputs_or_nan(jiggled(called(), by));
     for (std::size_t j = 0; j < y_.size(); ++j) {
       const double moved = std::abs(near[j] - y_[j]);
       if (known[j] || !(moved > 0)) continue;
@@ -192,6 +193,8 @@ void Checker::measure_noise() {
       noise_[j] = known[j] ? std::max(noise_[j], std::min(moved, 4 * noise_[j])) : moved;
     }
   }
+  for (double& noise : noise_)
+    if (noise > most_noise()) noise = 0;
 }
 
 void Checker::conclude() {
@@ -208,12 +211,15 @@ void Checker::conclude() {
         problem(message("vacuous: the gradient of ", name(c), " is zero whatever dy, which proves nothing"));
   report_.passed = report_.problems.empty();
   std::size_t failed = 0;
-  bool kinks_alone = true;
+  bool kinks_alone = true, any_unsure = false;
   for (const GradcheckReport::Input& input : report_.inputs) {
     failed += !input.passed;
     kinks_alone = kinks_alone && input.wrong == input.wrong_at_kinks;
+    any_unsure = any_unsure || (!input.passed && input.unsure > 0);
   }
+  if (report_.vacuous && !options_.allow_vacuous) no_faults_ += vacuous;
   report_.at_kinks = !report_.passed && failed == report_.problems.size() && kinks_alone;
+  report_.unsure = any_unsure && no_faults_ == report_.problems.size();
 }
 
 namespace {

@@ -20,7 +20,10 @@ struct GradcheckOptions {
   ///     |analytic - numeric| / max(|analytic|, |numeric|, 1e-3 * largest gradient of that input).
   /// What the finite difference itself is unsure of is granted on top, up to ten times this.
   double rtol = 1e-6;
-  /// Compare along two random directions per input instead of element by element.
+  /// Compare along two random directions per input instead of element by element: in one each element moves in
+  /// proportion to its own size, in the other in proportion to the input's, so that of elements of every size and of
+  /// functions of every scale something is seen. A direction that tells nothing is passed over where the other is
+  /// right.
   bool fast = false;
   /// Let pass a check that proves nothing: an input whose gradient is zero, as in sum(instance_norm(x)).
   bool allow_vacuous = false;
@@ -51,6 +54,9 @@ struct GradcheckReport {
     int64_t kinks = 0;           ///< of all: where the differences from left and right disagree
     int64_t wrong_at_kinks = 0;  ///< of those beyond their bound, and between the derivatives from left and right
     bool kink_at_worst = false;  ///< whether `index` is such a place, so excused
+    /// Of those beyond their bound: where neither value is known well enough to call the other wrong, for rounding
+    /// rules or the function has no values on both sides.
+    int64_t unsure = 0;
     /// How well the numeric values are known: the largest estimate of their relative error, kinks left out. What
     /// `error` cannot be expected to fall below.
     double resolution = 0;
@@ -64,6 +70,7 @@ struct GradcheckReport {
     std::string why_not;  ///< where not checked
     int64_t count = 0;    ///< elements compared with differences: none where the function has kinks
     int64_t wrong = 0;
+    int64_t unsure = 0;          ///< elements of which differences tell nothing; no failure
     double error = 0;            ///< the worst relative error
     double resolution = 0;       ///< of the numeric values, as an input's
     double against_reverse = 0;  ///< |<dy, J v> - <J' dy, v>|, relative to the sum of the terms' magnitudes
@@ -72,6 +79,7 @@ struct GradcheckReport {
   bool passed = false;
   bool vacuous = false;   ///< some input is (gradgradcheck: every input is); passes with allow_vacuous alone
   bool at_kinks = false;  ///< failed, but at kinks alone: there is no derivative to compare with; move the inputs
+  bool unsure = false;    ///< failed, but nothing is known to be wrong: see Input::unsure; move the inputs
   double error = 0;       ///< the worst of the inputs'
   std::string check;      ///< "gradcheck" or "gradgradcheck"
   std::string op;         ///< the op that made the first recorded output
@@ -116,8 +124,9 @@ GradcheckReport gradgradcheck(const TensorFunction& f, const Tensors& inputs, co
 ///   - channels-last and strided inputs give the same gradients, and so do cotangents that are not dense;
 ///   - float32 (float16, bfloat16) inputs get, in their own dtype, the float64 gradient to 1e-3 (5e-2).
 /// Steps suit each element: f may vary on a scale far below its input's, and end beside it, by NaN or by throwing an
-/// Error. A kink, where differences from left and right disagree, is named as such. Throws ValueError for an input that
-/// overlaps itself (as expand() makes) and for an f whose outputs are undefined.
+/// Error. A kink, where differences from left and right disagree, and a jump are named as such; where rounding hides
+/// the derivative the report says unsure, never wrong. Throws ValueError for an input that overlaps itself (as expand()
+/// makes) and for an f whose outputs are undefined.
 template <class F>
 GradcheckReport gradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {},
                           const SourceLocation& where = SourceLocation::current()) {

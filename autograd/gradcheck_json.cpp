@@ -3,75 +3,92 @@
 #include <nlohmann/json.hpp>
 
 #include <cmath>
+#include <initializer_list>
+#include <string>
+#include <utility>
 
 namespace limpid {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
 
-Json number(double x) {
-  if (std::isnan(x)) return "nan";
-  if (std::isinf(x)) return x > 0 ? "inf" : "-inf";
-  return x;
+// Of single values alone: the destructor of one that holds others asks for memory, and has no way to tell that there is
+// none. Names may hold any bytes: what is not UTF-8 is replaced.
+std::string text(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+std::string text(double x) {
+  if (std::isnan(x)) return text(Json("nan"));
+  if (std::isinf(x)) return text(Json(x > 0 ? "inf" : "-inf"));
+  return text(Json(x));
+}
+
+template <class Range, class F>
+std::string list(const Range& values, F&& text_of) {
+  std::string all;
+  for (const auto& value : values) all += (all.empty() ? "" : ", ") + text_of(value);
+  return '[' + all + ']';
 }
 
 template <class Range>
-Json list(const Range& values) {
-  Json array = Json::array();
-  for (const auto& value : values) array.push_back(value);
-  return array;
+std::string list(const Range& values) {
+  return list(values, [](const auto& value) { return text(Json(value)); });
 }
 
-Json object(const GradcheckReport::Input& input) {
-  return {{"name", input.name},
-          {"shape", list(input.shape)},
-          {"checked", input.checked},
-          {"passed", input.passed},
-          {"vacuous", input.vacuous},
-          {"error", number(input.error)},
-          {"resolution", number(input.resolution)},
-          {"index", list(input.index)},
-          {"analytic", number(input.analytic)},
-          {"numeric", number(input.numeric)},
-          {"bound", number(input.bound)},
-          {"output", input.output},
-          {"count", input.count},
-          {"wrong", input.wrong},
-          {"kinks", input.kinks},
-          {"wrong_at_kinks", input.wrong_at_kinks},
-          {"kink_at_worst", input.kink_at_worst}};
+std::string object(std::initializer_list<std::pair<const char*, std::string>> members) {
+  std::string all;
+  for (const auto& [key, value] : members) all += (all.empty() ? "" : ",\n") + text(Json(key)) + ": " + value;
+  return '{' + all + '}';
 }
 
-Json object(const GradcheckReport::Forward& forward) {
-  return {{"checked", forward.checked},
-          {"passed", forward.passed},
-          {"why_not", forward.why_not},
-          {"count", forward.count},
-          {"wrong", forward.wrong},
-          {"error", number(forward.error)},
-          {"resolution", number(forward.resolution)},
-          {"against_reverse", number(forward.against_reverse)}};
+std::string object(const GradcheckReport::Input& input) {
+  return object({{"name", text(Json(input.name))},
+                 {"shape", list(input.shape)},
+                 {"checked", text(Json(input.checked))},
+                 {"passed", text(Json(input.passed))},
+                 {"vacuous", text(Json(input.vacuous))},
+                 {"error", text(input.error)},
+                 {"resolution", text(input.resolution)},
+                 {"index", list(input.index)},
+                 {"analytic", text(input.analytic)},
+                 {"numeric", text(input.numeric)},
+                 {"bound", text(input.bound)},
+                 {"output", text(Json(input.output))},
+                 {"count", text(Json(input.count))},
+                 {"wrong", text(Json(input.wrong))},
+                 {"kinks", text(Json(input.kinks))},
+                 {"wrong_at_kinks", text(Json(input.wrong_at_kinks))},
+                 {"kink_at_worst", text(Json(input.kink_at_worst))},
+                 {"unsure", text(Json(input.unsure))}});
+}
+
+std::string object(const GradcheckReport::Forward& forward) {
+  return object({{"checked", text(Json(forward.checked))},
+                 {"passed", text(Json(forward.passed))},
+                 {"why_not", text(Json(forward.why_not))},
+                 {"count", text(Json(forward.count))},
+                 {"wrong", text(Json(forward.wrong))},
+                 {"unsure", text(Json(forward.unsure))},
+                 {"error", text(forward.error)},
+                 {"resolution", text(forward.resolution)},
+                 {"against_reverse", text(forward.against_reverse)}});
 }
 
 }  // namespace
 
 std::string to_json(const GradcheckReport& report) {
-  Json inputs = Json::array();
-  for (const GradcheckReport::Input& input : report.inputs) inputs.push_back(object(input));
-  const Json all{{"check", report.check},
-                 {"op", report.op},
-                 {"file", report.file},
-                 {"line", report.line},
-                 {"passed", report.passed},
-                 {"vacuous", report.vacuous},
-                 {"at_kinks", report.at_kinks},
-                 {"error", number(report.error)},
-                 {"precision", to_string(report.precision)},
-                 {"inputs", inputs},
+  return object({{"check", text(Json(report.check))},
+                 {"op", text(Json(report.op))},
+                 {"file", text(Json(report.file))},
+                 {"line", text(Json(report.line))},
+                 {"passed", text(Json(report.passed))},
+                 {"vacuous", text(Json(report.vacuous))},
+                 {"at_kinks", text(Json(report.at_kinks))},
+                 {"unsure", text(Json(report.unsure))},
+                 {"error", text(report.error)},
+                 {"precision", text(Json(to_string(report.precision)))},
+                 {"inputs", list(report.inputs, [](const auto& input) { return object(input); })},
                  {"forward", object(report.forward)},
-                 {"problems", list(report.problems)}};
-  // Names may hold any bytes: what is not UTF-8 is replaced.
-  return all.dump(2, ' ', false, Json::error_handler_t::replace);
+                 {"problems", list(report.problems)}});
 }
 
 }  // namespace limpid

@@ -22,6 +22,7 @@ std::string to_string(const GradcheckReport& report) {
   out << report.check << " of " << report.op << " (" << report.file << ':' << report.line << "): "
       << (report.passed     ? "passed"
           : report.at_kinks ? "FAILED, at kinks alone"
+          : report.unsure   ? "FAILED, unsure"
                             : "FAILED")
       << (report.vacuous ? " (vacuous)" : "") << ", worst relative error " << brief(report.error);
   if (report.precision != DType::float64) out << ", in " << report.precision;
@@ -37,6 +38,7 @@ std::string to_string(const GradcheckReport& report) {
     else
       out << ", worst error " << brief(input.error) << ", numeric values sure to " << brief(input.resolution);
     if (input.kinks) out << ", at a kink: " << input.kinks;
+    if (input.unsure) out << ", unsure: " << input.unsure;
   });
   const GradcheckReport::Forward& forward = report.forward;
   if (!forward.checked && forward.why_not.empty()) return std::move(out).str();

@@ -26,7 +26,8 @@ class Checker {
 
   GradcheckReport check();
 
-  /// One element of an input, and how far t moves it: p = x + t step. Derivatives are by what is measured in `unit`.
+  /// One element of an input, and how far t moves it: p = x + t step. Derivatives are by what is measured in `unit`;
+  /// along several elements at once, by t.
   struct Element {
     double* p;
     double x, step, unit;
@@ -58,14 +59,18 @@ class Checker {
     double value, error;
     double drift;      ///< of the difference over the smallest step from the value: large where rounding rules
     bool kink;         ///< there is none: left and right differ, by
-    double jump;       ///< so much in all outputs together
+    double jump;       ///< so much in all outputs together; infinite where the function itself jumps
     double reach = 1;  ///< of the element's step, what of it the function took as one piece
+    double t = 0;      ///< the least step that the value goes by
     /// Whether a derivative that the differences do not agree with is one from the left, from the right, or between.
     bool excuses(double analytic, double bound) const {
+      if (std::isinf(jump)) return kink && std::isfinite(analytic);
       return kink && std::abs(analytic - value) <= 0.501 * jump + bound;
     }
   };
   class Descent;
+  /// Of one comparison, from best to worst.
+  enum class Verdict { right, kink, unsure, wrong };
 
   void prepare();
   Tensors first_call();
@@ -80,6 +85,8 @@ class Checker {
   Tensors called() const;
   DType dtype_of_input(std::size_t i) const;
   void measure_noise();
+  /// Beyond which no change of an output is rounding.
+  double most_noise() const { return 64 * std::sqrt(epsilon_) * std::max(1.0, largest(y_)); }
   void require_defined(const Tensor& y, std::size_t k) const;
   void conclude();
 
@@ -90,43 +97,70 @@ class Checker {
   /// The same; not numbers where f throws, for that is outside its domain.
   Values outputs_or_nan(const Tensors& xs);
   Values outputs_or_nan() { return outputs_or_nan(called()); }  ///< at xs_ as it stands
-  /// The inputs, each element off by so many roundings.
-  Tensors jiggled(double by);
+  /// xs, each element of the checked ones off by so many roundings.
+  Tensors jiggled(Tensors xs, double by);
+  /// What xs give to `of` once they are off by a rounding or two; left out where they leave the domain.
+  template <class Result, class F>
+  std::vector<Result> by_jiggles(const Tensors& xs, F&& of);
+  const std::vector<Gradients>& jiggled_gradients();
   /// How well a derivative is to be known: the search stops once it is surer than rtol or atol, at the latest, unless
   /// there is more to find out, where it is as sure as the check needs.
   struct Wanted {
     double rtol, atol;
-    double enough;     ///< an error that does
-    double reference;  ///< the size of a derivative one would expect
+    double enough;      ///< an error that does
+    double reference;   ///< the size of a derivative one would expect
+    bool near = false;  ///< by steps within the element's size alone
   };
+  /// Whether t moves all elements of a motion in proportion, which rounding of a large one may prevent.
+  bool is_exact(Motion motion, double t) const;
   /// The derivative of sum <y, dy> over the values [begin, end) of the outputs.
   Slope slope(Motion motion, std::size_t begin, std::size_t end, const Wanted& wanted);
   std::vector<Element> elements_of(std::size_t c);
+  /// All elements at once, at random, each in proportion to its own size or to elements_of's.
+  std::vector<Element> direction_of(std::size_t c, bool own_sizes);
   void compare(std::size_t c);
-  /// reference: the size of a derivative one would expect; least_scale: what errors are relative to, at least.
+  /// reference: the size of a derivative one would expect; least_scales: what errors are relative to, at least, by
+  /// motion; none where that goes by the largest of all.
   void judge(std::size_t c, const Values& analytic, const std::vector<Motion>& motions, double reference,
-             double least_scale);
+             const Values& least_scales);
+  /// The last word on a derivative that disagrees with the differences, once these are at their best. sure: what
+  /// passes; noise: what rounding did to the analytic value.
+  Verdict examine(Motion motion, std::size_t begin, std::size_t end, const Slope& found, double analytic, double sure,
+                  double noise, const Wanted& wanted);
+  /// The outputs at both ends of a motion.
+  struct Pair {
+    Values plus, minus;
+    bool is_still(std::size_t k, const Values& y) const { return plus[k] == y[k] && minus[k] == y[k]; }
+  };
+  Pair outputs_beside(Motion motion, double t);
+  /// The least by which sum <y, dy> can change where rounding inside lets it move by leaps alone: of the outputs that
+  /// no longer move by small steps, what the last step did that moved them.
+  double leap(Motion motion, std::size_t begin, std::size_t end, double widest);
+  /// What of sum <y, dy>'s derivative belongs to outputs that move too little to be seen, not even by far steps.
+  double unseen(Motion motion, std::size_t begin, std::size_t end, const Pair& far);
   /// Whether the gradient is rounding noise: another one for inputs that differ by some roundings.
   bool is_noise(std::size_t c);
   /// The same of differences: others for other steps.
   bool is_noise(const std::vector<Motion>& motions, const std::vector<Slope>& slopes, const Wanted& wanted);
   /// The output whose derivative by element j of a checked input disagrees most.
   std::string most_wrong(std::size_t c, std::size_t j, Motion motion);
-  std::string describe(const GradcheckReport::Input& input, const Slope& slope) const;
+  std::string describe(const GradcheckReport::Input& input, const Slope& slope, Verdict verdict) const;
 
   // gradcheck_forward.cpp
 
   void check_forward();
-  /// J v for one v per checked input, of all floating outputs one after the other. Nothing, and why_not set, where a
-  /// node has neither a rule nor a recorded backward. moving: a subset of the checked inputs, the others' v undefined.
-  std::optional<Values> forward_mode(const std::vector<Values>& v, uint64_t moving = all);
+  /// J v at xs for one v per checked input, of all floating outputs one after the other. Nothing where a node has
+  /// neither a rule nor a recorded backward. moving: a subset of the checked inputs, the others' v undefined.
+  std::optional<Values> forward_mode(const Tensors& xs, const std::vector<Values>& v, uint64_t moving = all);
+  /// How far rounding moves each element of J v.
+  Values forward_noise(const std::vector<Values>& v, const Values& jv);
   Values push(const Recording& recording, const Tensors& directions) const;
   void check_single_directions(const std::vector<Values>& v, const Values& jv);
   /// J v again, for v that lie in memory as those of real programs do.
   void check_tangent_layouts(const std::vector<Values>& v, const Values& jv);
   /// The derivatives along a motion of every output element; stops once all are surer than rtol.
   std::vector<Slope> slopes(Motion motion, double rtol, double least_scale);
-  void judge_forward(Motion motion, const Values& jv, double typical);
+  void judge_forward(Motion motion, const std::vector<Values>& v, const Values& jv, double typical);
   /// The output and index of a place among the values of all outputs.
   std::string output_place(std::size_t j) const;
 
@@ -141,11 +175,18 @@ class Checker {
   void check_layouts();
   void check_cotangents();
   void check_low_precision();
-  /// Reports the first place where a gradient differs from what is expected by more than rtol scale.
-  bool agrees(std::size_t c, const Values& dx, const Values& expected, double scale, const char* when, double rtol);
+  /// Reports the first place where a gradient differs from what is expected by more than rtol scale, and by more than
+  /// rounding does.
+  bool agrees(std::size_t c, const Values& dx, const Values& expected, double scale, const char* when, double rtol) {
+    return agrees(c, called(), dx, expected, scale, when, rtol);
+  }
+  bool agrees(std::size_t c, const Tensors& xs, const Values& dx, const Values& expected, double scale,
+              const char* when, double rtol);
   bool agrees(std::size_t c, const Values& dx, const char* when, double rtol) {
     return agrees(c, dx, first_.dx[c], largest(first_.dx[c]), when, rtol);
   }
+  /// How far rounding moves the gradient of input c at xs.
+  double noise_of(std::size_t c, const Tensors& xs);
   bool all_vacuous() const;
 
   const Tensor& x(std::size_t c) const { return xs_[checked_[c]]; }
@@ -172,6 +213,8 @@ class Checker {
   double epsilon_ = 0;                // of the coarsest output
   Values scales_, references_;        // per checked input: its size, and the size of a gradient one would expect
   std::vector<Values> reaches_;       // per checked input and element: Slope::reach, where found out
+  std::optional<std::vector<Gradients>> jiggled_;  // see jiggled_gradients
+  std::size_t no_faults_ = 0;                      // of the report's problems: kinks, unsure or vacuous
   Run first_;
 };
 

@@ -10,9 +10,9 @@ namespace limpid::detail {
 /// of the error terms h^2 ... h^2j; the entry that differs least from its neighbours wins.
 class Extrapolation {
  public:
-  /// The difference over half the step of the one before. One that is not finite starts the table anew: the step
+  /// The difference over a step that is half the one before. One that is not finite starts the table anew: the step
   /// reached beyond the function's domain.
-  void add(double difference, double rounding_error) {
+  void add(double difference, double rounding_error, double at) {
     if (!std::isfinite(difference)) {
       rows_ = 0;
       return;
@@ -30,6 +30,7 @@ class Extrapolation {
         error = e;
         rounding = rounding_error;
         value = row[j];
+        step = at;
       }
     }
     std::copy_n(row, count + 1, last_);
@@ -40,9 +41,8 @@ class Extrapolation {
   double value = std::numeric_limits<double>::quiet_NaN();
   double error = infinity;  ///< an estimate
   double rounding = 0;      ///< the part of it that rounding has
+  double step = 0;          ///< the least that the value goes by
 
-  /// Of steps from here on, not half the one before.
-  void restart() { rows_ = 0; }
   bool is_restarted() const { return rows_ == 0; }
 
  private:

@@ -1,18 +1,23 @@
-// A warm training step asks neither the system nor the C++ heap for memory.
+// A warm training step asks neither the system nor the C++ heap for memory; what asks can do without.
 #include <limpid/limpid.hpp>
 
 #include <atomic>
 #include <cstdlib>
 #include <new>
+#include <string>
 
 #include "../catch.hpp"
 
 namespace {
 
 std::atomic<int64_t> news{0};
+// Requests of this thread that succeed before all others fail; below 0: none fails.
+thread_local int64_t left = -1;
 
 void* counted(std::size_t bytes, std::size_t alignment) {
   news.fetch_add(1, std::memory_order_relaxed);
+  if (left == 0) throw std::bad_alloc();
+  if (left > 0) --left;
   // aligned_alloc() wants a multiple of the alignment.
   if (void* p = std::aligned_alloc(alignment, (bytes + alignment) / alignment * alignment)) return p;
   throw std::bad_alloc();
@@ -95,4 +100,22 @@ TEST_CASE("a warm chain of ops takes no memory from the heap") {
           for (int i = 0; i < 100; ++i) y = y * x + y;
           sum(y).backward();
         }) == 0);
+}
+
+TEST_CASE("a report becomes JSON, or throws where there is no memory, at whichever request") {
+  const GradcheckReport report =
+      gradcheck([](const Tensor& x, const Tensor& y) { return x * y; }, {randn({2, 3}, float64), randn({3}, float64)});
+  const std::string whole = to_json(report);
+  for (int64_t k = 0;; ++k) {
+    std::string text;
+    left = k;
+    try {
+      text = to_json(report);
+    } catch (const std::bad_alloc&) {}
+    left = -1;
+    if (text.empty()) continue;
+    CHECK(text == whole);
+    CHECK(k > 100);
+    break;
+  }
 }

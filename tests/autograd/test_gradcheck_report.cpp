@@ -96,6 +96,44 @@ TEST_CASE("kinks of real ops are told from errors") {
   }
 }
 
+TEST_CASE("what nobody can know is unsure, in words, in JSON and in the report") {
+  // Its argument is rounded to a hundredth of a radian, or to more than its period.
+  for (bool fast : {false, true}) {
+    const GradcheckReport report =
+        gradcheck([](const Tensor& t) { return sin(t * 1e6); }, {tensor({3e8, 1e10}, float64)}, {.fast = fast});
+    INFO(report);
+    CHECK_FALSE(report);
+    CHECK(report.unsure);
+    CHECK_FALSE(report.at_kinks);
+    CHECK(report.inputs[0].unsure > 0);
+    CHECK(report.inputs[0].wrong == report.inputs[0].unsure);
+    CHECK_THAT(to_string(report), ContainsSubstring("FAILED, unsure") && ContainsSubstring("no alarm"));
+    CHECK(json::parse(to_json(report))["unsure"] == true);
+  }
+  const GradcheckReport edge = gradcheck([](const Tensor& t) { return sqrt(t); }, {zeros({1}, float64)});
+  CHECK(edge.unsure);
+  CHECK_THAT(to_string(edge), ContainsSubstring("FAILED, unsure") && ContainsSubstring("not finite on both sides"));
+  // A fault elsewhere is a fault.
+  CHECK_FALSE(gradcheck(
+                  [](const Tensor& t) {
+                    return Tensors{sqrt(t), Square<101>::apply(t)};
+                  },
+                  {tensor({0, 1}, float64)})
+                  .unsure);
+}
+
+TEST_CASE("a jump, as of a second derivative at a kink, is a kink") {
+  for (bool fast : {false, true})
+    for (const auto& f : {+[](const Tensor& t) { return abs(t) * t; }, +[](const Tensor& t) { return relu(t); },
+                          +[](const Tensor& t) { return square(clamp(t, -1.0, 1.0)); },
+                          +[](const Tensor& t) { return max(t) * sum(t); }}) {
+      const GradcheckReport report = gradgradcheck(f, {tensor({1, 0, 1, -0.5}, float64)}, {.fast = fast});
+      INFO(report);
+      CHECK((report.passed || report.at_kinks));
+      CHECK(report.inputs[0].kinks > 0);
+    }
+}
+
 TEST_CASE("the JSON twin tells what the report does") {
   const GradcheckReport report =
       gradcheck([](Tensor a, Tensor b) { return Square<101>::apply(a) * b; }, {random({2, 3}), random({3})});
@@ -107,6 +145,7 @@ TEST_CASE("the JSON twin tells what the report does") {
   CHECK(parsed["line"] == report.line);
   CHECK(parsed["passed"] == false);
   CHECK(parsed["at_kinks"] == false);
+  CHECK(parsed["unsure"] == false);
   CHECK(parsed["precision"] == "float64");
   CHECK(parsed["error"] == report.error);
   REQUIRE(parsed["inputs"].size() == 2);
@@ -118,6 +157,7 @@ TEST_CASE("the JSON twin tells what the report does") {
   CHECK(input["numeric"] == report.inputs[0].numeric);
   CHECK(input["bound"] == report.inputs[0].bound);
   CHECK(input["wrong"] == 6);
+  CHECK(input["unsure"] == 0);
   CHECK(input["output"] == "output 0");
   CHECK(parsed["inputs"][1]["passed"] == true);
   CHECK(parsed["forward"]["checked"] == false);

@@ -1,0 +1,93 @@
+// Every kind of function at points of every scale, in both modes and at both orders: what is right never fails as
+// wrong, and what is wrong never passes.
+#include <limpid/limpid.hpp>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "../catch.hpp"
+#include "gradcheck_table.hpp"
+
+using namespace limpid;
+
+namespace {
+
+// x, with a gradient of so many thousandths.
+template <int thousandths>
+struct Scaled : Function<Scaled<thousandths>> {
+  static Tensor forward(Context&, const Tensor& x) { return x.clone(); }
+  static Tensors backward(Context&, const Tensor& dy) { return {dy * (thousandths / 1000.0)}; }
+};
+
+// x, with a gradient that lacks its largest element.
+struct Dropped : Function<Dropped> {
+  static Tensor forward(Context&, const Tensor& x) { return x.clone(); }
+  static Tensors backward(Context&, const Tensor& dy) {
+    const Tensor size = abs(dy.detach());
+    return {where(size < max(size), dy, 0.0)};
+  }
+};
+
+struct Mode {
+  bool fast, second;
+  template <class F>
+  GradcheckReport operator()(const F& f, const std::vector<double>& point) const {
+    const Tensor x = empty({static_cast<int64_t>(point.size())}, float64);
+    std::copy(point.begin(), point.end(), x.data<double>());
+    return second ? gradgradcheck(f, {x}, {.fast = fast}) : gradcheck(f, {x}, {.fast = fast});
+  }
+};
+constexpr Mode modes[] = {{false, false}, {true, false}, {false, true}, {true, true}};
+
+// Whether the report calls something wrong: not the gradient unknown, nor zero.
+bool calls_wrong(const GradcheckReport& report) {
+  if (report.passed || report.at_kinks || report.unsure) return false;
+  return !report.vacuous || report.problems.size() > report.inputs.size();
+}
+
+std::string shown(const Case& row, const std::vector<double>& point, const Mode& mode, const GradcheckReport& report) {
+  std::string text = std::string(row.name) + " at";
+  for (double x : point) text += ' ' + std::to_string(x);
+  return text + (mode.fast ? ", fast" : ", full") + (mode.second ? ", second order\n" : "\n") + to_string(report);
+}
+
+}  // namespace
+
+TEST_CASE("a right gradient is never called wrong, and a wrong one never right, at any scale") {
+  int rights = 0, passed = 0, wrongs = 0, called = 0;
+  for (const Case& row : smooth_cases())
+    for (const auto& point : row.points)
+      for (const Mode& mode : modes) {
+        const GradcheckReport right = mode(row.f, point);
+        INFO(shown(row, point, mode, right));
+        CHECK_FALSE(calls_wrong(right));
+        ++rights;
+        passed += right.passed;
+        // A second derivative of zero shows no fault.
+        if (mode.second && (row.is_linear || right.inputs[0].vacuous)) continue;
+        const auto check = [&](const GradcheckReport& wrong) {
+          INFO(to_string(wrong));
+          CHECK_FALSE(wrong.passed);
+          wrongs += right.passed;
+          called += right.passed && calls_wrong(wrong);
+        };
+        check(mode([&](const Tensor& x) { return row.f(Scaled<1001>::apply(x)); }, point));
+        check(mode([&](const Tensor& x) { return row.f(Scaled<-1000>::apply(x)); }, point));
+        if (!mode.second) check(mode([&](const Tensor& x) { return row.f(Dropped::apply(x)); }, point));
+      }
+  // To be unsure is no way out: it is for the few points where numbers of double precision tell nothing.
+  INFO(passed << " of " << rights << " passed, " << called << " of " << wrongs << " called wrong");
+  CHECK(passed > 0.9 * rights);
+  CHECK(called > 0.96 * wrongs);
+}
+
+TEST_CASE("where there is no derivative, both modes say so at both orders") {
+  for (const Case& row : kinked_cases())
+    for (const auto& point : row.points)
+      for (const Mode& mode : modes) {
+        const GradcheckReport report = mode(row.f, point);
+        INFO(shown(row, point, mode, report));
+        CHECK_FALSE(calls_wrong(report));
+      }
+}
