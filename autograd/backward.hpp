@@ -6,7 +6,9 @@
 namespace LIMPID_API limpid {
 
 struct GradOptions {
-  bool create_graph = false;  ///< record the gradients, so that they can be differentiated; implies retain_graph
+  /// Record the gradients, so that they can be differentiated; implies retain_graph. A recorded gradient that is kept
+  /// by a leaf holds its graph, until the leaf goes or its gradient is set anew.
+  bool create_graph = false;
   bool retain_graph = false;  ///< leave the graph fit for another run; else it is used up
   /// Of grad(): an x that no y depends on gives an undefined gradient instead of an error, and so do all where no y was
   /// recorded, being constant.

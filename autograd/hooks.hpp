@@ -122,7 +122,8 @@ requires std::is_invocable_v<F&, const Tensors&> HookHandle register_prehook(Nod
   return register_prehook(&node, std::move(f));
 }
 
-/// From now on x.grad() gathers x's gradient as a leaf's does, though x is a result. Does nothing for a leaf.
+/// From now on x.grad() gathers x's gradient as a leaf's does, though x is a result. It is kept for as long as a handle
+/// on x is. Does nothing for a leaf.
 void retain_grad(const Tensor& x);
 
 }  // namespace limpid
