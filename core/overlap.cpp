@@ -45,10 +45,13 @@ struct Range {
 Range range_of(const Tensor& x) noexcept {
   const auto size = static_cast<int64_t>(x.itemsize());
   int64_t low = 0, high = 0;
-  for (std::size_t i = 0; i < x.shape().size(); ++i) {
-    const int64_t reach = (x.shape()[i] - 1) * x.strides()[i] * size;
-    (reach < 0 ? low : high) += reach;
-  }
+  if (x.impl().layout->is_gapless())
+    high = (x.numel() - 1) * size;
+  else
+    for (std::size_t i = 0; i < x.shape().size(); ++i) {
+      const int64_t reach = (x.shape()[i] - 1) * x.strides()[i] * size;
+      (reach < 0 ? low : high) += reach;
+    }
   const auto* first = static_cast<const std::byte*>(x.raw_data());
   return {first + low, first + high + size};
 }

@@ -45,6 +45,27 @@ void multiply_add(const Tensor& x, const Tensor& weight, const Tensor& bias, con
   detail::visit_float(y.dtype(), [&]<class T>(T) { multiply_as<T>(x, weight, bias, y, accumulate); });
 }
 
+// sum_r a_ro b_ri. Where nothing is recorded, without the view and the checks that a recorded product needs.
+Tensor rows_product(const Tensor& a_any, const Tensor& b_any) {
+  if (is_grad_enabled()) return matmul(transpose(a_any, 0, 1), b_any);
+  const Tensor a = detail::readable(a_any), b = detail::readable(b_any);
+  const Tensor y = empty({a.size(1), b.size(1)}, a.dtype());
+  const auto [a_row, a_col] = detail::matrix_steps(a);
+  if (y.numel() > 0)
+    detail::visit_float(y.dtype(), [&, row = a_row, col = a_col]<class T>(T) {
+      detail::gemm<T>({
+          .n = y.size(0),
+          .m = y.size(1),
+          .k = a.size(0),
+          .a = {a.data<T>(), {col, row}},
+          .b = {b.data<T>(), detail::matrix_steps(b)},
+          .y = y.data<T>(),
+          .y_row = y.size(1),
+      });
+    });
+  return y;
+}
+
 struct LinearNode final : Node {
   Saved x{*this, "x"}, weight{*this, "weight"};
   const char* name() const noexcept override { return "linear"; }
@@ -55,7 +76,7 @@ struct LinearNode final : Node {
     if (needs(0)) dx[0] = matmul(dy[0], weight);
     if (!needs(1) && !needs(2)) return dx;
     const Tensor rows = detail::as_rows(dy[0]);
-    if (needs(1)) dx[1] = matmul(transpose(rows, 0, 1), detail::as_rows(x));
+    if (needs(1)) dx[1] = rows_product(rows, detail::as_rows(x));
     if (needs(2)) dx[2] = sum(rows, 0);
     return dx;
   }

@@ -127,21 +127,24 @@ struct Tanh : TrustedEverywhere {
   static double reference(double x) noexcept { return ::tanh(x); }
 };
 
-// e^z of floats as scale (1 + part), for z from -87 to 0: part = e^r - 1 for r = z - k ln 2, by its series.
+// e^z of floats as scale (1 + part), for z from -87 to 0: part = e^r - 1 for r = z - k ln 2, by a polynomial that was
+// fitted to (e^r - 1 - r) / r^2 for the least error relative to part, 1.4e-8.
 template <class B>
 struct Power {
   B scale, part;
   explicit Power(B z) noexcept {
-    const B k = xsimd::nearbyint(z * B(1.44269504f));
+    using Bits = xsimd::as_integer_t<B>;
+    const B round(0x1.8p23f), shifted = xsimd::fma(z, B(1.44269504f), round), k = shifted - round;
     const B r = xsimd::fma(k, B(-0x1.7f7d1cp-20f), xsimd::fma(k, B(-0x1.62e4p-1f), z));
-    scale = xsimd::ldexp(B(1), xsimd::to_int(k));
-    part = xsimd::fma(r * r, polynomial(series, r), r);
+    scale = xsimd::bitwise_cast<B>((xsimd::bitwise_cast<Bits>(shifted) + Bits(127)) << 23);
+    part = xsimd::fma(r * r, polynomial(fitted, r), r);
   }
   B value() const noexcept { return xsimd::fma(scale, part, scale); }
   B less_1() const noexcept { return xsimd::fma(scale, part, scale - B(1)); }
 
  private:
-  static constexpr double series[] = {1 / 2., 1 / 6., 1 / 24., 1 / 120., 1 / 720., 1 / 5040.};
+  static constexpr double fitted[] = {0.49999998143381524, 0.16666543168170378, 0.041667202029718, 0.008366581277308471,
+                                      0.0013882492952177142};
 };
 
 // -m / (2 + m) for m = e^-2|x| - 1: half the time of xsimd's. What the divisor and the quotient were rounded by is put
@@ -498,6 +501,7 @@ struct Chained {
   template <class B, class... P>
   static B f(B x, B dy, P... p) noexcept {
     const B slope = F::f(x, p...);
+    if constexpr (sizeof...(P) == 0) return dy * slope;  // finite for a trusted x
     return dy * xsimd::select(dy == B(0), slope & B(-0.0f), slope);
   }
   template <class... P>
