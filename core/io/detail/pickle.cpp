@@ -84,8 +84,6 @@ Value value_of(Kind kind, uint32_t size = 0) noexcept {
   return value;
 }
 
-std::string hex(unsigned byte) { return {'0', 'x', "0123456789abcdef"[byte >> 4 & 15], "0123456789abcdef"[byte & 15]}; }
-
 }  // namespace
 
 // The stack machine that a pickle is a program for. Values are 16 bytes, what has items is a node, and nothing refers
