@@ -362,9 +362,10 @@ TEST_CASE("whichever call of the system fails, the old file or the new one is th
 }
 
 TEST_CASE("whichever call of the system a signal interrupts, the new file is written") {
-  const std::string text(3 << 20, 'x');
   for (const bool linked : {false, true})
     for (const bool named : {false, true}) {
+      // What is copied into a file of two names goes by pieces of a MiB.
+      const std::string text(linked ? (1 << 20) + 1 : 3, 'x');
       int made = 0;
       for (int k = 1; k == 1 || made >= k - 1; ++k) {
         INFO("call " << k << (linked ? ", of two names" : "") << (named ? ", named" : ""));
@@ -377,8 +378,8 @@ TEST_CASE("whichever call of the system a signal interrupts, the new file is wri
           CHECK_NOTHROW(write(folder / "x", text, named));
           made = calls;
         }
-        CHECK(read_bytes(folder / "x") == text);
-        CHECK(read_bytes(folder / (linked ? "y" : "x")) == text);
+        const bool written = read_bytes(folder / "x") == text && (!linked || read_bytes(folder / "y") == text);
+        CHECK(written);
         CHECK(entries(folder) == 1u + linked);
       }
     }
