@@ -1,5 +1,6 @@
 // Tensors as text, in NumPy's brackets. No stream makes it, for streams have locales.
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/message.hpp>
 #include <limpid/core/tensor.hpp>
 
 #include <algorithm>
@@ -75,7 +76,7 @@ std::vector<std::string> texts(const std::vector<double>& elements) {
 
 std::vector<std::string> texts(const std::vector<int64_t>& elements) {
   std::vector<std::string> result;
-  for (const int64_t x : elements) result.push_back(std::to_string(x));
+  for (const int64_t x : elements) result.push_back(detail::message(x));
   return result;
 }
 

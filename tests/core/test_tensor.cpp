@@ -213,7 +213,7 @@ TEST_CASE("a tensor prints alike in every locale") {
       tensor({1500.5, -0.25}, float64), tensor({1.5e100, 2}, float64), tensor({123456789, -5}, int64),
       tensor({2e-30}, float32),         zeros({1500, 2, 0}),           tensor({true, false}, bool_)};
   const std::vector<std::string> expected = {
-      "[ 1500.5 ,    -0.25] float64 (2,)",  "[ 1.500000e+100,   2.000000e+00] float64 (2,)",
+      "[ 1500.5 ,    -0.25] float64 (2,)", "[ 1.500000e+100,   2.000000e+00] float64 (2,)",
       "[123456789,        -5] int64 (2,)", "[ 2.000000e-30] float32 (1,)",
       "[] float32 (1500, 2, 0)",           "[ true, false] bool (2,)"};
   const std::locale grouping(std::locale::classic(), new Grouping), before = std::locale();
