@@ -15,6 +15,7 @@
 #include <limpid/core/dtype.hpp>
 #include <limpid/core/error.hpp>
 #include <limpid/core/io/image.hpp>
+#include <limpid/core/io/left_out.hpp>
 #include <limpid/core/io/npy.hpp>
 #include <limpid/core/io/pt.hpp>
 #include <limpid/core/io/safetensors.hpp>

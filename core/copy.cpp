@@ -17,6 +17,17 @@ namespace limpid {
 namespace detail {
 namespace {
 
+// To be rounded to half precision.
+template <class From>
+float before_half(From x) noexcept {
+  if constexpr (std::is_same_v<From, float>)
+    return x;
+  else if constexpr (std::is_same_v<From, int64_t>)
+    return odd_float(x);
+  else
+    return odd_float(static_cast<double>(x));
+}
+
 template <class To, class From>
 To convert(From x) noexcept {
   if constexpr (std::is_same_v<To, From>)
@@ -24,9 +35,9 @@ To convert(From x) noexcept {
   else if constexpr (!std::is_arithmetic_v<From>)
     return convert<To>(to_float(x));
   else if constexpr (std::is_same_v<To, Half>)
-    return to_half(static_cast<float>(x));
+    return to_half(before_half(x));
   else if constexpr (std::is_same_v<To, BFloat16>)
-    return to_bfloat16(static_cast<float>(x));
+    return to_bfloat16(before_half(x));
   else if constexpr (std::is_same_v<To, bool>)
     return x != From{};
   else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
@@ -137,9 +148,24 @@ bool equal(const Tensor& a, const Tensor& b) {
   return result;
 }
 
+namespace {
+
+// Integers are compared as they are: doubles lack some from 2^53 on.
+bool integers_close(const Tensor& a, const Tensor& b, double rtol, double atol) {
+  return detail::all_pairs<int64_t>(detail::as_dtype(a, int64), detail::as_dtype(b, int64), [=](int64_t x, int64_t y) {
+    if (x == y) return true;
+    const uint64_t p = static_cast<uint64_t>(x), q = static_cast<uint64_t>(y), distance = x > y ? p - q : q - p;
+    const double bound = atol + rtol * std::abs(static_cast<double>(y));
+    return bound >= 0x1p64 || (bound >= 1 && distance <= static_cast<uint64_t>(bound));
+  });
+}
+
+}  // namespace
+
 bool allclose(const Tensor& a, const Tensor& b, double rtol, double atol, bool equal_nan) {
   if (a.shape() != b.shape()) return false;
   if (a.numel() == 0) return true;
+  if (!is_floating_point(a.dtype()) && !is_floating_point(b.dtype())) return integers_close(a, b, rtol, atol);
   return detail::all_pairs<double>(detail::as_dtype(a, float64), detail::as_dtype(b, float64), [=](double x, double y) {
     if (x == y) return true;
     if (std::isnan(x) && std::isnan(y)) return equal_nan;

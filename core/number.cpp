@@ -2,6 +2,8 @@
 #include <limpid/core/detail/number.hpp>
 #include <limpid/core/error.hpp>
 
+#include <bit>
+#include <charconv>
 #include <cmath>
 #include <limits>
 #include <ostream>
@@ -9,6 +11,18 @@
 namespace limpid {
 namespace detail {
 namespace {
+
+// As printf's %g has it, with an exponent for what is small or needs more than 17 digits.
+template <class T>
+std::string shortest(T x) {
+  if (std::isnan(x)) return "nan";
+  const T magnitude = std::abs(x);
+  const bool fixed = magnitude == 0 || (magnitude >= T(1e-4) && magnitude < T(1e17));
+  char text[40];
+  const auto end =
+      std::to_chars(text, text + sizeof text, x, fixed ? std::chars_format::fixed : std::chars_format::scientific);
+  return {text, end.ptr};
+}
 
 [[noreturn]] void refuse(const char* op, Scalar x, DType dtype) {
   const auto got = [&](auto value) {
@@ -47,6 +61,19 @@ void store(const char* op, Scalar x, DType dtype, void* place, bool saturates) {
                                                    : static_cast<T>(x.to_int64());
 }
 
+// x rounded to odd where float does not hold it: what rounds the result to fewer digits rounds x once.
+float odd_of(Scalar x) noexcept {
+  if (x.is_floating()) return odd_float(x.to_double());
+  if (x.fits()) return odd_float(x.to_int64());
+  const auto whole = static_cast<uint64_t>(x.to_int64());
+  return 2 * odd_float(static_cast<int64_t>(whole >> 1 | (whole & 1)));
+}
+
+float nearest_float(Scalar x) noexcept {
+  if (x.is_floating()) return static_cast<float>(x.to_double());
+  return x.fits() ? static_cast<float>(x.to_int64()) : static_cast<float>(static_cast<uint64_t>(x.to_int64()));
+}
+
 void store_any(const char* op, Scalar x, DType dtype, void* place, bool saturates) {
   const double value = x.to_double();
   // Of floating-point types, infinity is the nearest to what lies beyond them.
@@ -61,15 +88,15 @@ void store_any(const char* op, Scalar x, DType dtype, void* place, bool saturate
     case DType::int32: return store<int32_t>(op, x, dtype, place, saturates);
     case DType::int64: return store<int64_t>(op, x, dtype, place, saturates);
     case DType::float16: {
-      const Half y = to_half(static_cast<float>(value));
+      const Half y = to_half(odd_of(x));
       return keep(y, std::isfinite(to_float(y)));
     }
     case DType::bfloat16: {
-      const BFloat16 y = to_bfloat16(static_cast<float>(value));
+      const BFloat16 y = to_bfloat16(odd_of(x));
       return keep(y, std::isfinite(to_float(y)));
     }
     case DType::float32: {
-      const auto y = static_cast<float>(value);
+      const auto y = nearest_float(x);
       return keep(y, std::isfinite(y));
     }
     case DType::float64: return keep(value, std::isfinite(value));
@@ -77,6 +104,25 @@ void store_any(const char* op, Scalar x, DType dtype, void* place, bool saturate
 }
 
 }  // namespace
+
+std::string text_of(double x) { return shortest(x); }
+std::string text_of(float x) { return shortest(x); }
+
+float odd_float(double x) noexcept {
+  const auto nearest = static_cast<float>(x);
+  const auto bits = std::bit_cast<uint32_t>(nearest);
+  if (static_cast<double>(nearest) == x || std::isnan(x) || bits & 1) return nearest;
+  // The neighbours of x are two floats in a row, of which one is odd; infinity counts as the even one after the
+  // largest.
+  return std::bit_cast<float>(std::abs(static_cast<double>(nearest)) < std::abs(x) ? bits + 1 : bits - 1);
+}
+
+float odd_float(int64_t x) noexcept {
+  // 53 bits that double holds, the last of them odd where more are lost.
+  constexpr int64_t lost = (int64_t{1} << 11) - 1;
+  if (x >= -(int64_t{1} << 53) && x <= int64_t{1} << 53) return odd_float(static_cast<double>(x));
+  return odd_float(static_cast<double>((x & ~lost) | (x & lost ? lost + 1 : 0)));
+}
 
 void store_number(const char* op, Scalar x, DType dtype, void* place) { store_any(op, x, dtype, place, false); }
 void store_saturated(const char* op, Scalar x, DType dtype, void* place) { store_any(op, x, dtype, place, true); }

@@ -1,4 +1,5 @@
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/enumeration.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/number.hpp>
 #include <limpid/core/detail/pool.hpp>
@@ -286,9 +287,7 @@ Tensor as_dtype(const Tensor& x, DType dtype) {
 
 Tensor empty(const Shape& shape, DType dtype, MemoryFormat format) {
   if (format == MemoryFormat::contiguous) return detail::make_tensor(row_major(shape), dtype);
-  if (format != MemoryFormat::channels_last)
-    throw_error<ValueError>("empty: expected MemoryFormat::contiguous or channels_last, got MemoryFormat(",
-                            static_cast<int>(format), ')');
+  detail::require_format("empty", format);
   shape.numel();  // an impossible shape is an error before anything else
   if (shape.size() < 3) throw_error<ShapeError>("empty: expected at least 3 axes for channels_last, got shape ", shape);
   return detail::make_tensor(Layout::create(shape, channels_last_strides(shape)), dtype);
@@ -396,10 +395,12 @@ Tensor arange(Scalar start, Scalar stop, Scalar step, std::optional<DType> dtype
     return generate(numel, type, at);
   }
   const DType type = dtype.value_or(float32);
-  const double first = start.to_double(), by = step.to_double(), count = std::ceil((stop.to_double() - first) / by);
-  if (by == 0 || !(std::abs(count) < 1e15) || !start.fits() || !stop.fits() || !step.fits())
-    refuse_range(start, stop, step);
-  const auto numel = std::max<int64_t>(0, static_cast<int64_t>(count));
+  const double first = start.to_double(), last = stop.to_double(), by = step.to_double();
+  const bool finite = std::isfinite(first) && std::isfinite(last) && std::isfinite(by);
+  if (by == 0 || !finite || !start.fits() || !stop.fits() || !step.fits()) refuse_range(start, stop, step);
+  const double count = std::max(0.0, std::ceil((last - first) / by));
+  const auto numel = count < 0x1p63 ? static_cast<int64_t>(count) : std::numeric_limits<int64_t>::max();
+  Shape{numel}.numel();  // too many for any tensor, whatever they are
   const auto at = [=](int64_t i) { return first + static_cast<double>(i) * by; };
   require_held("arange", numel ? first : 0, numel ? at(numel - 1) : 0, type);
   return generate(numel, type, at);

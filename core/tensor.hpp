@@ -38,7 +38,9 @@ class Tensor {
   }
   std::size_t itemsize() const { return limpid::itemsize(dtype()); }
   bool is_contiguous(MemoryFormat format = MemoryFormat::contiguous) const {
-    return format == MemoryFormat::contiguous ? impl().layout->contiguous : impl().layout->channels_last;
+    const Layout& layout = *impl().layout;
+    return format == MemoryFormat::contiguous ? layout.contiguous
+                                              : format == MemoryFormat::channels_last && layout.channels_last;
   }
   /// channels_last where the tensor is that and not row-major as well; else contiguous.
   MemoryFormat memory_format() const {

@@ -11,9 +11,6 @@ namespace LIMPID_API limpid {
 /// Named tensors, by name.
 using TensorMap = std::map<std::string, Tensor>;
 
-/// What else a file holds, by name, and why it is no tensor here: the message with which it is refused by itself.
-using LeftOut = std::map<std::string, std::string>;
-
 /// The same names with copies of the tensors, as Tensor::clone makes them: state_dict() shares its module's memory, and
 /// so does a copy of it.
 inline TensorMap clone(const TensorMap& tensors) {

@@ -1,9 +1,11 @@
 #include <cxxabi.h>
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/enumeration.hpp>
 #include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/overlap.hpp>
 #include <limpid/nn/detail/call.hpp>
+#include <limpid/nn/detail/loading.hpp>
 #include <limpid/nn/detail/state.hpp>
 
 #include <algorithm>
@@ -232,17 +234,6 @@ Tensor laid_out_like(const Tensor& y, const Tensor& x) {
   return copy;
 }
 
-bool is_loadable(DType from, DType to) { return from == to || (is_floating_point(from) && is_floating_point(to)); }
-
-bool has_overflowed(const Tensor& y, const Tensor& x) {
-  const Tensor after = limpid::detail::as_contiguous(limpid::detail::as_dtype(y, float64)),
-               before = limpid::detail::as_contiguous(limpid::detail::as_dtype(x, float64));
-  const double *a = after.data<double>(), *b = before.data<double>();
-  for (int64_t i = 0; i < after.numel(); ++i)
-    if (std::isinf(a[i]) && std::isfinite(b[i])) return true;
-  return false;
-}
-
 }  // namespace
 
 void Module::load_state_dict(const TensorMap& state, bool strict) {
@@ -268,7 +259,7 @@ void Module::load_state_dict(const TensorMap& state, bool strict) {
       list(unfit, name + " (undefined)");
       continue;
     }
-    if (x.shape() != tensor.shape() || !is_loadable(x.dtype(), tensor.dtype())) {
+    if (x.shape() != tensor.shape() || !detail::is_loadable(x.dtype(), tensor.dtype())) {
       list(unfit, limpid::detail::message(name, " (expected ", tensor.dtype(), ' ', tensor.shape(), ", got ", x.dtype(),
                                           ' ', x.shape(), ')'));
       continue;
@@ -278,7 +269,7 @@ void Module::load_state_dict(const TensorMap& state, bool strict) {
                                     [&](const auto& mine) { return limpid::detail::overlaps(x, mine.second); });
     const bool dense = x.is_contiguous(tensor.memory_format());
     const Tensor values = apart && alike && dense ? x : laid_out_like(tensor, x);
-    if (!alike && has_overflowed(values, x))
+    if (!alike && detail::has_overflowed(values, x))
       list(unfit, limpid::detail::message(name, " (expected values that ", tensor.dtype(), " holds, got larger ones)"));
     const auto twin = std::find_if(sources.begin(), sources.end(),
                                    [&](const Source& source) { return source.tensor.is_same(tensor); });
@@ -366,6 +357,7 @@ void Module::to(DType dtype) {
 }
 
 void Module::to(MemoryFormat format) {
+  limpid::detail::require_format("to", format);
   convert_in_place(tensors(), [&](const Tensor& x) {
     if (x.dim() < 3 || x.is_contiguous(format)) return Tensor();
     Tensor y = empty(x.shape(), x.dtype(), format);

@@ -1,4 +1,5 @@
 #include <limpid/autograd/detail/values.hpp>
+#include <limpid/core/detail/number.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -53,11 +54,10 @@ double epsilon(DType dtype) {
 }
 
 double round_to(double x, DType dtype) {
-  const float y = static_cast<float>(x);
   switch (dtype) {
-    case DType::float16: return static_cast<double>(to_float(to_half(y)));
-    case DType::bfloat16: return static_cast<double>(to_float(to_bfloat16(y)));
-    case DType::float32: return static_cast<double>(y);
+    case DType::float16: return static_cast<double>(to_float(to_half(odd_float(x))));
+    case DType::bfloat16: return static_cast<double>(to_float(to_bfloat16(odd_float(x))));
+    case DType::float32: return static_cast<double>(static_cast<float>(x));
     default: return x;
   }
 }

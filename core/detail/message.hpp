@@ -1,7 +1,6 @@
 // Text without a locale, and error messages: throw_error<ShapeError>("sum: expected an axis in [-", n, ", ", n, "), got
 // ", axis).
 #pragma once
-#include <limits>
 #include <locale>
 #include <sstream>
 #include <string>
@@ -21,11 +20,17 @@ class TextStream : public std::ostringstream {
   }
 };
 
-/// What to show of a part of a text: of NaN no sign, which streams would print and which tells nothing.
+/// The shortest text that reads back as x: 0.1, 1e-05, 16777216. NaN has no sign, which tells nothing.
+std::string text_of(double x);
+std::string text_of(float x);
+
+/// What to show of a part of a text: a number by its shortest text, anything else as it is.
 template <class T>
 decltype(auto) shown(const T& part) {
-  if constexpr (std::is_floating_point_v<T>)
-    return part != part ? std::numeric_limits<T>::quiet_NaN() : part;
+  if constexpr (std::is_same_v<T, float>)
+    return text_of(part);
+  else if constexpr (std::is_floating_point_v<T>)
+    return text_of(static_cast<double>(part));
   else
     return (part);
 }

@@ -15,6 +15,12 @@ void store_number(const char* op, Scalar x, DType dtype, void* place);
 /// dtype is an integer type.
 void store_saturated(const char* op, Scalar x, DType dtype, void* place);
 
+/// x rounded to odd: itself where float holds it, else the one of its two neighbours among the floats whose last bit is
+/// 1. To round that to nearest in float16 or bfloat16 rounds x itself, once (Boldo and Melquiond, "Emulation of FMA and
+/// correctly rounded sums", 2008), which static_cast<float>(x) would not.
+float odd_float(double x) noexcept;
+float odd_float(int64_t x) noexcept;
+
 template <class T>
 T number(const char* op, Scalar x) {
   T y;

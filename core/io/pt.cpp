@@ -1,5 +1,6 @@
 // A zip archive of stored members: NAME/data.pkl, a pickle in which storages stand for NAME/data/KEY, their bytes.
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/io/detail/entries.hpp>
 #include <limpid/core/io/detail/pickle.hpp>
 #include <limpid/core/io/detail/zip.hpp>
 #include <limpid/core/io/pt.hpp>
@@ -23,18 +24,11 @@ class Reader {
  public:
   explicit Reader(const std::string& path) : file_(op, path), members_(read_archive()), pickle_(read_pickle()) {}
 
-  /// All tensors, or the one of this name alone: the others are then among left_out, without a reason.
-  TensorMap load(LeftOut& left_out, const std::string* wanted) {
-    TensorMap tensors;
+  void read_all(Entries& entries) {
     for_each_leaf([&](const std::string& name, Value value) {
-      if (tensors.contains(name) || left_out.contains(name))
-        fail("expected names that differ, got ", in_quotes(name), " twice");
-      if (wanted && name != *wanted)
-        left_out.emplace(name, "");
-      else
-        take(tensors, left_out, name, [&] { return read(name, value); });
+      if (entries.contains(name)) fail("expected names that differ, got ", in_quotes(name), " twice");
+      entries.add(name, [&] { return read(name, value); });
     });
-    return tensors;
   }
 
  private:
@@ -50,19 +44,21 @@ class Reader {
     char start[2] = {};
     file_.read_at(0, start, std::min<uint64_t>(file_.size(), sizeof start));
     if (start[0] != 'P' || start[1] != 'K')
-      file_.fail_at(0, "expected a zip archive that torch.save() wrote, got other bytes", other_kind(file_));
+      file_.fail_at(0, "expected a zip archive that torch.save() wrote, got other bytes", first_bytes(file_));
     const std::vector<ZipMember> all = read_zip_directory(file_);
     const auto pickle =
         std::find_if(all.begin(), all.end(), [](const ZipMember& m) { return is_pickle_of_torch(m.name); });
-    const bool npz = std::any_of(all.begin(), all.end(), [](const ZipMember& m) { return m.name.ends_with(".npy"); });
     if (pickle == all.end())
       file_.fail_at(0, "expected a file that torch.save() wrote, with NAME/data.pkl, got ",
-                    npz ? "NumPy's .npz: load_npz reads it" : "another zip archive");
+                    holds(all, is_array) ? "NumPy's .npz: load_npz reads it" : "another zip archive");
     const std::string root = pickle->name.substr(0, pickle->name.find('/') + 1);
     Members members;
     for (const ZipMember& member : all) {
-      if (!member.name.starts_with(root))
-        file_.fail_at(member.begin, "expected members below ", in_quotes(root), ", got ", in_quotes(member.name));
+      // What another program added beside the file is none of PyTorch's.
+      if (!member.name.starts_with(root)) {
+        if (!is_pickle_of_torch(member.name)) continue;
+        file_.fail_at(member.begin, "expected one pickle, ", in_quotes(pickle->name), ", got ", in_quotes(member.name));
+      }
       const std::string name = member.name.substr(root.size());
       if (name == "constants.pkl" || name.starts_with("code/"))
         file_.fail_at(member.begin,
@@ -121,7 +117,6 @@ class Reader {
       if (entries-- == 0 || characters < name.size())
         fail("expected no more names than ", pickle_.size(), " bytes can hold, got more");
       characters -= name.size();
-      if (!is_utf8(name)) fail("expected names in UTF-8, got ", in_quotes(name));
       if (value.is(Kind::dict) || value.is(Kind::list) || value.is(Kind::tuple)) {
         if (open.size() == deepest)
           fail("expected dicts and lists at most ", deepest, " deep, got more at ", in_quotes(name));
@@ -133,8 +128,9 @@ class Reader {
   }
 
   Tensor read(const std::string& name, Value value) {
+    if (!is_utf8(name)) fail("expected names in UTF-8, got ", in_quotes(name));
     const auto other = [&](const std::string& got) {
-      throw_error<NotOurs>(file_.name(), ": ", in_quotes(name), ": expected a tensor, got ", got);
+      fail<NotOurs>(in_quotes(name), ": expected a tensor, got ", got);
     };
     if (!value.is(Kind::call)) other(pickle_.describe(value));
     const auto expect = [&](bool good, const auto&... parts) {
@@ -204,7 +200,8 @@ class Reader {
     const bool is_list = tuple.is(Kind::tuple) || tuple.is(Kind::list);
     if (!is_list) fail("tensor ", in_quotes(name), ": expected a tuple of numbers, got ", pickle_.describe(tuple));
     if (pickle_.items(tuple).size() > max_rank)
-      fail("tensor ", in_quotes(name), ": expected at most ", max_rank, " axes, got ", pickle_.items(tuple).size());
+      fail<NotOurs>("tensor ", in_quotes(name), ": expected at most ", max_rank, " axes, got ",
+                    pickle_.items(tuple).size());
     List list;
     for (const Value value : pickle_.items(tuple)) {
       if (!value.is(Kind::integer))
@@ -230,9 +227,8 @@ class Reader {
            "'storage', its class, key, device and size, got others");
     const Pickle::Name& class_ = Pickle::name(items[1]);
     if (class_.other)
-      throw_error<NotOurs>(file_.name(), ": ", in_quotes(name), ": expected a tensor of a dtype that limpid has, got ",
-                           class_.module, ".", class_.name,
-                           ": in Python, convert the tensor, complex ones by torch.view_as_real");
+      fail<NotOurs>(in_quotes(name), ": expected a tensor of a dtype that limpid has, got ", class_.module, ".",
+                    class_.name, ": in Python, convert the tensor, complex ones by torch.view_as_real");
     const FileType type = typed ? *typed : class_.type;
     const auto width = static_cast<int64_t>(type.bytes());
     const int64_t count = typed ? items[4].integer / width : items[4].integer;
@@ -258,9 +254,9 @@ class Reader {
     return storage;
   }
 
-  template <class... Parts>
+  template <class E = Malformed, class... Parts>
   [[noreturn]] void fail(const Parts&... parts) const {
-    throw_error<IOError>(file_.name(), ": ", parts...);
+    throw_error<E>(file_.name(), ": ", parts...);
   }
 
   FileSource file_;
@@ -269,26 +265,12 @@ class Reader {
   std::map<std::string, Storage> storages_;
 };
 
+void read(const std::string& path, Entries& entries) { Reader(path).read_all(entries); }
+
 }  // namespace
 
-TensorMap load_pt(const std::string& path) {
-  LeftOut left_out;
-  TensorMap tensors = Reader(path).load(left_out, nullptr);
-  warn_of_left_out(op, path, left_out);
-  return tensors;
-}
-
-TensorMap load_pt(const std::string& path, LeftOut& left_out) {
-  LeftOut found;
-  TensorMap tensors = Reader(path).load(found, nullptr);
-  left_out = std::move(found);
-  return tensors;
-}
-
-Tensor load_pt(const std::string& path, const std::string& name) {
-  LeftOut left_out;
-  const TensorMap tensors = Reader(path).load(left_out, &name);
-  return named_tensor(op, path, name, tensors, left_out);
-}
+TensorMap load_pt(const std::string& path) { return load_entries(op, path, read); }
+TensorMap load_pt(const std::string& path, LeftOut& left_out) { return load_entries(path, read, left_out); }
+Tensor load_pt(const std::string& path, const std::string& name) { return load_entry(op, path, read, name); }
 
 }  // namespace limpid

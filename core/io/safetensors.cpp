@@ -1,11 +1,12 @@
 // https://huggingface.co/docs/safetensors: the length of a JSON header in 8 bytes, the header, then the data.
-#include <limpid/core/io/detail/file.hpp>
+#include <limpid/core/io/detail/entries.hpp>
 #include <limpid/core/io/safetensors.hpp>
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <vector>
 
 namespace limpid {
@@ -30,19 +31,12 @@ constexpr Name names[] = {{float64, "F64"},       {float32, "F32"},        {floa
                           {Stored::int16, "I16"}, {Stored::uint16, "U16"}, {Stored::uint32, "U32"},
                           {Stored::uint64, "U64"}};
 
-// What the format has, or may come to have, and limpid lacks: F8_E4M3, F4, C64.
-bool is_other_dtype(std::string_view name) {
-  const auto fits = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; };
-  return name.size() <= 16 && std::all_of(name.begin(), name.end(), fits) &&
-         (name.starts_with('F') || name.starts_with('C') || name.starts_with('I') || name.starts_with('U'));
-}
-
 struct Entry {
   FileType type = float32;
-  std::string dtype;      // as the file has it
-  bool is_other = false;  // whether limpid lacks it
+  std::string dtype;  // as the file has it
   Shape shape;
   std::array<uint64_t, 2> offsets{};  // of the first byte and the one past the last, in the data section
+  std::exception_ptr fault;           // why it cannot be read, where its dtype or shape tell
 };
 
 struct Header {
@@ -138,11 +132,11 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
       const auto* found =
           std::find_if(std::begin(names), std::end(names), [&](const Name& n) { return n.name == text; });
       entry_->dtype = text;
-      entry_->is_other = found == std::end(names) && is_other_dtype(text);
       if (found != std::end(names))
         entry_->type = found->type;
-      else if (!entry_->is_other)
-        fail(tensor(), "expected a dtype of the format, such as F32, got ", in_quotes(text));
+      else
+        blame<NotOurs>("expected a dtype that limpid has, got ", in_quotes(text),
+                       ": in Python, save the tensor as .float()");
     } else {
       unexpected("a string");
     }
@@ -159,9 +153,12 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
   bool number_unsigned(uint64_t value) override {
     if (!in_array_) unexpected("a number");
     if (field_ == Field::shape) {
-      if (entry_->shape.size() == max_rank) fail(tensor(), "expected at most ", max_rank, " axes, got more");
-      if (value > uint64_t{INT64_MAX}) fail(tensor(), "expected sizes below 2^63, got ", value);
-      entry_->shape.push_back(static_cast<int64_t>(value));
+      if (entry_->shape.size() == max_rank)
+        blame<NotOurs>("expected at most ", max_rank, " axes, got more");
+      else if (value > uint64_t{INT64_MAX})
+        blame("expected sizes below 2^63, got ", value);
+      else
+        entry_->shape.push_back(static_cast<int64_t>(value));
     } else {
       if (offset_count_ == 2) fail(tensor(), "expected two data_offsets, got more");
       entry_->offsets[offset_count_++] = value;
@@ -186,13 +183,16 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
     return true;
   }
 
-  bool number_integer(int64_t value) override {
-    if (!in_array_) unexpected("a number");
-    fail(tensor(), "expected sizes and offsets of at least 0, got ", value);
-  }
+  bool number_integer(int64_t value) override { return no_size("of at least 0", message(value)); }
   bool number_float(double, const std::string&) override {
+    return no_size("that are whole and have 64 bits", "another number");
+  }
+  // In a shape that is the tensor's own fault; where the data lie must be known of all.
+  bool no_size(const char* expected, const std::string& got) {
     if (!in_array_) unexpected("a number");
-    fail(tensor(), "expected sizes and offsets that are whole and have 64 bits, got another number");
+    if (field_ == Field::offsets) fail(tensor(), "expected offsets ", expected, ", got ", got);
+    blame("expected sizes ", expected, ", got ", got);
+    return true;
   }
   bool null() override { unexpected("null"); }
   bool boolean(bool value) override { unexpected(value ? "true" : "false"); }
@@ -224,9 +224,19 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
     fail(tensor(), "expected ", expected, ", got ", got);
   }
   std::string tensor() const { return "tensor " + in_quotes(key_) + ": "; }
-  template <class... Parts>
+  template <class E = Malformed, class... Parts>
   [[noreturn]] void fail(const Parts&... parts) const {
-    source_.fail_at(start_ + static_cast<uint64_t>(position_ - text_.data()), parts...);
+    source_.fail_at<E>(start_ + static_cast<uint64_t>(position_ - text_.data()), parts...);
+  }
+  // Keeps for when the entry is read what concerns no other.
+  template <class E = Malformed, class... Parts>
+  void blame(const Parts&... parts) {
+    if (entry_->fault) return;
+    try {
+      fail<E>(tensor(), parts...);
+    } catch (const E&) {
+      entry_->fault = std::current_exception();
+    }
   }
 
   const Source& source_;
@@ -246,7 +256,7 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
 Header read_header(FileSource& source) {
   const uint64_t length = source.read_value<uint64_t>("header length");
   if (length > max_header_bytes)
-    source.fail_at(0, "expected a header of at most ", max_header_bytes, " bytes, got ", length, other_kind(source));
+    source.fail_at(0, "expected a header of at most ", max_header_bytes, " bytes, got ", length, first_bytes(source));
   const std::string text = source.read_string(length, "header");
   return HeaderReader(source, text).read();
 }
@@ -271,11 +281,6 @@ std::vector<const Placed*> check_layout(const Source& source, const Header& head
            ", got [", begin, ", ", stop, "]");
     expect(begin == end, "data that follow the ", end, " bytes before them, got data_offsets [", begin, ", ", stop,
            "]");
-    if (!entry.is_other) {
-      const uint64_t bytes = tensor_bytes(source, start, entry.shape, entry.type);
-      expect(stop - begin == bytes, bytes, " bytes for shape ", entry.shape, " and dtype ", entry.dtype,
-             ", got data_offsets [", begin, ", ", stop, "]");
-    }
     end = stop;
   }
   if (end != source.remaining())
@@ -283,48 +288,30 @@ std::vector<const Placed*> check_layout(const Source& source, const Header& head
   return order;
 }
 
-// All, or the one of this name alone: the others are then among left_out, without a reason.
-TensorMap load(const std::string& path, LeftOut& left_out, const std::string* wanted = nullptr) {
+void read(const std::string& path, Entries& entries) {
   FileSource file("load_safetensors", path);
   const Header header = read_header(file);
-  TensorMap tensors;
   for (const Placed* placed : check_layout(file, header)) {
     const auto& [name, entry] = *placed;
-    const uint64_t end = file.offset() + (entry.offsets[1] - entry.offsets[0]);
-    if (wanted && name != *wanted)
-      left_out.emplace(name, "");
-    else
-      take(tensors, left_out, name, [&, &n = name, &e = entry] {
-        if (e.is_other)
-          file.fail<NotOurs>("tensor ", in_quotes(n), ": expected a dtype that limpid has, got ", e.dtype,
-                             ": in Python, save the tensor as .float()");
-        return read_tensor(file, e.shape, e.type);
-      });
-    file.skip(end - file.offset(), "data");
+    const uint64_t begin = file.offset(), size = entry.offsets[1] - entry.offsets[0];
+    entries.add(name, [&, &n = name, &e = entry] {
+      if (e.fault) std::rethrow_exception(e.fault);
+      const uint64_t bytes = tensor_bytes(file, begin, e.shape, e.type);
+      if (bytes != size)
+        file.fail("tensor ", in_quotes(n), ": expected ", bytes, " bytes for shape ", e.shape, " and dtype ", e.dtype,
+                  ", got data_offsets [", e.offsets[0], ", ", e.offsets[1], "]");
+      return read_tensor(file, e.shape, e.type);
+    });
+    file.skip(begin + size - file.offset(), "data");
   }
-  return tensors;
 }
 
 }  // namespace
 
-TensorMap load_safetensors(const std::string& path) {
-  LeftOut left_out;
-  TensorMap tensors = load(path, left_out);
-  warn_of_left_out("load_safetensors", path, left_out);
-  return tensors;
-}
-
-TensorMap load_safetensors(const std::string& path, LeftOut& left_out) {
-  LeftOut found;
-  TensorMap tensors = load(path, found);
-  left_out = std::move(found);
-  return tensors;
-}
-
+TensorMap load_safetensors(const std::string& path) { return load_entries("load_safetensors", path, read); }
+TensorMap load_safetensors(const std::string& path, LeftOut& left_out) { return load_entries(path, read, left_out); }
 Tensor load_safetensors(const std::string& path, const std::string& name) {
-  LeftOut left_out;
-  const TensorMap tensors = load(path, left_out, &name);
-  return named_tensor("load_safetensors", path, name, tensors, left_out);
+  return load_entry("load_safetensors", path, read, name);
 }
 
 Metadata load_safetensors_metadata(const std::string& path) {

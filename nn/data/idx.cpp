@@ -23,12 +23,6 @@ constexpr Code codes[] = {{uint8, 0x08}, {int32, 0x0c}, {float32, 0x0d}, {float6
 
 uint32_t read_word(Source& source, const char* what) { return __builtin_bswap32(source.read_value<uint32_t>(what)); }
 
-std::string hex(uint32_t word) {
-  std::string text = "0x00000000";
-  for (std::size_t i = 9; word != 0; word >>= 4, --i) text[i] = "0123456789abcdef"[word & 15];
-  return text;
-}
-
 Tensor read_idx(Source& source) {
   const uint32_t magic = read_word(source, "magic");
   const auto* found = std::find_if(std::begin(codes), std::end(codes),

@@ -2,17 +2,11 @@
 #include <limpid/core/error.hpp>
 #include <limpid/nn/detail/ranges.hpp>
 
-#include <cmath>
-
 namespace limpid::nn::detail {
 
 using limpid::detail::message;
 
-std::string text(double value) {
-  limpid::detail::TextStream out(std::trunc(value) == value && std::abs(value) < 1e15 ? 15 : 6);  // counts in full
-  out << limpid::detail::shown(value);
-  return std::move(out).str();
-}
+std::string text(double value) { return limpid::detail::text_of(value); }
 std::string text(int64_t value) { return message(value); }
 std::string text(Size2d size) { return message('(', size.h, ", ", size.w, ')'); }
 

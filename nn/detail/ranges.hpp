@@ -11,7 +11,7 @@
 
 namespace limpid::nn::detail {
 
-/// 0.1, where an error message would show all 17 digits; one spelling of NaN.
+/// As error messages show them.
 std::string text(double value);
 std::string text(int64_t value);
 std::string text(Size2d size);

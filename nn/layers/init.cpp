@@ -1,4 +1,5 @@
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/enumeration.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/number.hpp>
 #include <limpid/core/detail/overlap.hpp>
@@ -134,6 +135,7 @@ namespace {
 double kaiming_stddev(const char* op, const Tensor& weight, const KaimingOptions& options) {
   const auto& [a, keeps] = options;
   expect(op, {{"a", a, detail::finite}});
+  limpid::detail::require_member(op, "Fan", keeps, Fan::out, "in or out");
   const Fans f = fans(weight);
   const int64_t fan = keeps == Fan::in ? f.in : f.out;
   return fan > 0 ? std::sqrt(2 / (1 + a * a) / static_cast<double>(fan)) : 0;

@@ -1,6 +1,7 @@
 #include <limpid/core/detail/message.hpp>
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/pooling.hpp>
+#include <limpid/ops/window/detail/window.hpp>
 
 namespace limpid::nn {
 
@@ -21,6 +22,7 @@ void check(const char* layer, Size2d kernel, const Options& options) {
   detail::expect(layer, {{"kernel", kernel, detail::window_size},
                          {"stride", stride, detail::window_size},
                          {"padding", padding, detail::padding_size}});
+  limpid::detail::require_half_padded(layer, kernel, padding);
 }
 
 }  // namespace

@@ -6,7 +6,12 @@ namespace limpid::nn {
 Flatten::Flatten(int64_t first, int64_t last)
     : Module("Flatten", limpid::detail::message(first, ", ", last)),
       first_(first),
-      last_(last) {}
+      last_(last) {
+  // Counted from one end they are told apart before any x is there.
+  if ((first < 0) == (last < 0) && first > last)
+    limpid::detail::throw_error<ShapeError>("Flatten: expected first at or before last, got axes ", first, " and ",
+                                            last);
+}
 
 Tensor Flatten::operator()(const Tensor& x) const {
   return detail::call_within(*this, [&] { return flatten(x, first_, last_); });

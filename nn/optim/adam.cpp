@@ -76,19 +76,18 @@ Moments checked(const char* name, const AdamOptions& options, bool decoupled) {
   return {options, decoupled};
 }
 
-std::vector<std::string> kept(bool amsgrad) {
-  if (amsgrad) return {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
-  return {"exp_avg", "exp_avg_sq"};
+OptimizerOptions options_of(const char* name, double lr, bool amsgrad) {
+  if (amsgrad) return {name, lr, {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"}, {"exp_avg_sq", "max_exp_avg_sq"}};
+  return {name, lr, {"exp_avg", "exp_avg_sq"}, {"exp_avg_sq"}};
 }
 
 }  // namespace
 
 Adam::Adam(const Tensors& parameters, const AdamOptions& options)
-    : Optimizer(parameters, {.name = "Adam", .lr = options.lr, .state = kept(options.amsgrad)},
-                checked("Adam", options, false)) {}
+    : Optimizer(parameters, options_of("Adam", options.lr, options.amsgrad), checked("Adam", options, false)) {}
 
 AdamW::AdamW(const Tensors& parameters, const AdamWOptions& o)
-    : Optimizer(parameters, {.name = "AdamW", .lr = o.lr, .state = kept(o.amsgrad)},
+    : Optimizer(parameters, options_of("AdamW", o.lr, o.amsgrad),
                 checked("AdamW", {o.lr, o.beta1, o.beta2, o.eps, o.weight_decay, o.amsgrad}, true)) {}
 
 }  // namespace limpid::optim

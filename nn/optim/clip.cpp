@@ -12,7 +12,6 @@
 namespace limpid::optim {
 
 using detail::is_dense;
-using detail::require;
 using detail::require_dtype;
 
 namespace {
@@ -80,8 +79,7 @@ Norm norm_of(const Tensors& dxs, double p) {
 }  // namespace
 
 double clip_grad_norm_(const Tensors& parameters, double max_norm, double p, bool error_if_nonfinite) {
-  require(max_norm >= 0, "clip_grad_norm_", "a max_norm of at least 0", max_norm);
-  require(p > 0, "clip_grad_norm_", "a p above 0", p);
+  nn::detail::expect("clip_grad_norm_", {{"max_norm", max_norm, {0, infinity}}, {"p", p, {0, infinity, true}}});
   Tensors dxs;
   for (const Tensor& x : parameters) {
     const Tensor dx = x.grad();
@@ -97,7 +95,8 @@ double clip_grad_norm_(const Tensors& parameters, double max_norm, double p, boo
       limpid::detail::throw_error<ValueError>("clip_grad_norm_: expected finite gradients, got a norm of ", norm);
     return norm;
   }
-  if (max_norm / (norm + 1e-6) >= 1) return norm;
+  // The norm of finite gradients may be infinite: they are clipped by its two factors. No norm is above infinity.
+  if (std::isinf(max_norm) || max_norm / (norm + 1e-6) >= 1) return norm;
   const double factor = max_norm / (factors.root + 1e-6 / factors.scale);
   for (const Tensor& x : parameters) {
     Tensor dx = x.grad();

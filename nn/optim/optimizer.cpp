@@ -2,6 +2,7 @@
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/overlap.hpp>
 #include <limpid/core/detail/parallel.hpp>
+#include <limpid/nn/detail/loading.hpp>
 #include <limpid/nn/optim/detail/parameters.hpp>
 #include <limpid/nn/optim/detail/rules.hpp>
 #include <limpid/nn/optim/optimizer.hpp>
@@ -22,6 +23,19 @@ Tensor laid_out_like(const Tensor& like, const Tensor& x) {
   Tensor y = empty_like(like);
   limpid::detail::copy_into(y, x);
   return y;
+}
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// The least element, or 0 where all are more; NaN is passed over.
+double least_of(const Tensor& x) {
+  const Tensor wide = limpid::detail::as_contiguous(limpid::detail::as_dtype(x, float64));
+  const double* p = wide.data<double>();
+  double least = 0;
+  for (int64_t i = 0; i < wide.numel(); ++i) least = p[i] < least ? p[i] : least;
+  return least;
 }
 
 }  // namespace
@@ -50,7 +64,7 @@ struct Optimizer::State final : RefCounted<State> {
   std::string name;
   Tensors parameters;
   double lr;
-  std::vector<std::string> names;  // of what is kept
+  std::vector<std::string> names, never_negative;  // of what is kept
   std::unique_ptr<AnyRule> rule;
   std::vector<Progress> progress;
   // Room for step(), which is to allocate nothing; the first `moving` of turns are in use.
@@ -66,6 +80,7 @@ Optimizer::State::State(const Tensors& xs, OptimizerOptions&& options, std::uniq
       parameters(xs),
       lr(options.lr),
       names(std::move(options.state)),
+      never_negative(std::move(options.never_negative)),
       rule(std::move(its_rule)),
       progress(xs.size()),
       turns(xs.size()),
@@ -224,7 +239,7 @@ void Optimizer::load_state_dict(const TensorMap& state) {
     faults += (faults.empty() ? "" : "; ") + limpid::detail::message(parts...);
   };
   std::size_t known = 0;
-  // The entry of that name, fit for dtype and shape; undefined where there is none.
+  // The entry of that name, of that shape and converted to dtype; undefined where there is none.
   const auto find = [&](const std::string& name, DType dtype, const Shape& shape) {
     const auto entry = state.find(name);
     if (entry == state.end()) return Tensor();
@@ -232,10 +247,12 @@ void Optimizer::load_state_dict(const TensorMap& state) {
     const Tensor& x = entry->second;
     if (!x.defined())
       fault(name, " (undefined)");
-    else if (x.shape() != shape || x.dtype() != dtype)
+    else if (x.shape() != shape || !nn::detail::is_loadable(x.dtype(), dtype))
       fault(name, " (expected ", dtype, ' ', shape, ", got ", x.dtype(), ' ', x.shape(), ')');
+    else if (const Tensor y = limpid::detail::as_dtype(x, dtype); nn::detail::has_overflowed(y, x))
+      fault(name, " (expected values that ", dtype, " holds, got larger ones)");
     else
-      return x;
+      return y;
     return Tensor();
   };
 
@@ -255,6 +272,9 @@ void Optimizer::load_state_dict(const TensorMap& state) {
       if (step.defined() && !state.count(prefix + name)) fault("no ", prefix, name);
       if (!state.count(prefix + "step") && kept.defined()) fault(prefix, name, " without ", prefix, "step");
       if (!kept.defined()) continue;
+      // NaN and infinity are what a run that diverged keeps.
+      if (contains(state_->never_negative, name) && least_of(kept) < 0)
+        fault(prefix, name, " (expected numbers of at least 0, got ", least_of(kept), ')');
       loaded[i].kept.push_back(empty_like(x));
       limpid::detail::copy_into(loaded[i].kept.back(), kept);
     }

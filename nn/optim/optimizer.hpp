@@ -36,6 +36,8 @@ struct OptimizerOptions {
   std::string name;                     ///< for messages
   double lr;                            ///< at first
   std::vector<std::string> state = {};  ///< what is kept for each parameter, by the names of state_dict()
+  /// Those of state that no step makes negative: load_state_dict() refuses numbers below 0 in them.
+  std::vector<std::string> never_negative = {};
 };
 
 /// A rule that moves parameters along their gradients, and what it keeps for that: a handle, whose copies share all of
@@ -77,7 +79,8 @@ class Optimizer {
   /// share the optimiser's memory.
   TensorMap state_dict() const;
   /// Copies; what is not in state begins anew. Throws ValueError, before anything is changed, with one message that
-  /// lists every name that does not belong, is missing beside others, or has another shape.
+  /// lists every name that does not belong, is missing beside others, has another shape or values that it cannot have.
+  /// Floating-point numbers of another dtype are converted, and so are integers, as Module::load_state_dict() does.
   void load_state_dict(const TensorMap& state);
 
  private:

@@ -1,3 +1,5 @@
+#include <limpid/core/detail/message.hpp>
+#include <limpid/core/error.hpp>
 #include <limpid/nn/optim/detail/rules.hpp>
 #include <limpid/nn/optim/schedule.hpp>
 

@@ -4,8 +4,8 @@
 namespace limpid::optim {
 
 using detail::decayed;
-using detail::require;
 using detail::with_constant;
+using nn::detail::above_0;
 using nn::detail::at_least_0;
 using nn::detail::expect;
 using nn::detail::within_float;
@@ -65,8 +65,8 @@ Descent checked(const SGDOptions& options) {
                  {"momentum", momentum, at_least_0},
                  {"dampening", dampening, within_float},
                  {"weight_decay", weight_decay, at_least_0}});
-  require(!nesterov || momentum > 0, "SGD", "a momentum above 0 for nesterov", momentum);
-  require(!nesterov || dampening == 0, "SGD", "no dampening for nesterov", dampening);
+  if (nesterov)
+    expect("SGD", {{"momentum for nesterov", momentum, above_0}, {"dampening for nesterov", dampening, {0, 0}}});
   return {options};
 }
 

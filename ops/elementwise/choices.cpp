@@ -4,6 +4,9 @@
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/map.hpp>
 
+#include <cmath>
+#include <limits>
+
 namespace limpid {
 
 using detail::compute_type;
@@ -15,6 +18,8 @@ using kernels::KernelRow;
 
 namespace {
 
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
 Tensor compare(const char* op, const KernelRow& f, const Tensor& a, const Tensor& b) {
   require_defined(op, a);
   require_defined(op, b);
@@ -22,12 +27,30 @@ Tensor compare(const char* op, const KernelRow& f, const Tensor& a, const Tensor
   return map({op, f, dtype, bool_}, a.to(dtype), b.to(dtype));
 }
 
-// Exact: an integer tensor meets a larger integer as int64, and a floating-point number as float64.
+// A number as tensors of a dtype meet it: in a dtype that both have. Exact for integers.
+struct Met {
+  DType dtype;
+  Scalar number;
+};
+Met meet(DType dtype, Scalar b) {
+  const double value = b.to_double();
+  if (is_floating_point(dtype)) {
+    // What float32 would round to infinity is less than that, as float64 tells.
+    const DType compute = compute_type(dtype);
+    const bool beyond = compute == float32 && std::isinf(static_cast<float>(value)) && std::isfinite(value);
+    return {beyond ? float64 : compute, b};
+  }
+  if (b.is_bool()) return {dtype, b};
+  constexpr double end = 0x1p63;
+  if (b.is_floating() ? value >= end || value < -end : !b.fits()) return {float64, std::copysign(infinity, value)};
+  if (!b.is_floating() || std::trunc(value) == value) return {int64, b.to_int64()};
+  return {float64, b};  // a fraction or NaN, which no rounded integer is taken for
+}
+
 Tensor compare(const char* op, const KernelRow& f, const Tensor& a, Scalar b) {
   require_defined(op, a);
-  const bool exact = is_floating_point(a.dtype()) || b.is_bool();
-  const DType dtype = exact ? compute_type(a.dtype()) : b.is_floating() ? float64 : int64;
-  return map({op, f, dtype, bool_}, a.to(dtype), Operand(op, b, dtype));
+  const auto [dtype, number] = meet(a.dtype(), b);
+  return map({op, f, dtype, bool_}, a.to(dtype), Operand(op, number, dtype));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/enumeration.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/tensor.hpp>
 
@@ -40,6 +41,7 @@ Tensor Tensor::to(DType dtype) const {
 }
 
 Tensor Tensor::contiguous(MemoryFormat format) const {
+  detail::require_format("contiguous", format);
   if (format == MemoryFormat::channels_last && dim() < 3)
     detail::throw_error<ShapeError>("contiguous: expected at least 3 axes for channels_last, got shape ", shape());
   return is_contiguous(format) ? *this : copied(*this, empty(shape(), dtype(), format));

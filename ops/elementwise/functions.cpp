@@ -9,6 +9,7 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <utility>
 
 namespace limpid {
 
@@ -501,8 +502,10 @@ Tensor clamp(const Tensor& x, Scalar low, Scalar high) {
   // Integers within [0.5, 2.5] are those within [1, 2].
   const Scalar least = whole && low.is_floating() ? std::ceil(low.to_double()) : low;
   const Scalar most = whole && high.is_floating() ? std::floor(high.to_double()) : high;
+  // An integer above int64 comes after all of int64.
+  const auto place = [](Scalar bound) { return std::pair(!bound.fits(), bound.to_int64()); };
   const bool ordered =
-      low.is_floating() || high.is_floating() ? low.to_double() <= high.to_double() : low.to_int64() <= high.to_int64();
+      low.is_floating() || high.is_floating() ? low.to_double() <= high.to_double() : place(low) <= place(high);
   if (!ordered)
     detail::throw_error<ValueError>("clamp: expected low <= high, got ", low.to_double(), " and ", high.to_double());
   if (Tensor y = detail::promoted(x.dtype(), x, [&](const Tensor& p) { return clamp(p, low, high); }); y.defined())

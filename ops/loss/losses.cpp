@@ -1,3 +1,4 @@
+#include <limpid/core/detail/enumeration.hpp>
 #include <limpid/ops/loss.hpp>
 
 #include <limpid/autograd/node.hpp>
@@ -16,6 +17,10 @@ using detail::throw_error;
 
 namespace {
 
+void require_reduction(const char* op, Reduction reduction) {
+  detail::require_member(op, "Reduction", reduction, Reduction::none, "mean, sum or none");
+}
+
 Tensor reduced(const Tensor& losses, Reduction reduction) {
   switch (reduction) {
     case Reduction::mean: return mean(losses);
@@ -25,7 +30,8 @@ Tensor reduced(const Tensor& losses, Reduction reduction) {
   return losses;
 }
 
-void require_pair(const char* op, const Tensor& x, const Tensor& target) {
+void require_pair(const char* op, const Tensor& x, const Tensor& target, Reduction reduction) {
+  require_reduction(op, reduction);
   detail::require_defined(op, "x", x);
   detail::require_defined(op, "target", target);
   if (x.shape() != target.shape())
@@ -36,17 +42,17 @@ void require_pair(const char* op, const Tensor& x, const Tensor& target) {
 }  // namespace
 
 Tensor mse_loss(const Tensor& x, const Tensor& target, Reduction reduction) {
-  require_pair("mse_loss", x, target);
+  require_pair("mse_loss", x, target, reduction);
   return reduced(square(x - target), reduction);
 }
 
 Tensor l1_loss(const Tensor& x, const Tensor& target, Reduction reduction) {
-  require_pair("l1_loss", x, target);
+  require_pair("l1_loss", x, target, reduction);
   return reduced(abs(x - target), reduction);
 }
 
 Tensor huber_loss(const Tensor& x, const Tensor& target, double delta, Reduction reduction) {
-  require_pair("huber_loss", x, target);
+  require_pair("huber_loss", x, target, reduction);
   if (!(delta > 0)) throw_error<ValueError>("huber_loss: expected a delta above 0, got ", delta);
   // With c = d clamped to [-delta, delta], c (d - c / 2) is d^2 / 2 within and delta (|d| - delta / 2) beyond.
   const Tensor d = x - target, c = clamp(d, -delta, delta);
@@ -54,7 +60,7 @@ Tensor huber_loss(const Tensor& x, const Tensor& target, double delta, Reduction
 }
 
 Tensor bce_with_logits(const Tensor& x, const Tensor& target, Reduction reduction) {
-  require_pair("bce_with_logits", x, target);
+  require_pair("bce_with_logits", x, target, reduction);
   const Tensor t = detail::as_contiguous(detail::as_dtype(target, float64));
   for (int64_t i = 0; i < t.numel(); ++i)
     if (const double value = t.data<double>()[i]; !(value >= 0 && value <= 1))
@@ -68,7 +74,8 @@ Tensor bce_with_logits(const Tensor& x, const Tensor& target, Reduction reductio
 namespace {
 
 // Checks x (N, C, *rest) against target (N, *rest); the targets as an index (N, 1, *rest) along axis 1.
-Tensor class_index(const char* op, const Tensor& x, const Tensor& target) {
+Tensor class_index(const char* op, const Tensor& x, const Tensor& target, Reduction reduction) {
+  require_reduction(op, reduction);
   detail::require_defined(op, "x", x);
   detail::require_defined(op, "target", target);
   if (x.dim() < 2) throw_error<ShapeError>(op, ": expected x of shape (N, C) or (N, C, *), got ", x.shape());
@@ -129,11 +136,11 @@ struct CrossEntropyNode final : Node {
 }  // namespace
 
 Tensor nll_loss(const Tensor& x, const Tensor& target, Reduction reduction) {
-  return reduced(picked(x, class_index("nll_loss", x, target)), reduction);
+  return reduced(picked(x, class_index("nll_loss", x, target, reduction)), reduction);
 }
 
 Tensor cross_entropy(const Tensor& x, const Tensor& target, Reduction reduction) {
-  const Tensor index = class_index("cross_entropy", x, target);
+  const Tensor index = class_index("cross_entropy", x, target, reduction);
   Tensors ys = [&]() -> Tensors {
     const NoGradGuard guard;
     const Tensor log_p = log_softmax(x, 1);

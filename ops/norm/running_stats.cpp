@@ -1,5 +1,6 @@
 // Running statistics: what the buffers of a normalisation receive, and when they receive nothing.
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/enumeration.hpp>
 #include <limpid/core/detail/overlap.hpp>
 #include <limpid/ops/norm.hpp>
 #include <limpid/ops/norm/detail/check.hpp>
@@ -79,6 +80,8 @@ struct Move {
 
 void check_arguments(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, RunningRule rule,
                      const char* op) {
+  detail::require_member(op, "RunningRule", rule, RunningRule::pooled_unbiased,
+                         "per_instance, pooled or pooled_unbiased");
   detail::check_rank(x, is_pooled(rule) ? 2 : 3, "(N, C, *spatial)", op);
   if (!running_mean.defined() || !running_var.defined())
     throw_error<ValueError>(op, ": expected both running_mean and running_var, got an undefined tensor");

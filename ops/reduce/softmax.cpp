@@ -1,7 +1,8 @@
 // softmax and its kin: one pass for the maximum, one for the exponentials and their sum, one to finish.
 //
 // A slice of -inf alone has no distribution: its softmax is 0 and its log_softmax and logsumexp are -inf, with finite
-// gradients, so that a fully masked row harms no other.
+// gradients, so that a fully masked row harms no other. One with inf has none either: its softmax and log_softmax are
+// NaN, as in PyTorch, and its logsumexp is inf.
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
@@ -29,7 +30,7 @@ using detail::require_defined;
 
 namespace {
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double infinity = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
 constexpr int64_t lanes = 64, columns = 256;
 constexpr int64_t softmax_grain = 8192;  // elements: an exponential is dearer than a copy
 
@@ -84,7 +85,8 @@ struct Tile {
   }
 };
 
-// The largest element of each slice of a tile and the sum of exp(x - largest); where that is -inf, 0 stands for it.
+// The largest element of each slice of a tile and the sum of exp(x - largest). Where that is -inf, 0 stands for it;
+// where it is inf, so is the sum, and nothing is subtracted, which would raise exceptions.
 template <class T>
 struct Statistics {
   double largest[columns], sum[columns];
@@ -99,8 +101,18 @@ struct Statistics {
     tile.fold(largest, [](double a, double b) { return (b > a) | (b != b) ? b : a; });
     for (int64_t j = 0; j < width; ++j)
       if (largest[j] == -infinity) largest[j] = 0;
+    const bool finite = std::none_of(largest, largest + width, [](double most) { return most == infinity; });
     tile.each([&](int64_t at, const kernels::RowBlock& block) {
-      kernel.exp_rows(sum, largest, tile.x + at, y ? y + at : nullptr, block);
+      if (finite) return kernel.exp_rows(sum, largest, tile.x + at, y ? y + at : nullptr, block);
+      for (int64_t j = 0; j < block.columns; ++j) {
+        const kernels::RowBlock column{.rows = block.rows, .stride = block.stride, .columns = 1};
+        if (largest[j] != infinity) {
+          kernel.exp_rows(sum + j, largest + j, tile.x + at + j, y ? y + at + j : nullptr, column);
+          continue;
+        }
+        sum[j] = infinity;
+        for (int64_t i = 0; y && i < block.rows; ++i) y[at + j + i * block.stride] = static_cast<T>(nan);
+      }
     });
     tile.fold(sum, [](double a, double b) { return a + b; });
   }
@@ -161,6 +173,8 @@ Tensor softmax_of(const Tensor& given, int64_t axis, bool log) {
       Statistics<T> s(tile, log ? nullptr : to);
       double shift[columns] = {}, factor[columns];
       if (log) log_of_sums(shift, tile, s);
+      // Of infinity there is no share: all of its slice is NaN.
+      std::replace(s.largest, s.largest + tile.used(), infinity, nan);
       for (int64_t j = 0; j < tile.slices(); ++j) {
         if (shift[j] == -infinity) shift[j] = 0;
         factor[j] = log || s.sum[j] == 0 ? 1 : 1 / s.sum[j];

@@ -3,6 +3,7 @@
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/enumeration.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/strided.hpp>
 #include <limpid/ops/detail/check.hpp>
@@ -265,9 +266,7 @@ Tensor unbordered(const Tensor& y, const Border& border) {
 Tensor pad(const Tensor& x, const Shape& amounts, PadMode mode, Scalar value) {
   const detail::OpScope scope("pad");
   require_defined("pad", x);
-  if (mode > PadMode::replicate)
-    throw_error<ValueError>("pad: expected PadMode::constant, reflect or replicate, got PadMode(",
-                            static_cast<int>(mode), ')');
+  detail::require_member("pad", "PadMode", mode, PadMode::replicate, "constant, reflect or replicate");
   const std::size_t dim = x.shape().size(), axes = amounts.size() / 2;
   if (amounts.size() % 2 != 0 || axes > dim)
     throw_error<ShapeError>("pad: expected (before, after) for at most ", dim, " axes, got ", amounts.size(),

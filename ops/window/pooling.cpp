@@ -34,9 +34,7 @@ PoolDims pool_dims(const char* op, const Tensor& x, Size2d kernel, const Pool2dO
   const Size2d stride = options.stride.value_or(kernel), padding = options.padding;
   detail::require_at_least(op, "stride", 1, stride);
   detail::require_at_least(op, "padding", 0, padding);
-  if (2 * padding.h > kernel.h || 2 * padding.w > kernel.w)
-    throw_error<ValueError>(op, ": expected padding of at most half the kernel, got padding = ", padding,
-                            " and kernel = ", kernel);
+  detail::require_half_padded(op, kernel, padding);
   const int64_t h = x.size(2), w = x.size(3);
   const int64_t oh = h ? detail::window_count(h, kernel.h, stride.h, padding.h, 1) : 0;
   const int64_t ow = w ? detail::window_count(w, kernel.w, stride.w, padding.w, 1) : 0;

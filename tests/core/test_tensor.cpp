@@ -193,6 +193,59 @@ TEST_CASE("rank is not limited to what fits inline") {
   CHECK(full(shape, 1).numel() == 4096);
 }
 
+namespace {
+
+std::string printed(const Tensor& x) {
+  std::ostringstream out;
+  out << x;
+  return out.str();
+}
+
+}  // namespace
+
+TEST_CASE("a tensor prints alike in every locale") {
+  struct Grouping : std::numpunct<char> {
+    char do_decimal_point() const override { return ','; }
+    char do_thousands_sep() const override { return '.'; }
+    std::string do_grouping() const override { return "\3"; }
+  };
+  const std::vector<Tensor> tensors = {
+      tensor({1500.5, -0.25}, float64), tensor({1.5e100, 2}, float64), tensor({123456789, -5}, int64),
+      tensor({2e-30}, float32),         zeros({1500, 2, 0}),           tensor({true, false}, bool_)};
+  const std::vector<std::string> expected = {
+      "[ 1500.5 ,    -0.25] float64 (2,)", "[ 1.500000e+100,   2.000000e+00] float64 (2,)",
+      "[123456789,        -5] int64 (2,)", "[ 2.000000e-30] float32 (1,)",
+      "[] float32 (1500, 2, 0)",           "[ true, false] bool (2,)"};
+  const std::locale grouping(std::locale::classic(), new Grouping), before = std::locale();
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    std::ostringstream imbued;
+    imbued.imbue(grouping);
+    imbued << std::hex << std::showpos << tensors[i];
+    CHECK(imbued.str() == expected[i]);
+    std::locale::global(grouping);
+    const std::string text = printed(tensors[i]);
+    std::locale::global(before);
+    CHECK(text == expected[i]);
+  }
+}
+
+TEST_CASE("of a large tensor the edges are printed, and long rows are broken") {
+  CHECK(printed(arange(2000)) == "[   0,    1,    2, ..., 1997, 1998, 1999] int64 (2000,)");
+  CHECK(printed(reshape(arange(1400), {7, 200})) ==
+        "[[   0,    1,    2, ...,  197,  198,  199],\n"
+        " [ 200,  201,  202, ...,  397,  398,  399],\n"
+        " [ 400,  401,  402, ...,  597,  598,  599],\n"
+        " ..., \n"
+        " [ 800,  801,  802, ...,  997,  998,  999],\n"
+        " [1000, 1001, 1002, ..., 1197, 1198, 1199],\n"
+        " [1200, 1201, 1202, ..., 1397, 1398, 1399]] int64 (7, 200)");
+  const std::string rows = printed(arange(30));
+  CHECK(rows.substr(0, 90).find('\n') == 73);
+  CHECK(printed(full({}, -2.5)) == "-2.5 float32 ()");
+  CHECK(printed(tensor({1, NAN, -INFINITY})) == "[  1.,  nan, -inf] float32 (3,)");
+  CHECK(printed(transpose(reshape(arange(6), {2, 3}), 0, 1)) == "[[0, 3],\n [1, 4],\n [2, 5]] int64 (3, 2)");
+}
+
 TEST_CASE("a tensor prints its values, dtype and shape") {
   std::ostringstream out;
   out << eye(2) << '\n' << slice(arange(5), 0, 0, to_end, 2) << '\n' << Tensor();

@@ -4,6 +4,7 @@
 #include <limpid/core/allocator.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/error.hpp>
+#include <limpid/core/io/left_out.hpp>
 #include <limpid/core/tensor_map.hpp>
 
 #include <sys/mman.h>
@@ -65,6 +66,16 @@ void read(const std::string& bytes, F&& load) {
   } catch (const std::bad_alloc&) {
     // Beyond the budget.
   }
+}
+
+/// What a reader of many tensors gives; the reasons for the rest must be of one line as errors are.
+template <class F>
+limpid::TensorMap all_of(F&& load, const std::string& path) {
+  limpid::LeftOut left_out;
+  limpid::TensorMap tensors = load(path, left_out);
+  for (const auto& [name, reason] : left_out)
+    if (std::strchr(reason.c_str(), '\n')) std::abort();
+  return tensors;
 }
 
 /// How zlib wraps a deflated stream: its windows, of the smallest size, coded as deflateInit2() takes them.

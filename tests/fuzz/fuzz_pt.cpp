@@ -11,8 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
                              {"x/byteorder", "little"}},
                             input.mode & 2);
   fuzz::read(input.bytes, [](const std::string& path) {
-    limpid::LeftOut left_out;
-    return limpid::load_pt(path, left_out);
+    return fuzz::all_of([](auto&&... arguments) { return limpid::load_pt(arguments...); }, path);
   });
   return 0;
 }

@@ -119,6 +119,20 @@ TEST_CASE("state_dict shares memory, cut off from the graph, load_state_dict cop
   CHECK(equal(now.at("1.bias"), ones({2})));
 }
 
+TEST_CASE("load_state_dict converts counts of another integer dtype") {
+  nn::BatchNorm2d norm(2);
+  TensorMap state = clone(norm.state_dict());
+  state["num_batches_tracked"] = full({}, 7, int32);
+  norm.load_state_dict(state);
+  CHECK(norm.state_dict().at("num_batches_tracked").item<int64_t>() == 7);
+  CHECK(norm.state_dict().at("num_batches_tracked").dtype() == int64);
+  state["num_batches_tracked"] = full({}, 7.0);
+  CHECK_THROWS_WITH(
+      norm.load_state_dict(state),
+      "load_state_dict: expected the module's own tensors, got unfit: num_batches_tracked (expected int64 "
+      "(), got float32 ())");
+}
+
 TEST_CASE("load_state_dict names every fault before it writes anything") {
   Pair pair;
   const TensorMap state = {{"a", full({4}, 7)}, {"b", full({3}, 7, int64)}, {"c", ones({1})}};

@@ -61,7 +61,8 @@ void check(const std::vector<Column<T>>& columns, const char* who, const std::st
   }
 }
 
-const std::string from_0 = "[0, 3.40282e+38]", above_0 = "(0, 3.40282e+38]", floats = "[-3.40282e+38, 3.40282e+38]";
+const std::string from_0 = "[0, 3.4028234663852886e+38]", above_0 = "(0, 3.4028234663852886e+38]",
+                  floats = "[-3.4028234663852886e+38, 3.4028234663852886e+38]";
 const std::string window = "[1, 2147483647]", padding = "[0, 2147483647]", count = "[1, inf)";
 const std::string reals = "(-inf, inf)";
 const std::vector<std::string> all_reals{"-1", "0", "1e+300", "-1e+300"};

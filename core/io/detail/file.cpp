@@ -49,8 +49,7 @@ std::string printable(std::string_view text, std::size_t limit) {
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !utf8)) {
-      constexpr char digits[] = "0123456789abcdef";
-      result += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+      result += '\\' + hex(byte).substr(1);
     } else {
       result += c;
     }
@@ -61,10 +60,21 @@ std::string printable(std::string_view text, std::size_t limit) {
 
 std::string in_quotes(std::string_view text) { return message('\'', printable(text), '\''); }
 
-namespace {
-
 std::string message_name(const char* op, const std::string& path) {
   return std::string(op) + ": " + printable(path, PATH_MAX);
+}
+
+namespace {
+
+// What call() gives, called anew as long as signals interrupt it.
+template <class F>
+auto uninterrupted(F&& call) {
+  for (;;)
+    if (const auto result = call(); result >= 0 || errno != EINTR) return result;
+}
+
+int open_file(const std::string& path, int flags, mode_t mode = 0) {
+  return uninterrupted([&] { return open(path.c_str(), flags | O_CLOEXEC, mode); });
 }
 
 // In English, whatever the locale.
@@ -101,7 +111,7 @@ struct FileSource::Opened {
   Opened(const std::string& name, const std::string& path) {
     require_no_nul(name, path);
     // Opening a pipe would otherwise wait for somebody to write to it.
-    descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    descriptor = open_file(path, O_RDONLY | O_NONBLOCK);
     if (descriptor < 0) throw_error<IOError>(name, ": cannot open: ", reason(errno));
     struct stat status;
     const int error = fstat(descriptor, &status) == 0 ? 0 : errno;
@@ -127,17 +137,16 @@ void FileSource::read_at(uint64_t offset, void* to, uint64_t bytes) const {
   auto* at = static_cast<std::byte*>(to);
   while (bytes) {
     const auto chunk = static_cast<std::size_t>(std::min<uint64_t>(bytes, 1u << 30));
-    const ssize_t count = pread(descriptor_, at, chunk, static_cast<off_t>(offset));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail_at(offset, "cannot read: ", reason(errno));
-    if (count == 0) fail_at(offset, "expected ", bytes, " more bytes, got the end of a file that has shrunk");
+    const ssize_t count = uninterrupted([&] { return pread(descriptor_, at, chunk, static_cast<off_t>(offset)); });
+    if (count < 0) fail_at<IOError>(offset, "cannot read: ", reason(errno));
+    if (count == 0) fail_at<IOError>(offset, "expected ", bytes, " more bytes, got the end of a file that has shrunk");
     at += count;
     offset += static_cast<uint64_t>(count);
     bytes -= static_cast<uint64_t>(count);
   }
 }
 
-std::string other_kind(const FileSource& file) {
+std::string first_bytes(const FileSource& file) {
   std::string start(std::min<uint64_t>(file.size(), 512), '\0');
   file.read_at(0, start.data(), start.size());
   const auto begins = [&](std::string_view with, std::size_t at = 0) {
@@ -146,55 +155,29 @@ std::string other_kind(const FileSource& file) {
   constexpr std::string_view old_magic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19",
                              old_digits = "119547037146038801333356";
   const std::string_view head = std::string_view(start).substr(0, 40);
-  const char* kind = nullptr;
-  if (begins("\x93NUMPY"))
-    kind = "an .npy file: load_npy reads it";
-  else if (begins("PK\x03\x04") || begins("PK\x05\x06"))
-    kind = "a zip archive: load_npz reads NumPy's, load_pt PyTorch's";
-  else if (head.find(old_magic) != head.npos || head.find(old_digits) != head.npos)
-    kind = "a file of PyTorch's before 1.6: in Python, torch.save(torch.load(old), new) makes one that load_pt reads";
-  else if (begins("ustar", 257))
-    kind =
-        "a tar archive, PyTorch's before 0.1.10 if any: in Python, torch.save(torch.load(old), new) makes one that "
-        "load_pt "
-        "reads";
-  else if (begins("\x80") && start.size() > 1 && start[1] >= 2 && start[1] <= 5)
-    kind = "a pickle: in Python, torch.save(pickle.load(file), new) makes a file that load_pt reads";
-  else if (begins("\x89PNG"))
-    kind = "a PNG image: load_image reads it";
-  else if (begins("\x89HDF\r\n"))
-    kind = "an HDF5 file: in Python, numpy.savez makes one that load_npz reads";
-  else if (begins("\x1f\x8b"))
-    kind = "a gzip file: gunzip unpacks it";
-  else if (begins("{", 8))
-    kind = "a safetensors file: load_safetensors reads it";
-  return kind ? message(", but these are the first bytes of ", kind) : "";
-}
-
-void warn_of_left_out(const char* op, const std::string& path, const LeftOut& left_out) {
-  if (left_out.empty()) return;
-  constexpr std::size_t most = 10;
-  std::string names;
-  std::size_t count = 0;
-  for (const auto& [name, reason] : left_out) {
-    if (++count > most) break;
-    names += (count > 1 ? ", " : "") + in_quotes(name);
-  }
-  log_warning("{}: left out what is no tensor of limpid's: {}{}", message_name(op, path), names,
-              count > most ? message(" and ", left_out.size() - most, " more") : "");
-}
-
-Tensor named_tensor(const char* op, const std::string& path, const std::string& name, const TensorMap& tensors,
-                    const LeftOut& left_out) {
-  if (const auto found = tensors.find(name); found != tensors.end()) return found->second;
-  if (const auto found = left_out.find(name); found != left_out.end()) throw IOError(found->second);
-  constexpr std::size_t most = 10;
-  std::string names;
-  std::size_t count = 0;
-  for (const auto& [other, reason] : left_out)
-    if (++count <= most) names += (count > 1 ? ", " : "") + in_quotes(other);
-  throw_error<IOError>(message_name(op, path), ": expected the name of a tensor that it holds (",
-                       count == 0 ? "it holds none" : names, count > most ? ", ..." : "", "), got ", in_quotes(name));
+  // readers: how the functions that read the kind begin; of kinds that none reads, nothing.
+  const auto are = [&](const char* kind, const char* what_to_do, std::initializer_list<const char*> readers = {}) {
+    for (const char* reader : readers)
+      if (file.name().starts_with(reader))
+        return message(", though these are the first bytes of ", kind, ": it is cut short or damaged");
+    return message(", but these are the first bytes of ", kind, ": ", what_to_do);
+  };
+  if (begins("\x93NUMPY")) return are("an .npy file", "load_npy reads it", {"load_npy"});
+  if (begins("PK\x03\x04") || begins("PK\x05\x06"))
+    return are("a zip archive", "load_npz reads NumPy's, load_pt PyTorch's", {"load_npz", "load_pt"});
+  if (head.find(old_magic) != head.npos || head.find(old_digits) != head.npos)
+    return are("a file of PyTorch's before 1.6",
+               "in Python, torch.save(torch.load(old), new) makes one that load_pt reads");
+  if (begins("ustar", 257))
+    return are("a tar archive, PyTorch's before 0.1.10 if any",
+               "in Python, torch.save(torch.load(old), new) makes one that load_pt reads");
+  if (begins("\x80") && start.size() > 1 && start[1] >= 2 && start[1] <= 5)
+    return are("a pickle", "in Python, torch.save(pickle.load(file), new) makes a file that load_pt reads");
+  if (begins("\x89PNG")) return are("a PNG image", "load_image reads it", {"load_image"});
+  if (begins("\x89HDF\r\n")) return are("an HDF5 file", "in Python, numpy.savez makes one that load_npz reads");
+  if (begins("\x1f\x8b")) return are("a gzip file", "gunzip unpacks it");
+  if (begins("{", 8)) return are("a safetensors file", "load_safetensors reads it", {"load_safetensors"});
+  return "";
 }
 
 std::size_t FileType::bytes() const noexcept {
@@ -210,7 +193,8 @@ std::size_t FileType::bytes() const noexcept {
 }
 
 uint64_t tensor_bytes(const Source& source, uint64_t offset, const Shape& shape, FileType type) {
-  if (shape.size() > max_rank) source.fail_at(offset, "expected at most ", max_rank, " axes, got ", shape.size());
+  if (shape.size() > max_rank)
+    source.fail_at<NotOurs>(offset, "expected at most ", max_rank, " axes, got ", shape.size());
   try {
     return static_cast<uint64_t>(shape.numel()) * type.bytes();  // at most 2^59
   } catch (const ShapeError&) {
@@ -258,25 +242,15 @@ void widen(const std::byte* from, std::byte* to, std::size_t n) noexcept {
 
 Tensor read_tensor(Source& source, const Shape& shape, FileType type, bool swap_bytes) {
   const uint64_t start = source.offset();
-  const DType dtype = type.dtype;
-  Tensor x;
-  try {
-    x = empty(shape, dtype);
-  } catch (const std::bad_alloc&) {
-    source.fail("expected memory for a tensor of shape ", shape, " and dtype ", dtype, ", got none");
-  }
+  const Tensor x = empty(shape, type.dtype);
   const auto n = static_cast<std::size_t>(x.numel());
   const std::size_t bytes = n * type.bytes();
   auto* const room = static_cast<std::byte*>(x.raw_data());
   auto* const data = room + (bytes_of(x).size() - bytes);
   source.read(data, bytes, "data");
-  if (dtype == bool_) {
-    // Any other byte in a bool is undefined behaviour for whoever reads it.
-    const auto* wrong = std::find_if(data, data + bytes, [](std::byte b) { return b > std::byte{1}; });
-    if (wrong != data + bytes)
-      source.fail_at(start + static_cast<uint64_t>(wrong - data), "expected 0 or 1 for a bool, got ",
-                     std::to_integer<int>(*wrong));
-  }
+  // Any byte but 0 and 1 in a bool is undefined behaviour for whoever reads it.
+  if (type.dtype == bool_)
+    std::transform(data, data + bytes, data, [](std::byte b) { return std::byte{b != std::byte{0}}; });
   if (swap_bytes) swap_all(data, bytes, type.bytes());
   using Stored = FileType::Stored;
   switch (type.stored) {
@@ -354,7 +328,7 @@ FileWriter::FileWriter(const char* op, const std::string& path, bool named) : na
   const std::size_t slash = target_.rfind('/');
   folder_ = slash == std::string::npos ? "./" : target_.substr(0, slash + 1);
   if (exists) {
-    old_.reset(open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NONBLOCK));
+    old_.reset(open_file(path, O_WRONLY | O_NONBLOCK));
     if (old_.value < 0 || fstat(old_.value, &status) != 0) fail("write");
     mode_ = status.st_mode & 07777;
     struct stat found;
@@ -371,7 +345,7 @@ FileWriter::FileWriter(const char* op, const std::string& path, bool named) : na
   }
   // The folder takes no new file, but the old one may still be written to.
   const int error = errno;
-  if (exists) new_.reset(open(P_tmpdir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (exists) new_.reset(open_file(P_tmpdir, O_TMPFILE | O_RDWR, 0600));
   errno = error;
   if (new_.value < 0) fail("create");
   in_place_ = true;
@@ -385,14 +359,14 @@ FileWriter::~FileWriter() {
 // replace a file, which may be secret. False, and errno, where there can be none.
 bool FileWriter::create_beside(bool replaces, bool named) {
   const mode_t mode = replaces ? 0600 : 0666;
-  if (!named) new_.reset(open(folder_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
+  if (!named) new_.reset(open_file(folder_, O_TMPFILE | O_RDWR, mode));
   if (new_.value >= 0 && access(path_of(new_.value).c_str(), F_OK) == 0) {
     (void)flock(new_.value, LOCK_EX | LOCK_NB);
     return true;
   }
   for (int k = 0;; ++k) {
     std::string name = temporary_name(target_, k);
-    new_.reset(open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+    new_.reset(open_file(name, O_RDWR | O_CREAT | O_EXCL, mode));
     if (new_.value < 0 && errno == EEXIST) continue;
     if (new_.value < 0) return false;
     temporary_ = std::move(name);
@@ -409,7 +383,7 @@ void FileWriter::collect_leftovers() const {
   for (int k = 0; k < most_leftovers; ++k) {
     const std::string name = temporary_name(target_, k);
     Descriptor file;
-    file.reset(open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    file.reset(open_file(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
     struct stat opened, named;
     if (file.value >= 0 && flock(file.value, LOCK_EX | LOCK_NB) == 0 && fstat(file.value, &opened) == 0 &&
         lstat(name.c_str(), &named) == 0 && S_ISREG(named.st_mode) && opened.st_ino == named.st_ino &&
@@ -420,8 +394,8 @@ void FileWriter::collect_leftovers() const {
 
 void FileWriter::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const ssize_t count = ::write(new_.value, bytes.data(), std::min<std::size_t>(bytes.size(), 1u << 30));
-    if (count < 0 && errno == EINTR) continue;
+    const auto chunk = std::min<std::size_t>(bytes.size(), 1u << 30);
+    const ssize_t count = uninterrupted([&] { return ::write(new_.value, bytes.data(), chunk); });
     if (count < 0) fail("write");
     bytes = bytes.subspan(static_cast<std::size_t>(count));
     offset_ += static_cast<uint64_t>(count);
@@ -432,14 +406,14 @@ void FileWriter::commit() {
   if (in_place_ || !move_into_place()) return copy_into_place();
   // The file is whole and in place; that its new name survives a power failure is the directory's to remember.
   Descriptor directory;
-  directory.reset(open(folder_.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY));
-  if (directory.value >= 0) (void)fsync(directory.value);
+  directory.reset(open_file(folder_, O_RDONLY | O_DIRECTORY));
+  if (directory.value >= 0) (void)uninterrupted([&] { return fsync(directory.value); });
 }
 
 // False where the file in place is a mount, which can be written to but not replaced.
 bool FileWriter::move_into_place() {
   if (old_.value >= 0) (void)fchmod(new_.value, mode_);  // where the file system has modes
-  if (fsync(new_.value) != 0) fail("write");
+  if (uninterrupted([&] { return fsync(new_.value); }) != 0) fail("write");
   if (temporary_.empty()) {
     const std::string from = path_of(new_.value);
     for (int k = 0; temporary_.empty(); ++k) {
@@ -458,27 +432,33 @@ bool FileWriter::move_into_place() {
   return true;
 }
 
-// Room for all of it is taken first, so that a full disk leaves the old file as it is.
+// Room for all of it is taken first, so that a full disk leaves the old file as it is; in pieces, for a file system
+// that begins anew after a signal would never end among many.
 void FileWriter::copy_into_place() {
   std::vector<std::byte> piece(1 << 20);
-  const auto size = static_cast<off_t>(offset_);
-  if (fallocate(old_.value, FALLOC_FL_KEEP_SIZE, 0, std::max<off_t>(size, 1)) != 0 && errno != EOPNOTSUPP &&
-      errno != ENOSYS)
-    fail("write");
+  const auto size = static_cast<off_t>(offset_), step = static_cast<off_t>(piece.size());
+  const auto take_room = [&](off_t at) {
+    return uninterrupted([&] { return fallocate(old_.value, FALLOC_FL_KEEP_SIZE, at, std::min(step, size - at)); });
+  };
+  for (off_t at = 0; at < size; at += step)
+    if (take_room(at) != 0) {
+      if (errno != EOPNOTSUPP && errno != ENOSYS) fail("write");
+      break;
+    }
   for (off_t at = 0; at < size;) {
-    const ssize_t count = pread(new_.value, piece.data(), piece.size(), at);
-    if (count < 0 && errno == EINTR) continue;
+    const ssize_t count = uninterrupted([&] { return pread(new_.value, piece.data(), piece.size(), at); });
     if (count <= 0) fail("read back the new content");
     for (ssize_t done = 0; done < count;) {
-      const ssize_t written =
-          pwrite(old_.value, piece.data() + done, static_cast<std::size_t>(count - done), at + done);
-      if (written < 0 && errno == EINTR) continue;
+      const auto left = static_cast<std::size_t>(count - done);
+      const ssize_t written = uninterrupted([&] { return pwrite(old_.value, piece.data() + done, left, at + done); });
       if (written < 0) fail("write");
       done += written;
     }
     at += count;
   }
-  if (ftruncate(old_.value, size) != 0 || fsync(old_.value) != 0) fail("write");
+  if (uninterrupted([&] { return ftruncate(old_.value, size); }) != 0 ||
+      uninterrupted([&] { return fsync(old_.value); }) != 0)
+    fail("write");
 }
 
 void FileWriter::fail(const char* deed) const { throw_error<IOError>(name_, ": cannot ", deed, ": ", reason(errno)); }

@@ -1,7 +1,7 @@
 // What the file formats share: bytes that come from a file of known size, and files that appear whole or not at all.
 #pragma once
 #include <limpid/core/detail/message.hpp>
-#include <limpid/core/tensor_map.hpp>
+#include <limpid/core/tensor.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -26,6 +26,25 @@ std::string printable(std::string_view text, std::size_t limit = 120);
 /// The same, in quotes.
 std::string in_quotes(std::string_view text);
 
+/// All digits of bits, as in 0x0801.
+template <class T>
+std::string hex(T bits) {
+  std::string text(2 + 2 * sizeof bits, '0');
+  text[1] = 'x';
+  for (std::size_t i = text.size() - 1; bits != 0; bits = static_cast<T>(bits >> 4), --i)
+    text[i] = "0123456789abcdef"[bits & 15];
+  return text;
+}
+
+/// op and path, as messages begin.
+std::string message_name(const char* op, const std::string& path);
+
+/// Bytes that are not what they should be. Of one entry of a file of many it is no more than that entry's own fault.
+class Malformed : public IOError {
+ public:
+  using IOError::IOError;
+};
+
 /// What is sound and yet no tensor of ours, as an array of text: a file of many is read without it.
 class NotOurs : public IOError {
  public:
@@ -33,7 +52,7 @@ class NotOurs : public IOError {
 };
 
 /// Bytes of a known number, read front to back. Every failure is an IOError that begins with op, file and offset, as
-/// in "load_npy: x.npy: offset 8: expected ..., got ...".
+/// in "load_npy: x.npy: offset 8: expected ..., got ...": Malformed, unless the system failed or it says otherwise.
 class Source {
  public:
   /// name: op and file, as messages begin.
@@ -64,11 +83,11 @@ class Source {
   }
   std::string read_string(uint64_t bytes, const char* what);
 
-  template <class E = IOError, class... Parts>
+  template <class E = Malformed, class... Parts>
   [[noreturn]] void fail(const Parts&... parts) const {
     fail_at<E>(offset_, parts...);
   }
-  template <class E = IOError, class... Parts>
+  template <class E = Malformed, class... Parts>
   [[noreturn]] void fail_at(uint64_t offset, const Parts&... parts) const {
     throw_error<E>(name_, ": offset ", offset, ": ", parts...);
   }
@@ -105,9 +124,9 @@ class FileSource final : public Source {
   int descriptor_;
 };
 
-/// ", but these are the first bytes of ...: load_... reads it", where a file is told by its first bytes to be of
-/// another kind; else nothing.
-std::string other_kind(const FileSource& file);
+/// What its first bytes tell of a file that is refused: ", but these are the first bytes of ...: load_... reads it",
+/// or, where that is the very reader that refuses it, that the file is cut short or damaged. Else nothing.
+std::string first_bytes(const FileSource& file);
 
 /// Elements as a file has them: a dtype of ours, or whole numbers of other widths, which a wider dtype of ours holds.
 struct FileType {
@@ -123,30 +142,14 @@ struct FileType {
   std::size_t bytes() const noexcept;  ///< of an element in the file
 };
 
-/// The bytes of so many elements in the file; fails at offset where that overflows or the rank is too high.
+/// The bytes of so many elements in the file; fails at offset where that overflows, and as not ours where the rank is
+/// too high.
 uint64_t tensor_bytes(const Source& source, uint64_t offset, const Shape& shape, FileType type);
 
 /// A row-major tensor of its own memory, filled from source; the caller has checked that source holds that much.
-/// swap_bytes: the elements' bytes come in reverse order. Refuses bools other than 0 and 1, and as not ours numbers
-/// from 2^63 on.
+/// swap_bytes: the elements' bytes come in reverse order. A bool is true where its byte is not 0, as in NumPy and
+/// PyTorch. Refuses as not ours numbers from 2^63 on.
 Tensor read_tensor(Source& source, const Shape& shape, FileType type, bool swap_bytes = false);
-
-/// Takes what load() gives into tensors, under its name; what is not ours into left_out, with the reason.
-template <class F>
-void take(TensorMap& tensors, LeftOut& left_out, const std::string& name, F&& load) {
-  try {
-    tensors.insert_or_assign(name, load());
-  } catch (const NotOurs& error) {
-    left_out.insert_or_assign(name, error.what());
-  }
-}
-
-/// Warns of what a file holds and its reader did not give, where nobody asked for the list.
-void warn_of_left_out(const char* op, const std::string& path, const LeftOut& left_out);
-
-/// The tensor of this name; else an IOError with why it was left out, or which names there are.
-Tensor named_tensor(const char* op, const std::string& path, const std::string& name, const TensorMap& tensors,
-                    const LeftOut& left_out);
 
 /// x as it is written: detached, row-major. Throws ValueError where x is undefined.
 Tensor tensor_to_write(const char* op, const std::string& path, const Tensor& x);

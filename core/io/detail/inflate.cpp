@@ -41,6 +41,7 @@ uint64_t Inflater::read(const Source& source, std::byte* to, uint64_t bytes) {
     stream.next_out = reinterpret_cast<Bytef*>(to + done);
     stream.avail_out = room;
     const int result = inflate(&stream, Z_NO_FLUSH);
+    if (result == Z_MEM_ERROR) throw std::bad_alloc();
     if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
       source.fail("expected deflated data, got ", stream.msg ? stream.msg : "something else");
     done += room - stream.avail_out;

@@ -84,8 +84,6 @@ Value value_of(Kind kind, uint32_t size = 0) noexcept {
   return value;
 }
 
-std::string hex(unsigned byte) { return {'0', 'x', "0123456789abcdef"[byte >> 4 & 15], "0123456789abcdef"[byte & 15]}; }
-
 }  // namespace
 
 // The stack machine that a pickle is a program for. Values are 16 bytes, what has items is a node, and nothing refers
@@ -353,11 +351,7 @@ std::string Pickle::describe(Value value) const {
     case Kind::boolean: return value.integer ? "True" : "False";
     case Kind::integer: return message("the whole number ", value.integer);
     case Kind::big_integer: return "a whole number beyond 64 bits";
-    case Kind::real: {
-      TextStream text(6);
-      text << "the number " << value.real;
-      return std::move(text).str();
-    }
+    case Kind::real: return message("the number ", value.real);
     case Kind::text: return "the text " + in_quotes(value.text().substr(0, 200));
     case Kind::bytes: return "bytes";
     case Kind::name: return message(name(value).module, '.', name(value).name);

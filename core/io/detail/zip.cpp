@@ -105,7 +105,7 @@ Directory find_directory(const FileSource& file) {
     std::memcpy(&comment, &bytes[i + 20], sizeof comment);
     if (signature == end_signature && i + end_bytes + comment == tail) end_at = tail_at + i;
   }
-  if (end_at == file.size()) file.fail_at(tail_at, "expected a zip archive's end record, got none", other_kind(file));
+  if (end_at == file.size()) file.fail_at(tail_at, "expected a zip archive's end record, got none", first_bytes(file));
 
   Fields end(file, end_at, end_bytes, "the end record");
   end.signature(end_signature, "an end record");
@@ -189,6 +189,19 @@ bool sizes_follow(const FileSource& file, const Entry& entry, uint64_t at, uint6
          follows({{crc, 4}, {packed, 4}, {size, 4}}) || follows({{crc, 4}, {packed, 8}, {size, 8}});
 }
 
+// What keeps a member from us that is sound.
+std::string why_not_ours(const Entry& entry) {
+  const auto is_ascii = [](unsigned char c) { return c < 0x80; };
+  if (const char* bad = bad_member_name(entry.name)) return message("a plain UTF-8 name, got ", bad);
+  if (!(entry.flags & utf8_flag) && !std::all_of(entry.name.begin(), entry.name.end(), is_ascii))
+    return "a name in ASCII or marked as UTF-8, got neither";
+  if (entry.flags & encrypted_flag) return "a stored or deflated member, got an encrypted one";
+  if (entry.flags & ~known_flags) return message("only flags that NumPy sets, got flags ", entry.flags);
+  if (entry.method != stored && entry.method != deflated)
+    return message("a stored or deflated member, got compression method ", entry.method);
+  return "";
+}
+
 // Checks the member's own header, which must agree with the directory, and finds its bytes.
 ZipMember locate(const FileSource& file, const Entry& entry, uint64_t local_at, uint64_t directory_at) {
   const auto member = [&] { return "member " + in_quotes(entry.name) + ": "; };
@@ -219,17 +232,7 @@ ZipMember locate(const FileSource& file, const Entry& entry, uint64_t local_at, 
   const uint64_t end = begin + entry.packed_size;
   if (sizes_behind && !sizes_follow(file, entry, end, directory_at))
     file.fail_at(end, member(), "expected the sizes and CRC that the directory has behind the data, got others");
-  std::string not_ours;
-  if (entry.flags & encrypted_flag)
-    not_ours = "an encrypted one";
-  else if (entry.method != stored && entry.method != deflated)
-    not_ours = message("compression method ", entry.method);
-  const bool honest = !not_ours.empty() || (entry.method == stored ? entry.size == entry.packed_size
-                                                                   : entry.size / max_inflation <= entry.packed_size);
-  if (!honest)
-    file.fail_at(begin, member(), "expected a size that ", entry.packed_size, " packed bytes can hold, got ",
-                 entry.size);
-  return {entry.name, not_ours, entry.method == deflated, entry.crc, entry.packed_size, entry.size, begin};
+  return {entry.name, why_not_ours(entry), entry.method == deflated, entry.crc, entry.packed_size, entry.size, begin};
 }
 
 }  // namespace
@@ -267,17 +270,11 @@ std::vector<ZipMember> read_zip_directory(const FileSource& file) {
     read_zip64(file, fields.offset(), fields.text(extra_length), {&entry.size, &entry.packed_size, &local_at});
     fields.skip(comment_length);
 
-    const auto expect = [&](bool good, const char* expected, const auto&... got) {
-      if (!good) file.fail_at(at, "member ", in_quotes(entry.name), ": expected ", expected, ", got ", got...);
+    const auto expect = [&](bool good, const char* expected) {
+      if (!good) file.fail_at(at, "member ", in_quotes(entry.name), ": expected ", expected);
     };
-    const char* bad = bad_member_name(entry.name);
-    expect(!bad, "a plain UTF-8 name", bad ? bad : "");
-    expect(entry.flags & utf8_flag ||
-               std::all_of(entry.name.begin(), entry.name.end(), [](unsigned char c) { return c < 0x80; }),
-           "a name in ASCII or marked as UTF-8", "neither");
-    expect(names.insert(entry.name).second, "names that differ", "this one twice");
-    expect(!(entry.flags & ~(known_flags | encrypted_flag)), "only flags that NumPy sets", "flags ", entry.flags);
-    expect(disk == 0, "an archive in one piece", "disk ", disk);
+    expect(names.insert(entry.name).second, "names that differ, got this one twice");
+    expect(disk == 0, "an archive in one piece, got one of several");
     members.push_back(locate(file, entry, local_at, directory.offset));
     extents.emplace_back(local_at, members.back().begin + members.back().packed_size);
   }
@@ -295,7 +292,10 @@ MemberSource::MemberSource(const FileSource& file, const ZipMember& member)
     : Source(file.name() + ": member " + in_quotes(member.name), member.size),
       file_(file),
       member_(member) {
-  if (!member.not_ours.empty()) fail<NotOurs>("expected a stored or deflated member, got ", member.not_ours);
+  if (!member.not_ours.empty()) fail<NotOurs>("expected ", member.not_ours);
+  const bool honest =
+      member.deflated ? member.size / max_inflation <= member.packed_size : member.size == member.packed_size;
+  if (!honest) fail("expected a size that ", member.packed_size, " packed bytes can hold, got ", member.size);
   if (member.deflated) inflater_.emplace(file, member.begin, member.packed_size, Inflater::Wrapper::none);
 }
 

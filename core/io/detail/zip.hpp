@@ -3,6 +3,7 @@
 #include <limpid/core/io/detail/file.hpp>
 #include <limpid/core/io/detail/inflate.hpp>
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -10,20 +11,21 @@ namespace limpid::detail {
 
 struct ZipMember {
   std::string name;
-  std::string not_ours;  ///< what keeps its bytes from us, such as "an encrypted member"; else empty
+  std::string not_ours;  ///< why it cannot be read, as "a stored or deflated member, got an encrypted one"; else empty
   bool deflated;
   uint32_t crc;
   uint64_t packed_size, size;  ///< in the archive, and unpacked
   uint64_t begin;              ///< where the packed bytes start
 };
 
-/// The members, from the directory at the end; every name, size and place in it is checked against the file.
+/// The members, from the directory at the end. Places, and what is said twice, are checked; a name or a size that makes
+/// a member alone unfit is no matter before that is read.
 std::vector<ZipMember> read_zip_directory(const FileSource& file);
 
 /// The unpacked bytes of a member: never more than its directory entry says.
 class MemberSource final : public Source {
  public:
-  /// Throws NotOurs where something keeps its bytes from us.
+  /// Throws where the member cannot be read.
   MemberSource(const FileSource& file, const ZipMember& member);
 
   /// To be called when all is read: checks the CRC, and that the packed bytes end where they should.
@@ -42,6 +44,11 @@ class MemberSource final : public Source {
 inline bool is_pickle_of_torch(std::string_view name) noexcept {
   constexpr std::string_view pickle = "/data.pkl";
   return name.ends_with(pickle) && name.find('/') == name.size() - pickle.size();
+}
+
+inline bool is_array(std::string_view name) noexcept { return name.ends_with(".npy"); }
+inline bool holds(const std::vector<ZipMember>& members, bool (*such)(std::string_view name)) {
+  return std::any_of(members.begin(), members.end(), [&](const ZipMember& m) { return such(m.name); });
 }
 
 /// Why an archive must not have a member of this name; null where it may.

@@ -1,17 +1,11 @@
 // What the rules of limpid's optimisers share.
 #pragma once
-#include <limpid/core/detail/message.hpp>
-#include <limpid/core/error.hpp>
 #include <limpid/nn/detail/ranges.hpp>
 
 #include <cmath>
 #include <type_traits>
 
 namespace limpid::optim::detail {
-
-inline void require(bool holds, const char* name, const char* expected, double got) {
-  if (!holds) limpid::detail::throw_error<ValueError>(name, ": expected ", expected, ", got ", got);
-}
 
 /// Calls f with the flag as a constant, so that the loop inside has no branch and runs in vectors.
 template <class F>

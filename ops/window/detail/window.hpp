@@ -22,6 +22,13 @@ inline void require_at_least(const char* op, const char* name, int64_t least, co
     throw_error<ValueError>(op, ": expected ", name, " of at least ", least, " and below 2^31, got ", size);
 }
 
+/// More padding would make windows that lie in it alone.
+inline void require_half_padded(const char* op, const Size2d& kernel, const Size2d& padding) {
+  if (2 * padding.h > kernel.h || 2 * padding.w > kernel.w)
+    throw_error<ValueError>(op, ": expected padding of at most half the kernel, got padding = ", padding,
+                            " and kernel = ", kernel);
+}
+
 /// How many windows of `kernel` elements fit an axis; 0 where none does. kernel >= 1.
 inline int64_t window_count(int64_t size, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation) {
   int64_t extent;

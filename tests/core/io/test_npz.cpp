@@ -1,5 +1,6 @@
 #include <limpid/core/io/detail/npy.hpp>
 #include <limpid/core/io/detail/zip.hpp>
+#include <limpid/core/io/pt.hpp>
 #include <test_paths.hpp>
 
 #include <zlib.h>
@@ -13,8 +14,7 @@ namespace {
 const std::string numpy = LIMPID_TEST_DATA "/numpy/";
 
 void load(const std::string& path) {
-  LeftOut left_out;
-  load_npz(path, left_out);
+  load_strictly([](auto&&... arguments) { load_npz(arguments...); }, path);
 }
 
 uint32_t crc_of(const std::string& bytes) {
@@ -195,6 +195,74 @@ TEST_CASE("what in an npz file is no tensor is left out by name") {
             "'secret', 'text', 'z'), got 'none'");
 }
 
+TEST_CASE("what is wrong with one member of an npz file leaves the others") {
+  const auto holding = [](const std::string& content) { return Member{.name = "b.npy", .content = content}; };
+  const auto with = [](auto change) { return changed(Member{.name = "b.npy"}, change); };
+  const auto called = [](const std::string& name) { return Member{.name = name}; };
+  const auto array = npy(counting({3}));
+  std::string axes = "(";
+  for (int i = 0; i < 65; ++i) axes += "1,";
+  axes = "{'descr':'|u1','fortran_order':False,'shape':" + axes + ")}";
+  axes = std::string("\x93NUMPY\x01\x00", 8) + raw(static_cast<uint16_t>(axes.size())) + axes + "x";
+  const struct {
+    Member member;
+    std::string key;
+    const char* reason;
+    bool is_malformed;
+  } table[] = {
+      {{.name = "__MACOSX/._a.npy", .content = std::string("\x00\x05\x16\x07", 4)},
+       "__MACOSX/._a",
+       "expected the magic '\\x93NUMPY' of an .npy file, got '\\x00\\x05\\x16\\x07'",
+       false},
+      {holding(""), "b", "expected the magic '\\x93NUMPY' of an .npy file, got ''", false},
+      {holding("not NumPy's"), "b", "expected the magic", false},
+      {holding(axes), "b", "expected at most 64 axes, got more", false},
+      {called("../b.npy"), "../b", "expected a plain UTF-8 name, got a name that climbs out with '..'", false},
+      {called("/b.npy"), "/b", "got an absolute name", false},
+      {called("\\b.npy"), "\\b", "got an absolute name", false},
+      {called(std::string("b\0.npy", 6)), std::string("b\0", 2), "got a name with a NUL character", false},
+      {called("\xff.npy"), "\xff", "got a name that is not UTF-8", false},
+      {called("ß.npy"), "ß", "expected a name in ASCII or marked as UTF-8", false},
+      {with([](Member& m) { m.flags = 64; }), "b", "expected only flags that NumPy sets, got flags 64", false},
+      {holding("\x93NUMPY\x04"), "b", "expected 1 bytes of version", true},
+      {holding(std::string(array).replace(21, 3, "<x4")), "b", "expected a dtype among", true},
+      {holding(array.substr(0, 130)), "b", "expected 12 bytes of data, got 2", true},
+      {holding(array + "x"), "b", "expected the end, got 1 bytes more", true},
+      {with([](Member& m) { m.crc ^= 1; }), "b", "expected the CRC", true},
+      {with([](Member& m) { m.size += 1; }), "b", "expected a size that 140 packed bytes can hold, got 141", true},
+      {with([](Member& m) { m = deflated(m), m.size = 0xfffffffe; }), "b", "packed bytes can hold", true},
+      {with([](Member& m) {
+         m = deflated(m);
+         m.packed[0] = '\xff';
+       }),
+       "b", "expected deflated data", true},
+  };
+  const Folder folder;
+  const std::string path = folder / "x";
+  for (const auto& row : table) {
+    INFO(row.key << ": " << row.reason);
+    write_bytes(path, zip({{.name = "a.npy"}, row.member, {.name = "z.npy"}}));
+    LeftOut left_out;
+    const TensorMap tensors = load_npz(path, left_out);
+    REQUIRE(tensors.size() == 2);
+    CHECK(same_bits(tensors.at("a"), counting({3})));
+    CHECK(same_bits(tensors.at("z"), counting({3})));
+    REQUIRE(left_out.size() == 1);
+    CHECK(left_out.begin()->first == row.key);
+    CHECK_THAT(left_out.begin()->second,
+               ContainsSubstring("load_npz: " + path + ": member '") && ContainsSubstring(row.reason));
+    CHECK(refusal([&] { load_npz(path, row.key); }) == left_out.begin()->second);
+    CHECK(same_bits(load_npz(path, "z"), counting({3})));
+    if (row.is_malformed)
+      CHECK(refusal([&] { load_npz(path); }) == left_out.begin()->second);
+    else
+      CHECK(load_npz(path).size() == 2);
+  }
+  // A pickle beside arrays makes no file of PyTorch's.
+  write_bytes(path, zip({{.name = "a.npy"}, {.name = "b/data.pkl"}}));
+  CHECK(same_bits(load_npz(path).at("a"), counting({3})));
+}
+
 TEST_CASE("whole numbers of every width that NumPy has are read") {
   const Folder folder;
   const auto array = [](const char* code, const std::string& bytes, std::size_t width) {
@@ -247,16 +315,10 @@ TEST_CASE("npz files that lie are refused") {
            "expected the sizes and CRC that the directory has behind the data"},
           {"other sizes in front of the data", packed([](Member& m) { m.flags = 8, m.local_change = 1; }),
            "expected the sizes and CRC that the directory has, got others"},
-          {"absolute name", one([](Member& m) { m.name = "/x.npy"; }), "got an absolute name"},
-          {"Windows name", one([](Member& m) { m.name = "\\x.npy"; }), "got an absolute name"},
-          {"climbing name", one([](Member& m) { m.name = "a/../../x.npy"; }), "climbs out with '..'"},
-          {"NUL in a name", one([](Member& m) { m.name = std::string("a\0.npy", 6); }), "got a name with a NUL"},
-          {"name not UTF-8", one([](Member& m) { m.name = "\xff.npy"; }), "got a name that is not UTF-8"},
-          {"name not marked", one([](Member& m) { m.name = "ß.npy"; }), "expected a name in ASCII or marked as UTF-8"},
           {"same name twice", zip({{}, {}}), "expected names that differ, got this one twice"},
           {"not npy", one([](Member& m) { m = {.content = "not NumPy's"}; }),
            "member 'x.npy': offset 0: expected the magic"},
-          {"empty member", one([](Member& m) { m = {.content = ""}; }), "expected 6 bytes of magic, got 0"},
+          {"empty member", one([](Member& m) { m = {.content = ""}; }), "expected the magic"},
           {"names disagree", one([](Member& m) { m.local_name = "y.npy"; }),
            "expected the name that the directory has"},
           {"directory points elsewhere", one([](Member& m) { m.shift = 1; }), "expected a member's header"},
@@ -322,6 +384,15 @@ TEST_CASE("npz files that lie are refused") {
 TEST_CASE("npz files cut short are refused") {
   for (const char* file : {"deflated", "zip64"}) check_truncations(read_bytes(numpy + file + ".npz"), load);
   check_truncations(zip({{}}), load);
+  const Folder folder;
+  write_bytes(folder / "x", zip({{}}).substr(0, 200));
+  const std::string cut =
+      ": offset 0: expected a zip archive's end record, got none, though these are the first bytes of "
+      "a zip archive: it is cut short or damaged";
+  CHECK(refusal([&] { load_npz(folder / "x"); }) == "load_npz: " + folder / "x" + cut);
+  CHECK(refusal([&] { load_pt(folder / "x"); }) == "load_pt: " + folder / "x" + cut);
+  CHECK_THAT(refusal([&] { load_npy(folder / "x"); }),
+             ContainsSubstring("but these are the first bytes of a zip archive: load_npz reads NumPy's"));
 }
 
 TEST_CASE("changed npz files load or are refused") {

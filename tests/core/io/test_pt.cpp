@@ -13,8 +13,7 @@ namespace {
 const std::string torch = LIMPID_TEST_DATA "/torch/";
 
 void load(const std::string& path) {
-  LeftOut left_out;
-  load_pt(path, left_out);
+  load_strictly([](auto&&... arguments) { load_pt(arguments...); }, path);
 }
 
 std::string archive(const std::map<std::string, std::string>& members) {
@@ -359,6 +358,62 @@ TEST_CASE("tensors beyond their storage are refused as PyTorch does") {
              ContainsSubstring("one class and size of the storage '0', got two"));
 }
 
+TEST_CASE("what is wrong with one tensor of a .pt file leaves the others") {
+  const std::string sizes = integers({4}), steps = integers({1});
+  const std::vector<int64_t> many(65, 1);
+  const struct {
+    std::string value;
+    const char* reason;
+    bool is_malformed;
+  } table[] = {
+      {tensor(0, many, many), "tensor 'b': expected at most 64 axes, got 65", false},
+      {tensor(storage(4, "QInt8Storage") + integer(0) + sizes + steps), "'b': expected a tensor of a dtype", false},
+      {tensor(0, {5}, {1}), "tensor 'b': expected sizes and strides within a storage of 4", true},
+      {tensor(0, {-1}, {1}), "expected sizes of at least 0", true},
+      {tensor(0, {4}, {}), "tensor 'b': expected as many strides as sizes", true},
+      {tensor(storage(5) + integer(0) + sizes + steps), "expected 20 bytes for 5 elements, got 16", true},
+      {tensor(storage(4, "FloatStorage", "9") + integer(0) + sizes + steps), "expected a storage that the file holds",
+       true},
+      {tensor(storage(4, "FloatStorage", "../x") + integer(0) + sizes + steps), "a name that climbs out", false},
+      {tensor(storage(4)), "tensor 'b': expected a tensor's 6 or 7 values, got 3", true},
+  };
+  const auto tensor_of = [&](const char* type, const char* key, int64_t count) {
+    return tensor(storage(count, type, key) + integer(0) + integers({count}) + steps);
+  };
+  const Folder folder;
+  const std::string path = folder / "x";
+  for (const auto& row : table) {
+    INFO(row.reason);
+    write_bytes(path, archive({{"x/data.pkl", pickle(dict(text("a") + tensor_of("FloatStorage", "1", 1) + text("b") +
+                                                          row.value + text("z") + tensor_of("BoolStorage", "2", 3)))},
+                               {"x/data/0", std::string(16, '\0')},
+                               {"x/data/1", raw(2.5f)},
+                               {"x/data/2", std::string("\x02\x00\x01", 3)},
+                               {"x/data/../x", "0123"},
+                               {"__MACOSX/x/._data.pkl", "another program's"}}));
+    LeftOut left_out;
+    const TensorMap tensors = load_pt(path, left_out);
+    REQUIRE(tensors.size() == 2);
+    CHECK(same_bits(tensors.at("a"), full({1}, 2.5)));
+    // Any byte of a bool but 0 is true.
+    const Tensor z = detail::as_dtype(from_vector<uint8_t>({1, 0, 1}, {3}), bool_);
+    CHECK(same_bits(tensors.at("z"), z));
+    REQUIRE(left_out.size() == 1);
+    CHECK_THAT(left_out.at("b"), ContainsSubstring("load_pt: " + path + ": ") && ContainsSubstring(row.reason));
+    CHECK(refusal([&] { load_pt(path, "b"); }) == left_out.at("b"));
+    CHECK(same_bits(load_pt(path, "z"), z));
+    if (row.is_malformed)
+      CHECK(refusal([&] { load_pt(path); }) == left_out.at("b"));
+    else
+      CHECK(load_pt(path).size() == 2);
+  }
+  // A name that is no text, among others.
+  write_bytes(path, file_of(pickle(dict(text("\xff") + tensor(0, {4}, {1}) + text("b") + tensor(0, {4}, {1})))));
+  LeftOut left_out;
+  CHECK(load_pt(path, left_out).size() == 1);
+  CHECK_THAT(left_out.at("\xff"), ContainsSubstring("expected names in UTF-8, got '\\xff'"));
+}
+
 TEST_CASE("a wrong byte order and other members are refused") {
   const std::string pickle_of_none = one("N");
   const auto message = [](const std::map<std::string, std::string>& members) {
@@ -369,7 +424,7 @@ TEST_CASE("a wrong byte order and other members are refused") {
   CHECK_THAT(message({{"x/data.pkl", pickle_of_none}, {"x/byteorder", "big"}}),
              ContainsSubstring("expected little-endian numbers, got 'big'-endian ones"));
   CHECK_THAT(message({{"x/data.pkl", pickle_of_none}, {"y/data.pkl", pickle_of_none}}),
-             ContainsSubstring("expected members below 'x/', got 'y/data.pkl'"));
+             ContainsSubstring("expected one pickle, 'x/data.pkl', got 'y/data.pkl'"));
   CHECK_THAT(message({{"x/data.pkl", pickle_of_none}, {"x/code/a.py", ""}}),
              ContainsSubstring("a program of TorchScript's"));
   const Folder folder;

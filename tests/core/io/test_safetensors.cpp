@@ -28,8 +28,7 @@ std::string repeated(const char* text, int count) {
 const std::string u8 = R"("dtype":"U8","shape":[1],"data_offsets":)";
 
 void load(const std::string& path) {
-  LeftOut left_out;
-  load_safetensors(path, left_out);
+  load_strictly([](auto&&... arguments) { load_safetensors(arguments...); }, path);
 }
 
 }  // namespace
@@ -94,14 +93,64 @@ TEST_CASE("safetensors of other dtypes are widened or left out by name") {
   CHECK(tensors.at("h").item<float>() == 2.5f);
   REQUIRE(left_out.size() == 3);
   CHECK_THAT(left_out.at("b"),
-             ContainsSubstring("tensor 'b': expected a dtype that limpid has, got F8_E4M3: in Python,"));
-  CHECK_THAT(left_out.at("d"), ContainsSubstring("got F4"));
+             ContainsSubstring("tensor 'b': expected a dtype that limpid has, got 'F8_E4M3': in Python,"));
+  CHECK_THAT(left_out.at("d"), ContainsSubstring("got 'F4'"));
   CHECK_THAT(left_out.at("g"),
              ContainsSubstring("expected numbers that int64 has, got the uint64 9223372036854775808"));
   CHECK(refusal([&] { load_safetensors(folder / "x", "b"); }) == left_out.at("b"));
   CHECK(load_safetensors(folder / "x", "h").item<float>() == 2.5f);
   CHECK_THAT(refusal([&] { load_safetensors(folder / "x", "i"); }),
              ContainsSubstring("expected the name of a tensor that it holds ('a', 'b', "));
+}
+
+TEST_CASE("what is wrong with one tensor of a safetensors file leaves the others") {
+  const struct {
+    const char* fields;
+    const char* reason;
+    bool is_malformed;
+  } table[] = {
+      {R"("dtype":"F8 E4","shape":[2])", "tensor 'b': expected a dtype that limpid has, got 'F8 E4'", false},
+      {R"("dtype":"f32","shape":[1])", "tensor 'b': expected a dtype that limpid has, got 'f32'", false},
+      {R"("dtype":"two\nlines","shape":[1])", "got 'two\\x0alines'", false},
+      {R"("dtype":"","shape":[1])", "got ''", false},
+      {R"("dtype":"U8","shape":[4,%])", "tensor 'b': expected at most 64 axes, got more", false},
+      {R"("shape":[-1,1.5,%],"dtype":"U8")", "tensor 'b': expected sizes of at least 0, got -1", true},
+      {R"("dtype":"U8","shape":[1.5])", "tensor 'b': expected sizes that are whole", true},
+      {R"("dtype":"U8","shape":[9223372036854775808])", "tensor 'b': expected sizes below 2^63", true},
+      {R"("dtype":"U8","shape":[4294967296,4294967296])", "at most 2^56 elements", true},
+      {R"("dtype":"F32","shape":[2])",
+       "tensor 'b': expected 8 bytes for shape (2,) and dtype F32, got data_offsets [1, 5]", true},
+  };
+  const Folder folder;
+  const std::string path = folder / "x";
+  for (const auto& row : table) {
+    INFO(row.fields);
+    std::string fields = row.fields;
+    if (const std::size_t at = fields.find('%'); at != fields.npos) fields.replace(at, 1, repeated("1,", 64) + "1");
+    write_bytes(path, file_of(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{)" + fields +
+                                  R"(,"data_offsets":[1,5]},"z":{"dtype":"BOOL","shape":[3],"data_offsets":[5,8]}})",
+                              std::string("\x07"
+                                          "1234"
+                                          "\x02\x00\x01",
+                                          8)));
+    LeftOut left_out;
+    const TensorMap tensors = load_safetensors(path, left_out);
+    REQUIRE(tensors.size() == 2);
+    CHECK(same_bits(tensors.at("a"), from_vector<uint8_t>({7}, {1})));
+    // Any byte of a bool but 0 is true.
+    const Tensor z = detail::as_dtype(from_vector<uint8_t>({1, 0, 1}, {3}), bool_);
+    CHECK(same_bits(tensors.at("z"), z));
+    REQUIRE(left_out.size() == 1);
+    CHECK_THAT(left_out.at("b"),
+               ContainsSubstring("load_safetensors: " + path + ": offset ") && ContainsSubstring(row.reason));
+    CHECK(refusal([&] { load_safetensors(path, "b"); }) == left_out.at("b"));
+    CHECK(same_bits(load_safetensors(path, "z"), z));
+    CHECK(load_safetensors_metadata(path).empty());
+    if (row.is_malformed)
+      CHECK(refusal([&] { load_safetensors(path); }) == left_out.at("b"));
+    else
+      CHECK(load_safetensors(path).size() == 2);
+  }
 }
 
 TEST_CASE("a safetensors file may hold nothing") {
@@ -135,6 +184,8 @@ TEST_CASE("safetensors files that lie are refused") {
   check_malformed(
       {
           {"short length", "1234", "offset 0: expected 8 bytes of header length, got 4 to the end"},
+          {"damaged length", raw(uint64_t{1} << 40) + "{}",
+           "though these are the first bytes of a safetensors file: it is cut short or damaged"},
           {"text", "not a safetensors file", "expected a header of at most 100000000 bytes"},
           {"header beyond the file", raw(uint64_t{100}) + "{}", "offset 8: expected 100 bytes of header, got 2"},
           {"header too large", raw(uint64_t{100000001}) + "{}", "offset 0: expected a header of at most"},
@@ -175,14 +226,16 @@ TEST_CASE("safetensors files that lie are refused") {
           {"shape is a string", one(R"("shape":"1")"), "expected an array, got a string"},
           {"shape is null", one(R"("shape":null)"), "expected an array, got null"},
           {"no dtype of any", one(R"("dtype":"F8 E4","shape":[1],"data_offsets":[0,2])", "00"),
-           "tensor 'x': expected a dtype of the format, such as F32, got 'F8 E4'"},
+           "tensor 'x': expected a dtype that limpid has, got 'F8 E4'"},
           {"int16 of one byte", one(R"("dtype":"I16","shape":[1],"data_offsets":[0,1])", "0"),
            "expected 2 bytes for shape (1,) and dtype I16"},
-          {"lower case", one(R"("dtype":"f32")"), "got 'f32'"},
+          {"lower case", one(R"("dtype":"f32","shape":[1],"data_offsets":[0,4])", "0123"), "got 'f32'"},
+          {"negative offset", shaped("[1]", "[-1,0]", "0"), "expected offsets of at least 0, got -1"},
+          {"fractional offset", shaped("[1]", "[0,1.0]", "0"), "expected offsets that are whole"},
           {"negative size", shaped("[-1]", "[0,1]", "0"), "of at least 0, got -1"},
           {"fraction", shaped("[1.0]", "[0,1]", "0"), "that are whole and have 64 bits"},
-          {"beyond 64 bits", shaped("[99999999999999999999]", "[0,1]"), "have 64 bits"},
-          {"above 2^63", shaped("[9223372036854775808]", "[0,1]"), "expected sizes below 2^63"},
+          {"beyond 64 bits", shaped("[99999999999999999999]", "[0,1]", "0"), "have 64 bits"},
+          {"above 2^63", shaped("[9223372036854775808]", "[0,1]", "0"), "expected sizes below 2^63"},
           {"boolean size", shaped("[true]", "[0,1]", "0"), "expected whole numbers, got true"},
           {"product overflows", shaped("[4294967296,4294967296]", "[0,0]"), "at most 2^56 elements"},
           {"product overflows beside 0", shaped("[0,4294967296,4294967296]", "[0,0]"), "at most 2^56 elements"},
@@ -205,8 +258,6 @@ TEST_CASE("safetensors files that lie are refused") {
           {"shared", two("[0,2]", "[0,2]"), "tensor 'b': expected data that follow the 2 bytes"},
           {"trailing bytes", shaped("[1]", "[0,1]", "0123"), "expected the end of the file, got 3 bytes more"},
           {"no tensors, but data", file_of("{}", "0"), "expected the end of the file, got 1 bytes more"},
-          {"no bool", one(R"("dtype":"BOOL","shape":[2],"data_offsets":[0,2])", "\x01\x07"),
-           "0 or 1 for a bool, got 7"},
           {"name of two lines", file_of(R"({"a\nb":{"dtype":"F8"}})"), "tensor 'a\\x0ab': expected a shape"},
       },
       load);

@@ -30,6 +30,17 @@ TEST_CASE("Linear and Conv2d begin as PyTorch's do") {
   CHECK_FALSE(nn::Conv2d(2, 2, 1, {.bias = false}).bias.defined());
 }
 
+TEST_CASE("options that fit no input are refused where the layer is made") {
+  CHECK_THROWS_WITH(nn::MaxPool2d(2, {.padding = 2}),
+                    "MaxPool2d: expected padding of at most half the kernel, got padding = (2, 2) and kernel = (2, 2)");
+  CHECK_THROWS_WITH(nn::AvgPool2d({4, 3}, {.padding = {2, 2}}),
+                    "AvgPool2d: expected padding of at most half the kernel, got padding = (2, 2) and kernel = (4, 3)");
+  CHECK_NOTHROW(nn::MaxPool2d(2, {.padding = 1}));
+  CHECK_THROWS_WITH(nn::Flatten(2, 1), "Flatten: expected first at or before last, got axes 2 and 1");
+  CHECK_THROWS_WITH(nn::Flatten(-1, -2), "Flatten: expected first at or before last, got axes -1 and -2");
+  CHECK_NOTHROW(nn::Flatten(2, -3));  // one axis of four
+}
+
 TEST_CASE("one seed gives one network") {
   manual_seed(4);
   const nn::Linear a(3, 3);

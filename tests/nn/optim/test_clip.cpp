@@ -38,6 +38,26 @@ TEST_CASE("clip_grad_norm_ scales a gradient that two leaves share once for each
   CHECK(a.grad().is_same(dx));
 }
 
+TEST_CASE("clip_grad_norm_ clips finite gradients whose norm is infinite, and by an infinite max_norm nothing") {
+  const double inf = std::numeric_limits<double>::infinity(), large = 1.5e308;
+  for (const double p : {1.0, 2.0, 3.0, inf})
+    for (const double max_norm : {0.0, 2.0, 1e308, inf}) {
+      CAPTURE(p, max_norm);
+      const Tensor x = leaf(zeros({3}, float64));
+      const Tensor dx = tensor({large, -large, large}, float64);
+      x.set_grad(dx.clone());
+      const double norm = optim::clip_grad_norm_({x}, max_norm, p, true);
+      CHECK(norm == (p == inf ? large : inf));
+      const double share = max_norm / (p == inf ? 1 : std::pow(3.0, 1 / p));
+      if (max_norm == inf)
+        CHECK(equal(x.grad(), dx));
+      else
+        CHECK(allclose(x.grad(), tensor({share, -share, share}, float64), 1e-14, 0));
+    }
+  CHECK_THROWS_WITH(optim::clip_grad_norm_({}, -1), "clip_grad_norm_: expected max_norm in [0, inf], got -1");
+  CHECK_THROWS_WITH(optim::clip_grad_norm_({}, 1, 0), "clip_grad_norm_: expected p in (0, inf], got 0");
+}
+
 TEST_CASE("clip_grad_norm_ scales gradients of any size, as vector_norm does") {
   for (const double p : {0.5, 1.0, 2.0, 3.0, std::numeric_limits<double>::infinity()})
     for (const double size : {1e-310, 1e-300, 1e-160, 1e-100, 1.0, 1e100, 1e160, 1e300, 1e306}) {

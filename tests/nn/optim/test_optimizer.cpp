@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -230,14 +231,60 @@ TEST_CASE("load_state_dict of an optimiser names every fault and changes nothing
                      {"0.step", ones({}, int64)},
                      {"0.momentum_buffer", ones({3})},
                      {"1.step", ones({}, int64)}};
-  CHECK_THROWS_WITH(
-      optimizer.load_state_dict(state),
-      "SGD: expected the state of this optimiser and its parameters, got lr (expected one in [0, "
-      "3.40282e+38], got -1); 0.momentum_buffer (expected float32 (2,), got float32 (3,)); unexpected 1.step");
+  CHECK_THROWS_WITH(optimizer.load_state_dict(state),
+                    "SGD: expected the state of this optimiser and its parameters, got lr (expected one in [0, "
+                    "3.4028234663852886e+38], got -1); 0.momentum_buffer (expected float32 (2,), got float32 (3,)); "
+                    "unexpected 1.step");
   CHECK_THROWS_WITH(optimizer.load_state_dict({{"0.step", ones({}, int64)}}),
                     "SGD: expected the state of this optimiser and its parameters, got no lr; no 0.momentum_buffer");
   CHECK(optimizer.lr() == 0.5);
   CHECK(optimizer.state_dict().size() == 1);
+}
+
+TEST_CASE("load_state_dict of an optimiser converts dtypes as a module's does, and refuses what they do not hold") {
+  Tensor x = leaf(ones({2}));
+  optim::Adam optimizer({x});
+  TensorMap state = {{"lr", full({}, 0.25)},
+                     {"0.step", full({}, 3, int32)},
+                     {"0.exp_avg", tensor({0.5, -0.1}, float64)},
+                     {"0.exp_avg_sq", tensor({0.5, 2}, float16)}};
+  optimizer.load_state_dict(state);
+  CHECK(optimizer.lr() == 0.25);
+  const TensorMap loaded = optimizer.state_dict();
+  CHECK(loaded.at("0.step").item<int64_t>() == 3);
+  CHECK(equal(loaded.at("0.exp_avg"), tensor({0.5, -0.1})));
+  CHECK(equal(loaded.at("0.exp_avg_sq"), tensor({0.5, 2})));
+  state["0.exp_avg"] = tensor({1e300, 0}, float64);
+  state["0.exp_avg_sq"] = ones({2}, int64);
+  CHECK_THROWS_WITH(
+      optimizer.load_state_dict(state),
+      "Adam: expected the state of this optimiser and its parameters, got 0.exp_avg (expected values that "
+      "float32 holds, got larger ones); 0.exp_avg_sq (expected float32 (2,), got int64 (2,))");
+  CHECK(equal(optimizer.state_dict().at("0.exp_avg"), tensor({0.5, -0.1})));
+}
+
+TEST_CASE("load_state_dict of an optimiser refuses negative squares, but not those of a run that diverged") {
+  Tensor x = leaf(ones({2}));
+  const double inf = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
+  for (const bool amsgrad : {false, true}) {
+    const std::string name = amsgrad ? "max_exp_avg_sq" : "exp_avg_sq";
+    const optim::Adam adam({x}, {.amsgrad = amsgrad});
+    const optim::AdamW adamw({x}, {.amsgrad = amsgrad});
+    for (optim::Optimizer optimizer : {optim::Optimizer(adam), optim::Optimizer(adamw)}) {
+      TensorMap state = {{"lr", full({}, 0.25, float64)},
+                         {"0.step", ones({}, int64)},
+                         {"0.exp_avg", tensor({-1, -2})},
+                         {"0.exp_avg_sq", ones({2})}};
+      if (amsgrad) state["0.max_exp_avg_sq"] = ones({2});
+      optimizer.load_state_dict(state);
+      state["0." + name] = tensor({inf, nan});
+      optimizer.load_state_dict(state);
+      state["0." + name] = tensor({nan, -0.1});
+      CHECK_THROWS_WITH(optimizer.load_state_dict(state),
+                        optimizer.name() + ": expected the state of this optimiser and its parameters, got 0." + name +
+                            " (expected numbers of at least 0, got -0.10000000149011612)");
+    }
+  }
 }
 
 TEST_CASE("zero_grad clears gradients or sets them to zero, those shared with others too") {
@@ -258,8 +305,9 @@ TEST_CASE("optimisers refuse what they cannot work with") {
   CHECK_THROWS_WITH(optim::SGD({x, x}), "SGD: expected each parameter once, got 0 again as 1");
   CHECK_THROWS_WITH(optim::Adam({mul(x, 2)}), "Adam: expected leaves as parameters, got a recorded result as 0");
   CHECK_THROWS_WITH(optim::Adam({zeros({2}, int64)}), "Adam: expected float32 or float64 parameters, got int64");
-  CHECK_THROWS_WITH(optim::SGD({x}, {.lr = -1}), "SGD: expected lr in [0, 3.40282e+38], got -1");
-  CHECK_THROWS_WITH(optim::SGD({x}, {.nesterov = true}), "SGD: expected a momentum above 0 for nesterov, got 0");
+  CHECK_THROWS_WITH(optim::SGD({x}, {.lr = -1}), "SGD: expected lr in [0, 3.4028234663852886e+38], got -1");
+  CHECK_THROWS_WITH(optim::SGD({x}, {.nesterov = true}),
+                    "SGD: expected momentum for nesterov in (0, 3.4028234663852886e+38], got 0");
   CHECK_THROWS_WITH(optim::AdamW({x}, {.beta2 = 1}), "AdamW: expected beta2 in [0, 1), got 1");
   optim::SGD optimizer({x});
   CHECK_THROWS_AS(optimizer.set_lr(std::nan("")), ValueError);

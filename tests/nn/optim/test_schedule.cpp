@@ -120,11 +120,11 @@ TEST_CASE("schedules refuse what they cannot work with, and change nothing") {
   optim::SGD optimizer = make_optimizer();
   CHECK_THROWS_WITH(optim::StepLR(optimizer, {.step_size = 0}), "StepLR: expected step_size in [1, inf), got 0");
   CHECK_THROWS_WITH(optim::StepLR(optimizer, {.step_size = 1, .gamma = -1}),
-                    "StepLR: expected gamma in [0, 3.40282e+38], got -1");
+                    "StepLR: expected gamma in [0, 3.4028234663852886e+38], got -1");
   CHECK_THROWS_WITH(optim::CosineLR(optimizer, {.total_steps = 0}),
                     "CosineLR: expected total_steps in [1, inf), got 0");
   CHECK_THROWS_WITH(optim::CosineLR(optimizer, {.total_steps = 1, .min_lr = -1}),
-                    "CosineLR: expected min_lr in [0, 3.40282e+38], got -1");
+                    "CosineLR: expected min_lr in [0, 3.4028234663852886e+38], got -1");
   CHECK(optimizer.lr() == 1);
   optim::Schedule broken(optimizer, [](int64_t step) { return step == 0 ? 0.5 : std::nan(""); });
   CHECK_THROWS_AS(broken.step(), ValueError);
@@ -136,7 +136,7 @@ TEST_CASE("schedules refuse what they cannot work with, and change nothing") {
   CHECK_THROWS_WITH(schedule.load_state_dict({{"step", full({}, -1, int64)}, {"base", ones({}, float64)}}),
                     "Schedule: expected step in [0, inf), got -1");
   CHECK_THROWS_WITH(schedule.load_state_dict({{"step", ones({}, int64)}, {"base", full({}, -1, float64)}}),
-                    "Schedule: expected base in [0, 3.40282e+38], got -1");
+                    "Schedule: expected base in [0, 3.4028234663852886e+38], got -1");
   CHECK(schedule.steps() == 0);
   CHECK(optimizer.lr() == 0.5);
 }

@@ -6,6 +6,8 @@
 #include <limpid/tests/ops/norm/kernels/reference.hpp>
 
 #include <algorithm>
+#include <cfenv>
+#include <functional>
 #include <sstream>
 
 using namespace limpid;
@@ -276,4 +278,38 @@ TEST_CASE("ten thousand hard cases of instance_norm and group_norm keep the docu
   for (const int count : of_kind) CHECK(count > 300);
   std::printf("worst of 10000, as shares of the bound: y %.3Lf (%.3Lf ulp), dx %.3Lf, dgamma %.3Lf, dbeta %.3Lf\n",
               all_cases.y, all_cases.y_ulps, all_cases.dx, all_cases.dgamma, all_cases.dbeta);
+}
+
+TEST_CASE("slices of variance 0 without an eps raise no exception, and disturb no other") {
+  const int flags = FE_DIVBYZERO | FE_INVALID | FE_OVERFLOW;
+  for (const Isa level : isa_levels()) {
+    const WithIsa with(level);
+    for (const DType dtype : {float32, float64, float16})
+      for (const MemoryFormat format : {MemoryFormat::contiguous, MemoryFormat::channels_last})
+        for (const int64_t side : {1, 2, 7, 40}) {
+          // Channel 0 is constant, channel 1 is not, but where it has one element alone.
+          Tensor x = full({2, 3, side, side}, 2, float64);
+          select(x, 1, 1).copy_(randn({2, side, side}, float64));
+          x = x.to(dtype).contiguous(format);
+          const Tensor w = full({3}, 1.5, dtype), b = full({3}, 0.25, dtype), per_image = ones({side}, dtype);
+          const std::vector<std::function<Tensor(const Tensor&)>> norms = {
+              [&](const Tensor& t) { return instance_norm(t, {.weight = w, .bias = b, .eps = 0}); },
+              [&](const Tensor& t) { return group_norm(t, 3, {.weight = w, .bias = b, .eps = 0}); },
+              [&](const Tensor& t) { return batch_norm(t, {.weight = w, .bias = b, .training = true, .eps = 0}); },
+              [&](const Tensor& t) { return layer_norm(t, {side}, {.weight = per_image, .eps = 0}); },
+              [&](const Tensor& t) { return rms_norm(t - t, {side}, {.weight = per_image, .eps = 0}); }};
+          for (std::size_t i = 0; i < norms.size(); ++i) {
+            CAPTURE(i, to_string(level), dtype, format, side);
+            Tensor leaf = x.clone().set_requires_grad();
+            std::feclearexcept(FE_ALL_EXCEPT);
+            const Tensor y = norms[i](leaf);
+            CHECK(std::fetestexcept(flags) == 0);
+            const Tensor dx = grad({y}, {leaf}, {ones_like(y)})[0];
+            CHECK(std::fetestexcept(flags) == 0);
+            CHECK(all(isfinite(y)).item<bool>());
+            CHECK(all(isfinite(dx)).item<bool>());
+            if (i < 3) CHECK(equal(select(y.detach(), 1, 0), full({2, side, side}, 0.25, dtype)));
+          }
+        }
+  }
 }

@@ -2,6 +2,8 @@
 #include <limpid/limpid.hpp>
 
 #include <algorithm>
+#include <cfenv>
+#include <cmath>
 #include <cstring>
 #include <functional>
 #include <numeric>
@@ -331,6 +333,42 @@ TEST_CASE("a row of -inf has no softmax, and no NaN either") {
   x.set_requires_grad();
   CHECK(plain::values(grad({softmax(x, 1)}, {x}, {ones({2, 2}, float64)})[0]) == Values{0, 0, 0, 0});
   CHECK(plain::values(grad({logsumexp(x, 1)}, {x}, {ones({2}, float64)})[0]) == Values{0, 0, 1, 0});
+}
+
+TEST_CASE("the logsumexp of a slice with inf is inf, and its softmax NaN, as in PyTorch") {
+  int raised = 0;
+  for (const DType dtype : {float32, float64})
+    for (const int64_t axis : {0, 1})
+      for (const int64_t length : {2, 64, 200}) {
+        CAPTURE(dtype, axis, length);
+        // Slices: all 0; one inf; all inf; -inf and inf; all -inf.
+        Tensor x = zeros({5, length}, dtype);
+        const auto set = [&](int64_t row, int64_t i, double value) { select(select(x, 0, row), 0, i).fill_(value); };
+        set(1, length - 1, inf);
+        for (int64_t i = 0; i < length; ++i) set(2, i, inf), set(3, i, -inf), set(4, i, -inf);
+        set(3, 1, inf);
+        if (axis == 0) x = transpose(x, 0, 1).contiguous();
+        const double sum = std::log(static_cast<double>(length));
+        std::feclearexcept(FE_ALL_EXCEPT);
+        const Tensor sums = logsumexp(x, axis);
+        raised |= std::fetestexcept(FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW);
+        CHECK(allclose(sums, tensor({sum, inf, inf, inf, -inf}, dtype), 1e-6));
+        for (const bool log : {false, true}) {
+          std::feclearexcept(FE_ALL_EXCEPT);
+          Tensor y = log ? log_softmax(x, axis) : softmax(x, axis);
+          raised |= std::fetestexcept(FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW);
+          if (axis == 0) y = transpose(y, 0, 1);
+          const double share = log ? -sum : 1 / static_cast<double>(length);
+          CHECK(allclose(select(y, 0, 0), full({length}, share, dtype), 1e-6, 0));
+          for (const int64_t row : {1, 2, 3}) CHECK(all(isnan(select(y, 0, row))).item<bool>());
+          CHECK(equal(select(y, 0, 4), full({length}, log ? -inf : 0.0, dtype)));
+        }
+      }
+  CHECK(raised == 0);
+  Tensor x = tensor({inf, 0}, float64).set_requires_grad();
+  const Values dx = plain::values(grad({logsumexp(x)}, {x})[0]);
+  CHECK(std::isnan(dx[0]));
+  CHECK(dx[1] == 0);
 }
 
 TEST_CASE("gradients of first and second order by finite differences") {

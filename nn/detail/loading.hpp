@@ -1,0 +1,16 @@
+// How values that were saved become those of a tensor, for modules and optimisers alike.
+#pragma once
+#include <limpid/core/tensor.hpp>
+
+namespace limpid::nn::detail {
+
+/// Whether values of a dtype may be those of another: floating-point numbers of any width, and integers of any.
+constexpr bool is_loadable(DType from, DType to) noexcept {
+  return from == to || (is_floating_point(from) && is_floating_point(to)) ||
+         (from != bool_ && to != bool_ && !is_floating_point(from) && !is_floating_point(to));
+}
+
+/// Whether y, made of x by converting its dtype, lacks a number that x has: it is out of the range of y's dtype.
+bool has_overflowed(const Tensor& y, const Tensor& x);
+
+}  // namespace limpid::nn::detail

@@ -1,0 +1,20 @@
+#include <limpid/core/detail/array.hpp>
+#include <limpid/nn/detail/loading.hpp>
+
+#include <cmath>
+
+namespace limpid::nn {
+
+using limpid::detail::as_contiguous;
+using limpid::detail::as_dtype;
+
+bool detail::has_overflowed(const Tensor& y, const Tensor& x) {
+  if (!is_floating_point(x.dtype())) return !equal(as_dtype(as_dtype(y, int64), x.dtype()), x);
+  const Tensor after = as_contiguous(as_dtype(y, float64)), before = as_contiguous(as_dtype(x, float64));
+  const double *a = after.data<double>(), *b = before.data<double>();
+  for (int64_t i = 0; i < after.numel(); ++i)
+    if (std::isinf(a[i]) && std::isfinite(b[i])) return true;
+  return false;
+}
+
+}  // namespace limpid::nn
