@@ -1,7 +1,9 @@
+#include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/nn/module.hpp>
 
 #include <algorithm>
+#include <mutex>
 
 namespace limpid {
 
@@ -25,18 +27,33 @@ Parameter& Parameter::operator=(NewParameter&& made) {
 namespace {
 
 std::atomic<uint64_t> last_owner = 0;
+detail::ForkMutex successors_lock(1);
+
+// Of an address that no other thread of now has.
+const void* this_thread() noexcept {
+  thread_local constinit char here = 0;
+  return &here;
+}
 
 }  // namespace
 
 Parameter::Owner::Owner() noexcept : id_(++last_owner) {}
 
-void Parameter::Owner::replace_by(Owner& other) noexcept {
-  successors_[count_++ % successors_.size()] = other.id_;
+void Parameter::Owner::replace_by(Owner& other) {
+  const std::lock_guard lock(successors_lock);
+  const auto mine = std::find_if(successors_.begin(), successors_.end(),
+                                 [](const Successor& s) { return s.thread == this_thread(); });
+  if (mine == successors_.end())
+    successors_.push_back({this_thread(), other.id_});
+  else
+    mine->id = other.id_;
   other.has_replaced_ = true;
 }
 
 bool Parameter::Owner::is_replaced_by(const Owner* other) const noexcept {
-  return other ? std::find(successors_.begin(), successors_.end(), other->id_) != successors_.end() : count_ > 0;
+  const std::lock_guard lock(successors_lock);
+  return std::any_of(successors_.begin(), successors_.end(),
+                     [&](const Successor& s) { return s.thread == this_thread() && (!other || s.id == other->id_); });
 }
 
 // An assigned module has taken the state of the other before its members are assigned (see Module's assignment). Of a

@@ -4,9 +4,9 @@
 #include <limpid/core/ref.hpp>
 #include <limpid/core/tensor.hpp>
 
-#include <array>
 #include <atomic>
 #include <cstdint>
+#include <vector>
 
 namespace LIMPID_API limpid {
 
@@ -100,17 +100,20 @@ class Parameter {
    public:
     Owner() noexcept;
     void dispose() noexcept { delete this; }
-    /// A handle that was assigned has taken other in the place of this.
-    void replace_by(Owner& other) noexcept;
-    /// Whether one has lately; null: any other.
+    /// A handle that this thread assigns takes other in the place of this.
+    void replace_by(Owner& other);
+    /// Whether the last one of this thread has; null: any other.
     bool is_replaced_by(const Owner* other) const noexcept;
     bool has_replaced() const noexcept { return has_replaced_; }
 
    private:
+    struct Successor {
+      const void* thread;
+      uint64_t id;
+    };
     const uint64_t id_;  // of no other, ever
-    // The latest, for several threads may assign handles of their own at once.
-    std::array<std::atomic<uint64_t>, 8> successors_{};
-    std::atomic<uint32_t> count_{0};
+    // One for each thread, for all may assign handles of their own at once. Read and written under a lock.
+    std::vector<Successor> successors_;
     std::atomic<bool> has_replaced_{false};
   };
   // Shared by the module and the members of all its copies.

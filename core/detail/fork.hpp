@@ -1,6 +1,8 @@
 // Locks across fork(): a child process has the forking thread alone, and starts with every lock that another thread
 // held. So fork() waits until nobody holds one of these, and leaves them free on both sides.
 #pragma once
+#include <limpid/core/ref.hpp>
+
 #include <mutex>
 
 namespace limpid::detail {
@@ -17,6 +19,25 @@ class ForkMutex {
 
  private:
   std::mutex mutex_;
+};
+
+/// Work of a library that has locks of its own, which it leaves to a child as they are: fork() waits until no thread is
+/// at it. None begins within another, nor waits for a thread that begins one.
+class LibraryCall {
+ public:
+  LibraryCall() noexcept : counts_(!is_only_thread()) {
+    if (counts_) begin();
+  }
+  ~LibraryCall() {
+    if (counts_) end();
+  }
+  LibraryCall(const LibraryCall&) = delete;
+  LibraryCall& operator=(const LibraryCall&) = delete;
+
+ private:
+  static void begin() noexcept;
+  static void end() noexcept;
+  bool counts_;
 };
 
 /// Whether this process was forked from one that had several threads. OpenMP's are not there then, though it counts on

@@ -1,6 +1,7 @@
 // What every family does with oneDNN: plans, which are primitives with their operands, and a thread's store of them.
 // All that differs between oneDNN's versions 2 and 3 is told apart here and in the families' own files about it.
 #pragma once
+#include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/log.hpp>
 
 #include <algorithm>
@@ -109,6 +110,7 @@ class PlanCache {
       }
     Entry fresh{key, clock_, {}};
     try {
+      const LibraryCall primitives;  // oneDNN keeps what it has made under a lock
       fresh.plan = make_(engine_, key);
     } catch (const dnnl::error& e) {
       log_debug("oneDNN refuses an operation: {}", e.what());

@@ -3,6 +3,7 @@
 #include <limpid/limpid.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -510,7 +511,9 @@ TEST_CASE("the text of a number in a message is the shortest that reads back as 
                                                              {-not_a_number, "nan"}};
   for (const auto& [number, text] : table) {
     CHECK(detail::message(number) == text);
-    if (number == number) CHECK(std::strtod(text.c_str(), nullptr) == number);
+    double back = 0;
+    std::from_chars(text.c_str(), text.c_str() + text.size(), back);
+    if (number == number) CHECK(back == number);
   }
   CHECK(detail::message(0.1f, ' ', std::numeric_limits<float>::max()) == "0.1 3.4028235e+38");
 }

@@ -1,6 +1,7 @@
 #include <limpid/ops/product/detail/blas.hpp>
 
 #include <cblas.h>
+#include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/log.hpp>
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/ops/detail/threads.hpp>
@@ -98,6 +99,7 @@ void gemm(const Product<T>& p) noexcept {
   const Blocks blocks(p.n, p.m, p.k);
   parallel_for(blocks.count(), 1, [&](int64_t begin, int64_t end) {
     const OneThread guard;
+    const LibraryCall memory;  // OpenBLAS lends buffers under a lock
     for (int64_t block = begin; block < end; ++block) {
       const int64_t i = block / blocks.across * blocks.rows, j = block % blocks.across * blocks.cols;
       const int64_t rows = std::min(blocks.rows, p.n - i), cols = std::min(blocks.cols, p.m - j);
