@@ -2,7 +2,10 @@
 #include <limpid/autograd/anomaly.hpp>
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/grad_mode.hpp>
+#include <limpid/core/detail/log.hpp>
 #include <limpid/core/detail/pool.hpp>
+
+#include <exception>
 
 namespace limpid {
 namespace {
@@ -47,7 +50,10 @@ detail::ModeScope::~ModeScope() {
   uint8_t own = mask_;
   ModeScope** place = &innermost;
   for (; *place && *place != this; place = &(*place)->outer_) own &= static_cast<uint8_t>(~(*place)->mask_);
-  if (!*place) return;
+  if (!*place) {
+    log_error("a NoGradGuard or its like: expected to end on the thread that made it, got another");
+    std::terminate();
+  }
   *place = outer_;
   set_modes(own, before_);
   for (uint8_t left = mask_ & static_cast<uint8_t>(~own), bit = 1; left; bit = static_cast<uint8_t>(bit << 1)) {

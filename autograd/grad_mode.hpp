@@ -8,7 +8,8 @@ namespace LIMPID_API limpid {
 namespace detail {
 
 /// Settings of this thread that hold while it lives, and are what they were before when it has ended, in whatever order
-/// it and others end. It ends on the thread that made it.
+/// it and others end. It ends on the thread that made it: on another it ends the program, for that thread's list would
+/// go on to name what is gone.
 class ModeScope {
  public:
   ModeScope(const ModeScope&) = delete;

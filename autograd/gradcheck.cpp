@@ -217,9 +217,9 @@ void Checker::conclude() {
     kinks_alone = kinks_alone && input.wrong == input.wrong_at_kinks;
     any_unsure = any_unsure || (!input.passed && input.unsure > 0);
   }
-  if (report_.vacuous && !options_.allow_vacuous) no_faults_ += vacuous;
+  if (report_.vacuous && !options_.allow_vacuous) harmless_problems_ += vacuous;
   report_.at_kinks = !report_.passed && failed == report_.problems.size() && kinks_alone;
-  report_.unsure = any_unsure && no_faults_ == report_.problems.size();
+  report_.unsure = any_unsure && harmless_problems_ == report_.problems.size();
 }
 
 namespace {

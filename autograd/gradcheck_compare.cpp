@@ -413,7 +413,7 @@ void Checker::judge(std::size_t c, const Values& analytic, const std::vector<Mot
   input.passed = input.wrong == 0;
   if (input.passed) return;
   if (!options_.fast) input.output = most_wrong(c, at, motions[at]);
-  no_faults_ += verdicts[at] != Verdict::wrong;
+  harmless_problems_ += verdicts[at] != Verdict::wrong;
   report_.problems.push_back(describe(input, slopes[at], verdicts[at]));
 }
 

@@ -227,7 +227,10 @@ void Checker::check_forward() {
     v.emplace_back();
     for (Element& e : direction_of(c, options_.fast)) {
       const std::size_t j = v[c].size();
-      if (!options_.fast) e.unit = e.step *= reaches_[c][j];
+      if (!options_.fast) {
+        e.step *= reaches_[c][j];
+        e.unit = e.step;
+      }
       const double term = first_.dx[c][j] * e.step;
       reverse += term;
       size += std::abs(term);

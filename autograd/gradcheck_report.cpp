@@ -48,8 +48,9 @@ std::string to_string(const GradcheckReport& report) {
     return std::move(out).str();
   }
   if (forward.count)
-    out << forward.count - forward.wrong << " of " << forward.count << " right, worst error " << brief(forward.error)
-        << ", numeric values sure to " << brief(forward.resolution) << "; ";
+    out << forward.count - forward.wrong - forward.unsure << " of " << forward.count << " right, worst error "
+        << brief(forward.error) << ", numeric values sure to " << brief(forward.resolution)
+        << (forward.unsure ? detail::message(", unsure: ", forward.unsure) : "") << "; ";
   out << "against reverse mode " << brief(forward.against_reverse);
   return std::move(out).str();
 }

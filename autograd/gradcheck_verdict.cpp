@@ -127,8 +127,12 @@ Checker::Verdict Checker::examine(Motion motion, std::size_t begin, std::size_t 
     std::sort(errors.begin(), errors.end());
     median = values[values.size() / 2];
     double low = values.front(), high = values.back();
-    if (values.size() > 3)
-      (high - median > median - low ? high : low) = values[high - median > median - low ? values.size() - 2 : 1];
+    if (values.size() > 3) {
+      if (high - median > median - low)
+        high = values[values.size() - 2];
+      else
+        low = values[1];
+    }
     distance = std::max({low - analytic, analytic - high, 0.0});
     return distance <= sure + 2 * (high - low) + errors[errors.size() / 2] + noise;
   };

@@ -13,7 +13,8 @@ namespace {
 
 detail::ForkMutex making(1), console(2);
 
-// For a sink of spdlog: what it locks while it makes text and writes it.
+// For a sink of spdlog: what it locks while it makes text and writes it. spdlog's library has no sink of this, so that
+// its templates are included whole.
 struct Console {
   using mutex_t = detail::ForkMutex;
   static mutex_t& mutex() { return console; }

@@ -45,7 +45,7 @@ struct Range {
 Range range_of(const Tensor& x) noexcept {
   const auto size = static_cast<int64_t>(x.itemsize());
   int64_t low = 0, high = 0;
-  if (x.impl().layout->is_gapless())
+  if (x.impl().layout->is_gapless())  // at once, for optimisers ask at each step
     high = (x.numel() - 1) * size;
   else
     for (std::size_t i = 0; i < x.shape().size(); ++i) {

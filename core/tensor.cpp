@@ -398,7 +398,8 @@ Tensor arange(Scalar start, Scalar stop, Scalar step, std::optional<DType> dtype
   const double first = start.to_double(), last = stop.to_double(), by = step.to_double();
   const bool finite = std::isfinite(first) && std::isfinite(last) && std::isfinite(by);
   if (by == 0 || !finite || !start.fits() || !stop.fits() || !step.fits()) refuse_range(start, stop, step);
-  const double count = std::max(0.0, std::ceil((last - first) / by));
+  const double reach = last - first, steps = std::isfinite(reach) ? reach / by : last / by - first / by;
+  const double count = std::max(0.0, std::ceil(steps));
   const auto numel = count < 0x1p63 ? static_cast<int64_t>(count) : std::numeric_limits<int64_t>::max();
   Shape{numel}.numel();  // too many for any tensor, whatever they are
   const auto at = [=](int64_t i) { return first + static_cast<double>(i) * by; };

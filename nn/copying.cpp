@@ -54,20 +54,15 @@ Module Copying::Clones::of(const Module& module) {
   its.training = state.training;
   its.uses_training = state.uses_training;
   const auto enter = [&](const auto& entries, auto& to) {
-    for (const auto& [name, slot] : entries) {
-      to.push_back({name, of(*slot)});
-      to.back().slot->owner = its.owner;
-    }
+    for (const auto& [name, slot] : entries) to.push_back({name, of(*slot)});
   };
   enter(state.parameters, its.parameters);
   enter(state.buffers, its.buffers);
-  for (const Ref<Parameter::Slot>& slot : state.vacant) {
-    its.vacant.push_back(of(*slot));
-    its.vacant.back()->owner = its.owner;
-  }
-  for (const auto& [name, child] : state.children) {
-    const Module twin = of(child);
-    clone.adopt(name, twin, typeid(Module));
+  enter(state.vacant, its.vacant);
+  for (const Module::State::Child& child : state.children) {
+    const Module twin = of(child.module);
+    clone.adopt(child.name, twin, typeid(Module));
+    its.children.back().in_sequence = child.in_sequence;
   }
   modules.emplace(&state, clone);
   return clone;

@@ -8,8 +8,15 @@ namespace limpid::nn {
 using limpid::detail::as_contiguous;
 using limpid::detail::as_dtype;
 
+Tensor detail::laid_out_like(const Tensor& like, const Tensor& x) {
+  Tensor y = empty_like(like);
+  limpid::detail::copy_into(y, x);
+  return y;
+}
+
 bool detail::has_overflowed(const Tensor& y, const Tensor& x) {
-  if (!is_floating_point(x.dtype())) return !equal(as_dtype(as_dtype(y, int64), x.dtype()), x);
+  if (y.dtype() == x.dtype()) return false;
+  if (!is_floating_point(x.dtype())) return !equal(as_dtype(y, x.dtype()), x);
   const Tensor after = as_contiguous(as_dtype(y, float64)), before = as_contiguous(as_dtype(x, float64));
   const double *a = after.data<double>(), *b = before.data<double>();
   for (int64_t i = 0; i < after.numel(); ++i)

@@ -9,12 +9,14 @@
 #include <limpid/nn/detail/state.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstdlib>
+#include <iterator>
 #include <mutex>
 #include <ostream>
 #include <set>
+#include <utility>
+#include <vector>
 
 namespace limpid::nn {
 
@@ -49,15 +51,6 @@ bool Module::State::matters() const noexcept {
          has_any([](const State& s) { return s.uses_training || !s.buffers.empty(); });
 }
 
-bool Module::State::may_become(const State& other) const noexcept {
-  const std::lock_guard lock(parents_lock);
-  return parents.empty() || std::any_of(parents.begin(), parents.end(), [&](const Parent& before) {
-           return std::any_of(other.parents.begin(), other.parents.end(), [&](const Parent& after) {
-             return before.state->owner->is_replaced_by(after.state->owner.get());
-           });
-         });
-}
-
 bool Module::State::has_parents() const noexcept {
   const std::lock_guard lock(parents_lock);
   return !parents.empty();
@@ -88,18 +81,18 @@ void detail::say_where(Error& error, const Module& module) noexcept {
 }
 
 Module::Module() : state_(new State) {}
-Module::Module(const Module& other) noexcept : state_(other.state_) {
+Module::Module(const Module& other) noexcept : state_(other.state_), is_member_(other.is_member_) {
   if (detail::copying) [[unlikely]]
     detail::copying->note(*this);
 }
-// Members of the class are assigned after this, and see by their owners that their module has been.
+// The members of the class are assigned after this.
 Module& Module::operator=(const Module& other) {
   if (state_ == other.state_) return *this;
-  if (!state_->may_become(*other.state_))
+  if (!detail::Assignments::take(state_.get(), other.state_.get()) && is_member_ && state_->has_parents())
     throw_error<ValueError>("nn::Module: expected an assigned model, got an assigned layer of one, \"",
                             detail::path_of(*this), "\", which the model would not see; make the model anew, or copy ",
                             "values by load_state_dict");
-  state_->owner->replace_by(*other.state_->owner);
+  detail::Assignments::add(*this, other);
   state_ = other.state_;
   return *this;
 }
@@ -108,6 +101,44 @@ Module::~Module() = default;
 Module::Module(std::string type, std::string arguments) : Module() {
   state_->type = std::move(type);
   state_->arguments = std::move(arguments);
+}
+
+namespace {
+
+// Bounded, for a class need not hold members for all that it has registered.
+thread_local std::vector<std::pair<const void*, const void*>> assignments;
+constexpr std::size_t most_assignments = 1 << 16;
+
+}  // namespace
+
+void detail::Assignments::add(const Module& before, const Module& after) {
+  using State = Access::State;
+  const State &a = Access::state(before), &b = Access::state(after);
+  if (assignments.size() > most_assignments)
+    assignments.erase(assignments.begin(), assignments.begin() + most_assignments / 2);
+  const auto slot_of = [](const State& state, const std::string& name) -> const void* {
+    for (const auto* list : {&state.parameters, &state.buffers, &state.vacant})
+      for (const State::Entry& entry : *list)
+        if (entry.name == name) return entry.slot.get();
+    return nullptr;
+  };
+  for (const auto* list : {&a.parameters, &a.buffers, &a.vacant})
+    for (const State::Entry& entry : *list) assignments.emplace_back(entry.slot.get(), slot_of(b, entry.name));
+  for (const auto* list : {&b.parameters, &b.buffers, &b.vacant})
+    for (const State::Entry& entry : *list)
+      if (!slot_of(a, entry.name)) assignments.emplace_back(nullptr, entry.slot.get());
+  for (const State::Child& child : a.children)
+    for (const State::Child& other : b.children)
+      if (child.name == other.name && !child.in_sequence)
+        assignments.emplace_back(&Access::state(child.module), &Access::state(other.module));
+}
+
+bool detail::Assignments::take(const void* before, const void* after) noexcept {
+  // The latest first: it is what is under way.
+  const auto found = std::find(assignments.rbegin(), assignments.rend(), std::pair(before, after));
+  if (found == assignments.rend()) return false;
+  assignments.erase(std::next(found).base());
+  return true;
 }
 
 // Registration.
@@ -128,9 +159,8 @@ NewParameter Module::enter(const char* op, const std::string& name, Tensor tenso
   if (tensor.defined()) limpid::detail::require_writable(op, tensor);
   const Ref<Parameter::Slot> slot(new Parameter::Slot);
   slot->learned = learned;
-  slot->owner = state_->owner;
   if (!tensor.defined()) {
-    state_->vacant.push_back(slot);
+    state_->vacant.push_back({name, slot});
     return NewParameter(slot);
   }
   auto& entries = learned ? state_->parameters : state_->buffers;
@@ -161,7 +191,7 @@ void Module::adopt(const std::string& name, const Module& child, const std::type
   if (child.holds(*this))
     throw_error<ValueError>("add: expected a module that does not hold this one, got \"", name, '"');
   State::Parent parent{state_.get(), name};
-  state_->children.push_back({name, child});
+  state_->children.push_back({name, child, false});
   try {
     child.name_type(type);
     const std::lock_guard lock(parents_lock);
@@ -179,7 +209,7 @@ template <class F>
 void Module::for_each_tensor(const std::string& prefix, const F& f) const {
   for (const auto& [name, slot] : state_->parameters) f(prefix + name, slot->tensor, true);
   for (const auto& [name, slot] : state_->buffers) f(prefix + name, slot->tensor, false);
-  for (const auto& [name, module] : state_->children) module.for_each_tensor(prefix + name + '.', f);
+  for (const auto& [name, module, in_sequence] : state_->children) module.for_each_tensor(prefix + name + '.', f);
 }
 
 namespace {
@@ -225,17 +255,6 @@ TensorMap Module::state_dict() const {
   return state;
 }
 
-namespace {
-
-// A dense copy of x as y is, to be copied to y without asking for memory.
-Tensor laid_out_like(const Tensor& y, const Tensor& x) {
-  Tensor copy = empty_like(y);
-  limpid::detail::copy_into(copy, x);
-  return copy;
-}
-
-}  // namespace
-
 void Module::load_state_dict(const TensorMap& state, bool strict) {
   TensorMap own;
   for_each_tensor("", [&](const std::string& name, const Tensor& tensor, bool) { own[name] = tensor; });
@@ -268,9 +287,9 @@ void Module::load_state_dict(const TensorMap& state, bool strict) {
     const bool apart = std::none_of(own.begin(), own.end(),
                                     [&](const auto& mine) { return limpid::detail::overlaps(x, mine.second); });
     const bool dense = x.is_contiguous(tensor.memory_format());
-    const Tensor values = apart && alike && dense ? x : laid_out_like(tensor, x);
-    if (!alike && detail::has_overflowed(values, x))
-      list(unfit, limpid::detail::message(name, " (expected values that ", tensor.dtype(), " holds, got larger ones)"));
+    const Tensor values = apart && alike && dense ? x : detail::laid_out_like(tensor, x);
+    if (detail::has_overflowed(values, x))
+      list(unfit, limpid::detail::message(name, " (expected values that ", tensor.dtype(), " holds, got others)"));
     const auto twin = std::find_if(sources.begin(), sources.end(),
                                    [&](const Source& source) { return source.tensor.is_same(tensor); });
     const auto shared = std::find_if(sources.begin(), sources.end(), [&](const Source& source) {
@@ -398,7 +417,7 @@ std::string Module::name_of(const std::type_info& type) {
 void Module::print(std::ostream& out, int depth) const {
   out << state_->type << '(' << state_->arguments;
   const std::string indent(static_cast<std::size_t>(2 * depth), ' ');
-  for (const auto& [name, module] : state_->children) {
+  for (const auto& [name, module, in_sequence] : state_->children) {
     out << '\n' << indent << "  (" << name << "): ";
     module.print(out, depth + 1);
   }

@@ -42,9 +42,10 @@ struct NamedTensor {
 /// pointer, plain Tensors, and those of a class that is given to none of the three. What is meant to stay outside is
 /// held by a std::shared_ptr, or has all its parameters frozen, or is registered elsewhere.
 ///
-/// A module is assigned as a whole. Assigning one that is another's child, `net.fc = nn::Linear(2, 5)`, is a
-/// ValueError: net would go on to train and save the layer that it has registered. A container that is assigned whole
-/// assigns no module, and is found out as members that are not registered are.
+/// A model is assigned as a whole. Assigning one member that add() has made, `net.fc = nn::Linear(2, 5)`, is a
+/// ValueError, for net would go on to train and save the layer that it has registered; so it is for a copy of such a
+/// member. A std::vector of members that takes over the memory of another is found out as members that are not
+/// registered are. An operator= of one's own assigns its base first.
 ///
 /// Names are PyTorch's: "linear.weight" is the parameter "weight" of the child "linear".
 class Module {
@@ -137,6 +138,7 @@ class Module {
 
   struct State;
   Ref<State> state_;
+  bool is_member_ = false;  // made by add(), or a copy of one that was
 };
 
 namespace detail {
@@ -195,6 +197,7 @@ M Module::add(const std::string& name, M module) {
   M copy = detail::copied(module);
   copying.require_registered("add", typeid(M));
   adopt(name, copy, typeid(M));
+  static_cast<Module&>(copy).is_member_ = true;
   return copy;
 }
 

@@ -1,9 +1,6 @@
-#include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/nn/detail/state.hpp>
 #include <limpid/nn/module.hpp>
-
-#include <algorithm>
-#include <mutex>
 
 namespace limpid {
 
@@ -24,44 +21,9 @@ Parameter& Parameter::operator=(NewParameter&& made) {
   return *this;
 }
 
-namespace {
-
-std::atomic<uint64_t> last_owner = 0;
-detail::ForkMutex successors_lock(1);
-
-// Of an address that no other thread of now has.
-const void* this_thread() noexcept {
-  thread_local constinit char here = 0;
-  return &here;
-}
-
-}  // namespace
-
-Parameter::Owner::Owner() noexcept : id_(++last_owner) {}
-
-void Parameter::Owner::replace_by(Owner& other) {
-  const std::lock_guard lock(successors_lock);
-  const auto mine = std::find_if(successors_.begin(), successors_.end(),
-                                 [](const Successor& s) { return s.thread == this_thread(); });
-  if (mine == successors_.end())
-    successors_.push_back({this_thread(), other.id_});
-  else
-    mine->id = other.id_;
-  other.has_replaced_ = true;
-}
-
-bool Parameter::Owner::is_replaced_by(const Owner* other) const noexcept {
-  const std::lock_guard lock(successors_lock);
-  return std::any_of(successors_.begin(), successors_.end(),
-                     [&](const Successor& s) { return s.thread == this_thread() && (!other || s.id == other->id_); });
-}
-
-// An assigned module has taken the state of the other before its members are assigned (see Module's assignment). Of a
-// member that holds none it is not known whose it is.
 Parameter& Parameter::operator=(const Parameter& other) {
   if (slot_ == other.slot_) return *this;
-  const Owner* after = other.slot_ ? other.slot_->owner.get() : nullptr;
-  if (!(slot_ ? slot_->owner->is_replaced_by(after) : after->has_replaced()))
+  if (!nn::detail::Assignments::take(slot_.get(), other.slot_.get()))
     throw_error<ValueError>(
         "nn::Parameter: expected an assigned module, got an assigned member, which its module would not see; copy "
         "values by x.copy_(y), share one tensor by nn::tie(x, y)");

@@ -4,9 +4,7 @@
 #include <limpid/core/ref.hpp>
 #include <limpid/core/tensor.hpp>
 
-#include <atomic>
 #include <cstdint>
-#include <vector>
 
 namespace LIMPID_API limpid {
 
@@ -95,33 +93,11 @@ class Parameter {
   friend class nn::Module;
   friend class nn::detail::Copying;
 
-  // Stands for a module's state, and outlives it: for as long as members ask whose they are.
-  class Owner final : public RefCounted<Owner> {
-   public:
-    Owner() noexcept;
-    void dispose() noexcept { delete this; }
-    /// A handle that this thread assigns takes other in the place of this.
-    void replace_by(Owner& other);
-    /// Whether the last one of this thread has; null: any other.
-    bool is_replaced_by(const Owner* other) const noexcept;
-    bool has_replaced() const noexcept { return has_replaced_; }
-
-   private:
-    struct Successor {
-      const void* thread;
-      uint64_t id;
-    };
-    const uint64_t id_;  // of no other, ever
-    // One for each thread, for all may assign handles of their own at once. Read and written under a lock.
-    std::vector<Successor> successors_;
-    std::atomic<bool> has_replaced_{false};
-  };
   // Shared by the module and the members of all its copies.
   struct Slot final : RefCounted<Slot> {
     void dispose() noexcept { delete this; }
     Tensor tensor;
     bool learned = false;
-    Ref<Owner> owner;  // of whose registration it is
   };
   static const Tensor& none() noexcept;
   Tensor handle() const { return tensor(); }

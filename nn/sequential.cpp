@@ -42,6 +42,7 @@ void Sequential::append(const Module* module, const std::type_info& type, Callab
     adopt(name, *module, type);
   else
     add(name, Function());
+  state_->children.back().in_sequence = true;
   state_->callables.push_back(std::move(owner));
 }
 

@@ -214,7 +214,7 @@ class Checker {
   Values scales_, references_;        // per checked input: its size, and the size of a gradient one would expect
   std::vector<Values> reaches_;       // per checked input and element: Slope::reach, where found out
   std::optional<std::vector<Gradients>> jiggled_;  // see jiggled_gradients
-  std::size_t no_faults_ = 0;                      // of the report's problems: kinks, unsure or vacuous
+  std::size_t harmless_problems_ = 0;              // of the report's problems: kinks, unsure or vacuous
   Run first_;
 };
 

@@ -22,7 +22,8 @@ class ForkMutex {
 };
 
 /// Work of a library that has locks of its own, which it leaves to a child as they are: fork() waits until no thread is
-/// at it. None begins within another, nor waits for a thread that begins one.
+/// at it. It is that work alone: it takes no ForkMutex, so it makes no tensor and logs nothing, begins no other and
+/// waits for no thread that may.
 class LibraryCall {
  public:
   LibraryCall() noexcept : counts_(!is_only_thread()) {

@@ -17,6 +17,13 @@ void log_warning(spdlog::format_string_t<Args...> format, Args&&... args) noexce
 }
 
 template <class... Args>
+void log_error(spdlog::format_string_t<Args...> format, Args&&... args) noexcept {
+  try {
+    logger().error(format, std::forward<Args>(args)...);
+  } catch (...) {}
+}
+
+template <class... Args>
 void log_debug(spdlog::format_string_t<Args...> format, Args&&... args) noexcept {
   try {
     logger().debug(format, std::forward<Args>(args)...);

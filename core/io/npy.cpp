@@ -91,7 +91,7 @@ class HeaderParser {
     const std::size_t start = at_;
     const std::string_view text = string("a dtype in quotes");
     // Without an order, or with '=' or '|', the numbers lie as this machine has them.
-    const bool has_order = !text.empty() && std::strchr("<>=|", text[0]);
+    const bool has_order = !text.empty() && std::string_view("<>=|").find(text[0]) != std::string_view::npos;
     const std::string_view code = text.substr(has_order);
     const auto* found = std::find_if(std::begin(codes), std::end(codes), [&](const Code& c) { return c.code == code; });
     if (found == std::end(codes)) {

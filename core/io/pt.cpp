@@ -6,6 +6,9 @@
 #include <limpid/core/io/pt.hpp>
 
 #include <algorithm>
+#include <exception>
+#include <map>
+#include <string>
 
 namespace limpid {
 
@@ -243,10 +246,18 @@ class Reader {
       const uint64_t bytes = tensor_bytes(source, 0, shape, type);
       if (bytes != source.size() && !(typed && source.size() == static_cast<uint64_t>(items[4].integer)))
         source.fail_at(0, "expected ", bytes, " bytes for ", count, " elements, got ", source.size());
-      Tensor elements = read_tensor(source, shape, type);
-      if (source.remaining()) source.read_string(source.remaining(), "padding");
-      source.finish();
-      found = storages_.emplace(key, Storage{type, count, elements}).first;
+      // Read once, and where it cannot be, tried once: any number of tensors may name it.
+      std::exception_ptr& fault = unreadable_[key];
+      if (fault) std::rethrow_exception(fault);
+      try {
+        const Tensor elements = read_tensor(source, shape, type);
+        if (source.remaining()) source.read_string(source.remaining(), "padding");
+        source.finish();
+        found = storages_.emplace(key, Storage{type, count, elements}).first;
+      } catch (const IOError&) {
+        fault = std::current_exception();
+        throw;
+      }
     }
     const Storage& storage = found->second;
     expect(storage.type.dtype == type.dtype && storage.type.stored == type.stored && storage.count == count,
@@ -263,6 +274,7 @@ class Reader {
   Members members_;  // by their names below the root
   Pickle pickle_;
   std::map<std::string, Storage> storages_;
+  std::map<std::string, std::exception_ptr> unreadable_;  // why, of storages that are sound by their size
 };
 
 void read(const std::string& path, Entries& entries) { Reader(path).read_all(entries); }

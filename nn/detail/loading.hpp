@@ -10,6 +10,9 @@ constexpr bool is_loadable(DType from, DType to) noexcept {
          (from != bool_ && to != bool_ && !is_floating_point(from) && !is_floating_point(to));
 }
 
+/// A copy of x in the dtype and layout of like, to be copied there without asking for memory.
+Tensor laid_out_like(const Tensor& like, const Tensor& x);
+
 /// Whether y, made of x by converting its dtype, lacks a number that x has: it is out of the range of y's dtype.
 bool has_overflowed(const Tensor& y, const Tensor& x);
 

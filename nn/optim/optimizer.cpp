@@ -16,14 +16,9 @@ namespace limpid::optim {
 using detail::is_dense;
 using detail::require_dtype;
 using limpid::detail::throw_error;
+using nn::detail::laid_out_like;
 
 namespace {
-
-Tensor laid_out_like(const Tensor& like, const Tensor& x) {
-  Tensor y = empty_like(like);
-  limpid::detail::copy_into(y, x);
-  return y;
-}
 
 bool contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -250,7 +245,7 @@ void Optimizer::load_state_dict(const TensorMap& state) {
     else if (x.shape() != shape || !nn::detail::is_loadable(x.dtype(), dtype))
       fault(name, " (expected ", dtype, ' ', shape, ", got ", x.dtype(), ' ', x.shape(), ')');
     else if (const Tensor y = limpid::detail::as_dtype(x, dtype); nn::detail::has_overflowed(y, x))
-      fault(name, " (expected values that ", dtype, " holds, got larger ones)");
+      fault(name, " (expected values that ", dtype, " holds, got others)");
     else
       return y;
     return Tensor();

@@ -160,8 +160,8 @@ void ProgressText::show(const ProgressState& state) {
 
 namespace {
 
-// Of every Progress: it is held for as long as counting takes.
-limpid::detail::ForkMutex mutex(0);
+// Of every Progress: it is held for as long as counting takes, and is there when an object that fork() copied is not.
+limpid::detail::ForkMutex counting(0);
 
 }  // namespace
 
@@ -210,9 +210,10 @@ struct Progress::Impl {
   // meanwhile is counted, and not shown. What it throws ends the showing, not the run.
   void show(ProgressPhase phase, std::unique_lock<limpid::detail::ForkMutex>& lock) noexcept {
     shown_by = std::this_thread::get_id();
-    double then = 0;
+    double wait = 0;
+    bool failed = false;
+    const double now = seconds();
     try {
-      const double now = seconds();
       const std::vector<std::string> held = names;
       std::vector<Metric> given = metrics;
       for (std::size_t i = 0; i < held.size(); ++i) given[i].name = held[i];
@@ -223,13 +224,13 @@ struct Progress::Impl {
       state.metrics = given;
       lock.unlock();
       sink->show(state);
-      then = now + sink->interval();
+      wait = sink->interval();
     } catch (...) {
-      then = -1;
+      failed = true;
     }
     if (!lock) lock.lock();
-    next = then;
-    if (then < 0) sink = nullptr;
+    next = now + wait;
+    if (failed) sink = nullptr;
     shown_by = {};
   }
 
@@ -251,7 +252,7 @@ Progress::Progress(int64_t total, const ProgressOptions& options) noexcept : imp
   } catch (...) {
     return;
   }
-  std::unique_lock lock(mutex);
+  std::unique_lock lock(counting);
   if (impl_->sink) impl_->show(ProgressPhase::started, lock);
 }
 
@@ -263,7 +264,7 @@ Progress::~Progress() {
 void Progress::advance(int64_t count, std::initializer_list<Metric> metrics) noexcept {
   if (!impl_) return;
   try {
-    std::unique_lock lock(mutex);
+    std::unique_lock lock(counting);
     if (!impl_->sink) return;
     if (__builtin_add_overflow(impl_->done, count, &impl_->done)) impl_->done = count < 0 ? INT64_MIN : INT64_MAX;
     impl_->set_metrics(metrics);
@@ -275,7 +276,7 @@ void Progress::advance(int64_t count, std::initializer_list<Metric> metrics) noe
 void Progress::finish() noexcept {
   if (!impl_) return;
   try {
-    std::unique_lock lock(mutex);
+    std::unique_lock lock(counting);
     if (impl_->shown_by == std::this_thread::get_id()) return;  // from the sink itself
     while (impl_->shown_by != std::thread::id()) {
       if (limpid::detail::is_forked_from_threads()) return;  // that thread may be the parent's

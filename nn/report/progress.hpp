@@ -40,8 +40,9 @@ struct ProgressState {
 class ProgressSink {
  public:
   virtual ~ProgressSink() = default;
-  /// Called at the start, at the end, and between them as often as interval() allows. Whatever it throws is dropped,
-  /// and it is not called again.
+  /// Called at the start, at the end, and between them as often as interval() allows, by one thread at a time and under
+  /// no lock: what others advance by meanwhile is counted, and shown later. finish() waits for it, so that it must not
+  /// wait for a thread that calls finish(). Whatever it throws is dropped, and it is not called again.
   virtual void show(const ProgressState& state) = 0;
   /// The least time between two calls, in seconds.
   virtual double interval() const { return 0.1; }

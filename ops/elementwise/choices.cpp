@@ -27,7 +27,8 @@ Tensor compare(const char* op, const KernelRow& f, const Tensor& a, const Tensor
   return map({op, f, dtype, bool_}, a.to(dtype), b.to(dtype));
 }
 
-// A number as tensors of a dtype meet it: in a dtype that both have. Exact for integers.
+// A number as tensors of a dtype meet it: in a dtype that both have. Exact where the tensor's is an integer; a float
+// tensor rounds the number.
 struct Met {
   DType dtype;
   Scalar number;

@@ -4,7 +4,11 @@
 #include <limpid/core/allocator.hpp>
 #include <limpid/limpid.hpp>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -396,6 +400,20 @@ TEST_CASE("what a thread switches on or off for a while may end in any order") {
   guard.reset();
   inference.reset();
   CHECK(exp(ones({1}).set_requires_grad()).requires_grad());
+}
+
+TEST_CASE("a guard that ends on another thread than it began on ends the program") {
+  const pid_t child = fork();
+  if (child == 0) {
+    close(2);
+    std::signal(SIGABRT, SIG_DFL);
+    auto guard = std::make_unique<NoGradGuard>();
+    std::thread([&] { guard.reset(); }).join();
+    _exit(0);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK((WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT));
 }
 
 TEST_CASE("trace scopes may end in any order") {

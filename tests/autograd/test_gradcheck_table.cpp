@@ -83,11 +83,19 @@ TEST_CASE("a right gradient is never called wrong, and a wrong one never right, 
 }
 
 TEST_CASE("where there is no derivative, both modes say so at both orders") {
+  int all = 0, said = 0;
   for (const Case& row : kinked_cases())
     for (const auto& point : row.points)
       for (const Mode& mode : modes) {
         const GradcheckReport report = mode(row.f, point);
         INFO(shown(row, point, mode, report));
         CHECK_FALSE(calls_wrong(report));
+        ++all;
+        said +=
+            report.at_kinks || report.unsure ||
+            std::any_of(report.inputs.begin(), report.inputs.end(), [](const auto& input) { return input.kinks > 0; });
       }
+  // At the second order a kink may be gone: the gradient of max is constant on both sides.
+  INFO(said << " of " << all);
+  CHECK(said >= 0.5 * all);
 }

@@ -227,9 +227,73 @@ TEST_CASE("a layer is not assigned behind its model's back") {
   CHECK_THROWS_AS(outer.net.first = nn::Linear(2, 2), ValueError);
   outer = after;
   CHECK((outer.net.agrees() && before.net.agrees() && outer.net.first.weight.is_same(outer.parameters()[0])));
-  nn::Linear free(2, 2);
-  free = net.first;  // a variable beside a model
-  CHECK(free.weight.is_same(net.first.weight));
+}
+
+TEST_CASE("what one assignment of a model allows, it allows once") {
+  struct Holder : nn::Module {
+    nn::Linear layer;
+    explicit Holder(const nn::Linear& given) : layer(add("layer", given)) {}
+    bool agrees() const { return layer.weight.is_same(parameters()[0]); }
+  };
+  Holder a{nn::Linear(2, 2)}, b{nn::Linear(2, 2)};
+  std::swap(a, b);
+  CHECK_THROWS_AS(a.layer = b.layer, ValueError);
+  CHECK_THROWS_AS(std::swap(a.layer, b.layer), ValueError);
+  Holder old = b;
+  b = nn::clone(b);
+  CHECK_THROWS_AS(old.layer = b.layer, ValueError);
+  std::thread([&] { CHECK_THROWS_AS(old.layer = b.layer, ValueError); }).join();
+  CHECK((a.agrees() && b.agrees() && old.agrees()));
+
+  struct Own : nn::Module {
+    nn::Parameter weight;
+    explicit Own(bool registered = true) {
+      if (registered) weight = parameter("weight", ones({2}));
+    }
+  };
+  Own net, never(false);
+  Own copy = net;
+  net = Own();
+  CHECK_THROWS_AS(copy.weight = std::as_const(net).weight, ValueError);
+  CHECK_THROWS_AS(never.weight = std::as_const(net).weight, ValueError);
+  CHECK_FALSE(never.weight.defined());
+  never = net;  // of one class, whatever they have registered
+  CHECK(agrees_with_its_weight(never));
+  net = Own(false);
+  CHECK_FALSE(net.weight.defined());
+
+  // A layer that two models share is let go of by one.
+  const nn::Linear shared(2, 2);
+  Holder c{shared}, d{shared}, e{nn::Linear(2, 2)};
+  c = e;
+  CHECK((c.agrees() && c.layer.weight.is_same(e.layer.weight) && d.layer.weight.is_same(shared.weight)));
+  std::swap(c, d);
+  CHECK((c.agrees() && d.agrees()));
+}
+
+TEST_CASE("variables beside a model are assigned freely") {
+  nn::Sequential net;
+  nn::Linear layer(2, 2);
+  std::vector<nn::Linear> list;
+  for (int i = 0; i < 3; ++i) {
+    net.append(layer);
+    list.push_back(layer);
+    layer = nn::Linear(2, 2);
+  }
+  CHECK(net.parameters().size() == 6);
+  list.erase(list.begin());
+  std::swap(list[0], list[1]);
+  CHECK(list[0].weight.is_same(net.parameters()[4]));
+  layer = list[0];
+  CHECK(agrees_with_its_weight(layer));
+  struct Outer : nn::Module {  // what is registered elsewhere stays outside
+    nn::Linear teacher, student;
+    explicit Outer(const nn::Linear& given) : teacher(given), student(add("student", nn::Linear(2, 2))) {}
+  };
+  Outer a(list[0]);
+  const Outer b(list[1]);
+  a = b;
+  CHECK((a.teacher.weight.is_same(list[1].weight) && a.student.weight.is_same(b.student.weight)));
 }
 
 TEST_CASE("threads assign handles of one module of their own") {
@@ -550,7 +614,7 @@ TEST_CASE("load_state_dict converts among floats, not from integers, and refuses
   }
   CHECK_THROWS_WITH(net.load_state_dict({{"weight", ones({1, 2}, int64)}, {"bias", full({1}, 1e300, float64)}}),
                     "load_state_dict: expected the module's own tensors, got unfit: bias (expected values that float32 "
-                    "holds, got larger ones), weight (expected float32 (1, 2), got int64 (1, 2))");
+                    "holds, got others), weight (expected float32 (1, 2), got int64 (1, 2))");
   net.load_state_dict({{"weight", w}, {"bias", full({1}, INFINITY, float64)}});
   CHECK(net.bias.item<float>() == INFINITY);
   net.to(float16);

@@ -119,7 +119,7 @@ struct Log {
   static double reference(double x) noexcept { return ::log(x); }
 };
 
-struct Tanh : TrustedEverywhere {
+struct TanhOfDouble : TrustedEverywhere {
   template <class B>
   static B f(B x) noexcept {
     return xsimd::tanh(xsimd::min(xsimd::max(x, B(-20)), B(20)));  // beyond, 1 to the last digit
@@ -541,7 +541,7 @@ const FunctionKernels function_kernels{
     .sqrt = unary<Loop<Sqrt>>,
     .rsqrt = unary<Loop<Rsqrt>>,
     .reciprocal = unary<Loop<Reciprocal>>,
-    .tanh = unary<Batches<TanhOfFloat>, Batches<Tanh>>,
+    .tanh = unary<Batches<TanhOfFloat>, Batches<TanhOfDouble>>,
     .sigmoid = unary<Batches<Sigmoid>>,
     .erf = unary<Batches<Erf>>,
     .gelu = unary<Widened<GeluOfFloat>, Batches<Gelu>>,

@@ -167,6 +167,8 @@ TEST_CASE("npy files that lie are refused") {
           {"long double", with_descr("'<f16'"), "numbers of a width that limpid lacks: save the array's .astype('f8')"},
           {"raw bytes", with_descr("'|V2'"), "got '|V2', raw bytes"},
           {"no dtype of any", with_descr("'<x4'", "0000"), "expected a dtype among b1, f2, f4, f8, i1"},
+          {"a zero for an order", with_descr(std::string("'\0f4'", 5), "0000"),
+           "expected a dtype among b1, f2, f4, f8, i1"},
           {"an order alone", with_descr("'<'", "0"), "got '<'"},
           {"two orders", with_descr("'<<f4'", "0000"), "got '<<f4'"},
           {"uint64 beyond int64", with_descr("'<u8'", raw(uint64_t{1} << 63)),

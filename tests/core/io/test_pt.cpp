@@ -2,7 +2,10 @@
 #include <limpid/core/io/pt.hpp>
 #include <test_paths.hpp>
 
+#include <cstdint>
+#include <fstream>
 #include <map>
+#include <string>
 
 #include <limpid/tests/core/io/file_tests.hpp>
 
@@ -412,6 +415,33 @@ TEST_CASE("what is wrong with one tensor of a .pt file leaves the others") {
   LeftOut left_out;
   CHECK(load_pt(path, left_out).size() == 1);
   CHECK_THAT(left_out.at("\xff"), ContainsSubstring("expected names in UTF-8, got '\\xff'"));
+}
+
+TEST_CASE("a damaged storage is read once, however many tensors name it") {
+  const int64_t count = 1 << 14;
+  const std::string step = integers({1}), elements(4 << 14, 'e');
+  std::string values;
+  for (int i = 0; i < 1000; ++i)
+    values += text("t" + std::to_string(i)) + tensor(storage(count) + integer(0) + integers({count}) + step);
+  std::string bytes = archive({{"x/data.pkl", pickle(dict(values))}, {"x/data/0", elements}});
+  bytes[bytes.find(elements)] = 'x';
+  const Folder folder;
+  const std::string path = folder / "x";
+  write_bytes(path, bytes);
+  // What this process has read by all calls of the system, where that can be told.
+  const auto bytes_read = [] {
+    std::ifstream file("/proc/self/io");
+    std::string word;
+    int64_t total = 0;
+    file >> word >> total;
+    return total;
+  };
+  const int64_t before = bytes_read();
+  LeftOut left_out;
+  CHECK(load_pt(path, left_out).empty());
+  CHECK(left_out.size() == 1000);
+  CHECK_THAT(left_out.at("t999"), ContainsSubstring("checksum"));
+  CHECK(bytes_read() - before < int64_t{10} * static_cast<int64_t>(bytes.size()));
 }
 
 TEST_CASE("a wrong byte order and other members are refused") {

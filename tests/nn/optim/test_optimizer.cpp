@@ -259,7 +259,7 @@ TEST_CASE("load_state_dict of an optimiser converts dtypes as a module's does, a
   CHECK_THROWS_WITH(
       optimizer.load_state_dict(state),
       "Adam: expected the state of this optimiser and its parameters, got 0.exp_avg (expected values that "
-      "float32 holds, got larger ones); 0.exp_avg_sq (expected float32 (2,), got int64 (2,))");
+      "float32 holds, got others); 0.exp_avg_sq (expected float32 (2,), got int64 (2,))");
   CHECK(equal(optimizer.state_dict().at("0.exp_avg"), tensor({0.5, -0.1})));
 }
 
