@@ -261,7 +261,10 @@ void Optimizer::load_state_dict(const TensorMap& state) {
     const std::string prefix = limpid::detail::message(i) + '.';
     const Tensor step = find(prefix + "step", int64, {});
     if (step.defined()) loaded[i].steps = step.item<int64_t>();
-    if (step.defined() && loaded[i].steps < 1) fault(prefix, "step (expected at least 1, got ", loaded[i].steps, ')');
+    // Rules count in doubles.
+    constexpr int64_t most_steps = int64_t{1} << 53;
+    if (step.defined() && (loaded[i].steps < 1 || loaded[i].steps > most_steps))
+      fault(prefix, "step (expected one from 1 to ", most_steps, ", got ", loaded[i].steps, ')');
     for (const std::string& name : names) {
       const Tensor kept = find(prefix + name, x.dtype(), x.shape());
       if (step.defined() && !state.count(prefix + name)) fault("no ", prefix, name);

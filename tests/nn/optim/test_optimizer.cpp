@@ -287,6 +287,27 @@ TEST_CASE("load_state_dict of an optimiser refuses negative squares, but not tho
   }
 }
 
+TEST_CASE("load_state_dict of an optimiser refuses a count of steps that a rule cannot count on from") {
+  const Tensor x = ones({2}).set_requires_grad();
+  optim::Adam optimizer({x});
+  sum(x * x).backward();
+  optimizer.step();
+  const TensorMap before = clone(optimizer.state_dict());
+  for (const int64_t steps : {int64_t{0}, int64_t{-1}, INT64_MIN, INT64_MAX, (int64_t{1} << 53) + 1}) {
+    TensorMap state = before;
+    state["0.step"] = full({}, steps, int64);
+    CHECK_THROWS_WITH(optimizer.load_state_dict(state),
+                      "Adam: expected the state of this optimiser and its parameters, got 0.step (expected one from 1 "
+                      "to 9007199254740992, got " +
+                          std::to_string(steps) + ")");
+  }
+  TensorMap state = before;
+  state["0.step"] = full({}, int64_t{1} << 53, int64);
+  optimizer.load_state_dict(state);
+  optimizer.step();
+  CHECK(all(isfinite(x)).item<bool>());
+}
+
 TEST_CASE("zero_grad clears gradients or sets them to zero, those shared with others too") {
   Tensor x = leaf(ones({2})), frozen = ones({2});
   optim::SGD optimizer({x, frozen});
