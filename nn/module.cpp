@@ -14,7 +14,6 @@
 #include <iterator>
 #include <mutex>
 #include <ostream>
-#include <set>
 #include <utility>
 #include <vector>
 
