@@ -198,7 +198,10 @@ uint64_t tensor_bytes(const Source& source, uint64_t offset, const Shape& shape,
   try {
     return static_cast<uint64_t>(shape.numel()) * type.bytes();  // at most 2^59
   } catch (const ShapeError&) {
-    source.fail_at(offset, "expected sizes of at least 0 and at most 2^56 elements, got shape ", shape);
+    constexpr const char* expected = "expected sizes of at least 0 and at most 2^56 elements, got shape ";
+    // Without elements it is sound, but no shape of ours: strides are made of the sizes beside a 0, too.
+    if (std::ranges::min(shape) == 0) source.fail_at<NotOurs>(offset, expected, shape);
+    source.fail_at(offset, expected, shape);
   }
 }
 
@@ -440,25 +443,32 @@ void FileWriter::copy_into_place() {
   const auto take_room = [&](off_t at) {
     return uninterrupted([&] { return fallocate(old_.value, FALLOC_FL_KEEP_SIZE, at, std::min(step, size - at)); });
   };
+  const auto give_up = [&](const char* deed) {
+    const int error = errno;
+    struct stat status;
+    if (fstat(old_.value, &status) == 0) (void)ftruncate(old_.value, status.st_size);  // the room behind its end
+    errno = error;
+    fail(deed);
+  };
   for (off_t at = 0; at < size; at += step)
     if (take_room(at) != 0) {
-      if (errno != EOPNOTSUPP && errno != ENOSYS) fail("write");
+      if (errno != EOPNOTSUPP && errno != ENOSYS) give_up("write");
       break;
     }
   for (off_t at = 0; at < size;) {
     const ssize_t count = uninterrupted([&] { return pread(new_.value, piece.data(), piece.size(), at); });
-    if (count <= 0) fail("read back the new content");
+    if (count <= 0) give_up("read back the new content");
     for (ssize_t done = 0; done < count;) {
       const auto left = static_cast<std::size_t>(count - done);
       const ssize_t written = uninterrupted([&] { return pwrite(old_.value, piece.data() + done, left, at + done); });
-      if (written < 0) fail("write");
+      if (written < 0) give_up("write");
       done += written;
     }
     at += count;
   }
   if (uninterrupted([&] { return ftruncate(old_.value, size); }) != 0 ||
       uninterrupted([&] { return fsync(old_.value); }) != 0)
-    fail("write");
+    give_up("write");
 }
 
 void FileWriter::fail(const char* deed) const { throw_error<IOError>(name_, ": cannot ", deed, ": ", reason(errno)); }

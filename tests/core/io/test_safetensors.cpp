@@ -118,6 +118,8 @@ TEST_CASE("what is wrong with one tensor of a safetensors file leaves the others
       {R"("dtype":"U8","shape":[1.5])", "tensor 'b': expected sizes that are whole", true},
       {R"("dtype":"U8","shape":[9223372036854775808])", "tensor 'b': expected sizes below 2^63", true},
       {R"("dtype":"U8","shape":[4294967296,4294967296])", "at most 2^56 elements", true},
+      {R"("dtype":"U8","shape":[0,4611686018427387904,8])", "at most 2^56 elements", false},
+      {R"("dtype":"U8","shape":[0,-1])", "tensor 'b': expected sizes of at least 0, got -1", true},
       {R"("dtype":"F32","shape":[2])",
        "tensor 'b': expected 8 bytes for shape (2,) and dtype F32, got data_offsets [1, 5]", true},
   };

@@ -361,6 +361,30 @@ TEST_CASE("whichever call of the system fails, the old file or the new one is th
   }
 }
 
+TEST_CASE("a file of two names that cannot grow takes no room from the disk") {
+  const std::string longer(5 << 20, 'n');
+  int kept = 0;
+  for (int k = 1; k < 200; ++k) {
+    INFO("call " << k);
+    const Folder folder;
+    const std::string path = folder / "x";
+    write_bytes(path, "old");
+    std::filesystem::create_hard_link(path, folder / "y");
+    const auto blocks = status_of(path).st_blocks;
+    {
+      const WithFailingCall with(k);
+      try {
+        write(path, longer);
+      } catch (const IOError&) {}
+      if (calls < k) break;
+    }
+    if (read_bytes(path) != "old") continue;
+    ++kept;
+    CHECK(status_of(path).st_blocks <= blocks + 8);  // 4 KiB: the last page of the old file
+  }
+  CHECK(kept > 5);
+}
+
 TEST_CASE("whichever call of the system a signal interrupts, the new file is written") {
   for (const bool linked : {false, true})
     for (const bool named : {false, true}) {
