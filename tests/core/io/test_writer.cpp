@@ -362,7 +362,7 @@ TEST_CASE("whichever call of the system fails, the old file or the new one is th
 }
 
 TEST_CASE("a file of two names that cannot grow takes no room from the disk") {
-  const std::string longer(5 << 20, 'n');
+  const std::string longer(3 << 19, 'n');
   int kept = 0;
   for (int k = 1; k < 200; ++k) {
     INFO("call " << k);
