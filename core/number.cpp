@@ -61,16 +61,24 @@ void store(const char* op, Scalar x, DType dtype, void* place, bool saturates) {
                                                    : static_cast<T>(x.to_int64());
 }
 
-// x rounded to odd where float does not hold it: what rounds the result to fewer digits rounds x once.
+// A floating-point x rounded to odd where double does not hold it: what rounds the result to fewer digits rounds x
+// once.
+double odd_double(Scalar x) noexcept {
+  const double nearest = x.to_double();
+  if (x.rest() == 0 || std::bit_cast<uint64_t>(nearest) & 1) return nearest;
+  return std::nextafter(nearest, x.rest() * std::numeric_limits<double>::infinity());
+}
+
+// The same of any x and float.
 float odd_of(Scalar x) noexcept {
-  if (x.is_floating()) return odd_float(x.to_double());
+  if (x.is_floating()) return odd_float(odd_double(x));
   if (x.fits()) return odd_float(x.to_int64());
   const auto whole = static_cast<uint64_t>(x.to_int64());
   return 2 * odd_float(static_cast<int64_t>(whole >> 1 | (whole & 1)));
 }
 
 float nearest_float(Scalar x) noexcept {
-  if (x.is_floating()) return static_cast<float>(x.to_double());
+  if (x.is_floating()) return static_cast<float>(odd_double(x));
   return x.fits() ? static_cast<float>(x.to_int64()) : static_cast<float>(static_cast<uint64_t>(x.to_int64()));
 }
 
@@ -83,7 +91,7 @@ void store_any(const char* op, Scalar x, DType dtype, void* place, bool saturate
     *static_cast<T*>(place) = y;
   };
   switch (dtype) {
-    case DType::bool_: *static_cast<bool*>(place) = value != 0; return;
+    case DType::bool_: *static_cast<bool*>(place) = value != 0 || x.rest() != 0; return;
     case DType::uint8: return store<uint8_t>(op, x, dtype, place, saturates);
     case DType::int32: return store<int32_t>(op, x, dtype, place, saturates);
     case DType::int64: return store<int64_t>(op, x, dtype, place, saturates);
@@ -125,7 +133,18 @@ float odd_float(int64_t x) noexcept {
 }
 
 void store_number(const char* op, Scalar x, DType dtype, void* place) { store_any(op, x, dtype, place, false); }
-void store_saturated(const char* op, Scalar x, DType dtype, void* place) { store_any(op, x, dtype, place, true); }
+
+Scalar saturated(const char* op, Scalar x, DType dtype) {
+  alignas(8) std::byte element[8];
+  store_any(op, x, dtype, element, true);
+  return visit_dtype(dtype, [&]<class T>(T) -> Scalar {
+    const T y = *reinterpret_cast<const T*>(element);
+    if constexpr (std::is_arithmetic_v<T>)
+      return y;
+    else
+      return to_float(y);
+  });
+}
 
 }  // namespace detail
 }  // namespace limpid

@@ -14,9 +14,13 @@ class Scalar {
   template <std::floating_point T>
   Scalar(T value) noexcept  // NOLINT: 2 * x is meant to work
       : double_(static_cast<double>(value)),
-        int_(0),
+        int_(__builtin_isgreaterequal(double_, -0x1p63) && __builtin_isless(double_, 0x1p63)
+                 ? static_cast<int64_t>(value)
+                 : 0),
         kind_(Kind::floating),
-        fits_(sizeof(T) <= sizeof(double) || __builtin_isinf(double_) == __builtin_isinf(value)) {}
+        fits_(sizeof(T) <= sizeof(double) || __builtin_isinf(double_) == __builtin_isinf(value)),
+        rest_(static_cast<int8_t>(__builtin_isgreater(value, static_cast<T>(double_)) -
+                                  __builtin_isless(value, static_cast<T>(double_)))) {}
   template <std::integral T>
   Scalar(T value) noexcept  // NOLINT
       : double_(static_cast<double>(value)),
@@ -26,12 +30,12 @@ class Scalar {
 
   bool is_floating() const noexcept { return kind_ == Kind::floating; }
   bool is_bool() const noexcept { return kind_ == Kind::boolean; }
+  /// The nearest double.
   double to_double() const noexcept { return double_; }
+  /// The sign of what a long double has beyond to_double(): 1, -1, or 0 where there is nothing.
+  int rest() const noexcept { return rest_; }
   /// Of an integer or a bool: itself. Of a float, what lies towards zero; 0 where int64 does not hold that.
-  int64_t to_int64() const noexcept {
-    if (!is_floating()) return int_;
-    return double_ >= -0x1p63 && double_ < 0x1p63 ? static_cast<int64_t>(double_) : 0;
-  }
+  int64_t to_int64() const noexcept { return int_; }
   /// Whether it was kept whole: false of an unsigned number above int64, and of a finite long double beyond double.
   bool fits() const noexcept { return fits_; }
 
@@ -41,6 +45,7 @@ class Scalar {
   int64_t int_;
   Kind kind_;
   bool fits_;
+  int8_t rest_ = 0;
 };
 
 }  // namespace limpid

@@ -423,12 +423,16 @@ Tensor linspace(Scalar start, Scalar stop, int64_t count, DType dtype) {
   }
   const double last = static_cast<double>(count - 1), distance = to - from,
                step = std::isfinite(distance) ? distance / last : to / last - from / last;
-  // Counting from the nearer end makes both ends exact.
-  return generate(count, dtype, [=](int64_t i) {
+  const Tensor y = generate(count, dtype, [=](int64_t i) {
     if (count == 1) return from;
     const double k = static_cast<double>(i);
     return 2 * i < count ? from + k * step : to - (last - k) * step;
   });
+  // Both ends as they are given.
+  auto* place = static_cast<std::byte*>(y.raw_data());
+  if (count > 1) detail::store_number("linspace", stop, dtype, place + (y.numel() - 1) * y.itemsize());
+  if (count > 0) detail::store_number("linspace", start, dtype, place);
+  return y;
 }
 
 Tensor eye(int64_t n, DType dtype) {

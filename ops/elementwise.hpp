@@ -1,6 +1,6 @@
 // Element-wise functions. Operands broadcast by NumPy's rules and promote to a common dtype (core/dtype.hpp); a Scalar
-// takes the tensor's dtype where it can. All are differentiable where mathematics allows, any number of times.
-// An operand in channels-last gives a result in channels-last.
+// takes the tensor's dtype where it can (in arithmetic on half precision, float32). All are differentiable where
+// mathematics allows, any number of times. An operand in channels-last gives a result in channels-last.
 #pragma once
 #include <limpid/core/export.hpp>
 #include <limpid/core/scalar.hpp>

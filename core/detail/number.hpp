@@ -11,9 +11,9 @@ namespace limpid::detail {
 /// not hold x: it is out of range, a finite number that would become infinite, or NaN or infinite in an integer type.
 void store_number(const char* op, Scalar x, DType dtype, void* place);
 
-/// The same, but what lies out of range becomes the nearest number that dtype holds: for bounds. NaN is refused where
-/// dtype is an integer type.
-void store_saturated(const char* op, Scalar x, DType dtype, void* place);
+/// The number that dtype holds in place of x, as store_number() stores it, but what lies out of range becomes the
+/// nearest one: for bounds. NaN is refused where dtype is an integer type.
+Scalar saturated(const char* op, Scalar x, DType dtype);
 
 /// x rounded to odd: itself where float holds it, else the one of its two neighbours among the floats whose last bit is
 /// 1. To round that to nearest in float16 or bfloat16 rounds x itself, once (Boldo and Melquiond, "Emulation of FMA and

@@ -205,7 +205,7 @@ Tensor mul(const Tensor& a, const Tensor& b) {
 namespace {
 
 struct ScaleNode final : SymmetricNode {
-  double factor = 0;
+  Scalar factor = 0;
   const char* name() const noexcept override { return "mul"; }
   // y_i = s x_i for a number s:  dx = s dy.
   Tensors backward(const Tensors& dy) override { return {chain(dy[0], factor)}; }
@@ -215,7 +215,7 @@ struct ScaleNode final : SymmetricNode {
 
 Tensor mul(const Tensor& a, Scalar b) {
   return map_number<ScaleNode>({"mul", arithmetic().mul}, a, b,
-                               [&](ScaleNode& node, const Tensor&, const Tensor&) { node.factor = b.to_double(); });
+                               [&](ScaleNode& node, const Tensor&, const Tensor&) { node.factor = b; });
 }
 
 namespace {
@@ -256,7 +256,7 @@ Tensor div(const Tensor& a, const Tensor& b) {
 namespace {
 
 struct DivByNumberNode final : SymmetricNode {
-  double divisor = 1;
+  Scalar divisor = 1;
   const char* name() const noexcept override { return "div"; }
   // y_i = x_i / s for a number s:  dx = dy / s.
   Tensors backward(const Tensors& dy) override { return {chain_over(dy[0], divisor)}; }
@@ -265,9 +265,8 @@ struct DivByNumberNode final : SymmetricNode {
 }  // namespace
 
 Tensor div(const Tensor& a, Scalar b) {
-  return map_number<DivByNumberNode>(
-      {.name = "div", .f = arithmetic().div, .floats = true}, a, b,
-      [&](DivByNumberNode& node, const Tensor&, const Tensor&) { node.divisor = b.to_double(); });
+  return map_number<DivByNumberNode>({.name = "div", .f = arithmetic().div, .floats = true}, a, b,
+                                     [&](DivByNumberNode& node, const Tensor&, const Tensor&) { node.divisor = b; });
 }
 
 namespace {

@@ -83,11 +83,12 @@ Tensor detail::sub_chain(const Tensor& a, const Tensor& dy, const Tensor& d) {
 }
 
 // 0 times a finite number is 0 as it is.
-Tensor detail::chain(const Tensor& dy, double d) {
-  return std::isfinite(d) ? mul(dy, d) : chain(dy, full({}, d, dy.dtype()));
+Tensor detail::chain(const Tensor& dy, Scalar d) {
+  return std::isfinite(d.to_double()) ? mul(dy, d) : chain(dy, full({}, d, dy.dtype()));
 }
-Tensor detail::chain_over(const Tensor& dy, double d) {
-  return d != 0 && d == d ? div(dy, d) : chain_over(dy, full({}, d, dy.dtype()));
+Tensor detail::chain_over(const Tensor& dy, Scalar d) {
+  const double value = d.to_double();
+  return value != 0 && value == value ? div(dy, d) : chain_over(dy, full({}, d, dy.dtype()));
 }
 
 }  // namespace limpid

@@ -144,7 +144,6 @@ Tensor where_number(const Tensor& condition, const Tensor& x, Scalar number, boo
   require_condition(condition);
   require_defined("where", x);
   const DType dtype = detail::promote_types(x.dtype(), number);
-  if (is_half(dtype)) return where_number(condition, x.to(float32), number, where_true).to(dtype);
   const Tensor z = x.to(dtype);
   const Operand other("where", number, dtype);
   Tensor y = where_true ? map({"where", arithmetic().where, dtype}, condition, z, other)

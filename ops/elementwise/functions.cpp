@@ -1,6 +1,7 @@
 // Functions of one operand: a table, one row per op, each the body of its function.
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/number.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/chain.hpp>
 #include <limpid/ops/elementwise/detail/map.hpp>
@@ -488,8 +489,7 @@ struct ClampNode final : SymmetricNode {
     const DType dtype = x.peek().dtype();
     if (!is_grad_enabled())
       return {detail::map({name(), arithmetic().clamp_gradient, dtype}, dy[0], x.get(),
-                          detail::Operand::saturated(name(), low, dtype),
-                          detail::Operand::saturated(name(), high, dtype))};
+                          detail::Operand(name(), low, dtype), detail::Operand(name(), high, dtype))};
     return {where(logical_or(lt(x, low), gt(x, high)), 0, dy[0])};
   }
 };
@@ -500,25 +500,24 @@ Tensor clamp(const Tensor& x, Scalar low, Scalar high) {
   detail::require_defined("clamp", x);
   const bool whole = !is_floating_point(x.dtype());
   // Integers within [0.5, 2.5] are those within [1, 2].
-  const Scalar least = whole && low.is_floating() ? std::ceil(low.to_double()) : low;
-  const Scalar most = whole && high.is_floating() ? std::floor(high.to_double()) : high;
+  const Scalar first = whole && low.is_floating() ? std::ceil(low.to_double()) : low;
+  const Scalar last = whole && high.is_floating() ? std::floor(high.to_double()) : high;
   // An integer above int64 comes after all of int64.
   const auto place = [](Scalar bound) { return std::pair(!bound.fits(), bound.to_int64()); };
   const bool ordered =
       low.is_floating() || high.is_floating() ? low.to_double() <= high.to_double() : place(low) <= place(high);
   if (!ordered)
     detail::throw_error<ValueError>("clamp: expected low <= high, got ", low.to_double(), " and ", high.to_double());
-  if (Tensor y = detail::promoted(x.dtype(), x, [&](const Tensor& p) { return clamp(p, low, high); }); y.defined())
+  // As the elements are, which they may become: float32 has no 1e300.
+  const Scalar least = detail::saturated("clamp", first, x.dtype()), most = detail::saturated("clamp", last, x.dtype());
+  if (Tensor y = detail::promoted(x.dtype(), x, [&](const Tensor& p) { return clamp(p, least, most); }); y.defined())
     return y;
-  Tensor y =
-      detail::map({"clamp", arithmetic().clamp, x.dtype()}, x, detail::Operand::saturated("clamp", least, x.dtype()),
-                  detail::Operand::saturated("clamp", most, x.dtype()));
+  Tensor y = detail::map({"clamp", arithmetic().clamp, x.dtype()}, x, detail::Operand("clamp", least, x.dtype()),
+                         detail::Operand("clamp", most, x.dtype()));
   if (auto* node = record<ClampNode>(y, x)) {
     node->x = x;
-    // As the elements meet them: float32 has no 1e300.
-    const bool narrow = x.dtype() == float32;
-    node->low = narrow ? static_cast<float>(low.to_double()) : low;
-    node->high = narrow ? static_cast<float>(high.to_double()) : high;
+    node->low = least;
+    node->high = most;
   }
   return y;
 }

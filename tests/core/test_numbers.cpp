@@ -12,6 +12,7 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/memory.hpp>
 #include <limpid/tests/message_of.hpp>
+#include <limpid/tests/settings.hpp>
 
 using namespace limpid;
 
@@ -57,6 +58,15 @@ const std::vector<WayIn> operands = {
     {"where", [](Scalar x, DType d) { return where(ones({2}, bool_), x, zeros({2}, d)); }},
     {"add_", [](Scalar x, DType d) { return zeros({2}, d).add_(ones({2}, d), x); }},
     {"mul_", [](Scalar x, DType d) { return ones({2}, d).mul_(x); }},
+};
+
+// What gives the number back, or chooses it, as a result of the tensor's dtype.
+const std::vector<WayIn> choosers = {
+    {"where", [](Scalar x, DType d) { return where(zeros({2}, bool_), zeros({2}, d), x); }},
+    {"where", [](Scalar x, DType d) { return where(ones({2}, bool_), x, zeros({2}, d)); }},
+    {"clamp", [](Scalar x, DType d) { return clamp(zeros({2}, d), x, x); }},
+    {"clamp", [](Scalar x, DType d) { return clamp(full({2}, inf, d), -inf, x); }},
+    {"clamp", [](Scalar x, DType d) { return clamp(full({2}, -inf, d), x, inf); }},
 };
 
 // These have a rule of their own for what is not finite, which comes first.
@@ -117,6 +127,11 @@ TEST_CASE("a number that a dtype does not hold is refused, whichever way it come
       CHECK(message_of([&] { way.go(r.number, r.dtype); }) ==
             way.op + ": expected a number that " + std::string(to_string(r.dtype)) + " holds, got " + r.got);
     }
+  for (const bool first : {false, true})
+    CHECK(message_of([=] {
+            const Tensor x = zeros({1}, float16), c = zeros({1}, bool_);
+            first ? where(c, 65520, x) : where(c, x, 65520);
+          }) == "where: expected a number that float16 holds, got 65520");
   CHECK(message_of([] { tensor({0, 1}, int64).mul_(inf); }) == "mul_: expected a number that int64 holds, got inf");
   CHECK(message_of([] {
           tensor({0, 1}, int64).mul_(not_a_number);
@@ -348,13 +363,12 @@ void check_midpoints(DType dtype, uint16_t infinity, double after) {
   const Tensor pairs = stack({x, x}, 1);
   CHECK(wrong(select(pairs, 1, 1).to(dtype)) == n);
   int64_t faults = 0;
-  for (int64_t i = 0; i < n; i += 7) {
+  for (int64_t i = 0; i < n; i += 29) {
     const auto k = static_cast<std::size_t>(i);
     const bool held = (expected[k] & 0x7fff) != infinity;
     if (!held) continue;
-    for (const Tensor& z :
-         {full({1}, given[k], dtype), tensor({Scalar(given[k])}, dtype), zeros({1}, dtype).fill_(given[k])})
-      faults += z.data<H>()->bits != expected[k];
+    for (const std::vector<WayIn>* ways : {&makers, &choosers})
+      for (const WayIn& way : *ways) faults += last<H>(way.go(given[k], dtype)).bits != expected[k];
   }
   CHECK(faults == 0);
 }
@@ -419,6 +433,39 @@ TEST_CASE("integers are rounded once to floating point, beside midpoints of ever
     CHECK(faults == 0);
     CHECK(faults_of_numbers == 0);
   }
+}
+
+TEST_CASE("a long double is rounded once, beside midpoints, and keeps all digits of an integer") {
+  const long double little = std::numeric_limits<long double>::epsilon();
+  if (little == std::numeric_limits<double>::epsilon()) return test::left_out("long double is double here");
+  struct Row {
+    DType dtype;
+    int bits;
+  };
+  for (const auto& [dtype, bits] : {Row{float16, 11}, Row{bfloat16, 8}, Row{float32, 24}, Row{float64, 53}})
+    for (const double sign : {1.0, -1.0})
+      for (const int lead : {0, 1}) {
+        const double ulp = std::ldexp(1.0, 1 - bits), down = 1 + lead * ulp, up = down + ulp;
+        const long double middle = down + 0.5L * ulp;
+        for (const auto& [x, y] :
+             {std::pair(middle - little, down), std::pair(middle, lead ? up : down), std::pair(middle + little, up)}) {
+          const Scalar number = sign * x;
+          for (const std::vector<WayIn>* ways : {&makers, &choosers})
+            for (const WayIn& way : *ways) {
+              CAPTURE(way.op, dtype, bits, sign, lead);
+              CHECK(last<double>(way.go(number, dtype).to(float64)) == sign * y);
+            }
+          if (is_half(dtype)) continue;  // the number is one of float32 there
+          CAPTURE(dtype, sign, lead);
+          CHECK(last<double>((ones({1}, dtype) * number).to(float64)) == sign * y);
+          const Tensor one = ones({1}, dtype).set_requires_grad();
+          (one * number).backward();
+          CHECK(one.grad().to(float64).item<double>() == sign * y);
+        }
+      }
+  for (const WayIn& way : makers) CHECK(last<int64_t>(way.go(static_cast<long double>(odd), int64)) == odd);
+  CHECK(last<int64_t>(where(zeros({1}, bool_), zeros({1}, int64), odd)) == odd);
+  CHECK(last<bool>(full({1}, std::numeric_limits<long double>::denorm_min(), bool_)));
 }
 
 TEST_CASE("integers are compared as they are, however large") {

@@ -5,17 +5,18 @@
 // derivative by dy stays d, as that of a where() would not, so that second derivatives are right where a residual
 // happens to be zero.
 #pragma once
+#include <limpid/core/scalar.hpp>
 #include <limpid/core/tensor.hpp>
 
 namespace limpid::detail {
 
 /// z = dy * d, but 0 where dy is 0; dz/ddy = d, dz/dd = dy. Of one floating-point dtype; shapes broadcast.
 Tensor chain(const Tensor& dy, const Tensor& d);
-Tensor chain(const Tensor& dy, double d);
+Tensor chain(const Tensor& dy, Scalar d);
 /// a - chain(dy, d), in one pass where nothing is recorded.
 Tensor sub_chain(const Tensor& a, const Tensor& dy, const Tensor& d);
 /// z = dy / d, but 0 where dy is 0, with one rounding.
 Tensor chain_over(const Tensor& dy, const Tensor& d);
-Tensor chain_over(const Tensor& dy, double d);
+Tensor chain_over(const Tensor& dy, Scalar d);
 
 }  // namespace limpid::detail

@@ -22,12 +22,6 @@ namespace detail {
 
 Operand::Operand(const char* op, Scalar x, DType dtype) { store_number(op, x, dtype, number_); }
 
-Operand Operand::saturated(const char* op, Scalar x, DType dtype) {
-  Operand result;
-  store_saturated(op, x, dtype, result.number_);
-  return result;
-}
-
 namespace {
 
 // What lies between a tiny op and its kernel is inlined by force: calls would take longer than it does.

@@ -18,15 +18,12 @@ class Operand {
   Operand(const Tensor& x) noexcept : tensor_(&x.impl()) {}  // NOLINT
   /// Throws ValueError, naming op, where dtype does not hold x (see core/detail/number.hpp).
   Operand(const char* op, Scalar x, DType dtype);
-  /// The value of dtype nearest to x.
-  static Operand saturated(const char* op, Scalar x, DType dtype);
 
   /// Null for a number.
   const TensorImpl* tensor() const noexcept { return tensor_; }
   const void* data() const noexcept { return tensor_ ? static_cast<const void*>(tensor_->data) : number_; }
 
  private:
-  Operand() noexcept = default;
   const TensorImpl* tensor_ = nullptr;
   alignas(8) std::byte number_[8];  ///< an element of the dtype
 };
