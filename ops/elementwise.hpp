@@ -70,7 +70,8 @@ Tensor silu(const Tensor& x);                             ///< x * sigmoid(x)
 Tensor softplus(const Tensor& x, double beta = 1);        ///< log(1 + exp(beta x)) / beta, without overflow
 Tensor clamp(const Tensor& x, Scalar low, Scalar high);   ///< gradient 1 within and at the bounds; NaN stays
 
-// Choices and comparisons; these give bool.
+// Choices and comparisons; these give bool. A number counts as the tensor's dtype has it, but never as 0 or infinite
+// where it is not; beside integers as it is. Integers wider than uint8 meet floats as float64.
 /// a where condition (bool) holds, else b.
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 Tensor where(const Tensor& condition, const Tensor& a, Scalar b);

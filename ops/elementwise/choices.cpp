@@ -1,6 +1,8 @@
 // Comparisons, choices and logic.
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/number.hpp>
+#include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/map.hpp>
 
@@ -23,34 +25,54 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 Tensor compare(const char* op, const KernelRow& f, const Tensor& a, const Tensor& b) {
   require_defined(op, a);
   require_defined(op, b);
-  const DType dtype = compute_type(promote_types(a.dtype(), b.dtype()));
+  const auto is_wide = [](const Tensor& x) { return x.dtype() == int32 || x.dtype() == int64; };
+  const DType common = promote_types(a.dtype(), b.dtype());
+  const bool mixed = is_floating_point(common) && (is_wide(a) || is_wide(b));
+  const DType dtype = mixed ? float64 : compute_type(common);
   return map({op, f, dtype, bool_}, a.to(dtype), b.to(dtype));
 }
 
-// A number as tensors of a dtype meet it: in a dtype that both have. Exact where the tensor's is an integer; a float
-// tensor rounds the number.
+// A comparison with a number that no element is like is as true of the next element above or below it; that of being
+// equal, as of NaN.
+enum class Beside { above, below, neither };
+
+// A number as tensors of a dtype meet it: in a dtype that both have.
 struct Met {
   DType dtype;
   Scalar number;
 };
-Met meet(DType dtype, Scalar b) {
-  const double value = b.to_double();
-  if (is_floating_point(dtype)) {
-    // What float32 would round to infinity is less than that, as float64 tells.
-    const DType compute = compute_type(dtype);
-    const bool beyond = compute == float32 && std::isinf(static_cast<float>(value)) && std::isfinite(value);
-    return {beyond ? float64 : compute, b};
-  }
+
+// As an element of dtype; but where that would make it infinite or 0, which it is not, as what lies beside it.
+Met meet_float(const char* op, DType dtype, Scalar b, Beside beside) {
+  const DType compute = compute_type(dtype);
+  const double held = detail::saturated(op, b, dtype).to_double(), value = b.to_double();
+  const bool is_finite = std::isfinite(value) || !b.fits(), is_zero = value == 0 && b.rest() == 0;
+  const bool is_lost = std::isinf(held) ? is_finite : held == 0 && !is_zero;
+  if (!is_lost) return {compute, held};
+  if (beside == Beside::neither) return {compute, std::numeric_limits<double>::quiet_NaN()};
+  const bool is_negative = value == 0 ? b.rest() < 0 : value < 0;
+  return detail::visit_float(compute, [&]<class T>(T) -> Met {
+    using Limits = std::numeric_limits<T>;
+    const bool is_far = is_negative == (beside == Beside::below);  // from 0
+    const T size = held == 0 ? (is_far ? Limits::denorm_min() : T{}) : is_far ? Limits::infinity() : Limits::max();
+    return {compute, is_negative ? -size : size};
+  });
+}
+
+// Exact.
+Met meet_integer(DType dtype, Scalar b) {
   if (b.is_bool()) return {dtype, b};
   constexpr double end = 0x1p63;
+  const double value = b.to_double();
   if (b.is_floating() ? value >= end || value < -end : !b.fits()) return {float64, std::copysign(infinity, value)};
   if (!b.is_floating() || std::trunc(value) == value) return {int64, b.to_int64()};
   return {float64, b};  // a fraction or NaN, which no rounded integer is taken for
 }
 
-Tensor compare(const char* op, const KernelRow& f, const Tensor& a, Scalar b) {
+Tensor compare(const char* op, const KernelRow& f, const Tensor& a, Scalar b, Beside beside = Beside::neither) {
   require_defined(op, a);
-  const auto [dtype, number] = meet(a.dtype(), b);
+  const DType of = a.dtype();
+  const auto [dtype, number] = is_floating_point(of) ? meet_float(op, of, b, beside) : meet_integer(of, b);
   return map({op, f, dtype, bool_}, a.to(dtype), Operand(op, number, dtype));
 }
 
@@ -65,10 +87,10 @@ Tensor gt(const Tensor& a, const Tensor& b) { return compare("gt", arithmetic().
 Tensor ge(const Tensor& a, const Tensor& b) { return compare("ge", arithmetic().ge, a, b); }
 Tensor eq(const Tensor& a, Scalar b) { return compare("eq", arithmetic().eq, a, b); }
 Tensor ne(const Tensor& a, Scalar b) { return compare("ne", arithmetic().ne, a, b); }
-Tensor lt(const Tensor& a, Scalar b) { return compare("lt", arithmetic().lt, a, b); }
-Tensor le(const Tensor& a, Scalar b) { return compare("le", arithmetic().le, a, b); }
-Tensor gt(const Tensor& a, Scalar b) { return compare("gt", arithmetic().gt, a, b); }
-Tensor ge(const Tensor& a, Scalar b) { return compare("ge", arithmetic().ge, a, b); }
+Tensor lt(const Tensor& a, Scalar b) { return compare("lt", arithmetic().lt, a, b, Beside::above); }
+Tensor le(const Tensor& a, Scalar b) { return compare("le", arithmetic().le, a, b, Beside::below); }
+Tensor gt(const Tensor& a, Scalar b) { return compare("gt", arithmetic().gt, a, b, Beside::below); }
+Tensor ge(const Tensor& a, Scalar b) { return compare("ge", arithmetic().ge, a, b, Beside::above); }
 // clang-format on
 
 Tensor isnan(const Tensor& x) { return compare("isnan", arithmetic().ne, x, x); }

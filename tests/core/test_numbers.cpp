@@ -491,25 +491,52 @@ TEST_CASE("every number can be compared with every tensor") {
     int order;  // of x and the number
   };
   const float largest = std::numeric_limits<float>::max();
-  const std::vector<Row> rows = {{full({1}, inf), 1e39, 1},
-                                 {full({1}, largest), 1e39, -1},
-                                 {full({1}, -largest), -1e39, 1},
-                                 {full({1}, -inf), -1e39, -1},
-                                 {full({1}, inf, float16), 1e5, 1},
-                                 {full({1}, 65504, bfloat16), 1e39, -1},
-                                 {full({1}, 0.1), 0.1, 0},
-                                 {full({1}, odd, int64), 0x1p53, 1},
-                                 {full({1}, odd - 1, int64), 0x1p53, 0},
-                                 {full({1}, INT64_MAX, int64), 0x1p63, -1},
-                                 {full({1}, INT64_MIN, int64), -0x1p63, 0},
-                                 {full({1}, INT64_MAX, int64), uint64_t{1} << 63, -1},
-                                 {full({1}, INT64_MAX, int64), UINT64_MAX, -1},
-                                 {full({1}, 255, uint8), UINT64_MAX, -1},
-                                 {full({1}, 255, uint8), 1e300, -1},
-                                 {full({1}, 255, uint8), -inf, 1},
-                                 {full({1}, 2, int32), 2.5, -1},
-                                 {full({1}, -3, int32), -2.5, -1},
-                                 {full({1}, 1, bool_), 0.5, 1}};
+  std::vector<Row> rows = {{full({1}, inf), 1e39, 1},
+                           {full({1}, largest), 1e39, -1},
+                           {full({1}, -largest), -1e39, 1},
+                           {full({1}, -inf), -1e39, -1},
+                           {full({1}, inf, float16), 1e5, 1},
+                           {full({1}, 65504, bfloat16), 1e39, -1},
+                           {full({1}, 0.1), 0.1, 0},  // as float32 has it
+                           {full({1}, 0.1, float16), 0.1, 0},
+                           {full({1}, 0.1, bfloat16), 0.1, 0},
+                           {clamp(ones({1}), 0, 0.1), 0.1, 0},
+                           {full({1}, odd, int64), 0x1p53, 1},
+                           {full({1}, odd - 1, int64), 0x1p53, 0},
+                           {full({1}, INT64_MAX, int64), 0x1p63, -1},
+                           {full({1}, INT64_MIN, int64), -0x1p63, 0},
+                           {full({1}, INT64_MAX, int64), uint64_t{1} << 63, -1},
+                           {full({1}, INT64_MAX, int64), UINT64_MAX, -1},
+                           {full({1}, 255, uint8), UINT64_MAX, -1},
+                           {full({1}, 255, uint8), 1e300, -1},
+                           {full({1}, 255, uint8), -inf, 1},
+                           {full({1}, 2, int32), 2.5, -1},
+                           {full({1}, -3, int32), -2.5, -1},
+                           {full({1}, 1, bool_), 0.5, 1}};
+  // What a dtype would make 0 or infinite is neither.
+  const auto beside_0 = [&](DType dtype, double least, Scalar number, Scalar opposite) {
+    rows.push_back({zeros({1}, dtype), number, -1});
+    rows.push_back({full({1}, -0.0, dtype), number, -1});
+    rows.push_back({full({1}, least, dtype), number, 1});
+    rows.push_back({zeros({1}, dtype), opposite, 1});
+    rows.push_back({full({1}, -least, dtype), opposite, -1});
+    rows.push_back({full({1}, inf, dtype), number, 1});
+    rows.push_back({full({1}, -inf, dtype), opposite, -1});
+  };
+  beside_0(float16, 0x1p-24, 1e-10, -1e-10);
+  beside_0(bfloat16, 0x1p-133, 1e-50, -1e-50);
+  beside_0(float32, 0x1p-149, 1e-50, -1e-50);
+  beside_0(float32, 0x1p-149, 0x1p-150, -0x1p-150);
+  const long double tiny = std::numeric_limits<long double>::denorm_min();
+  if (static_cast<double>(tiny) == 0) {
+    beside_0(float64, 0x1p-1074, tiny, -tiny);
+    beside_0(float32, 0x1p-149, tiny, -tiny);
+    const long double huge = std::numeric_limits<long double>::max();
+    rows.push_back({full({1}, inf, float64), huge, 1});
+    rows.push_back({full({1}, std::numeric_limits<double>::max(), float64), huge, -1});
+    rows.push_back({full({1}, -inf, float64), -huge, -1});
+    rows.push_back({full({1}, -std::numeric_limits<double>::max(), float64), -huge, 1});
+  }
   for (const Row& row : rows) {
     CAPTURE(row.x, row.number.to_double());
     CHECK(eq(row.x, row.number).item<bool>() == (row.order == 0));
@@ -524,6 +551,19 @@ TEST_CASE("every number can be compared with every tensor") {
     CHECK(ne(x, not_a_number).item<bool>());
     CHECK_FALSE(lt(x, not_a_number).item<bool>());
   }
+}
+
+TEST_CASE("integers beside floats are compared as doubles, as NumPy does") {
+  const Tensor floats = full({1}, 16777216);
+  for (const DType dtype : {int32, int64}) {
+    const Tensor more = full({1}, 16777217, dtype);
+    CHECK_FALSE(eq(more, floats).item<bool>());
+    CHECK(lt(floats, more).item<bool>());
+    CHECK(ne(more, floats.to(bfloat16)).item<bool>());
+    CHECK(gt(more, floats.to(float64)).item<bool>());
+  }
+  CHECK(eq(full({1}, odd, int64), full({1}, 0x1p53, float64)).item<bool>());
+  CHECK(eq(ones({1}, uint8), ones({1}, float16)).item<bool>());
 }
 
 TEST_CASE("clamp takes bounds above int64") {
