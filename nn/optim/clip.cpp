@@ -5,6 +5,7 @@
 #include <limpid/nn/optim/detail/parameters.hpp>
 #include <limpid/nn/optim/detail/rules.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <type_traits>
@@ -80,11 +81,12 @@ Norm norm_of(const Tensors& dxs, double p) {
 
 double clip_grad_norm_(const Tensors& parameters, double max_norm, double p, bool error_if_nonfinite) {
   nn::detail::expect("clip_grad_norm_", {{"max_norm", max_norm, {0, infinity}}, {"p", p, {0, infinity, true}}});
-  Tensors dxs;
+  Tensors xs, dxs;
   for (const Tensor& x : parameters) {
     const Tensor dx = x.grad();
-    if (!dx.defined()) continue;
+    if (!dx.defined() || std::any_of(xs.begin(), xs.end(), [&](const Tensor& y) { return y.is_same(x); })) continue;
     require_dtype("clip_grad_norm_", dx);
+    xs.push_back(x);
     dxs.push_back(dx);
   }
   const Norm factors = norm_of(dxs, p);
@@ -95,12 +97,13 @@ double clip_grad_norm_(const Tensors& parameters, double max_norm, double p, boo
       limpid::detail::throw_error<ValueError>("clip_grad_norm_: expected finite gradients, got a norm of ", norm);
     return norm;
   }
-  // The norm of finite gradients may be infinite: they are clipped by its two factors. No norm is above infinity.
-  if (std::isinf(max_norm) || max_norm / (norm + 1e-6) >= 1) return norm;
-  const double factor = max_norm / (factors.root + 1e-6 / factors.scale);
-  for (const Tensor& x : parameters) {
+  if (std::isinf(max_norm) || max_norm / (norm + 1e-6) >= 1) return norm;  // no norm is above infinity
+  // The norm of finite gradients may be infinite: they are clipped by its two factors. 1e-6 over one far below 1 may
+  // be.
+  const double scale = std::max(factors.scale, 1.0);
+  const double factor = max_norm / (scale == 1 ? norm + 1e-6 : factors.root + 1e-6 / scale);
+  for (const Tensor& x : xs) {
     Tensor dx = x.grad();
-    if (!dx.defined()) continue;
     if (!is_own(dx) || !is_dense(dx)) {
       const Tensor copy = empty(dx.shape(), dx.dtype());
       limpid::detail::copy_into(copy, dx);
@@ -109,12 +112,12 @@ double clip_grad_norm_(const Tensors& parameters, double max_norm, double p, boo
     }
     limpid::detail::visit_float(dx.dtype(), [&]<class T>(T) {
       T* values = dx.data<T>();
-      const auto scaled = [&](auto scale) {
+      const auto scaled = [&](auto divisor) {
         for (int64_t i = 0; i < dx.numel(); ++i)
-          values[i] = static_cast<T>(static_cast<double>(values[i]) / scale * factor);
+          values[i] = static_cast<T>(static_cast<double>(values[i]) / divisor * factor);
       };
       // Without a division where there is none to do.
-      factors.scale == 1 ? scaled(std::integral_constant<int, 1>()) : scaled(factors.scale);
+      scale == 1 ? scaled(std::integral_constant<int, 1>()) : scaled(scale);
     });
     dx.bump_version();
   }

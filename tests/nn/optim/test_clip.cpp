@@ -80,6 +80,29 @@ TEST_CASE("clip_grad_norm_ scales gradients of any size, as vector_norm does") {
   CHECK(allclose(x.grad(), full({8}, std::sqrt(0.125), float64), 1e-14, 0));
 }
 
+TEST_CASE("clip_grad_norm_ scales gradients so small that their norm is subnormal") {
+  for (const double p : {0.5, 1.0, 2.0, 3.0, std::numeric_limits<double>::infinity()})
+    for (const double size : {1e-321, 1e-318, 1e-310, 1e-300, 1e-200}) {
+      CAPTURE(p, size);
+      const Tensor x = leaf(zeros({3}, float64)), dx = tensor({300, 0, -400}, float64) * size;
+      x.set_grad(dx.clone());
+      // What is far below 1e-6 is multiplied by max_norm / 1e-6.
+      optim::clip_grad_norm_({x}, 5e-7, p);
+      CHECK(allclose(x.grad(), 0.5 * dx, 1e-13, 5e-324));
+      optim::clip_grad_norm_({x}, 0, p);
+      CHECK(equal(x.grad(), zeros({3}, float64)));
+    }
+}
+
+TEST_CASE("clip_grad_norm_ counts and scales a tensor once, however often it is given") {
+  const Tensor a = leaf(zeros({2}, float64)), b = leaf(zeros({1}, float64)), again = a;
+  a.set_grad(tensor({1, 2}, float64));
+  b.set_grad(tensor({2}, float64));
+  CHECK(optim::clip_grad_norm_({a, b, a, again}, 1) == 3);
+  CHECK(allclose(a.grad(), tensor({1, 2}, float64) / 3, 1e-6));
+  CHECK(allclose(b.grad(), tensor({2}, float64) / 3, 1e-6));
+}
+
 TEST_CASE("clip_grad_norm_ leaves gradients as they are where one is infinite or NaN, or refuses") {
   for (const float odd : {INFINITY, -INFINITY, NAN})
     for (const double p : {1.0, 2.0, 2.5, std::numeric_limits<double>::infinity()})
