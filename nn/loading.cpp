@@ -14,9 +14,15 @@ Tensor detail::laid_out_like(const Tensor& like, const Tensor& x) {
   return y;
 }
 
+Tensor detail::saved_number(const Tensor& x, DType dtype) {
+  if (!x.defined() || x.dim() != 0 || x.dtype() == bool_) return {};
+  const Tensor y = as_dtype(x, dtype);
+  return has_overflowed(y, x) ? Tensor() : y;
+}
+
 bool detail::has_overflowed(const Tensor& y, const Tensor& x) {
   if (y.dtype() == x.dtype()) return false;
-  if (!is_floating_point(x.dtype())) return !equal(as_dtype(y, x.dtype()), x);
+  if (!is_floating_point(x.dtype()) || !is_floating_point(y.dtype())) return !equal(as_dtype(y, x.dtype()), x);
   const Tensor after = as_contiguous(as_dtype(y, float64)), before = as_contiguous(as_dtype(x, float64));
   const double *a = after.data<double>(), *b = before.data<double>();
   for (int64_t i = 0; i < after.numel(); ++i)

@@ -13,7 +13,12 @@ constexpr bool is_loadable(DType from, DType to) noexcept {
 /// A copy of x in the dtype and layout of like, to be copied there without asking for memory.
 Tensor laid_out_like(const Tensor& like, const Tensor& x);
 
-/// Whether y, made of x by converting its dtype, lacks a number that x has: it is out of the range of y's dtype.
+/// The number of dtype that a saved scalar holds, in whatever dtype of numbers: others count steps in floats. Undefined
+/// where x holds none, or dtype has no such number.
+Tensor saved_number(const Tensor& x, DType dtype);
+
+/// Whether y, made of x by converting its dtype, lacks a number that x has: it is out of the range of y's dtype, or x
+/// or y is of integers and the other has no such number.
 bool has_overflowed(const Tensor& y, const Tensor& x);
 
 }  // namespace limpid::nn::detail

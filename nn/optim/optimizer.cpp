@@ -251,7 +251,20 @@ void Optimizer::load_state_dict(const TensorMap& state) {
     return Tensor();
   };
 
-  const Tensor lr = find("lr", float64, {});
+  const auto find_number = [&](const std::string& name, DType dtype) {
+    const auto entry = state.find(name);
+    if (entry == state.end()) return Tensor();
+    ++known;
+    const Tensor &x = entry->second, number = nn::detail::saved_number(x, dtype);
+    if (!x.defined())
+      fault(name, " (undefined)");
+    else if (!number.defined())
+      fault(name, " (expected a scalar that ", dtype, " holds, got ", x.dtype(), ' ', x.shape(),
+            x.dim() == 0 ? limpid::detail::message(" with ", x.item<double>()) : "", ')');
+    return number;
+  };
+
+  const Tensor lr = find_number("lr", float64);
   if (!state.count("lr")) fault("no lr");
   if (lr.defined() && !nn::detail::at_least_0.holds(lr.item<double>()))
     fault("lr (expected one in ", nn::detail::at_least_0.to_string(), ", got ", lr.item<double>(), ')');
@@ -259,7 +272,7 @@ void Optimizer::load_state_dict(const TensorMap& state) {
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Tensor& x = parameters[i];
     const std::string prefix = limpid::detail::message(i) + '.';
-    const Tensor step = find(prefix + "step", int64, {});
+    const Tensor step = find_number(prefix + "step", int64);
     if (step.defined()) loaded[i].steps = step.item<int64_t>();
     // Rules count in doubles.
     constexpr int64_t most_steps = int64_t{1} << 53;

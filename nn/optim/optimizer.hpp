@@ -80,7 +80,8 @@ class Optimizer {
   TensorMap state_dict() const;
   /// Copies; what is not in state begins anew. Throws ValueError, before anything is changed, with one message that
   /// lists every name that does not belong, is missing beside others, has another shape or values that it cannot have.
-  /// Floating-point numbers of another dtype are converted, and so are integers, as Module::load_state_dict() does.
+  /// Floating-point numbers of another dtype are converted, and so are integers, as Module::load_state_dict() does;
+  /// "lr" and "i.step" may be of any dtype of numbers that holds them as they are (PyTorch counts steps in float32).
   void load_state_dict(const TensorMap& state);
 
  private:

@@ -1,5 +1,6 @@
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/error.hpp>
+#include <limpid/nn/detail/loading.hpp>
 #include <limpid/nn/optim/detail/rules.hpp>
 #include <limpid/nn/optim/schedule.hpp>
 
@@ -69,19 +70,20 @@ TensorMap Schedule::state_dict() const {
 }
 
 void Schedule::load_state_dict(const TensorMap& state) {
-  const auto step = state.find("step"), base = state.find("base");
-  const auto is_scalar = [&](TensorMap::const_iterator entry, DType dtype) {
-    return entry != state.end() && entry->second.defined() && entry->second.dtype() == dtype &&
-           entry->second.dim() == 0;
+  const auto find = [&](const char* name, DType dtype) {
+    const auto entry = state.find(name);
+    return entry == state.end() ? Tensor() : nn::detail::saved_number(entry->second, dtype);
   };
-  if (state.size() != 2 || !is_scalar(step, int64) || !is_scalar(base, float64)) {
+  const Tensor step = find("step", int64), base = find("base", float64);
+  if (state.size() != 2 || !step.defined() || !base.defined()) {
     std::string names;
     for (const auto& entry : state) names += (names.empty() ? "" : ", ") + entry.first;
-    throw_error<ValueError>("Schedule: expected step, an int64 scalar, and base, a float64 scalar, got ",
-                            names.empty() ? "nothing" : names);
+    throw_error<ValueError>(
+        "Schedule: expected step, a scalar that int64 holds, and base, one that float64 holds, got ",
+        names.empty() ? "nothing" : names);
   }
-  const auto steps = step->second.item<int64_t>();
-  const auto rate_at_first = base->second.item<double>();
+  const auto steps = step.item<int64_t>();
+  const auto rate_at_first = base.item<double>();
   expect("Schedule", {{"step", steps, all_steps}, {"base", rate_at_first, at_least_0}});
   const Ref<State> held = state_;
   held->optimizer.set_lr(held->at(steps, rate_at_first));

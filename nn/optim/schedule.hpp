@@ -36,7 +36,8 @@ class Schedule {
 
   /// "step" and "base".
   TensorMap state_dict() const;
-  /// Sets the optimiser's rate as well. Throws ValueError, before anything is changed, where state is not a schedule's.
+  /// Sets the optimiser's rate as well. The two numbers may be of any dtype that holds them as they are. Throws
+  /// ValueError, before anything is changed, where state is not a schedule's.
   void load_state_dict(const TensorMap& state);
 
  private:

@@ -263,6 +263,38 @@ TEST_CASE("load_state_dict of an optimiser converts dtypes as a module's does, a
   CHECK(equal(optimizer.state_dict().at("0.exp_avg"), tensor({0.5, -0.1})));
 }
 
+TEST_CASE("load_state_dict of an optimiser takes a rate and counts of steps of any dtype that holds them") {
+  Tensor x = leaf(ones({2}));
+  optim::Adam optimizer({x});
+  const auto state = [](const Tensor& lr, const Tensor& step) {
+    return TensorMap{{"lr", lr}, {"0.step", step}, {"0.exp_avg", ones({2})}, {"0.exp_avg_sq", ones({2})}};
+  };
+  for (const DType dtype : {uint8, int32, int64, float16, bfloat16, float32, float64}) {
+    CAPTURE(dtype);
+    optimizer.load_state_dict(state(full({}, 2, dtype), full({}, 7, dtype)));
+    CHECK(optimizer.lr() == 2);
+    CHECK(optimizer.state_dict().at("0.step").item<int64_t>() == 7);
+  }
+  const std::string beginning = "Adam: expected the state of this optimiser and its parameters, got ";
+  struct Row {
+    Tensor step;
+    std::string got;
+  };
+  for (const auto& [step, got] : {Row{full({}, 2.5), "float32 () with 2.5"},
+                                  Row{full({}, 0x1p63),
+                                      "float32 () with "
+                                      "9.223372036854776e+18"},
+                                  Row{full({}, NAN), "float32 () with nan"}, Row{ones({}, bool_), "bool () with 1"},
+                                  Row{ones({1}, int64), "int64 (1,)"}})
+    CHECK_THROWS_WITH(optimizer.load_state_dict(state(ones({}), step)),
+                      beginning + "0.step (expected a scalar that int64 holds, got " + got + ")");
+  CHECK_THROWS_WITH(optimizer.load_state_dict(state(full({}, (int64_t{1} << 53) + 1, int64), ones({}, int64))),
+                    beginning + "lr (expected a scalar that float64 holds, got int64 () with 9007199254740992)");
+  CHECK_THROWS_WITH(optimizer.load_state_dict(state(Tensor(), Tensor())),
+                    beginning + "lr (undefined); 0.step (undefined)");
+  CHECK(optimizer.state_dict().at("0.step").item<int64_t>() == 7);
+}
+
 TEST_CASE("load_state_dict of an optimiser refuses negative squares, but not those of a run that diverged") {
   Tensor x = leaf(ones({2}));
   const double inf = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();

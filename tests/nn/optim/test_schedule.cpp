@@ -116,6 +116,24 @@ TEST_CASE("a loaded schedule sets the rate by itself") {
   CHECK(optimizer.lr() == 2);
 }
 
+TEST_CASE("a schedule loads numbers of any dtype that holds them") {
+  optim::SGD optimizer = make_optimizer(0.5);
+  optim::StepLR schedule(optimizer, {.step_size = 1, .gamma = 0.5});
+  for (const DType dtype : {uint8, int32, int64, float16, bfloat16, float32, float64}) {
+    schedule.load_state_dict({{"step", full({}, 3, dtype)}, {"base", full({}, 8, dtype)}});
+    CHECK(schedule.steps() == 3);
+    CHECK(optimizer.lr() == 1);
+  }
+  const std::string refused =
+      "Schedule: expected step, a scalar that int64 holds, and base, one that float64 holds, got base, step";
+  for (const Tensor& step : {full({}, 2.5), full({}, 0x1p63), full({}, NAN), full({}, INFINITY), ones({}, bool_),
+                             ones({1}, int64), Tensor()})
+    CHECK_THROWS_WITH(schedule.load_state_dict({{"step", step}, {"base", ones({}, float64)}}), refused);
+  const Tensor base = full({}, (int64_t{1} << 53) + 1, int64);
+  CHECK_THROWS_WITH(schedule.load_state_dict({{"step", ones({}, int64)}, {"base", base}}), refused);
+  CHECK(schedule.steps() == 3);
+}
+
 TEST_CASE("schedules refuse what they cannot work with, and change nothing") {
   optim::SGD optimizer = make_optimizer();
   CHECK_THROWS_WITH(optim::StepLR(optimizer, {.step_size = 0}), "StepLR: expected step_size in [1, inf), got 0");
@@ -132,7 +150,7 @@ TEST_CASE("schedules refuse what they cannot work with, and change nothing") {
   CHECK(optimizer.lr() == 0.5);
   optim::StepLR schedule(optimizer, {.step_size = 1});
   CHECK_THROWS_WITH(schedule.load_state_dict({{"step", ones({}, int64)}}),
-                    "Schedule: expected step, an int64 scalar, and base, a float64 scalar, got step");
+                    "Schedule: expected step, a scalar that int64 holds, and base, one that float64 holds, got step");
   CHECK_THROWS_WITH(schedule.load_state_dict({{"step", full({}, -1, int64)}, {"base", ones({}, float64)}}),
                     "Schedule: expected step in [0, inf), got -1");
   CHECK_THROWS_WITH(schedule.load_state_dict({{"step", ones({}, int64)}, {"base", full({}, -1, float64)}}),
