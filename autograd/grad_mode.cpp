@@ -10,7 +10,8 @@
 namespace limpid {
 namespace {
 
-LIMPID_FAST_TLS thread_local constinit bool grad_enabled = true;
+// What holds outside of inference mode, which records nothing whatever this says.
+LIMPID_FAST_TLS thread_local constinit bool grad_wanted = true;
 LIMPID_FAST_TLS thread_local constinit detail::ModeScope* innermost = nullptr;
 
 // Each setting is a bit.
@@ -19,7 +20,7 @@ constexpr uint8_t grad_mode = 64, inference_mode = 128;
 static_assert((watch_modes & (grad_mode | inference_mode)) == 0);
 
 uint8_t modes() noexcept {
-  return static_cast<uint8_t>((detail::watching & watch_modes) | (grad_enabled ? grad_mode : 0) |
+  return static_cast<uint8_t>((detail::watching & watch_modes) | (grad_wanted ? grad_mode : 0) |
                               (detail::inference_mode ? inference_mode : 0));
 }
 
@@ -29,14 +30,14 @@ uint8_t replaced(uint8_t value, uint8_t mask, uint8_t by) noexcept {
 
 void set_modes(uint8_t mask, uint8_t values) noexcept {
   detail::watching = replaced(detail::watching, mask & watch_modes, values);
-  if (mask & grad_mode) grad_enabled = values & grad_mode;
+  if (mask & grad_mode) grad_wanted = values & grad_mode;
   if (mask & inference_mode) detail::inference_mode = values & inference_mode;
 }
 
 }  // namespace
 
-bool is_grad_enabled() noexcept { return grad_enabled; }
-void set_grad_enabled(bool enabled) noexcept { grad_enabled = enabled && !detail::inference_mode; }
+bool is_grad_enabled() noexcept { return grad_wanted && !detail::inference_mode; }
+void set_grad_enabled(bool enabled) noexcept { grad_wanted = enabled; }
 
 bool is_inference_mode() noexcept { return detail::inference_mode; }
 
@@ -66,10 +67,11 @@ detail::ModeScope::~ModeScope() {
   }
 }
 
-GradGuard::GradGuard(bool enabled) noexcept
-    : ModeScope(grad_mode, enabled && !detail::inference_mode ? grad_mode : 0) {}
+GradGuard::GradGuard(bool enabled) noexcept : ModeScope(grad_mode, enabled ? grad_mode : 0) {}
+// It sets what is wanted as well, if to what it is: its end puts that back, whatever set_grad_enabled() has done since.
 InferenceMode::InferenceMode(bool enabled) noexcept
-    : ModeScope(grad_mode | inference_mode, enabled ? inference_mode : grad_mode) {}
+    : ModeScope(grad_mode | inference_mode,
+                static_cast<uint8_t>((enabled ? inference_mode : grad_mode) | (grad_wanted ? grad_mode : 0))) {}
 DetectAnomaly::DetectAnomaly(bool infinities) noexcept
     : ModeScope(detail::watch_anomalies | detail::watch_infinities,
                 detail::watch_anomalies | (infinities ? detail::watch_infinities : 0)) {}

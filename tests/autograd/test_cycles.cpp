@@ -358,7 +358,10 @@ uint8_t modes() {
   return static_cast<uint8_t>(detail::watching | (is_grad_enabled() ? 64 : 0) | (is_inference_mode() ? 128 : 0));
 }
 
-// A scope that sets some modes; their bits and values, as they are told from outside.
+// Whether to record (64) is not told from outside while inference mode (128) records nothing.
+uint8_t told(uint8_t modes) { return static_cast<uint8_t>(modes & 128 ? modes & ~64 : modes); }
+
+// A scope that sets some modes; their bits and values, where `before` it those were set.
 struct Scope {
   std::unique_ptr<NoGradGuard> no_grad;
   std::unique_ptr<EnableGradGuard> grad;
@@ -367,14 +370,18 @@ struct Scope {
   std::unique_ptr<RecordSources> sources;
   uint8_t mask = 0, values = 0;
 
-  explicit Scope(int kind) {
+  Scope(int kind, uint8_t before) {
     if (kind == 0) no_grad = std::make_unique<NoGradGuard>();
     if (kind == 1) grad = std::make_unique<EnableGradGuard>();
     if (kind == 2 || kind == 3) inference = std::make_unique<InferenceMode>(kind == 2);
     if (kind == 4 || kind == 5) anomaly = std::make_unique<DetectAnomaly>(kind == 4);
     if (kind == 6) sources = std::make_unique<RecordSources>();
     mask = kind < 2 ? 64 : kind < 4 ? 64 | 128 : kind < 6 ? 1 | 2 : 4;
-    values = modes() & mask;
+    values = static_cast<uint8_t>(kind == 0   ? 0
+                                  : kind == 1 ? 64
+                                  : kind == 2 ? 128 | (before & 64)
+                                  : kind == 3 ? 64
+                                              : modes() & mask);
   }
 };
 
@@ -384,15 +391,16 @@ TEST_CASE("what a thread switches on or off for a while may end in any order") {
   const uint8_t before = modes();
   std::mt19937 random(3);
   std::vector<Scope> open;
+  uint8_t expected = before;
   for (int step = 0; step < 3000; ++step) {
     const auto draw = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
     if (open.size() < 6 && (open.empty() || draw(2)))
-      open.emplace_back(static_cast<int>(draw(7)));
+      open.emplace_back(static_cast<int>(draw(7)), expected);
     else
       open.erase(open.begin() + static_cast<std::ptrdiff_t>(draw(open.size())));
-    uint8_t expected = before;
+    expected = before;
     for (const Scope& scope : open) expected = static_cast<uint8_t>((expected & ~scope.mask) | scope.values);
-    REQUIRE(modes() == expected);
+    REQUIRE(modes() == told(expected));
   }
   while (!open.empty()) open.erase(open.begin());
   CHECK(modes() == before);
@@ -401,6 +409,25 @@ TEST_CASE("what a thread switches on or off for a while may end in any order") {
   guard.reset();
   inference.reset();
   CHECK(exp(ones({1}).set_requires_grad()).requires_grad());
+}
+
+TEST_CASE("a guard made in inference mode holds once that has ended") {
+  const Tensor x = ones({1}).set_requires_grad();
+  const NoGradGuard around;
+  auto inference = std::make_unique<InferenceMode>();
+  {
+    const EnableGradGuard recording;
+    CHECK_FALSE(exp(x).requires_grad());
+    inference.reset();
+    CHECK(exp(x).requires_grad());
+  }
+  CHECK_FALSE(exp(x).requires_grad());
+  // What no guard set, the mode's end puts back.
+  inference = std::make_unique<InferenceMode>();
+  set_grad_enabled(true);
+  CHECK_FALSE(exp(x).requires_grad());
+  inference.reset();
+  CHECK_FALSE(exp(x).requires_grad());
 }
 
 TEST_CASE("a guard that ends on another thread than it began on ends the program") {
