@@ -1,5 +1,6 @@
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/profiler.hpp>
+#include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/io/detail/file.hpp>
 
@@ -8,6 +9,7 @@
 #include <chrono>
 #include <iomanip>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <ostream>
@@ -34,7 +36,7 @@ struct Profiler::Recorder : RefCounted<Recorder> {
     int64_t start, end, bytes;
     int64_t own_time, own_bytes;  ///< without those of the events within that are counted by themselves
   };
-  std::mutex mutex;  ///< of what follows, which another thread may end or read
+  // Under the mutex `recording`, for another thread may end or read it.
   std::vector<Event> events;
   std::vector<std::size_t> open;  ///< events that have not ended, from the outside in
   std::size_t lost = 0;           ///< scopes within these for which there was no memory
@@ -46,6 +48,8 @@ struct Profiler::Recorder : RefCounted<Recorder> {
 };
 
 namespace {
+
+detail::ForkMutex recording(2);  // one for all recorders, for a child process is to find it free
 
 // The innermost of those that run on this thread. The list counts as a holder of each.
 LIMPID_FAST_TLS thread_local constinit Profiler::Recorder* recorder = nullptr;
@@ -71,11 +75,14 @@ bool counts(const Event& event) { return event.backward || !event.in_backward; }
 
 }  // namespace
 
-void detail::OpScope::open(const char* op, bool backward) noexcept {
+// Where it gives a recorder, that is the scope's to release.
+void* detail::OpScope::open(const char* op, bool backward) noexcept {
   if (!recorder->running) unlink_ended();  // one that has ended on another thread
-  if (!recorder) return;
+  if (!recorder) return nullptr;
   Profiler::Recorder& r = *recorder;
-  const std::lock_guard lock(r.mutex);
+  const std::lock_guard lock(recording);
+  if (!r.running) return nullptr;
+  r.retain();
   const bool within = !r.open.empty() && (r.events[r.open.back()].backward || r.events[r.open.back()].in_backward);
   try {
     if (r.lost == 0) {
@@ -83,22 +90,24 @@ void detail::OpScope::open(const char* op, bool backward) noexcept {
       r.events.push_back({op, backward, within, 0, 0, r.bytes, 0, 0});
       r.open.push_back(r.events.size() - 1);
       r.events.back().start = nanoseconds();
-      return;
+      return &r;
     }
   } catch (const std::bad_alloc&) {}
   ++r.lost;
+  return &r;
 }
 
-void detail::OpScope::close() noexcept {
+void detail::OpScope::close(void* of) noexcept {
   const int64_t end = nanoseconds();
-  if (!recorder) return;  // stopped in between
-  Profiler::Recorder& r = *recorder;
-  const std::lock_guard lock(r.mutex);
+  const auto release = [](Profiler::Recorder* p) { p->release(); };
+  const std::unique_ptr<Profiler::Recorder, decltype(release)> owner(static_cast<Profiler::Recorder*>(of));
+  Profiler::Recorder& r = *owner;
+  const std::lock_guard lock(recording);
   if (r.lost > 0) {
     --r.lost;
     return;
   }
-  if (r.open.empty()) return;
+  if (r.open.empty()) return;  // stopped in between
   Event& event = r.events[r.open.back()];
   r.open.pop_back();
   event.end = end;
@@ -128,7 +137,7 @@ void Profiler::stop() noexcept {
   if (!recorder_->running.exchange(false)) return;
   // Events that are open, as where an op is under way, never end.
   {
-    const std::lock_guard lock(recorder_->mutex);
+    const std::lock_guard lock(recording);
     std::erase_if(recorder_->events, [](const Event& event) { return event.end == 0; });
     recorder_->open.clear();
     recorder_->lost = 0;
@@ -143,7 +152,7 @@ Profiler::~Profiler() {
 
 std::vector<Profiler::Row> Profiler::table() const {
   std::map<std::string, Row> rows;
-  const std::lock_guard lock(recorder_->mutex);
+  const std::lock_guard lock(recording);
   for (const Event& event : recorder_->events) {
     if (event.end == 0 || !counts(event)) continue;
     Row& row = rows[event.op];
@@ -202,7 +211,7 @@ std::string Profiler::chrome_trace() const {
   detail::TextStream out(3);
   out << std::fixed << "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[";
   const char* separator = "\n";
-  const std::lock_guard lock(recorder_->mutex);
+  const std::lock_guard lock(recording);
   for (const Event& event : recorder_->events) {
     if (event.end == 0) continue;
     out << std::exchange(separator, ",\n") << "{\"name\":";

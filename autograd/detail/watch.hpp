@@ -36,26 +36,24 @@ struct LayerScope : TraceScope {
 /// Times one op while it lives, where a Profiler runs.
 class OpScope {
  public:
-  explicit OpScope(const char* op) noexcept : is_open_(watching & watch_times) {
-    if (is_open_) [[unlikely]]
-      open(op, false);
-  }
+  explicit OpScope(const char* op) noexcept : OpScope(op, false) {}
   ~OpScope() {
-    if (is_open_) [[unlikely]]
-      close();
+    if (recorder_) [[unlikely]]
+      close(recorder_);
   }
   OpScope(const OpScope&) = delete;
   OpScope& operator=(const OpScope&) = delete;
 
  protected:
-  OpScope(const char* op, bool backward) noexcept : is_open_(watching & watch_times) {
-    if (is_open_) open(op, backward);
+  OpScope(const char* op, bool backward) noexcept {
+    if (watching & watch_times) [[unlikely]]
+      recorder_ = open(op, backward);
   }
 
  private:
-  static void open(const char* op, bool backward) noexcept;
-  static void close() noexcept;
-  bool is_open_;
+  static void* open(const char* op, bool backward) noexcept;
+  static void close(void* recorder) noexcept;
+  void* recorder_ = nullptr;  ///< the profiler's that saw it begin, which may be the innermost no more where it ends
 };
 
 /// The same for the backward of a node.

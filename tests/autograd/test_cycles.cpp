@@ -7,12 +7,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -329,6 +331,40 @@ TEST_CASE("profilers may end in any order, and on any thread") {
   last.stop();
   exp(x);
   CHECK(last.table()[0].calls == 1);
+}
+
+namespace {
+
+std::optional<Profiler::Row> row_of(const Profiler& profiler, const std::string& op) {
+  for (const Profiler::Row& row : profiler.table())
+    if (row.op == op) return row;
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("a profiler that begins within an op takes nothing of it from the one around") {
+  static std::unique_ptr<Profiler> inner;
+  struct Begins : Function<Begins> {
+    static Tensor forward(Context&, const Tensor& x) { return x * 2; }
+    static Tensors backward(Context&, const Tensor& dy) {
+      inner = std::make_unique<Profiler>();
+      return {exp(dy)};
+    }
+  };
+  const Tensor x = ones({3}).set_requires_grad();
+  const Profiler outer;
+  Begins::apply(x).backward(ones({3}));
+  REQUIRE(row_of(*inner, "exp"));
+  CHECK(inner->table().size() == 1);
+  inner.reset();
+  tanh(x);
+  const std::vector<Profiler::Row> rows = outer.table();
+  CHECK(std::any_of(rows.begin(), rows.end(), [](const Profiler::Row& row) {
+    return row.op.find("Begins") != std::string::npos && row.backward_calls == 1;
+  }));
+  REQUIRE(row_of(outer, "tanh"));
+  CHECK(row_of(outer, "tanh")->calls == 1);
 }
 
 TEST_CASE("a profiler may be read and ended while another thread runs what it times") {
