@@ -118,8 +118,8 @@ bool coincides(const Tensor& a, const Tensor& b) noexcept {
 void require_writable(const char* op, const Tensor& x) {
   if (!x.defined()) throw_error<ValueError>(op, ": expected a defined tensor, got an undefined tensor");
   if (overlaps_itself(x))
-    throw_error<ValueError>(op, ": expected a tensor with a place for each element, got an expanded one of shape ",
-                            x.shape(), "; clone() it first");
+    throw_error<ValueError>(op, ": expected a tensor with a place for each element, got one of shape ", x.shape(),
+                            " and strides ", x.strides(), ", in which some may share one; clone() it first");
 }
 
 }  // namespace limpid::detail

@@ -117,8 +117,9 @@ TEST_CASE("writes into memory that is read are done as if read before, through w
 
 TEST_CASE("nothing writes to a tensor whose elements share a place") {
   const std::string expected =
-      ": expected a tensor with a place for each element, got an expanded one of shape "
-      "(3, 2); clone() it first";
+      ": expected a tensor with a place for each element, got one of shape (3, 2) and strides (0, 1), in which some "
+      "may "
+      "share one; clone() it first";
   const auto expanded = [] { return expand(zeros({1, 2}), {3, 2}); };
   CHECK(message_of([&] { expanded().fill_(1); }) == "fill_" + expected);
   CHECK(message_of([&] { expanded().copy_(ones({3, 2})); }) == "copy_" + expected);
@@ -129,4 +130,9 @@ TEST_CASE("nothing writes to a tensor whose elements share a place") {
   CHECK(message_of([&] { nn::init::normal_(expanded()); }) == "normal_" + expected);
   CHECK(message_of([&] { nn::init::xavier_uniform_(expanded()); }) == "uniform_" + expected);
   CHECK(message_of([&] { nn::init::orthogonal_(expanded()); }) == "orthogonal_" + expected);
+  CHECK(message_of([] {
+          detail::make_view(zeros({5}), {3, 3}, {1, 1}, 0).fill_(1);
+        }) ==
+        "fill_: expected a tensor with a place for each element, got one of shape (3, 3) and strides (1, 1), in which "
+        "some may share one; clone() it first");
 }

@@ -223,7 +223,9 @@ TEST_CASE("running statistics refuse what does not fit in words") {
   CHECK_THROWS_WITH(update_running_stats(x, c, c),
                     op + "running_mean and running_var apart, got two that share memory");
   CHECK_THROWS_WITH(update_running_stats(x, expand(zeros({1}), {3}), c),
-                    op + "a tensor with a place for each element, got an expanded one of shape (3,); clone() it first");
+                    op + "a tensor with a place for each element, got one of shape (3,) and strides (0,), in which "
+                         "some may share one; clone() it first");
   CHECK_THROWS_WITH(update_running_stats(x, c, expand(zeros({1}), {3})),
-                    op + "a tensor with a place for each element, got an expanded one of shape (3,); clone() it first");
+                    op + "a tensor with a place for each element, got one of shape (3,) and strides (0,), in which "
+                         "some may share one; clone() it first");
 }
