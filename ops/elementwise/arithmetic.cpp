@@ -340,9 +340,10 @@ namespace {
 
 // b a^(b - 1), the derivative of a^b by a; 0 for b = 0.
 Tensor pow_slope(const Tensor& a, const Tensor& b);
-// y log a for y = a^b, the derivative by b; 0 at a = 0, b >= 0, and wherever y is 0.
+// y log a for y = a^b, the derivative by b; 0 at a = 0, b >= 0, and wherever y is 0: there 1 stands in for a, of which
+// no logarithm is infinite or NaN.
 Tensor pow_slope_by_exponent(const Tensor& a, const Tensor& b, const Tensor& y) {
-  return where(logical_or(eq(y, 0), logical_and(eq(a, 0), ge(b, 0))), 0, mul(y, log(a)));
+  return mul(y, log(where(logical_or(eq(y, 0), logical_and(eq(a, 0), ge(b, 0))), 1, a)));
 }
 
 struct PowSlopeNode final : SymmetricNode {

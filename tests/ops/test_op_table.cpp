@@ -5,14 +5,18 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cfenv>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
+#include <string>
 
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/ops/op_table.hpp>
 #include <limpid/tests/ops/plain.hpp>
+#include <limpid/tests/settings.hpp>
 
 using namespace limpid;
 
@@ -42,14 +46,16 @@ void check_same(const Tensors& ys, const Tensors& expected) {
 
 bool is_image(const Tensor& x) { return x.dim() >= 3 && is_floating_point(x.dtype()); }
 
-// x with the first of its axis-0 slices in place of all, without memory for the others.
+// x with the first of its axis-0 slices in place of all, without memory for the
+// others.
 Tensor expanded(const Tensor& x) {
   Strides strides = x.strides();
   if (!strides.empty()) strides[0] = 0;
   return detail::make_view(x, x.shape(), strides, x.offset());
 }
 
-// How often "Tensor name(" or "Tensors name(" begins a line of a header of ops/, by name.
+// How often "Tensor name(" or "Tensors name(" begins a line of a header of
+// ops/, by name.
 std::map<std::string, int> declared_ops() {
   std::map<std::string, int> count;
   for (const auto& entry : std::filesystem::directory_iterator(std::string(LIMPID_SOURCE_DIR) + "/ops")) {
@@ -242,6 +248,84 @@ TEST_CASE("ops refuse undefined tensors by name") {
         CHECK_NOTHROW(row.f(xs));
       else
         CHECK_THROWS_AS(row.f(xs), Error);
+    }
+  });
+}
+
+namespace {
+
+// What f gives, and whether an invalid operation was signalled though that has
+// no NaN.
+struct Watched {
+  Tensors ys;
+  bool has_nan, is_false_alarm;
+};
+template <class F>
+Watched watched(F f) {
+  std::feclearexcept(FE_ALL_EXCEPT);
+  Watched w{f(), false, false};
+  const bool raised = std::fetestexcept(FE_INVALID) != 0;
+  for (const Tensor& y : w.ys) w.has_nan = w.has_nan || (y.defined() && any(isnan(y.detach())).template item<bool>());
+  w.is_false_alarm = raised && !w.has_nan;
+  return w;
+}
+
+// x with value as its i-th element.
+Tensor planted(const Tensor& x, int64_t i, double value) {
+  const Tensor y = x.clone();
+  detail::fill(detail::make_view(y, {}, {}, i), value);
+  return y;
+}
+
+void check_exceptions(const OpRow& row, DType dtype, std::size_t input, double value, bool is_first) {
+  Tensors xs = row.draw(), leaves;
+  if (!is_floating_point(xs[input].dtype()) || xs[input].numel() == 0) return;
+  for (Tensor& x : xs)
+    if (is_floating_point(x.dtype())) x = x.to(dtype);
+  xs[input] = planted(xs[input], is_first ? 0 : xs[input].numel() - 1, value);
+  bool is_false_alarm = false;
+  try {
+    is_false_alarm = watched([&] { return row.f(xs); }).is_false_alarm;
+  } catch (const ValueError&) {
+    return;  // of a target that is no probability
+  }
+  CHECK_FALSE(is_false_alarm);
+  if (!row.differentiable) return;
+  for (Tensor& x : xs)
+    if (is_floating_point(x.dtype())) leaves.push_back(x.set_requires_grad());
+  // Compositions have intermediate results, which may be NaN.
+  const bool is_composed = row.op == "huber_loss" || row.op == "vector_norm";
+  for (const double dy : {1.0, 0.0, static_cast<double>(INFINITY)}) {
+    if (is_composed && dy != 1) continue;
+    CAPTURE(dy);
+    const Watched forward = watched([&] { return row.f(xs); });
+    if (forward.has_nan) return;
+    Tensors dys;
+    for (const Tensor& y : forward.ys)
+      dys.push_back(y.numel() == 0 ? y.detach() : planted(ones(y.shape(), y.dtype()), y.numel() / 2, dy));
+    CHECK_FALSE(watched([&] { return grad(forward.ys, leaves, dys, {.allow_unused = true}); }).is_false_alarm);
+  }
+}
+
+}  // namespace
+
+TEST_CASE(
+    "ops signal no invalid operation at infinity, nor do their "
+    "gradients, where no result is NaN") {
+  const test::WithThreads one(1);  // flags belong to a thread
+  // Of others' libraries, which multiply what pads their blocks.
+  const std::set<std::string> libraries = {"matmul", "linear", "conv2d", "conv2d_input_grad", "conv2d_weight_grad"};
+  for_each_op([&](const OpRow& row) {
+    if (libraries.count(row.op)) return;
+    for (const Isa level : isa_levels()) {
+      const test::WithIsa with(level);
+      for (const DType dtype : {float32, float64})
+        for (std::size_t input = 0; input < row.inputs.size(); ++input)
+          for (const double value : {INFINITY, -INFINITY})
+            for (const bool is_first : {true, false}) {
+              CAPTURE(to_string(level), dtype, input, value, is_first);
+              check_exceptions(row, dtype, input, value, is_first);
+            }
     }
   });
 }
