@@ -21,7 +21,7 @@ class Context {
   /// The i-th saved tensor, of the layout that it was saved in. Throws AutogradError where it was changed in place or
   /// let go of.
   Tensor saved(std::size_t i) const;
-  /// Whether the gradient of the i-th tensor argument is wanted.
+  /// Whether the gradient of the i-th tensor argument is wanted. Of use in backward: in forward it is always true.
   bool needs(std::size_t i) const noexcept { return !node_ || node_->needs(i); }
 
  private:
@@ -45,7 +45,7 @@ class FunctionNode : public Node {
   Tensors backward(const Tensors& dy) final;
   Tensors recorded_backward(const Tensors& dy) final;
   Tensors jvp(const Tensors& dx) final;
-  /// Ties ys to this node, which must be connected; copies those that are arguments themselves.
+  /// Ties ys to this node, which must be connected. One that is an argument itself becomes a view of it.
   void finish(Tensors& ys, const Tensors& xs);
   /// A readable name of a C++ type, kept for the life of the program.
   static const char* type_name(const std::type_info& type);
@@ -74,15 +74,17 @@ class FunctionNode : public Node {
 ///     };
 ///     Tensor y = Cube::apply(x);
 ///
-/// forward takes a Context and any arguments, and returns a Tensor or Tensors; what it computes is not recorded.
-/// backward takes the Context and the gradient of the result (Tensors where forward gives Tensors; undefined stands for
-/// zero), and returns one gradient per Tensor argument, in order; Tensor{} stands for zero. dy has shape and dtype of
+/// forward takes a Context and any arguments, and returns a Tensor or Tensors of floating-point numbers; what it
+/// computes is not recorded. Tensor arguments are those that convert to const Tensor&, as a module's parameters do, and
+/// the elements of those of type Tensors; a tensor within an argument of another type is a constant. backward takes the
+/// Context and the gradient of the result (Tensors where forward gives Tensors; undefined stands for zero), and returns
+/// one gradient per tensor argument, in order; Tensor{} stands for zero. dy has shape and dtype of
 /// the result and is dense, in row-major order, whatever the loss sends: dy.data<double>()[i] is its i-th element. It
 /// may be memory of others, to be read alone. What Context::saved() gives has the layout it had in forward.
 ///
 /// Derived may have a rule for forward mode,
 ///     static Tensor jvp(Context& ctx, const Tensors& dxs);   // the tangent(s) of forward's result
-/// with one dx per Tensor argument, dense as well, undefined for zero.
+/// with one dx per tensor argument, dense as well, undefined for zero.
 ///
 /// A backward written with differentiable ops can be differentiated again, and serves forward mode too. One that is
 /// not, for it works on raw memory, is good for first derivatives; where someone differentiates what it gave, in a
