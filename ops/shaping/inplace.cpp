@@ -111,11 +111,16 @@ Tensor& Tensor::add_(const Tensor& other, Scalar alpha) {
   require_whole("add_", *this, alpha);
   const Tensor z = other.to(dtype());
   const bool plain = alpha.to_double() == 1;
-  const auto scaled = [&] { return plain ? z : mul(z, alpha).to(dtype()); };
+  // Of half precision the sum is rounded, and nothing before it.
+  const auto total = [&] {
+    if (plain) return add(*this, z);
+    const DType compute = detail::compute_type(dtype());
+    return add(to(compute), mul(z.to(compute), alpha)).to(dtype());
+  };
   if (records("add_", *this, other.requires_grad())) {
-    become(*this, add(*this, scaled()));
+    become(*this, total());
   } else if (is_half(dtype())) {
-    detail::copy_into(*this, add(*this, scaled()));
+    detail::copy_into(*this, total());
     bump_version();
   } else {
     const Tensor source = apart_from(*this, z);

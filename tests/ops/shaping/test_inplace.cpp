@@ -36,6 +36,14 @@ TEST_CASE("half precision in place", "[inplace]") {
   Tensor x = tensor({1, 2}, float16);
   x.add_(tensor({0.5, 0.5}, float16), 2).mul_(3).mul_(tensor({2, 2}, float16));
   CHECK(equal(x, tensor({12, 18}, float16)));
+  // The sum alone is rounded, not the product in it, which would be rounded to what makes the sum a tie.
+  for (const bool recorded : {false, true}) {
+    const Tensor other = full({1}, 0x1.84p-8, bfloat16), leaf = ones({1}, bfloat16).set_requires_grad(recorded);
+    Tensor y = recorded ? leaf * 1 : leaf;
+    y.add_(other, 0x1.fap0);
+    CHECK(equal(y.detach(), (1 + other.to(float32) * 0x1.fap0).to(bfloat16)));
+    CHECK_FALSE(equal(y.detach(), 1 + (other * 0x1.fap0)));
+  }
 }
 
 TEST_CASE("in place: refused with the remedy", "[inplace]") {
