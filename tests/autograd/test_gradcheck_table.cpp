@@ -1,6 +1,7 @@
 // Every kind of function at points of every scale, in both modes and at both orders: what is right never fails as
 // wrong, and what is wrong never passes.
 #include <limpid/limpid.hpp>
+#include <limpid/tests/thinned.hpp>
 
 #include <algorithm>
 #include <string>
@@ -40,6 +41,18 @@ struct Mode {
 };
 constexpr Mode modes[] = {{false, false}, {true, false}, {false, true}, {true, true}};
 
+// Calls check(row, point, mode) with all there are; thinned, with every 11th: prime to the numbers of modes and of most
+// rows' points, so that each of them has its turn.
+template <class F>
+void for_each_check(const std::vector<Case>& rows, const F& check) {
+  const int stride = test::thinned() ? 11 : 1;
+  int count = 0;
+  for (const Case& row : rows)
+    for (const auto& point : row.points)
+      for (const Mode& mode : modes)
+        if (count++ % stride == 0) check(row, point, mode);
+}
+
 // Whether the report calls something wrong: not the gradient unknown, nor zero.
 bool calls_wrong(const GradcheckReport& report) {
   if (report.passed || report.at_kinks || report.unsure) return false;
@@ -56,27 +69,27 @@ std::string shown(const Case& row, const std::vector<double>& point, const Mode&
 
 TEST_CASE("a right gradient is never called wrong, and a wrong one never right, at any scale") {
   int rights = 0, passed = 0, wrongs = 0, called = 0;
-  for (const Case& row : smooth_cases())
-    for (const auto& point : row.points)
-      for (const Mode& mode : modes) {
-        const GradcheckReport right = mode(row.f, point);
-        INFO(shown(row, point, mode, right));
-        CHECK_FALSE(calls_wrong(right));
-        ++rights;
-        passed += right.passed;
-        // A second derivative of zero shows no fault.
-        if (mode.second && (row.is_linear || right.inputs[0].vacuous)) continue;
-        const auto check = [&](const GradcheckReport& wrong) {
-          INFO(to_string(wrong));
-          CHECK_FALSE(wrong.passed);
-          wrongs += right.passed;
-          called += right.passed && calls_wrong(wrong);
-        };
-        check(mode([&](const Tensor& x) { return row.f(Scaled<1001>::apply(x)); }, point));
-        check(mode([&](const Tensor& x) { return row.f(Scaled<-1000>::apply(x)); }, point));
-        if (!mode.second) check(mode([&](const Tensor& x) { return row.f(Dropped::apply(x)); }, point));
-      }
-  // To be unsure is no way out: it is for the few points where numbers of double precision tell nothing.
+  for_each_check(smooth_cases(), [&](const Case& row, const std::vector<double>& point, const Mode& mode) {
+    const GradcheckReport right = mode(row.f, point);
+    INFO(shown(row, point, mode, right));
+    CHECK_FALSE(calls_wrong(right));
+    ++rights;
+    passed += right.passed;
+    // A second derivative of zero shows no fault.
+    if (mode.second && (row.is_linear || right.inputs[0].vacuous)) return;
+    const auto check = [&](const GradcheckReport& wrong) {
+      INFO(to_string(wrong));
+      CHECK_FALSE(wrong.passed);
+      wrongs += right.passed;
+      called += right.passed && calls_wrong(wrong);
+    };
+    check(mode([&](const Tensor& x) { return row.f(Scaled<1001>::apply(x)); }, point));
+    check(mode([&](const Tensor& x) { return row.f(Scaled<-1000>::apply(x)); }, point));
+    if (!mode.second) check(mode([&](const Tensor& x) { return row.f(Dropped::apply(x)); }, point));
+  });
+  if (test::thinned()) return;
+  // To be unsure is no way out: it is for the few points of the whole table where numbers of double precision tell
+  // nothing.
   INFO(passed << " of " << rights << " passed, " << called << " of " << wrongs << " called wrong");
   CHECK(passed > 0.9 * rights);
   CHECK(called > 0.96 * wrongs);
@@ -84,17 +97,14 @@ TEST_CASE("a right gradient is never called wrong, and a wrong one never right, 
 
 TEST_CASE("where there is no derivative, both modes say so at both orders") {
   int all = 0, said = 0;
-  for (const Case& row : kinked_cases())
-    for (const auto& point : row.points)
-      for (const Mode& mode : modes) {
-        const GradcheckReport report = mode(row.f, point);
-        INFO(shown(row, point, mode, report));
-        CHECK_FALSE(calls_wrong(report));
-        ++all;
-        said +=
-            report.at_kinks || report.unsure ||
+  for_each_check(kinked_cases(), [&](const Case& row, const std::vector<double>& point, const Mode& mode) {
+    const GradcheckReport report = mode(row.f, point);
+    INFO(shown(row, point, mode, report));
+    CHECK_FALSE(calls_wrong(report));
+    ++all;
+    said += report.at_kinks || report.unsure ||
             std::any_of(report.inputs.begin(), report.inputs.end(), [](const auto& input) { return input.kinks > 0; });
-      }
+  });
   // At the second order a kink may be gone: the gradient of max is constant on both sides.
   INFO(said << " of " << all);
   CHECK(said >= 0.5 * all);
