@@ -189,7 +189,8 @@ def build(tree, files, jobs, targets):
 
 def outcome(command, mutant, limit):
     """'passed', 'failed', 'crashed' or 'hung', and the seconds it took."""
-    environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": "2", "LIMPID_MUTANT": str(mutant)}
+    environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": "2", "LIMPID_THIN_TESTS": "1",
+                   "LIMPID_MUTANT": str(mutant)}
     started = time.monotonic()
     try:
         with tempfile.TemporaryDirectory() as folder:

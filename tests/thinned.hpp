@@ -4,8 +4,8 @@
 
 namespace limpid::test {
 
-/// Whether LIMPID_THIN_TESTS is set, as the sanitizers' presets and scripts/cross_aarch64.sh do: a test that would take
-/// minutes there then runs a part of its cases.
+/// Whether LIMPID_THIN_TESTS is set, as the sanitizers' presets, scripts/cross_aarch64.sh and scripts/mutate.py do: a
+/// test that would take minutes there then runs a part of its cases.
 inline bool thinned() { return std::getenv("LIMPID_THIN_TESTS") != nullptr; }
 
 }  // namespace limpid::test
