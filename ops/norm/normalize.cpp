@@ -6,6 +6,7 @@
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/elementwise/detail/chain.hpp>
 #include <limpid/ops/elementwise/detail/map.hpp>
 #include <limpid/ops/elementwise/kernels/elementwise.hpp>
 #include <limpid/ops/norm/detail/memory.hpp>
@@ -390,6 +391,13 @@ NormStatistics fixed_statistics(const NormPlan& plan, const Tensor& mean, const 
   return stats;
 }
 
+// r = 1 / sqrt(var + eps), one per channel, and 0 where var + eps is 0, as the forward has it: by double, for float32
+// need not hold eps.
+Tensor fixed_rstd(const NormPlan& plan, const Tensor& var) {
+  const Tensor v = reshape(var, plan.stat_shape()).to(float64) + plan.eps, is_zero = eq(v, 0);
+  return where(is_zero, 0, rsqrt(where(is_zero, 1, v))).to(var.dtype());
+}
+
 struct FixedNormNode final : Node {
   Saved x{*this, "x"}, mean{*this, "mean"}, var{*this, "var"}, gamma{*this, "gamma"}, beta{*this, "beta"};
   NormPlan plan;
@@ -406,24 +414,25 @@ struct FixedNormNode final : Node {
     const auto affine_sum = [&](const Tensor& t) { return reshape(sum(t, plan.affine_axes()), plan.affine_shape()); };
     const Tensor below_relu =
         plan.relu ? relu_gate(plan, {x, gamma, beta}, fixed_statistics(plan, mean, var), dys[0]) : dys[0];
-    const Tensor dy = reshape(below_relu, grouped), r = rsqrt(statistic(var) + plan.eps);
+    const Tensor dy = reshape(below_relu, grouped), r = fixed_rstd(plan, var);
     const Tensor centred = needs(2) || needs(3) ? reshape(x, grouped) - statistic(mean) : Tensor();
-    const Tensor dx = dy * (gamma.peek().defined() ? reshape(gamma, plan.channel_shape()) * r : r);
-    return {needs(0) ? reshape(dx, x.get().shape()) : Tensor(), needs(1) ? neg(channel_sum(dx)) : Tensor(),
-            needs(2) ? channel_sum(dx * centred) * reshape(square(r), channels) * -0.5 : Tensor(),
-            needs(3) ? affine_sum(dy * centred * r) : Tensor(), needs(4) ? affine_sum(dy) : Tensor()};
+    const Tensor dx = chain(dy, gamma.peek().defined() ? reshape(gamma, plan.channel_shape()) * r : r);
+    return {
+        needs(0) ? reshape(dx, x.get().shape()) : Tensor(), needs(1) ? neg(channel_sum(dx)) : Tensor(),
+        needs(2) ? reshape(reshape(channel_sum(dx * centred), plan.stat_shape()) * r * r * -0.5, channels) : Tensor(),
+        needs(3) ? affine_sum(dy * centred * r) : Tensor(), needs(4) ? affine_sum(dy) : Tensor()};
   }
   // dy_i = gamma_c r_c (dx_i - dmean_c - 1/2 r_c^2 (x_i - mean_c) dvar_c) + dgamma_c (x_i - mean_c) r_c + dbeta_c.
   Tensors jvp(const Tensors& d) override {
     const auto statistic = [&](const Tensor& t) { return reshape(t, plan.stat_shape()); };
     const auto affine = [&](const Tensor& t) { return reshape(t, plan.channel_shape()); };
-    const Tensor r = rsqrt(statistic(var) + plan.eps), scale = gamma.peek().defined() ? affine(gamma) * r : r;
+    const Tensor r = fixed_rstd(plan, var), scale = gamma.peek().defined() ? affine(gamma) * r : r;
     Tensor dy;
     if (d[0].defined()) accumulate(dy, reshape(d[0], plan.grouped_shape()) * scale);
     if (d[1].defined()) accumulate(dy, neg(statistic(d[1]) * scale));
     if (d[4].defined()) accumulate(dy, affine(d[4]));
     Tensor slope;
-    if (d[2].defined()) accumulate(slope, statistic(d[2]) * scale * square(r) * -0.5);
+    if (d[2].defined()) accumulate(slope, statistic(d[2]) * scale * r * r * -0.5);
     if (d[3].defined()) accumulate(slope, affine(d[3]) * r);
     if (slope.defined()) accumulate(dy, (reshape(x, plan.grouped_shape()) - statistic(mean)) * slope);
     dy = reshape(expand(dy, plan.grouped_shape()), outputs()[0].shape());

@@ -291,13 +291,25 @@ TEST_CASE("slices of variance 0 without an eps raise no exception, and disturb n
           Tensor x = full({2, 3, side, side}, 2, float64);
           select(x, 1, 1).copy_(randn({2, side, side}, float64));
           x = x.to(dtype).contiguous(format);
-          const Tensor w = full({3}, 1.5, dtype), b = full({3}, 0.25, dtype), per_image = ones({side}, dtype);
+          const Tensor w = full({3}, 1.5, dtype), b = full({3}, 0.25, dtype), per_image = ones({side}, dtype),
+                       zero = zeros({3}, dtype);
           const std::vector<std::function<Tensor(const Tensor&)>> norms = {
               [&](const Tensor& t) { return instance_norm(t, {.weight = w, .bias = b, .eps = 0}); },
               [&](const Tensor& t) { return group_norm(t, 3, {.weight = w, .bias = b, .eps = 0}); },
               [&](const Tensor& t) { return batch_norm(t, {.weight = w, .bias = b, .training = true, .eps = 0}); },
               [&](const Tensor& t) { return layer_norm(t, {side}, {.weight = per_image, .eps = 0}); },
-              [&](const Tensor& t) { return rms_norm(t - t, {side}, {.weight = per_image, .eps = 0}); }};
+              [&](const Tensor& t) { return rms_norm(t - t, {side}, {.weight = per_image, .eps = 0}); },
+              [&](const Tensor& t) {
+                return batch_norm(t, {.running_mean = zero, .running_var = zero, .weight = w, .bias = b, .eps = 0});
+              },
+              [&](const Tensor& t) {
+                return instance_norm(t, {.running_mean = zero,
+                                         .running_var = zero,
+                                         .weight = w,
+                                         .bias = b,
+                                         .use_input_stats = false,
+                                         .eps = 0});
+              }};
           for (std::size_t i = 0; i < norms.size(); ++i) {
             CAPTURE(i, to_string(level), dtype, format, side);
             Tensor leaf = x.clone().set_requires_grad();
@@ -311,5 +323,31 @@ TEST_CASE("slices of variance 0 without an eps raise no exception, and disturb n
             if (i < 3) CHECK(equal(select(y.detach(), 1, 0), full({2, side, side}, 0.25, dtype)));
           }
         }
+  }
+}
+
+TEST_CASE("fixed statistics of variance 0 have the derivatives of their forward") {
+  const Tensor x = from_vector<float>({1, 3}, {1, 1, 2}), mean = full({1}, 1, float32), var = zeros({1}, float32);
+  const Tensor w = full({1}, 2, float32), dy = from_vector<float>({0, 5}, {1, 1, 2});
+  struct Row {
+    double eps;
+    float r;
+  };
+  for (const Row row : {Row{0, 0}, Row{1e-50, 1e25f}, Row{4, 0.5f}}) {
+    INFO("eps " << row.eps);
+    const auto f = [&](const Tensors& in) -> Tensors {
+      return {batch_norm(in[0], {.running_mean = mean, .running_var = in[2], .weight = in[1], .eps = row.eps})};
+    };
+    Tensors leaves{x.clone(), w.clone(), var.clone()};
+    for (Tensor& leaf : leaves) leaf.set_requires_grad();
+    const Tensor y = f(leaves)[0];
+    CHECK(y.data<float>()[1] == 4 * row.r);
+    const Tensors d = grad({y}, leaves, {dy});
+    CHECK(equal(d[0], from_vector<float>({0, 10 * row.r}, {1, 1, 2})));
+    CHECK(d[1].item<float>() == 10 * row.r);
+    // -1/2 r^3 w dy (x - mean), which is too large a number for the second row.
+    CHECK(d[2].item<float>() == -10 * row.r * row.r * row.r);
+    const Tensor tangent = jvp(f, {x, w, var}, {ones_like(x), ones_like(w), zeros_like(var)}).dys[0];
+    CHECK(equal(tangent, from_vector<float>({2 * row.r, 4 * row.r}, {1, 1, 2})));
   }
 }
