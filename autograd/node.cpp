@@ -3,6 +3,7 @@
 #include <limpid/autograd/detail/stand_in.hpp>
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
+#include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/pool.hpp>
 
@@ -220,6 +221,22 @@ void Node::let_go_of_owners(const Tensors& gradients) {
     reach(node->kept_beside_inputs());
   }
 }
+
+// Under the lock nothing goes that may be the last of its kind: a deleter, or what a hook captured, might ask for this
+// very gradient.
+struct Leaf::Lock {
+  explicit Lock(const Leaf& leaf) noexcept : busy(leaf.busy_) {
+    while (busy.test_and_set(std::memory_order_acquire)) busy.wait(true, std::memory_order_relaxed);
+  }
+  ~Lock() {
+    busy.clear(std::memory_order_release);
+    busy.notify_one();
+  }
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+  detail::ShortLock delay;  // of fork(), in whose child nobody would open this
+  std::atomic_flag& busy;
+};
 
 Tensor Leaf::grad() const {
   const Lock lock(*this);

@@ -214,20 +214,7 @@ class Leaf final : public Node {
   void owner_gone(uint32_t) noexcept override;
 
  private:
-  // Under the lock nothing goes that may be the last of its kind: a deleter, or what a hook captured, might ask for
-  // this very gradient.
-  struct Lock {
-    explicit Lock(const Leaf& leaf) noexcept : busy(leaf.busy_) {
-      while (busy.test_and_set(std::memory_order_acquire)) busy.wait(true, std::memory_order_relaxed);
-    }
-    ~Lock() {
-      busy.clear(std::memory_order_release);
-      busy.notify_one();
-    }
-    Lock(const Lock&) = delete;
-    Lock& operator=(const Lock&) = delete;
-    std::atomic_flag& busy;
-  };
+  struct Lock;
 
   mutable std::atomic_flag busy_;
   bool has_owner_ = true;

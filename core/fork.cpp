@@ -3,9 +3,7 @@
 #include <pthread.h>
 
 #include <array>
-#include <atomic>
 #include <cstddef>
-#include <cstdint>
 #include <cstdlib>
 #include <thread>
 
@@ -26,24 +24,22 @@ constinit Registry all;
 
 bool had_threads = false, forked_from_threads = false;
 
-// How many threads are at a LibraryCall; the highest bit: none may begin.
-constinit std::atomic<uint32_t> calls = 0;
-constexpr uint32_t closed = uint32_t{1} << 31;
-
 void lock_all() {
   had_threads = !is_only_thread();
+  work_before_locks.close();
   all.mutex.lock();
   for (std::size_t i = 0; i < all.count; ++i) all.entries[i].mutex->lock();
-  calls |= closed;
-  while (calls != closed) std::this_thread::yield();
+  work_after_locks.close();
 }
 void unlock_all() {
-  calls &= ~closed;
+  work_after_locks.open();
   for (std::size_t i = all.count; i-- > 0;) all.entries[i].mutex->unlock();
   all.mutex.unlock();
+  work_before_locks.open();
 }
 void start_child() {
-  calls = 0;  // a thread that was about to begin is not here
+  work_after_locks.open_in_child();
+  work_before_locks.open_in_child();
   unlock_all();
   forked_from_threads = forked_from_threads || had_threads;
 }
@@ -60,13 +56,18 @@ ForkMutex::ForkMutex(int rank) noexcept {
   all.entries[place] = {this, rank};
 }
 
-void LibraryCall::begin() noexcept {
-  while (++calls & closed) {
-    --calls;
-    while (calls & closed) std::this_thread::yield();
+constinit ForkGate work_before_locks, work_after_locks;
+
+void ForkGate::enter() noexcept {
+  while (++inside_ & closed) {
+    --inside_;
+    while (inside_ & closed) std::this_thread::yield();
   }
 }
-void LibraryCall::end() noexcept { --calls; }
+void ForkGate::close() noexcept {
+  inside_ |= closed;
+  while (inside_ != closed) std::this_thread::yield();
+}
 
 bool is_forked_from_threads() noexcept { return forked_from_threads; }
 

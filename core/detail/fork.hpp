@@ -3,6 +3,8 @@
 #pragma once
 #include <limpid/core/ref.hpp>
 
+#include <atomic>
+#include <cstdint>
 #include <mutex>
 
 namespace limpid::detail {
@@ -21,25 +23,44 @@ class ForkMutex {
   std::mutex mutex_;
 };
 
-/// Work of a library that has locks of its own, which it leaves to a child as they are: fork() waits until no thread is
-/// at it. It is that work alone: it takes no ForkMutex, so it makes no tensor and logs nothing, begins no other and
-/// waits for no thread that may.
-class LibraryCall {
+/// What fork() waits to be empty before it goes on, while nobody enters.
+class ForkGate {
  public:
-  LibraryCall() noexcept : counts_(!is_only_thread()) {
-    if (counts_) begin();
-  }
-  ~LibraryCall() {
-    if (counts_) end();
-  }
-  LibraryCall(const LibraryCall&) = delete;
-  LibraryCall& operator=(const LibraryCall&) = delete;
+  void enter() noexcept;
+  void leave() noexcept { --inside_; }
+  void close() noexcept;
+  void open() noexcept { inside_ &= ~closed; }
+  void open_in_child() noexcept { inside_ = 0; }  // a thread that was about to enter is not here
 
  private:
-  static void begin() noexcept;
-  static void end() noexcept;
+  static constexpr uint32_t closed = uint32_t{1} << 31;
+  std::atomic<uint32_t> inside_ = 0;  ///< how many are, and whether it is closed
+};
+extern ForkGate work_before_locks, work_after_locks;
+
+/// Work that a child must not find half done, for as long as this lives.
+template <ForkGate& gate>
+class ForkDelay {
+ public:
+  ForkDelay() noexcept : counts_(!is_only_thread()) {
+    if (counts_) gate.enter();
+  }
+  ~ForkDelay() {
+    if (counts_) gate.leave();
+  }
+  ForkDelay(const ForkDelay&) = delete;
+  ForkDelay& operator=(const ForkDelay&) = delete;
+
+ private:
   bool counts_;
 };
+
+/// Work under one of many short locks, which fork() cannot take. It may take a ForkMutex, but begins no other such work
+/// and waits for no thread that may.
+using ShortLock = ForkDelay<work_before_locks>;
+/// Work of a library that has locks of its own, which it leaves to a child as they are. It is that work alone: it takes
+/// no ForkMutex, so it makes no tensor and logs nothing, begins no other and waits for no thread that may.
+using LibraryCall = ForkDelay<work_after_locks>;
 
 /// Whether this process was forked from one that had several threads. OpenMP's are not there then, though it counts on
 /// them: such a process computes on one thread.

@@ -95,9 +95,15 @@ TEST_CASE("a child starts without the locks of its parent's threads") {
       conv2d(zeros({1, 1, 40, 5 + i % 1000}), zeros({1, 1, 3, 3}));
     }
   };
-  std::thread one(busy, 0), two(busy, 1);
+  // A leaf that threads share: each gathers its gradient under a lock of the leaf's own.
+  const Tensor shared = ones({100000}).set_requires_grad();
+  const auto gathering = [&] {
+    while (!end) sum(shared * 2.0).backward();
+  };
+  std::thread one(busy, 0), two(busy, 1), three(gathering);
   int good = 0;
   const auto child = [&] {
+    sum(shared * 2.0).backward();
     const Tensor x = zeros({20000}).set_requires_grad(), y = exp(x);
     register_hook(y, [](const Tensor&) {});
     retain_grad(y);
@@ -109,8 +115,7 @@ TEST_CASE("a child starts without the locks of its parent's threads") {
   };
   while (good < 100 && in_child(child)) ++good;
   end = true;
-  one.join();
-  two.join();
+  for (std::thread* thread : {&one, &two, &three}) thread->join();
   CHECK(good == 100);
 }
 
