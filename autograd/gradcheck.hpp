@@ -18,12 +18,13 @@ namespace LIMPID_API limpid {
 struct GradcheckOptions {
   /// Largest relative error that passes, where relative means
   ///     |analytic - numeric| / max(|analytic|, |numeric|, 1e-3 * largest gradient of that input).
-  /// What the finite difference itself is unsure of is granted on top, up to ten times this.
+  /// What the finite difference itself is unsure of is granted on top, up to ten times this. Element by element, a
+  /// gradient far below the largest is wrong nevertheless where the differences know it to its own size.
   double rtol = 1e-6;
   /// Compare along two random directions per input instead of element by element: in one each element moves in
   /// proportion to its own size, in the other in proportion to the input's, so that of elements of every size and of
-  /// functions of every scale something is seen. A direction that tells nothing is passed over where the other is
-  /// right.
+  /// functions of every scale something is seen. A direction that tells nothing, as where its steps cannot be as small
+  /// as the smallest element, is passed over where the other is right.
   bool fast = false;
   /// Let pass a check that proves nothing: an input whose gradient is zero, as in sum(instance_norm(x)).
   bool allow_vacuous = false;
@@ -55,7 +56,7 @@ struct GradcheckReport {
     int64_t wrong_at_kinks = 0;  ///< of those beyond their bound, and between the derivatives from left and right
     bool kink_at_worst = false;  ///< whether `index` is such a place, so excused
     /// Of those beyond their bound: where neither value is known well enough to call the other wrong, for rounding
-    /// rules or the function has no values on both sides.
+    /// rules, the function varies on a scale that no step reaches, or it has no finite values on both sides.
     int64_t unsure = 0;
     /// How well the numeric values are known: the largest estimate of their relative error, kinks left out. What
     /// `error` cannot be expected to fall below.
@@ -124,9 +125,9 @@ GradcheckReport gradgradcheck(const TensorFunction& f, const Tensors& inputs, co
 ///   - channels-last and strided inputs give the same gradients, and so do cotangents that are not dense;
 ///   - float32 (float16, bfloat16) inputs get, in their own dtype, the float64 gradient to 1e-3 (5e-2).
 /// Steps suit each element: f may vary on a scale far below its input's, and end beside it, by NaN or by throwing an
-/// Error. A kink, where differences from left and right disagree, and a jump are named as such; where rounding hides
-/// the derivative the report says unsure, never wrong. Throws ValueError for an input that overlaps itself (as expand()
-/// makes) and for an f whose outputs are undefined.
+/// Error. A kink, where differences from left and right disagree by the least of steps, and a jump are named as such;
+/// where rounding or the range of numbers hides the derivative the report says unsure, never wrong. Throws ValueError
+/// for an input that overlaps itself (as expand() makes) and for an f whose outputs are undefined.
 template <class F>
 GradcheckReport gradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {},
                           const SourceLocation& where = SourceLocation::current()) {

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -16,10 +17,6 @@ namespace limpid::detail {
 namespace {
 
 constexpr double infinity = Extrapolation::infinity;
-
-void move(Checker::Motion motion, double t) {
-  for (const Checker::Element& e : motion) *e.p = e.at(t);
-}
 
 /// The width of [-t, t] as it came out in floating point.
 double width(Checker::Motion motion, double t) {
@@ -63,54 +60,85 @@ Values Checker::outputs_or_nan(const Tensors& xs) {
   }
 }
 
+Checker::Pair Checker::outputs_beside(Motion motion, double t) {
+  const auto outputs_at = [&](double by) {
+    for (const Element& e : motion) *e.p = e.at(by);
+    return outputs_or_nan();
+  };
+  Pair pair{outputs_at(t), outputs_at(-t)};
+  for (const Element& e : motion) *e.p = e.x;
+  return pair;
+}
+
+Checker::Look Checker::Observer::look(double t) {
+  const Pair beside = checker_.outputs_beside(motion_, t);
+  const double w = width(motion_, t);
+  long double rise = 0, curve = 0, squares = 0, noise = 0, change = 0;
+  for (std::size_t k = 0; k < least_.size(); ++k) {
+    const std::size_t j = begin_ + k;
+    const double p = beside.plus[j], m = beside.minus[j], y = checker_.y_[j], dy = checker_.dy_[j];
+    const double moved = std::max({std::abs(p - m), std::abs(p - y), std::abs(m - y)});
+    // What never moves adds neither value nor rounding; what no longer does has been rounded away.
+    if (moved == 0 && least_[k] == 0) continue;
+    if (moved == 0 && least_[k] < checker_.most_noise()) noise += std::abs(dy) * least_[k];
+    if (moved != 0) least_[k] = least_[k] == 0 ? moved : std::min(least_[k], moved);
+    rise += static_cast<long double>(dy) * (static_cast<long double>(p) - m);
+    curve += std::abs(static_cast<long double>(dy) * (static_cast<long double>(p) - y + m - y));
+    const double size = std::max(std::abs(p), std::abs(m));
+    const long double r = dy * size;
+    squares += r * r;
+    noise += std::abs(dy) * std::max(checker_.epsilon_ * size, checker_.noise_[j]);
+    change += std::abs(dy) * moved;
+  }
+  Look look;
+  look.difference = static_cast<double>(rise) / w;
+  look.bend = static_cast<double>(curve) * 2 / w;
+  look.noise = 2 * static_cast<double>(noise) / w;
+  look.change = static_cast<double>(change);
+  look.is_clear = change > 16 * noise;
+  // Where the outputs cancel inside, more than their own size tells has been rounded.
+  look.rounding = std::max(checker_.epsilon_ * std::sqrt(static_cast<double>(squares)) / w, look.noise / 16);
+  return look;
+}
+
 /// The differences of sum <y, dy> over one motion, step by step down to where they tell the derivative.
 ///
 /// A function may vary on a scale far below its input's size, as log does at 1e-7 beside 1, or end beside the input.
 /// So the steps halve for as long as nothing is sure, from an element's own size on where that is far smaller.
 ///
 /// A kink shows as a bend, the difference of the slopes from left and right, that stays as the steps fall; curvature's
-/// falls with them. One that stays down to the least step, or down to where all is rounding, is a kink at the input.
-/// One that falls after all was a kink beside it, or a curve as sharp: what larger steps told is forgotten. Where it is
-/// the change of the outputs that stays, or falls far slower than the steps, the function jumps or has a vertical
-/// tangent.
+/// falls with them. One that stays down to the least step, or down to where all is rounding, is a kink at the input, if
+/// that step is far within the size of each element that moves: else it may be one beside. One that falls after all was
+/// a kink beside it, or a curve as sharp: what larger steps told is forgotten. Where it is the change of the outputs
+/// that stays, or falls far slower than the steps, the function jumps or has a vertical tangent.
 class Checker::Descent {
  public:
   Descent(Checker& checker, Motion motion, std::size_t begin, std::size_t end, const Wanted& wanted)
       : checker_(checker),
         motion_(motion),
         wanted_(wanted),
-        begin_(begin),
-        least_(end - begin) {}
+        observer_(checker, motion, begin, end) {}
 
   Slope run() {
-    double own = 1, smallest = 0x1p-53;  // of an element's size in its step
-    for (const Element& e : motion_)
-      if (e.x != 0 && e.step != 0) own = std::min(own, std::abs(e.x / e.step));
-    if (std::any_of(motion_.begin(), motion_.end(), [](const Element& e) { return e.x != 0; }))
-      smallest = own * 0x1p-36;
-    if (checker_.epsilon_ > epsilon(float64)) smallest = 0x1p-20;
+    const double own = own_size(motion_);
+    const double part = checker_.epsilon_ > epsilon(float64) ? 0x1p-20 : all_zero() ? 0x1p-53 : 0x1p-36;
+    const double smallest = std::max(own * part, std::numeric_limits<double>::min());
     double t = widest;
     for (int level = 1; t >= smallest && checker_.is_exact(motion_, t); ++level) {
       step(t);
       if (bent_ == 0 && table_.error <= std::max(wanted_.rtol * std::abs(table_.value), wanted_.atol)) break;
-      if (bent_ == 0 && strays_ == 0 && is_convincing() && level >= levels && (is_enough() || is_rounding())) break;
-      t /= level < levels || std::isfinite(difference_) ? 2 : 16;
+      const bool suffices = is_enough() || (is_rounding() && t <= own);
+      if (bent_ == 0 && strays_ == 0 && is_convincing() && level >= levels && suffices) break;
+      t /= level < levels || std::isfinite(look_.difference) ? 2 : 16;
     }
     if (!is_convincing()) table_ = *coarse_;
-    Slope found{table_.value, table_.error, std::abs(difference_ - table_.value), false, bend_at_kink_,
-                reach_,       table_.step};
-    if (stays_ >= least_bent && is_of_the_bend()) found.kink = true;
-    if (flat_ >= least_flat && !(table_.error <= 1e-2 * std::abs(table_.value))) {
-      found.kink = true;
-      found.jump = infinity;
-    }
-    // Where a bend fell, but rounding leaves no derivative below it.
-    const double least = 10 * checker_.rtol_ * std::max(std::abs(table_.value), bend_at_kink_);
-    if (beyond_ && !(table_.error <= std::max(least, wanted_.enough)))
-      found = {beyond_->value, beyond_->error, std::abs(difference_ - beyond_->value), true, bend_at_kink_, 1,
-               beyond_->step};
-    if (!found.kink && !beyond_ && !wanted_.near && is_rounded_away()) look_further(found);
-    move(motion_, 0);
+    Slope found{table_.value, table_.error, std::abs(look_.difference - table_.value), false, bend_at_kink_, reach_};
+    const bool jumps = flat_ >= least_flat && !(table_.error <= 1e-2 * std::abs(table_.value));
+    if (jumps) found.jump = infinity;
+    const bool bends = stays_ >= least_bent && is_of_the_bend();
+    found.kink = (jumps || bends) && seen_at_ <= own * 0x1p-19;
+    if (!found.kink && (jumps || bends || (bent_ >= least_bent && least_step_ > own))) found.error = infinity;
+    if (!found.kink && found.error < infinity && is_rounded_away()) look_further(found);
     return found;
   }
 
@@ -119,6 +147,9 @@ class Checker::Descent {
   static constexpr int levels = 16;
   static constexpr int least_bent = 3, least_flat = 8;
 
+  bool all_zero() const {
+    return std::all_of(motion_.begin(), motion_.end(), [](const Element& e) { return e.x == 0; });
+  }
   bool is_convincing() const { return !coarse_ || table_.error <= 1e-3 * std::abs(table_.value - coarse_->value); }
   bool is_enough() const {
     return table_.error <=
@@ -127,81 +158,56 @@ class Checker::Descent {
   bool is_rounding() const { return table_.error <= 4 * table_.rounding; }
   /// Whether rounding hides the derivative at every step so far, as beside a large constant.
   bool is_rounded_away() const {
-    if (std::all_of(least_.begin(), least_.end(), [](double least) { return least == 0; })) return wanted_.rtol == 0;
+    if (!observer_.has_seen_any_move()) return wanted_.rtol == 0;
     return !is_enough() && is_rounding() && table_.rounding > checker_.epsilon_ * wanted_.reference;
   }
   bool is_of_the_bend() const { return level_of_value_ >= first_bent_; }
 
-  /// One pair of points: gives what rounding may have done to the difference.
-  double look(double t) {
-    move(motion_, t);
-    const Values plus = checker_.outputs_or_nan();
-    move(motion_, -t);
-    const Values minus = checker_.outputs_or_nan();
-    const double w = width(motion_, t);
-    long double rise = 0, curve = 0, squares = 0, noise = 0, change = 0;
-    for (std::size_t k = 0; k < least_.size(); ++k) {
-      const std::size_t j = begin_ + k;
-      const double p = plus[j], m = minus[j], y = checker_.y_[j], dy = checker_.dy_[j];
-      const double moved = std::max({std::abs(p - m), std::abs(p - y), std::abs(m - y)});
-      // What never moves adds neither value nor rounding; what no longer does has been rounded away.
-      if (moved == 0 && least_[k] == 0) continue;
-      if (moved == 0 && least_[k] < checker_.most_noise()) noise += std::abs(dy) * least_[k];
-      if (moved != 0) least_[k] = least_[k] == 0 ? moved : std::min(least_[k], moved);
-      rise += static_cast<long double>(dy) * (static_cast<long double>(p) - m);
-      curve += std::abs(static_cast<long double>(dy) * (static_cast<long double>(p) - y + m - y));
-      const double size = std::max(std::abs(p), std::abs(m));
-      const long double r = dy * size;
-      squares += r * r;
-      noise += std::abs(dy) * std::max(checker_.epsilon_ * size, checker_.noise_[j]);
-      change += std::abs(dy) * moved;
-    }
-    const bool is_flat = change > 0.6 * change_ && change < 1.01 * change_ && change > 16 * noise;
-    flat_ = is_flat ? flat_ + 1 : 0;
-    change_ = static_cast<double>(change);
-    bend_ = static_cast<double>(curve) * 2 / w;
-    noise_ = 2 * static_cast<double>(noise) / w;
-    difference_ = static_cast<double>(rise) / w;
-    // Where the outputs cancel inside, more than their own size tells has been rounded.
-    return std::max(checker_.epsilon_ * std::sqrt(static_cast<double>(squares)) / w, noise_ / 16);
-  }
-
   void step(double t) {
-    const double before = bend_, noise_before = noise_;
-    const double rounding = look(t);
+    const Look before = look_;
+    look_ = observer_.look(t);
+    least_step_ = t;
     ++level_;
+    const bool is_flat = look_.is_clear && look_.change > 0.6 * before.change && look_.change < 1.01 * before.change;
+    flat_ = is_flat ? flat_ + 1 : 0;
+    if (is_flat) seen_at_ = t;
     if (table_.is_restarted()) reach_of_table_ = std::min(1.0, 32 * t);
     const double known = table_.error;
-    if (const double strays = std::abs(difference_ - table_.value); known < infinity) {
-      strays_ = strays > 0.75 * stray_ && strays > 8 * (known + noise_) ? strays_ + 1 : 0;
+    if (const double strays = std::abs(look_.difference - table_.value); known < infinity) {
+      strays_ = strays > 0.75 * stray_ && strays > 8 * (known + look_.noise) ? strays_ + 1 : 0;
       stray_ = strays;
       if (strays_ >= least_bent) doubt(t);
     }
-    table_.add(difference_, rounding, t);
+    table_.add(look_.difference, look_.rounding);
     if (table_.error <= known && table_.error < infinity) {
       level_of_value_ = level_;
       reach_ = std::min(reach_of_table_, 0x1p10 * t);  // a row of the table takes up to six steps
     }
-    if (!std::isfinite(difference_) || !std::isfinite(before)) {
+    follow_bend(before, t);
+  }
+
+  void follow_bend(const Look& before, double t) {
+    if (!std::isfinite(look_.difference) || !std::isfinite(before.bend)) {
       bent_ = stays_ = 0;
       return;
     }
-    const bool counts = before > 8 * noise_before && before > 10 * checker_.rtol_ * std::abs(difference_);
+    const bool counts =
+        before.bend > 8 * before.noise && before.bend > 10 * checker_.rtol_ * std::abs(look_.difference);
     if (!counts || level_ == 1) return;
-    if (bend_ < 0.75 * before) {
+    if (look_.bend < 0.75 * before.bend) {
       if (bent_ >= least_bent && is_of_the_bend()) forget(t);
       bent_ = stays_ = 0;
-    } else if (bend_ > 8 * noise_) {
+    } else if (look_.bend > 8 * look_.noise) {
       if (bent_++ == 0) first_bent_ = level_ - 1;
-      stays_ = bend_ >= 0.9 * before && bend_ <= before / 0.9 ? stays_ + 1 : 0;
-      bend_at_kink_ = std::max(bend_at_kink_, bend_);
+      stays_ = look_.bend >= 0.9 * before.bend && look_.bend <= before.bend / 0.9 ? stays_ + 1 : 0;
+      if (stays_ > 0) seen_at_ = t;
+      bend_at_kink_ = std::max(bend_at_kink_, look_.bend);
     }
   }
 
   void forget(double t) {
-    beyond_ = table_;
     table_ = Extrapolation();
-    std::fill(least_.begin(), least_.end(), 0);
+    observer_.forget();
     reach_of_table_ = std::min(1.0, 32 * t);
   }
 
@@ -219,30 +225,30 @@ class Checker::Descent {
   void look_further(Slope& found) {
     const bool has_moved = table_.rounding > 0;
     Extrapolation table;
-    double t = 0x1p11;
+    double t = farthest;
     for (int level = 0; level < levels; ++level, t /= 2) {
-      const double rounding = look(t);
-      table.add(difference_, rounding, t);
+      const Look far = observer_.look(t);
+      table.add(far.difference, far.rounding);
     }
-    if (!has_moved || table.error < 0.1 * found.error) found = {table.value, table.error, 0, false, 0, 1, table.step};
+    if (!has_moved || table.error < 0.1 * found.error) found = {table.value, table.error, 0, false, 0};
   }
 
   Checker& checker_;
   Motion motion_;
   const Wanted& wanted_;
-  std::size_t begin_;
-  Values least_;  // by how much each output has moved at the least, 0 where not yet
+  Observer observer_;
   Extrapolation table_;
-  std::optional<Extrapolation> beyond_;  // what was known before a bend fell
-  std::optional<Extrapolation> coarse_;  // and before the differences strayed from it
+  std::optional<Extrapolation> coarse_;  // what was known before the differences strayed from it
   int strays_ = 0;                       // for how many steps they have
   double stray_ = infinity;
   int level_ = 0, level_of_value_ = 0;
+  double least_step_ = widest;
+  double seen_at_ = infinity;      // by which step a kink or jump was seen last
   int bent_ = 0, first_bent_ = 0;  // for how many steps the bend has not fallen, and from which on
   int stays_ = 0;                  // for how many it has stayed
   int flat_ = 0;                   // for how many the outputs' change has
-  double change_ = 0;
-  double difference_ = 0, bend_ = 0, noise_ = 0, bend_at_kink_ = 0;
+  Look look_;                      // the last
+  double bend_at_kink_ = 0;
   double reach_ = 1, reach_of_table_ = 1;
 };
 
@@ -280,14 +286,15 @@ std::vector<Checker::Element> Checker::direction_of(std::size_t c, bool own_size
 
 void Checker::compare(std::size_t c) {
   const Values& dx = first_.dx[c];
-  std::vector<Motion> motions;
+  std::vector<Comparison> comparisons;
   if (!options_.fast) {
     const std::vector<Element> elements = elements_of(c);
-    for (const Element& e : elements) motions.emplace_back(&e, 1);
-    return judge(c, dx, motions, references_[c], {});
+    const double most = largest(dx);
+    for (std::size_t j = 0; j < elements.size(); ++j)
+      comparisons.push_back({Motion(&elements[j], 1), dx[j], rtol_, 0, most, 1e-2 * rtol_ * most, references_[c]});
+    return judge(c, comparisons);
   }
   std::vector<std::vector<Element>> directions;
-  Values along, spreads;
   for (bool own_sizes : {true, false}) {
     if (dx.empty()) break;
     directions.push_back(direction_of(c, own_sizes));
@@ -297,124 +304,172 @@ void Checker::compare(std::size_t c) {
       total += term;
       spread = std::hypot(spread, term);
     }
-    along.push_back(total);
-    spreads.push_back(spread);
+    comparisons.push_back({directions.back(), total, rtol_, spread, std::max(std::abs(total), spread),
+                           10 * rtol_ * spread, references_[c] * scales_[c]});
   }
-  motions.assign(directions.begin(), directions.end());
-  judge(c, along, motions, references_[c] * scales_[c], spreads);
+  judge(c, comparisons);
 }
 
-void Checker::judge(std::size_t c, const Values& analytic, const std::vector<Motion>& motions, double reference,
-                    const Values& least_scales) {
+void Checker::judge(std::size_t c, std::vector<Comparison>& comparisons) {
+  measure(comparisons);
   GradcheckReport::Input& input = report_.inputs[checked_[c]];
-  const std::size_t count = analytic.size();
-  const double most_analytic = largest(analytic);
-  const auto wanted_at = [&](std::size_t j, double rtol) {
-    if (least_scales.empty())
-      return Wanted{rtol, rtol == 0 ? 0 : std::max(1e-4 * rtol_ * most_analytic, 1e-13 * reference),
-                    1e-2 * rtol_ * most_analytic, reference};
-    const double size = std::max(std::abs(analytic[j]), least_scales[j]);
-    return Wanted{rtol, rtol == 0 ? 0 : std::max(1e-4 * rtol_ * size, 1e-13 * reference), 10 * rtol_ * least_scales[j],
-                  reference};
-  };
-  std::vector<Slope> slopes;
-  double most = most_analytic;
-  for (std::size_t j = 0; j < count; ++j) {
-    slopes.push_back(slope(motions[j], 0, y_.size(), wanted_at(j, 0.1 * rtol_)));
-    if (std::isfinite(slopes[j].value)) most = std::max(most, std::abs(slopes[j].value));
+  input.vacuous = is_vacuous(c, comparisons);
+  if (!input.vacuous) {
+    convict(c, comparisons);
+    if (!options_.fast) hold_to_own_size(c, comparisons);
   }
-  const auto scale_at = [&](std::size_t j) {
-    return std::max(
-        {std::abs(analytic[j]), std::abs(slopes[j].value), least_scales.empty() ? 1e-3 * most : least_scales[j]});
-  };
-  const auto sure_at = [&](std::size_t j) { return rtol_ * scale_at(j); };
-  const auto bound_at = [&](std::size_t j) { return sure_at(j) + std::min(slopes[j].error, 10 * sure_at(j)); };
-  const auto difference_at = [&](std::size_t j) { return std::abs(analytic[j] - slopes[j].value); };
-  const auto is_right = [&](std::size_t j) { return difference_at(j) <= bound_at(j); };
+  report(c, comparisons);
+}
 
-  std::vector<Verdict> verdicts(count, Verdict::right);
-  double most_numeric = 0;
-  bool all_right = true;
-  for (std::size_t j = 0; j < count; ++j) {
+void Checker::measure(std::vector<Comparison>& comparisons) {
+  double most = 0;
+  for (Comparison& at : comparisons) {
+    at.slope = slope(at.motion, 0, y_.size(), at.wanted(0.1 * rtol_));
+    if (std::isfinite(at.analytic)) most = std::max(most, std::abs(at.analytic));
+    if (std::isfinite(at.slope.value)) most = std::max(most, std::abs(at.slope.value) - at.slope.error);
+  }
+  for (Comparison& at : comparisons) {
+    if (!options_.fast) at.least_scale = 1e-3 * most;
     // No alarm before the difference is as good as it gets.
-    if (!is_right(j)) slopes[j] = slope(motions[j], 0, y_.size(), wanted_at(j, 0));
-    most_numeric = std::max(most_numeric, std::abs(slopes[j].value));
-    if (is_right(j)) continue;
-    all_right = false;
-    verdicts[j] = slopes[j].excuses(analytic[j], bound_at(j)) ? Verdict::kink : Verdict::wrong;
+    if (!at.is_right()) at.slope = slope(at.motion, 0, y_.size(), at.wanted(0));
+    if (!at.is_right()) at.verdict = at.slope.excuses(at.analytic, at.bound()) ? Verdict::kink : Verdict::wrong;
   }
+}
+
+bool Checker::is_vacuous(std::size_t c, const std::vector<Comparison>& comparisons) {
+  double most_analytic = 0, most_numeric = 0;
+  bool all_right = true;
+  for (const Comparison& at : comparisons) {
+    if (!std::isfinite(at.analytic)) return false;
+    most_analytic = std::max(most_analytic, std::abs(at.analytic));
+    most_numeric = std::max(most_numeric, std::abs(at.slope.value));
+    all_right = all_right && at.verdict == Verdict::right;
+  }
+  if (most_analytic == 0 && most_numeric == 0) return true;
   // Far below what one would expect of outputs and inputs of these sizes, and shapeless: rounding noise.
-  const bool tiny = std::max(most_analytic, most_numeric) <= std::max(1e-5, 64 * epsilon_) * reference;
-  const bool noise = !all_right && tiny && is_noise(c) && is_noise(motions, slopes, wanted_at(0, 0));
-  const bool finite = std::all_of(analytic.begin(), analytic.end(), [](double a) { return std::isfinite(a); });
-  input.vacuous = finite && ((most_analytic == 0 && most_numeric == 0) || noise);
+  return !all_right &&
+         std::max(most_analytic, most_numeric) <= std::max(1e-5, 64 * epsilon_) * comparisons[0].reference &&
+         is_noise(c) && is_noise(comparisons);
+}
 
-  // The verdict stands once some are wrong beyond doubt.
-  constexpr int enough_wrong = 3;
+double Checker::rounding_of(std::size_t c, const std::vector<Comparison>& comparisons, std::size_t j) {
+  // A derivative that underflows is off by the least number.
+  double most = 0;
+  for (const Element& e : comparisons[j].motion)
+    most += std::numeric_limits<double>::min() * (options_.fast ? std::abs(e.unit) : 1);
+  for (const Gradients& near : jiggled_gradients()) {
+    double moved = 0;
+    for (std::size_t i = 0; i < near[c].size(); ++i)
+      if (options_.fast || i == j)
+        moved += (near[c][i] - first_.dx[c][i]) * (options_.fast ? comparisons[j].motion[i].unit : 1);
+    most = std::max(most, std::abs(moved));
+  }
+  return most;
+}
+
+// The verdict stands once some are wrong beyond doubt.
+static constexpr int enough_wrong = 3;
+
+void Checker::convict(std::size_t c, std::vector<Comparison>& comparisons) {
+  // A gradient is as sure as numbers of the outputs' size, at the most.
+  const double least = epsilon_ * largest(y_) / (options_.fast ? 1 : scales_[c]);
   int wrong = 0;
-  for (std::size_t j = 0; !input.vacuous && j < count && wrong < enough_wrong; ++j) {
-    if (verdicts[j] != Verdict::wrong) continue;
-    // A gradient is as sure as numbers of the outputs' size, at the most.
-    double rounding = epsilon_ * largest(y_) / (least_scales.empty() ? scales_[c] : 1);
-    for (const Gradients& near : jiggled_gradients()) {
-      double moved = 0;
-      for (std::size_t i = 0; i < near[c].size(); ++i)
-        if (options_.fast || i == j) moved += (near[c][i] - first_.dx[c][i]) * (options_.fast ? motions[j][i].unit : 1);
-      rounding = std::max(rounding, std::abs(moved));
-    }
-    verdicts[j] = examine(motions[j], 0, y_.size(), slopes[j], analytic[j], sure_at(j), 4 * rounding, wanted_at(j, 0));
-    wrong += verdicts[j] == Verdict::wrong;
+  for (std::size_t j = 0; j < comparisons.size() && wrong < enough_wrong; ++j) {
+    Comparison& at = comparisons[j];
+    if (at.verdict != Verdict::wrong) continue;
+    at.verdict = !std::isfinite(at.analytic) && leaves_range(c, j)
+                     ? Verdict::unsure
+                     : examine(at, std::max(least, rounding_of(c, comparisons, j)));
+    wrong += at.verdict == Verdict::wrong;
   }
-  // One direction may suit neither the elements' sizes nor the function's scale; the other is there for that.
-  const bool some_right = std::find(verdicts.begin(), verdicts.end(), Verdict::right) != verdicts.end();
-  const bool passes_unsure = options_.fast && some_right;
+}
 
-  std::size_t at = 0;
-  double worst = -1;
-  for (std::size_t j = 0; j < count; ++j) {
-    const Verdict verdict = verdicts[j];
-    const bool passed_over = verdict == Verdict::unsure && passes_unsure;
-    const double difference = difference_at(j);
-    double error = 0, badness = 0;
-    if (std::isnan(difference)) {
-      error = badness = infinity;
-    } else if (difference > 0) {
-      error = difference / scale_at(j);
-      badness = difference / bound_at(j);
-    }
-    input.kinks += slopes[j].kink;
-    input.unsure += verdict == Verdict::unsure;
-    if (passed_over) continue;
-    input.error = std::max(input.error, error);
-    input.wrong += verdict != Verdict::right;
-    input.wrong_at_kinks += verdict == Verdict::kink;
-    if (!slopes[j].kink && scale_at(j) > 0)
-      input.resolution = std::max(input.resolution, slopes[j].error / scale_at(j));
-    if (worst < 0 || verdict > verdicts[at] || (verdict == verdicts[at] && badness > worst)) {
-      worst = badness;
-      at = j;
+bool Checker::leaves_range(std::size_t c, std::size_t j) {
+  const Values& dx = first_.dx[c];
+  const std::vector<Element> elements = elements_of(c);
+  for (std::size_t i = 0; i < dx.size(); ++i) {
+    if (std::isfinite(dx[i]) || (!options_.fast && i != j)) continue;
+    const Motion motion(&elements[i], 1);
+    const double within = own_size(motion) * 0x1p-8;
+    if (std::isnan(dx[i]) || std::isfinite(Observer(*this, motion, 0, y_.size()).look(within).difference)) return false;
+  }
+  return true;
+}
+
+void Checker::hold_to_own_size(std::size_t c, std::vector<Comparison>& comparisons) {
+  int wrong = 0;
+  for (std::size_t j = 0; j < comparisons.size() && wrong < enough_wrong; ++j) {
+    Comparison at = comparisons[j];
+    at.least_scale = 0;
+    if (at.verdict != Verdict::right || at.is_right()) continue;
+    // A gradient is as sure as numbers of the size of the outputs that depend on the element, at the most.
+    constexpr double part = 1.0 / 32;
+    const double noise = Observer(*this, at.motion, 0, y_.size()).look(part * own_size(at.motion)).noise;
+    const double rounding = std::max(part * noise, rounding_of(c, comparisons, j));
+    if (at.difference() <= 4 * rounding) continue;
+    at.enough = 1e-2 * rtol_ * std::abs(at.analytic);
+    at.slope = slope(at.motion, 0, y_.size(), at.wanted(0));
+    if (at.is_right() || at.slope.kink || !(at.slope.error <= at.difference() / 8)) continue;
+    if (examine(at, rounding) != Verdict::wrong) continue;
+    at.verdict = Verdict::wrong;
+    comparisons[j] = at;
+    ++wrong;
+  }
+}
+
+Checker::Verdict Checker::examine(const Comparison& at, double rounding) {
+  return examine(at.motion, 0, y_.size(), at.slope, {at.analytic, at.sure(), 4 * rounding}, at.wanted(0));
+}
+
+void Checker::report(std::size_t c, const std::vector<Comparison>& comparisons) {
+  GradcheckReport::Input& input = report_.inputs[checked_[c]];
+  // One direction may suit neither the elements' sizes nor the function's scale; the other is there for that.
+  const bool passes_unsure =
+      options_.fast && std::any_of(comparisons.begin(), comparisons.end(),
+                                   [](const Comparison& at) { return at.verdict == Verdict::right; });
+  std::size_t worst = 0;
+  double badness = -1;
+  for (std::size_t j = 0; j < comparisons.size(); ++j) {
+    const Comparison& at = comparisons[j];
+    input.kinks += at.slope.kink;
+    input.unsure += at.verdict == Verdict::unsure;
+    if (at.verdict == Verdict::unsure && passes_unsure) continue;
+    const double difference = at.difference();
+    const auto relative = [&](double to) {
+      return std::isnan(difference) ? infinity : difference > 0 ? difference / to : 0;
+    };
+    input.error = std::max(input.error, relative(at.scale()));
+    input.wrong += at.verdict != Verdict::right;
+    input.wrong_at_kinks += at.verdict == Verdict::kink;
+    if (!at.slope.kink && at.scale() > 0) input.resolution = std::max(input.resolution, at.slope.error / at.scale());
+    const double bad = relative(at.bound());
+    const Verdict most = comparisons[worst].verdict;
+    if (badness < 0 || at.verdict > most || (at.verdict == most && bad > badness)) {
+      badness = bad;
+      worst = j;
     }
   }
-  input.count = static_cast<int64_t>(count);
+  input.count = static_cast<int64_t>(comparisons.size());
   if (input.vacuous) {
     input.error = 0;
     input.wrong = input.kinks = input.wrong_at_kinks = 0;
     input.resolution = 0;
   }
-  if (count > 0) {
-    input.analytic = analytic[at];
-    input.numeric = slopes[at].value;
-    input.bound = bound_at(at);
-    input.kink_at_worst = !input.vacuous && verdicts[at] == Verdict::kink;
-    input.index = options_.fast ? Axes(static_cast<int64_t>(at)) : multi_index(static_cast<int64_t>(at), x(c).shape());
-  }
   if (!options_.fast)
-    for (const Slope& found : slopes) reaches_[c].push_back(found.reach);
+    for (const Comparison& at : comparisons) reaches_[c].push_back(at.slope.reach);
   input.passed = input.wrong == 0;
+  if (comparisons.empty()) return;
+  const Comparison& at = comparisons[worst];
+  const auto flat = static_cast<int64_t>(worst);
+  input.analytic = at.analytic;
+  input.numeric = at.slope.value;
+  input.bound = at.bound();
+  input.kink_at_worst = !input.vacuous && at.verdict == Verdict::kink;
+  input.index = options_.fast ? Axes(flat) : multi_index(flat, x(c).shape());
   if (input.passed) return;
-  if (!options_.fast) input.output = most_wrong(c, at, motions[at]);
-  harmless_problems_ += verdicts[at] != Verdict::wrong;
-  report_.problems.push_back(describe(input, slopes[at], verdicts[at]));
+  if (!options_.fast) input.output = most_wrong(c, worst, at.motion);
+  harmless_problems_ += at.verdict != Verdict::wrong;
+  report_.problems.push_back(describe(input, at.slope, at.verdict));
 }
 
 std::string Checker::most_wrong(std::size_t c, std::size_t j, Motion motion) {
@@ -459,7 +514,7 @@ std::string Checker::describe(const GradcheckReport::Input& input, const Slope& 
   else if (std::isnan(slope.value))
     out << "; the function is not finite on both sides";
   else if (verdict == Verdict::unsure)
-    out << "; no alarm: neither value is known well enough, for rounding rules at every step";
+    out << "; no alarm: rounding, or a scale of the function that no step sees, leaves room for the analytic value";
   else if (!(slope.error <= 10 * input.bound && slope.drift <= 1e-3 * std::abs(slope.value)))
     out << "; the numeric value is unsure by " << shown(std::max(slope.error, slope.drift));
   return std::move(out).str();

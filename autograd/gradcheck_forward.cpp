@@ -16,6 +16,10 @@ Tensor tensor_of(const Values& values, const Tensor& like) {
   return copy_as(dense, like.dtype());
 }
 
+bool all_finite(const Values& values) {
+  return std::all_of(values.begin(), values.end(), [](double d) { return std::isfinite(d); });
+}
+
 }  // namespace
 
 std::optional<Values> Checker::forward_mode(const Tensors& xs, const std::vector<Values>& v, uint64_t moving) {
@@ -29,6 +33,13 @@ std::optional<Values> Checker::forward_mode(const Tensors& xs, const std::vector
   } catch (const OffTape&) {
     return {};
   }
+}
+
+// J v is linear in v, and on the way to it a large v may leave the range of numbers.
+bool Checker::is_finite_for_smaller(std::vector<Values> v) {
+  for (Values& of : v)
+    for (double& d : of) d *= 0x1p-40;
+  return all_finite(forward_mode(called(), v).value_or(Values()));
 }
 
 Values Checker::push(const Recording& recording, const Tensors& directions) const {
@@ -48,14 +59,11 @@ std::vector<Checker::Slope> Checker::slopes(Motion motion, double rtol, double l
   std::vector<Extrapolation> tables(count);
   Values last(count);
   const auto step = [&](std::vector<Extrapolation>& rows, double t) {
-    for (const Element& e : motion) *e.p = e.at(t);
-    const Values plus = outputs_or_nan();
-    for (const Element& e : motion) *e.p = e.at(-t);
-    const Values minus = outputs_or_nan();
+    const auto [plus, minus] = outputs_beside(motion, t);
     for (std::size_t j = 0; j < count; ++j) {
       const double rounding = plus[j] == minus[j] ? 0 : epsilon_ * std::max(std::abs(plus[j]), std::abs(minus[j]));
       last[j] = (plus[j] - minus[j]) / (2 * t);
-      rows[j].add(last[j], rounding / (2 * t), t);
+      rows[j].add(last[j], rounding / (2 * t));
     }
   };
   const auto all_sure = [&](double factor, bool or_rounding) {
@@ -81,7 +89,6 @@ std::vector<Checker::Slope> Checker::slopes(Motion motion, double rtol, double l
     }
     last = drift;
   }
-  for (const Element& e : motion) *e.p = e.x;
   std::vector<Slope> found;
   for (std::size_t j = 0; j < count; ++j) found.push_back({tables[j].value, tables[j].error, last[j], false, 0});
   return found;
@@ -105,7 +112,7 @@ void Checker::judge_forward(Motion motion, const std::vector<Values>& v, const V
   };
   const auto is_right = [&](std::size_t j) {
     const double sure = rtol_ * scale_at(j);
-    return std::abs(jv[j] - numeric[j].value) <= sure + std::min(numeric[j].error, 10 * sure);
+    return std::isfinite(jv[j]) && std::abs(jv[j] - numeric[j].value) <= sure + std::min(numeric[j].error, 10 * sure);
   };
   std::vector<std::size_t> places(jv.size());
   for (std::size_t j = 0; j < places.size(); ++j) places[j] = j;
@@ -124,7 +131,8 @@ void Checker::judge_forward(Motion motion, const std::vector<Values>& v, const V
       const double dy = std::abs(dy_[j]), sure = dy * rtol_ * scale_at(j);
       const Wanted best{0, 0, 1e-2 * sure, dy * std::max(1.0, std::abs(y_[j]))};
       const Slope slope = this->slope(motion, j, j + 1, best);
-      if (examine(motion, j, j + 1, slope, dy_[j] * jv[j], sure, dy * (*noise)[j], best) != Verdict::wrong) {
+      const Claim claim{dy_[j] * jv[j], sure, dy * (*noise)[j]};
+      if (examine(motion, j, j + 1, slope, claim, best) != Verdict::wrong) {
         ++forward.unsure;
         continue;
       }
@@ -222,7 +230,7 @@ void Checker::check_forward() {
 
   std::vector<Element> direction;
   std::vector<Values> v;
-  long double reverse = 0, size = 0, squares = 0, weights = 0;  // of <J' dy, v>
+  long double reverse = 0, size = 0, squares = 0, most = 0, weights = 0;  // of <J' dy, v>
   for (std::size_t c = 0; c < checked_.size(); ++c) {
     v.emplace_back();
     for (Element& e : direction_of(c, options_.fast)) {
@@ -231,10 +239,11 @@ void Checker::check_forward() {
         e.step *= reaches_[c][j];
         e.unit = e.step;
       }
-      const double term = first_.dx[c][j] * e.step;
+      const long double term = static_cast<long double>(first_.dx[c][j]) * e.step;
       reverse += term;
       size += std::abs(term);
-      squares += static_cast<long double>(term) * term;
+      squares += term * term;
+      most = std::isfinite(term) ? std::max(most, std::abs(term)) : Extrapolation::infinity;
       v[c].push_back(e.step);
       direction.push_back(e);
     }
@@ -243,6 +252,10 @@ void Checker::check_forward() {
   const std::optional<Values> jv = forward_mode(called(), v);
   if (!jv) {
     forward.why_not = "backward is not made of recorded ops";
+    return;
+  }
+  if (!all_finite(y_) || most > largest_of(report_.precision) / 16 || (!all_finite(*jv) && is_finite_for_smaller(v))) {
+    forward.why_not = "values or derivatives leave the range of numbers";
     return;
   }
   forward.checked = true;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <unordered_map>
 #include <vector>
 
@@ -82,131 +83,95 @@ std::vector<Checker::Element> scaled(Checker::Motion motion, double factor) {
 
 }  // namespace
 
-bool Checker::is_noise(const std::vector<Motion>& motions, const std::vector<Slope>& slopes, const Wanted& wanted) {
+bool Checker::is_noise(const std::vector<Comparison>& comparisons) {
   double most = 0, difference = 0;
-  for (std::size_t j = 0; j < motions.size(); ++j) {
-    if (!(slopes[j].error <= 0.1 * std::abs(slopes[j].value))) continue;  // says so itself
-    const std::vector<Element> other = scaled(motions[j], 0.75);
-    const double unit = other.size() == 1 ? 1 : 0.75;
-    const double again = slope(other, 0, y_.size(), wanted).value / unit;
-    most = std::max(most, std::abs(slopes[j].value));
-    difference = std::max(difference, std::abs(again - slopes[j].value));
+  for (const Comparison& at : comparisons) {
+    if (!(at.slope.error <= 0.1 * std::abs(at.slope.value))) continue;  // says so itself
+    const double again = slope_by(0.75, at.motion, 0, y_.size(), at.wanted(0)).value;
+    most = std::max(most, std::abs(at.slope.value));
+    difference = std::max(difference, std::abs(again - at.slope.value));
   }
   return difference >= 0.1 * most;
 }
 
+double Checker::own_size(Motion motion) {
+  double own = 1;
+  for (const Element& e : motion)
+    if (e.x != 0 && e.step != 0) own = std::min(own, std::abs(e.x / e.step));
+  return own;
+}
+
+Checker::Slope Checker::slope_by(double factor, Motion motion, std::size_t begin, std::size_t end,
+                                 const Wanted& wanted) {
+  const std::vector<Element> other = scaled(motion, factor);
+  Slope slope = this->slope(other, begin, end, wanted);
+  const double unit = other.size() == 1 ? 1 : factor;
+  slope.value /= unit;
+  slope.error /= unit;
+  slope.jump /= unit;
+  return slope;
+}
+
 // The table of differences is the judge of its own error, and picks the entry that looks best: where rounding rules,
 // by chance. So the same derivative is taken again by other steps, as many witnesses of one fact: no rounding, inside
-// the function or out of it, falls the same way twice. By far smaller steps, too, which a function may need that looks
-// smooth from afar; and by steps within the size of the smallest element that moves, for a function may end or bend at
-// 0.
+// the function or out of it, falls the same way twice. And a function may vary on a scale that these do not see, or
+// look smooth there by rounding alone, so that in the end the steps of all scales are asked.
 Checker::Verdict Checker::examine(Motion motion, std::size_t begin, std::size_t end, const Slope& found,
-                                  double analytic, double sure, double noise, const Wanted& wanted) {
-  const auto excused = [&](const Slope& slope) {
-    return slope.excuses(analytic, sure + std::min(slope.error, 10 * sure));
-  };
-  if (excused(found)) return Verdict::kink;
-  if (!std::isfinite(found.value)) return Verdict::unsure;
-  if (!std::isfinite(analytic)) return Verdict::wrong;
-  const auto again = [&](double factor, bool near = false) {
-    const std::vector<Element> other = scaled(motion, factor);
-    Wanted best = wanted;
-    best.near = near;
-    Slope slope = this->slope(other, begin, end, best);
-    const double unit = other.size() == 1 ? 1 : factor;
-    slope.value /= unit;
-    slope.error /= unit;
-    slope.jump /= unit;
-    return slope;
-  };
+                                  const Claim& claim, const Wanted& wanted) {
+  std::vector<Slope> slopes{found};
+  for (double factor : {1.0, 0.75, 0.625, 0.875, 0.6875, 0.8125}) {
+    if (factor != 1) slopes.push_back(slope_by(factor, motion, begin, end, wanted));
+    if (claim.is_excused_by(slopes.back())) return Verdict::kink;
+    if (!std::isfinite(slopes.back().value)) return Verdict::unsure;
+    if (!std::isfinite(claim.value)) return Verdict::wrong;
+  }
+  const double distance = distance_from(slopes, claim);
+  if (distance == 0 || may_be_seen(motion, begin, end, claim, distance)) return Verdict::unsure;
+  const double hidden = unseen(motion, begin, end, outputs_beside(motion, 1.0 / 32));
+  return distance <= claim.sure + claim.noise + hidden ? Verdict::unsure : Verdict::wrong;
+}
+
+double Checker::distance_from(const std::vector<Slope>& slopes, const Claim& claim) {
+  Values values, errors;
+  for (const Slope& slope : slopes) {
+    values.push_back(slope.value);
+    errors.push_back(slope.error);
+  }
+  std::sort(values.begin(), values.end());
+  std::sort(errors.begin(), errors.end());
   // One may be off by itself, as where its steps all but fit the periods of a sine; the others are told by the median.
-  Values values{found.value}, errors{found.error};
-  double distance = 0, median = found.value;
-  const auto is_unsure = [&] {
-    std::sort(values.begin(), values.end());
-    std::sort(errors.begin(), errors.end());
-    median = values[values.size() / 2];
-    double low = values.front(), high = values.back();
-    if (values.size() > 3) {
-      if (high - median > median - low)
-        high = values[values.size() - 2];
-      else
-        low = values[1];
-    }
-    distance = std::max({low - analytic, analytic - high, 0.0});
-    return distance <= sure + 2 * (high - low) + errors[errors.size() / 2] + noise;
-  };
-  for (double factor : {0.75, 0.625, 0.875, 0.6875, 0.8125}) {
-    const Slope other = again(factor);
-    if (excused(other)) return Verdict::kink;
-    if (!std::isfinite(other.value)) return Verdict::unsure;
-    values.push_back(other.value);
-    errors.push_back(other.error);
-  }
-  if (is_unsure()) return Verdict::unsure;
-  double own = 1, step = 0;
-  for (const Element& e : motion) {
-    if (e.x != 0 && e.step != 0) own = std::min(own, std::exp2(std::floor(std::log2(std::abs(e.x / e.step)))));
-    step = std::max(step, std::abs(e.step / e.unit));
-  }
-  const double widest = 1.0 / 32;
-  const double least = leap(motion, begin, end, widest);
-  const auto error_of = [&](const Slope& slope, double factor) {
-    return slope.error + least / ((slope.t > 0 ? slope.t : widest) * factor * step);
-  };
-  if (distance <= sure + 2 * error_of(found, 1)) return Verdict::unsure;
-  for (double factor : {0.875 * own, 0.6875 * own}) {
-    const Slope near = again(factor, true);
-    if (excused(near)) return Verdict::kink;
-    if (!(std::abs(analytic - near.value) > sure + 2 * error_of(near, factor))) return Verdict::unsure;
-  }
-  for (double factor : {0x1.8p-9, 0x1.4p-13, 0x1.8p-17, 0x1.4p-21, 0x1.8p-25, 0x1.4p-29}) {
-    const Slope fine = again(factor, true);
-    if (std::abs(analytic - fine.value) <= distance / 4 && error_of(fine, factor) <= distance / 8)
-      return Verdict::unsure;
-  }
-  // Where the function is all but noise, small steps move it as a steep derivative would, and larger ones see none.
-  for (double t = own * 0x1p-42; t >= own * 0x1p-52; t /= 4) {
-    const Pair beside = outputs_beside(motion, t);
-    double rise = 0, size = 0;
-    for (std::size_t k = begin; k < end; ++k) {
-      rise += dy_[k] * (beside.plus[k] - beside.minus[k]);
-      size += std::abs(dy_[k] * y_[k]);
-    }
-    if (std::abs(rise) > 64 * epsilon_ * size && std::abs(rise) > std::abs(analytic) * t * step / 8 &&
-        std::abs(analytic) > 4 * std::abs(median))
-      return Verdict::unsure;
-  }
-  return distance <= sure + noise + unseen(motion, begin, end, outputs_beside(motion, widest)) ? Verdict::unsure
-                                                                                               : Verdict::wrong;
+  const double median = values[values.size() / 2];
+  double low = values.front(), high = values.back();
+  if (high - median > median - low)
+    high = values[values.size() - 2];
+  else
+    low = values[1];
+  const double distance = std::max({low - claim.value, claim.value - high, 0.0});
+  return distance <= claim.sure + 2 * (high - low) + errors[errors.size() / 2] + claim.noise ? 0 : distance;
 }
 
-Checker::Pair Checker::outputs_beside(Motion motion, double t) {
-  Pair pair;
-  for (const Element& e : motion) *e.p = e.at(t);
-  pair.plus = outputs_or_nan();
-  for (const Element& e : motion) *e.p = e.at(-t);
-  pair.minus = outputs_or_nan();
-  for (const Element& e : motion) *e.p = e.x;
-  return pair;
-}
-
-double Checker::leap(Motion motion, std::size_t begin, std::size_t end, double widest) {
-  Values least(end - begin, 0.0), leaps(end - begin, 0.0);
-  for (double t = widest; t > widest * 0x1p-44; t /= 8) {
-    const Pair pair = outputs_beside(motion, t);
-    for (std::size_t k = begin; k < end; ++k) {
-      const double moved = std::max(std::abs(pair.plus[k] - y_[k]), std::abs(pair.minus[k] - y_[k]));
-      double& known = least[k - begin];
-      if (moved > 0)
-        known = known == 0 ? moved : std::min(known, moved);
-      else if (known < most_noise())
-        leaps[k - begin] = known;
-    }
+bool Checker::may_be_seen(Motion motion, std::size_t begin, std::size_t end, const Claim& claim, double distance) {
+  constexpr int enough_against = 6;
+  Observer observer(*this, motion, begin, end);
+  int in_favour = 0, against = 0;
+  const double own = own_size(motion), least = std::max(own * 0x1p-52, std::numeric_limits<double>::min());
+  Look before = observer.look(2 * farthest);
+  for (double t = farthest; t >= least && is_exact(motion, t); t /= 2) {
+    const Look look = observer.look(t);
+    const double off = std::abs(look.difference - claim.value);
+    double doubt = std::abs(look.difference - before.difference) + look.noise;
+    if (look.bend > 0.6 * before.bend) doubt += look.bend / 2;  // may be a kink's
+    // From far enough, all that is bounded looks flat: what is hidden by rounding is small beside the outputs.
+    const bool is_small = 64 * epsilon_ * distance <= look.noise;
+    in_favour = is_small && off + doubt <= distance / 4 ? in_favour + 1 : 0;
+    if (in_favour == 2) return true;
+    // Where the bend grows as the steps fall, or f moves no less, it varies on a smaller scale.
+    const bool is_calm = look.bend <= std::max(1.1 * before.bend, 8 * look.noise) &&
+                         (look.change <= 0.75 * before.change || !look.is_clear);
+    if (t <= own && look.noise <= distance / 4) against = off > claim.sure + 2 * doubt && is_calm ? against + 1 : 0;
+    before = look;
   }
-  double total = 0;
-  for (std::size_t k = begin; k < end; ++k) total += std::abs(dy_[k]) * leaps[k - begin];
-  return total;
+  return against < enough_against;
 }
 
 double Checker::unseen(Motion motion, std::size_t begin, std::size_t end, const Pair& far) {

@@ -4,6 +4,7 @@
 #include <limpid/autograd/gradcheck.hpp>
 #include <limpid/core/source_location.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <span>
@@ -61,7 +62,6 @@ class Checker {
     bool kink;         ///< there is none: left and right differ, by
     double jump;       ///< so much in all outputs together; infinite where the function itself jumps
     double reach = 1;  ///< of the element's step, what of it the function took as one piece
-    double t = 0;      ///< the least step that the value goes by
     /// Whether a derivative that the differences do not agree with is one from the left, from the right, or between.
     bool excuses(double analytic, double bound) const {
       if (std::isinf(jump)) return kink && std::isfinite(analytic);
@@ -107,41 +107,116 @@ class Checker {
   /// there is more to find out, where it is as sure as the check needs.
   struct Wanted {
     double rtol, atol;
-    double enough;      ///< an error that does
-    double reference;   ///< the size of a derivative one would expect
-    bool near = false;  ///< by steps within the element's size alone
+    double enough;     ///< an error that does
+    double reference;  ///< the size of a derivative one would expect
   };
   /// Whether t moves all elements of a motion in proportion, which rounding of a large one may prevent.
   bool is_exact(Motion motion, double t) const;
-  /// The derivative of sum <y, dy> over the values [begin, end) of the outputs.
-  Slope slope(Motion motion, std::size_t begin, std::size_t end, const Wanted& wanted);
-  std::vector<Element> elements_of(std::size_t c);
-  /// All elements at once, at random, each in proportion to its own size or to elements_of's.
-  std::vector<Element> direction_of(std::size_t c, bool own_sizes);
-  void compare(std::size_t c);
-  /// reference: the size of a derivative one would expect; least_scales: what errors are relative to, at least, by
-  /// motion; none where that goes by the largest of all.
-  void judge(std::size_t c, const Values& analytic, const std::vector<Motion>& motions, double reference,
-             const Values& least_scales);
-  /// The last word on a derivative that disagrees with the differences, once these are at their best. sure: what
-  /// passes; noise: what rounding did to the analytic value.
-  Verdict examine(Motion motion, std::size_t begin, std::size_t end, const Slope& found, double analytic, double sure,
-                  double noise, const Wanted& wanted);
   /// The outputs at both ends of a motion.
   struct Pair {
     Values plus, minus;
     bool is_still(std::size_t k, const Values& y) const { return plus[k] == y[k] && minus[k] == y[k]; }
   };
   Pair outputs_beside(Motion motion, double t);
-  /// The least by which sum <y, dy> can change where rounding inside lets it move by leaps alone: of the outputs that
-  /// no longer move by small steps, what the last step did that moved them.
-  double leap(Motion motion, std::size_t begin, std::size_t end, double widest);
+  /// What the differences of sum <y, dy> over one step show.
+  struct Look {
+    double difference = 0;
+    double bend = 0;        ///< by how much the slopes from left and right differ in all outputs together
+    double noise = 0;       ///< what rounding may have done to the difference at the most,
+    double rounding = 0;    ///< and is likely to have done
+    double change = 0;      ///< of the outputs, all together
+    bool is_clear = false;  ///< whether that is far more than rounding
+  };
+  /// Looks at the values [begin, end) of the outputs along one motion, and remembers which have moved.
+  class Observer {
+   public:
+    Observer(Checker& checker, Motion motion, std::size_t begin, std::size_t end)
+        : checker_(checker),
+          motion_(motion),
+          begin_(begin),
+          least_(end - begin, 0.0) {}
+    Look look(double t);
+    void forget() { least_.assign(least_.size(), 0.0); }
+    bool has_seen_any_move() const {
+      return std::any_of(least_.begin(), least_.end(), [](double least) { return least > 0; });
+    }
+
+   private:
+    Checker& checker_;
+    Motion motion_;
+    std::size_t begin_;
+    Values least_;  // by how much each output has moved at the least, 0 where not yet
+  };
+  static constexpr double farthest = 0x1p11;  // of all steps
+  /// What of its step the smallest element of a motion that is not 0 has for its size, 1 at the most.
+  static double own_size(Motion motion);
+  /// The derivative of sum <y, dy> over the values [begin, end) of the outputs.
+  Slope slope(Motion motion, std::size_t begin, std::size_t end, const Wanted& wanted);
+  std::vector<Element> elements_of(std::size_t c);
+  /// All elements at once, at random, each in proportion to its own size or to elements_of's.
+  std::vector<Element> direction_of(std::size_t c, bool own_sizes);
+  /// One derivative that backward gives, and the differences.
+  struct Comparison {
+    Motion motion;
+    double analytic;
+    double rtol;
+    double least_scale;  ///< what errors are relative to, at the least
+    double size;         ///< what the search for differences goes by,
+    double enough;       ///< and an error of theirs that does
+    double reference;    ///< the size of a derivative one would expect
+    Slope slope{};
+    Verdict verdict = Verdict::right;
+
+    double scale() const { return std::max({std::abs(analytic), std::abs(slope.value), least_scale}); }
+    double sure() const { return rtol * scale(); }
+    double bound() const { return sure() + std::min(slope.error, 10 * sure()); }
+    double difference() const { return std::abs(analytic - slope.value); }
+    bool is_right() const { return std::isfinite(analytic) && difference() <= bound(); }
+    Wanted wanted(double to) const {
+      return {to, to == 0 ? 0 : std::max(1e-4 * rtol * size, 1e-13 * reference), enough, reference};
+    }
+  };
+  void compare(std::size_t c);
+  void judge(std::size_t c, std::vector<Comparison>& comparisons);
+  // Its stages.
+  void measure(std::vector<Comparison>& comparisons);
+  bool is_vacuous(std::size_t c, const std::vector<Comparison>& comparisons);
+  /// Gives those that look wrong the last word.
+  void convict(std::size_t c, std::vector<Comparison>& comparisons);
+  /// Whether a gradient is infinite (of element j, in fast mode of any) because the derivative is too large a number.
+  bool leaves_range(std::size_t c, std::size_t j);
+  /// What is far below the largest gradient, and right beside that, is wrong nevertheless where the differences are
+  /// sure of it.
+  void hold_to_own_size(std::size_t c, std::vector<Comparison>& comparisons);
+  void report(std::size_t c, const std::vector<Comparison>& comparisons);
+  /// How far rounding moves the analytic derivative of a comparison.
+  double rounding_of(std::size_t c, const std::vector<Comparison>& comparisons, std::size_t j);
+  /// A derivative that backward or forward mode gives.
+  struct Claim {
+    double value;
+    double sure;   ///< by how much it may be off
+    double noise;  ///< what rounding did to it
+    bool is_excused_by(const Slope& slope) const {
+      return slope.excuses(value, sure + std::min(slope.error, 10 * sure));
+    }
+  };
+  /// The last word on a claim that disagrees with the differences, once these are at their best.
+  Verdict examine(Motion motion, std::size_t begin, std::size_t end, const Slope& found, const Claim& claim,
+                  const Wanted& wanted);
+  Verdict examine(const Comparison& comparison, double rounding);
+  /// The slope by other steps: these times a factor.
+  Slope slope_by(double factor, Motion motion, std::size_t begin, std::size_t end, const Wanted& wanted);
+  /// How far a claim lies outside what several slopes of one motion say; 0 where it may be one of them.
+  static double distance_from(const std::vector<Slope>& slopes, const Claim& claim);
+  /// Whether f may have the claimed slope: it shows it at some scale of steps, or there is none that tells slopes apart
+  /// which are so far from each other.
+  bool may_be_seen(Motion motion, std::size_t begin, std::size_t end, const Claim& claim, double distance);
   /// What of sum <y, dy>'s derivative belongs to outputs that move too little to be seen, not even by far steps.
   double unseen(Motion motion, std::size_t begin, std::size_t end, const Pair& far);
   /// Whether the gradient is rounding noise: another one for inputs that differ by some roundings.
   bool is_noise(std::size_t c);
   /// The same of differences: others for other steps.
-  bool is_noise(const std::vector<Motion>& motions, const std::vector<Slope>& slopes, const Wanted& wanted);
+  bool is_noise(const std::vector<Comparison>& comparisons);
   /// The output whose derivative by element j of a checked input disagrees most.
   std::string most_wrong(std::size_t c, std::size_t j, Motion motion);
   std::string describe(const GradcheckReport::Input& input, const Slope& slope, Verdict verdict) const;
@@ -152,6 +227,7 @@ class Checker {
   /// J v at xs for one v per checked input, of all floating outputs one after the other. Nothing where a node has
   /// neither a rule nor a recorded backward. moving: a subset of the checked inputs, the others' v undefined.
   std::optional<Values> forward_mode(const Tensors& xs, const std::vector<Values>& v, uint64_t moving = all);
+  bool is_finite_for_smaller(std::vector<Values> v);
   /// How far rounding moves each element of J v.
   Values forward_noise(const std::vector<Values>& v, const Values& jv);
   Values push(const Recording& recording, const Tensors& directions) const;

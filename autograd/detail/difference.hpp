@@ -12,7 +12,7 @@ class Extrapolation {
  public:
   /// The difference over a step that is half the one before. One that is not finite starts the table anew: the step
   /// reached beyond the function's domain.
-  void add(double difference, double rounding_error, double at) {
+  void add(double difference, double rounding_error) {
     if (!std::isfinite(difference)) {
       rows_ = 0;
       return;
@@ -30,7 +30,6 @@ class Extrapolation {
         error = e;
         rounding = rounding_error;
         value = row[j];
-        step = at;
       }
     }
     std::copy_n(row, count + 1, last_);
@@ -41,7 +40,6 @@ class Extrapolation {
   double value = std::numeric_limits<double>::quiet_NaN();
   double error = infinity;  ///< an estimate
   double rounding = 0;      ///< the part of it that rounding has
-  double step = 0;          ///< the least that the value goes by
 
   bool is_restarted() const { return rows_ == 0; }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 namespace limpid::detail {
 
@@ -25,9 +26,12 @@ double largest(const Values& xs) {
 }
 
 double scale_of(const Values& xs) {
+  const double most = largest(xs);
+  if (most == 0) return 1;
   double squares = 0;
-  for (double x : xs) squares += x * x / static_cast<double>(xs.size());
-  return squares > 0 && std::isfinite(squares) ? std::sqrt(squares) : 1;
+  for (double x : xs)
+    if (std::isfinite(x)) squares += x / most * (x / most);
+  return most * std::sqrt(squares / static_cast<double>(xs.size()));
 }
 
 Axes multi_index(int64_t flat, const Shape& shape) {
@@ -50,6 +54,15 @@ double epsilon(DType dtype) {
     case DType::bfloat16: return std::ldexp(1.0, -7);
     case DType::float32: return std::ldexp(1.0, -23);
     default: return std::ldexp(1.0, -52);
+  }
+}
+
+double largest_of(DType dtype) {
+  switch (dtype) {
+    case DType::float16: return 65504;
+    case DType::bfloat16: return std::ldexp(255.0, 120);
+    case DType::float32: return std::numeric_limits<float>::max();
+    default: return std::numeric_limits<double>::max();
   }
 }
 

@@ -15,7 +15,7 @@ Values values_of(const Tensor& x);
 bool same_bits(const Values& a, const Values& b);
 /// The largest finite magnitude, or 0.
 double largest(const Values& xs);
-/// Their root mean square, or 1 where that is 0.
+/// Their root mean square, infinities and NaN left out, or 1 where that is 0.
 double scale_of(const Values& xs);
 
 Axes multi_index(int64_t flat, const Shape& shape);
@@ -24,6 +24,8 @@ std::string place(const Axes& index);
 
 /// The spacing of dtype's numbers at 1.
 double epsilon(DType dtype);
+/// The largest of dtype's numbers.
+double largest_of(DType dtype);
 /// The nearest of dtype's numbers.
 double round_to(double x, DType dtype);
 

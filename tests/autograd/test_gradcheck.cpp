@@ -353,6 +353,35 @@ TEST_CASE("kinks are called kinks") {
   CHECK(gradcheck([](Tensor t) { return Abs<true>::apply(t); }, {tensor({-1, 3e-3, 2}, float64)}).inputs[0].kinks == 0);
 }
 
+namespace {
+
+// relu, with the gradient 3 at 0.
+struct Relu : Function<Relu> {
+  static Tensor forward(Context& ctx, const Tensor& x) {
+    ctx.save(x);
+    return relu(x);
+  }
+  static Tensors backward(Context& ctx, const Tensor& dy) {
+    const Tensor x = ctx.saved(0);
+    return {where(x > 0.0, dy, where(x < 0.0, dy * 0.0, dy * 3.0))};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a gradient beyond the slopes at a kink is wrong") {
+  for (const Tensor& x : {tensor({0}, float64), tensor({0, 1}, float64), tensor({0, -1, 2}, float64)})
+    for (const auto& f : {+[](const Tensor& t) { return Relu::apply(t); },
+                          +[](const Tensor& t) { return sum(Relu::apply(t)) + sum(square(t)); }})
+      for (bool fast : {false, true}) {
+        const GradcheckReport report = gradcheck(f, {x}, {.fast = fast});
+        INFO(report);
+        CHECK_FALSE(report);
+        CHECK_FALSE(report.at_kinks);
+        CHECK_FALSE(report.unsure);
+      }
+}
+
 TEST_CASE("functions of several shapes and kinds of arguments") {
   const Tensor a = random({2, 3}), b = random({3}), index = arange(3);
   CHECK(gradcheck([](const Tensor& p, Tensor q) { return p * q; }, {a, b}));

@@ -2,6 +2,7 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/limpid.hpp>
 
+#include <limits>
 #include <string>
 
 #include "../catch.hpp"
@@ -134,6 +135,29 @@ TEST_CASE("where backward is not recorded, forward mode is left out and the repo
              ContainsSubstring("forward mode: not checked, for backward is not made of recorded ops"));
   CHECK_THAT(to_string(gradcheck([](Tensor x) { return x * x.detach(); }, {random({3})})),
              ContainsSubstring("forward mode: not checked, for reverse mode is wrong"));
+}
+
+TEST_CASE("forward mode is left out where J v leaves the range of numbers, and wrong where a rule makes it") {
+  for (const auto& f :
+       {+[](const Tensor& x) { return exp(x); }, +[](const Tensor& x) { return exp(x) / sum(exp(x)); }}) {
+    const GradcheckReport report = gradcheck(f, {tensor({700, 708}, float64)});
+    INFO(report);
+    CHECK(report);
+    CHECK_FALSE(report.forward.checked);
+    CHECK_THAT(to_string(report), ContainsSubstring("not checked, for values or derivatives leave the range"));
+  }
+  struct Infinite : Function<Infinite> {
+    static Tensor forward(Context&, const Tensor& x) { return x * 2.0; }
+    static Tensors backward(Context&, const Tensor& dy) { return {dy * 2.0}; }
+    static Tensor jvp(Context&, const Tensors& dx) { return dx[0] * std::numeric_limits<double>::infinity(); }
+  };
+  CHECK(mentions(gradcheck(of(Infinite()), {random({3})}), "forward mode: expected <dy, J v> = <J' dy, v>"));
+}
+
+TEST_CASE("a gradient beyond the range of the inputs' dtype is no disagreement") {
+  const GradcheckReport report = gradcheck([](const Tensor& x) { return x * x * x; }, {tensor({1e20, 1, -3}, float32)});
+  INFO(report);
+  CHECK(report);
 }
 
 TEST_CASE("a backward that is not linear in dy is found") {
