@@ -94,13 +94,6 @@ bool Checker::is_noise(const std::vector<Comparison>& comparisons) {
   return difference >= 0.1 * most;
 }
 
-double Checker::own_size(Motion motion) {
-  double own = 1;
-  for (const Element& e : motion)
-    if (e.x != 0 && e.step != 0) own = std::min(own, std::abs(e.x / e.step));
-  return own;
-}
-
 Checker::Slope Checker::slope_by(double factor, Motion motion, std::size_t begin, std::size_t end,
                                  const Wanted& wanted) {
   const std::vector<Element> other = scaled(motion, factor);

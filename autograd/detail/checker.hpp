@@ -90,19 +90,13 @@ class Checker {
   void require_defined(const Tensor& y, std::size_t k) const;
   void conclude();
 
-  // gradcheck_compare.cpp
+  // gradcheck_descent.cpp
 
   /// The floating outputs at xs, one after the other.
   Values outputs(const Tensors& xs);
   /// The same; not numbers where f throws, for that is outside its domain.
   Values outputs_or_nan(const Tensors& xs);
   Values outputs_or_nan() { return outputs_or_nan(called()); }  ///< at xs_ as it stands
-  /// xs, each element of the checked ones off by so many roundings.
-  Tensors jiggled(Tensors xs, double by);
-  /// What xs give to `of` once they are off by a rounding or two; left out where they leave the domain.
-  template <class Result, class F>
-  std::vector<Result> by_jiggles(const Tensors& xs, F&& of);
-  const std::vector<Gradients>& jiggled_gradients();
   /// How well a derivative is to be known: the search stops once it is surer than rtol or atol, at the latest, unless
   /// there is more to find out, where it is as sure as the check needs.
   struct Wanted {
@@ -152,6 +146,9 @@ class Checker {
   static double own_size(Motion motion);
   /// The derivative of sum <y, dy> over the values [begin, end) of the outputs.
   Slope slope(Motion motion, std::size_t begin, std::size_t end, const Wanted& wanted);
+
+  // gradcheck_compare.cpp
+
   std::vector<Element> elements_of(std::size_t c);
   /// All elements at once, at random, each in proportion to its own size or to elements_of's.
   std::vector<Element> direction_of(std::size_t c, bool own_sizes);
@@ -191,6 +188,18 @@ class Checker {
   void report(std::size_t c, const std::vector<Comparison>& comparisons);
   /// How far rounding moves the analytic derivative of a comparison.
   double rounding_of(std::size_t c, const std::vector<Comparison>& comparisons, std::size_t j);
+  /// The output whose derivative by element j of a checked input disagrees most.
+  std::string most_wrong(std::size_t c, std::size_t j, Motion motion);
+  std::string describe(const GradcheckReport::Input& input, const Slope& slope, Verdict verdict) const;
+
+  // gradcheck_verdict.cpp
+
+  /// xs, each element of the checked ones off by so many roundings.
+  Tensors jiggled(Tensors xs, double by);
+  /// What xs give to `of` once they are off by a rounding or two; left out where they leave the domain.
+  template <class Result, class F>
+  std::vector<Result> by_jiggles(const Tensors& xs, F&& of);
+  const std::vector<Gradients>& jiggled_gradients();
   /// A derivative that backward or forward mode gives.
   struct Claim {
     double value;
@@ -217,9 +226,6 @@ class Checker {
   bool is_noise(std::size_t c);
   /// The same of differences: others for other steps.
   bool is_noise(const std::vector<Comparison>& comparisons);
-  /// The output whose derivative by element j of a checked input disagrees most.
-  std::string most_wrong(std::size_t c, std::size_t j, Motion motion);
-  std::string describe(const GradcheckReport::Input& input, const Slope& slope, Verdict verdict) const;
 
   // gradcheck_forward.cpp
 
@@ -227,6 +233,7 @@ class Checker {
   /// J v at xs for one v per checked input, of all floating outputs one after the other. Nothing where a node has
   /// neither a rule nor a recorded backward. moving: a subset of the checked inputs, the others' v undefined.
   std::optional<Values> forward_mode(const Tensors& xs, const std::vector<Values>& v, uint64_t moving = all);
+  /// Whether J v is finite for a far smaller v.
   bool is_finite_for_smaller(std::vector<Values> v);
   /// How far rounding moves each element of J v.
   Values forward_noise(const std::vector<Values>& v, const Values& jv);
