@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <type_traits>
 
 namespace limpid::optim {
 
@@ -69,7 +68,8 @@ struct Norm {
 Norm norm_of(const Tensors& dxs, double p) {
   const double total = norm_term(dxs, p);
   if (std::isinf(p)) return std::isfinite(total) ? Norm{1, total} : Norm{total, 1};
-  if (total > 1e-280 && total <= std::numeric_limits<double>::max()) return {1, std::pow(total, 1 / p)};
+  const double root = std::pow(total, 1 / p);
+  if (total > 1e-280 && std::isfinite(root)) return {1, root};
   // Powers may have left the range, or lost digits at its lower end: the largest is divided out.
   const double largest = norm_term(dxs, infinity);
   if (largest == 0) return {1, 0};
@@ -98,26 +98,32 @@ double clip_grad_norm_(const Tensors& parameters, double max_norm, double p, boo
     return norm;
   }
   if (std::isinf(max_norm) || max_norm / (norm + 1e-6) >= 1) return norm;  // no norm is above infinity
-  // The norm of finite gradients may be infinite: they are clipped by its two factors. 1e-6 over one far below 1 may
-  // be.
-  const double scale = std::max(factors.scale, 1.0);
-  const double factor = max_norm / (scale == 1 ? norm + 1e-6 : factors.root + 1e-6 / scale);
+  // All memory is had before any gradient is changed.
+  Tensors copies;
   for (const Tensor& x : xs) {
-    Tensor dx = x.grad();
-    if (!is_own(dx) || !is_dense(dx)) {
-      const Tensor copy = empty(dx.shape(), dx.dtype());
-      limpid::detail::copy_into(copy, dx);
-      x.set_grad(copy);
-      dx = copy;
-    }
+    const Tensor dx = x.grad();
+    Tensor& copy = copies.emplace_back();
+    if (is_own(dx) && is_dense(dx)) continue;
+    copy = empty(dx.shape(), dx.dtype());
+    limpid::detail::copy_into(copy, dx);
+  }
+  // The norm of finite gradients may be infinite, and the factor too small a number: then they are clipped step by
+  // step. 1e-6 over a scale far below 1 may be infinite as well.
+  const double scale = std::max(factors.scale, 1.0);
+  const double rest = scale == 1 ? norm + 1e-6 : factors.root + 1e-6 / scale, factor = max_norm / rest;
+  const bool in_steps = scale != 1 || factor < 1e-280;
+  for (std::size_t i = 0; i < xs.size(); ++i) {
+    if (copies[i].defined()) xs[i].set_grad(copies[i]);
+    const Tensor dx = xs[i].grad();
     limpid::detail::visit_float(dx.dtype(), [&]<class T>(T) {
       T* values = dx.data<T>();
-      const auto scaled = [&](auto divisor) {
-        for (int64_t i = 0; i < dx.numel(); ++i)
-          values[i] = static_cast<T>(static_cast<double>(values[i]) / divisor * factor);
+      const auto clip = [&](auto clipped) {
+        for (int64_t k = 0; k < dx.numel(); ++k) values[k] = static_cast<T>(clipped(static_cast<double>(values[k])));
       };
-      // Without a division where there is none to do.
-      scale == 1 ? scaled(std::integral_constant<int, 1>()) : scaled(scale);
+      if (in_steps)
+        clip([=](double value) { return value / scale / rest * max_norm; });
+      else
+        clip([=](double value) { return value * factor; });
     });
     dx.bump_version();
   }

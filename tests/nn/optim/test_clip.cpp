@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "../../catch.hpp"
+#include "../../memory.hpp"
 #include "../vectors.hpp"
 
 using namespace limpid;
@@ -78,6 +79,32 @@ TEST_CASE("clip_grad_norm_ scales gradients of any size, as vector_norm does") {
   x.set_grad(full({8}, 1.7e308, float64));
   CHECK(std::isinf(optim::clip_grad_norm_({x}, 1)));
   CHECK(allclose(x.grad(), full({8}, std::sqrt(0.125), float64), 1e-14, 0));
+  // Or its root alone, of powers that do not.
+  const Tensor many = leaf(zeros({100}, float64));
+  many.set_grad(full({100}, 1.7e308, float64));
+  CHECK(std::isinf(optim::clip_grad_norm_({many}, 1, 0.5)));
+  CHECK(allclose(many.grad(), full({100}, 1e-4, float64), 1e-13, 0));
+}
+
+TEST_CASE("clip_grad_norm_ scales by factors that are too small to be numbers") {
+  for (const double size : {1e10, 1e153}) {
+    const Tensor x = leaf(zeros({2}, float64));
+    x.set_grad(tensor({3, -4}, float64) * size);
+    optim::clip_grad_norm_({x}, 5e-290, 2);
+    CHECK(allclose(x.grad(), tensor({3, -4}, float64) * 1e-290, 1e-14, 0));
+  }
+}
+
+TEST_CASE("clip_grad_norm_ changes no gradient where there is no memory for all") {
+  const Tensor a = leaf(zeros({4})), b = leaf(zeros({1 << 20})), shared = full({1 << 20}, 3);
+  a.set_grad(full({4}, 2));
+  b.set_grad(shared);
+  {
+    const test::WithLimit with(1);
+    CHECK_THROWS_AS(optim::clip_grad_norm_({a, b}, 1), MemoryError);
+  }
+  CHECK(equal(a.grad(), full({4}, 2)));
+  CHECK(equal(b.grad(), shared));
 }
 
 TEST_CASE("clip_grad_norm_ scales gradients so small that their norm is subnormal") {
