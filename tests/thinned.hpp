@@ -8,4 +8,7 @@ namespace limpid::test {
 /// test that would take minutes there then runs a part of its cases.
 inline bool thinned() { return std::getenv("LIMPID_THIN_TESTS") != nullptr; }
 
+/// Whether the case of this number is left out there: all but each k-th are.
+inline bool is_thinned_out(int number, int k) { return number % k != 0 && thinned(); }
+
 }  // namespace limpid::test

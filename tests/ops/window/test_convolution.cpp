@@ -200,7 +200,7 @@ TEST_CASE("conv2d and its gradients are the same for any number of threads") {
   for (DType dtype : {float32, float64})
     for (const Case& k : large)
       for (MemoryFormat format : formats) {
-        if (number++ % 5 && test::thinned()) continue;
+        if (test::is_thinned_out(number++, 5)) continue;
         const Tensor x = noise(k.x(), dtype, format), weight = noise(k.weight(), dtype), bias = noise({k.o}, dtype);
         CAPTURE(k.x(), k.weight(), dtype, x.strides());
         const Tensor y = conv2d(x, weight, {}, k.options), dy = noise(y.shape(), dtype, format);
