@@ -25,12 +25,7 @@ std::string shortest(T x) {
 }
 
 [[noreturn]] void refuse(const char* op, Scalar x, DType dtype) {
-  const auto got = [&](auto value) {
-    throw_error<ValueError>(op, ": expected a number that ", dtype, " holds, got ", value);
-  };
-  if (x.is_floating() || !x.fits()) got(x.to_double());
-  got(x.to_int64());
-  __builtin_unreachable();
+  throw_error<ValueError>(op, ": expected a number that ", dtype, " holds, got ", text_of(x));
 }
 
 // Where x lies beside what T holds.
@@ -39,7 +34,7 @@ enum class Place { below, within, above, nowhere };
 template <class T>
 Place place_of(Scalar x) noexcept {
   using Limits = std::numeric_limits<T>;
-  if (!x.is_floating() && x.fits()) {
+  if (x.is_int64()) {
     const int64_t value = x.to_int64();
     return value < int64_t{Limits::min()}   ? Place::below
            : value > int64_t{Limits::max()} ? Place::above
@@ -61,37 +56,27 @@ void store(const char* op, Scalar x, DType dtype, void* place, bool saturates) {
                                                    : static_cast<T>(x.to_int64());
 }
 
-// A floating-point x rounded to odd where double does not hold it: what rounds the result to fewer digits rounds x
-// once.
-double odd_double(Scalar x) noexcept {
-  const double nearest = x.to_double();
-  if (x.rest() == 0 || std::bit_cast<uint64_t>(nearest) & 1) return nearest;
-  return std::nextafter(nearest, x.rest() * std::numeric_limits<double>::infinity());
-}
-
-// The same of any x and float.
 float odd_of(Scalar x) noexcept {
-  if (x.is_floating()) return odd_float(odd_double(x));
-  if (x.fits()) return odd_float(x.to_int64());
+  if (x.is_floating()) return odd_float(x.to_double());
+  if (x.is_int64()) return odd_float(x.to_int64());
   const auto whole = static_cast<uint64_t>(x.to_int64());
   return 2 * odd_float(static_cast<int64_t>(whole >> 1 | (whole & 1)));
 }
 
 float nearest_float(Scalar x) noexcept {
-  if (x.is_floating()) return static_cast<float>(odd_double(x));
-  return x.fits() ? static_cast<float>(x.to_int64()) : static_cast<float>(static_cast<uint64_t>(x.to_int64()));
+  if (x.is_floating()) return static_cast<float>(x.to_double());
+  return x.is_int64() ? static_cast<float>(x.to_int64()) : static_cast<float>(static_cast<uint64_t>(x.to_int64()));
 }
 
 void store_any(const char* op, Scalar x, DType dtype, void* place, bool saturates) {
   const double value = x.to_double();
   // Of floating-point types, infinity is the nearest to what lies beyond them.
   const auto keep = [&]<class T>(T y, bool finite) {
-    const bool lost = (x.is_floating() && !x.fits()) || (!finite && std::isfinite(value));
-    if (lost && !saturates) refuse(op, x, dtype);
+    if (!finite && std::isfinite(value) && !saturates) refuse(op, x, dtype);
     *static_cast<T*>(place) = y;
   };
   switch (dtype) {
-    case DType::bool_: *static_cast<bool*>(place) = value != 0 || x.rest() != 0; return;
+    case DType::bool_: *static_cast<bool*>(place) = value != 0; return;
     case DType::uint8: return store<uint8_t>(op, x, dtype, place, saturates);
     case DType::int32: return store<int32_t>(op, x, dtype, place, saturates);
     case DType::int64: return store<int64_t>(op, x, dtype, place, saturates);
@@ -115,6 +100,14 @@ void store_any(const char* op, Scalar x, DType dtype, void* place, bool saturate
 
 std::string text_of(double x) { return shortest(x); }
 std::string text_of(float x) { return shortest(x); }
+std::string text_of(Scalar x) {
+  if (x.is_floating()) return text_of(x.to_double());
+  return x.is_int64() ? message(x.to_int64()) : message(static_cast<uint64_t>(x.to_int64()));
+}
+
+void refuse_beyond_double(long double value) {
+  throw_error<ValueError>("number: expected one that float64 holds, got ", shortest(value));
+}
 
 float odd_float(double x) noexcept {
   const auto nearest = static_cast<float>(x);
@@ -130,6 +123,11 @@ float odd_float(int64_t x) noexcept {
   constexpr int64_t lost = (int64_t{1} << 11) - 1;
   if (x >= -(int64_t{1} << 53) && x <= int64_t{1} << 53) return odd_float(static_cast<double>(x));
   return odd_float(static_cast<double>((x & ~lost) | (x & lost ? lost + 1 : 0)));
+}
+
+__int128 whole_of(Scalar x) noexcept {
+  if (x.is_int64()) return x.to_int64();
+  return x.is_floating() ? static_cast<__int128>(x.to_double()) : static_cast<uint64_t>(x.to_int64());
 }
 
 void store_number(const char* op, Scalar x, DType dtype, void* place) { store_any(op, x, dtype, place, false); }

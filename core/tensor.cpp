@@ -352,8 +352,19 @@ Tensor generate(int64_t count, DType dtype, F f) {
 }
 
 [[noreturn]] void refuse_range(Scalar start, Scalar stop, Scalar step) {
-  throw_error<ValueError>("arange: expected finite bounds and a step other than 0, got start = ", start.to_double(),
-                          ", stop = ", stop.to_double(), ", step = ", step.to_double());
+  throw_error<ValueError>(
+      "arange: expected finite bounds and a step other than 0, got start = ", detail::text_of(start),
+      ", stop = ", detail::text_of(stop), ", step = ", detail::text_of(step));
+}
+
+// A number of arange in doubles, which round no integer unseen.
+double as_double(Scalar x) {
+  const double value = x.to_double();
+  if (!x.is_floating() && detail::whole_of(x) != detail::whole_of(value))
+    throw_error<ValueError>(
+        "arange: expected an integer that float64 holds beside a number that int64 does not hold, got ",
+        detail::text_of(x));
+  return value;
 }
 
 // Of values from first to last, in order: what lies between is held where both ends are.
@@ -378,8 +389,9 @@ uint64_t count_integers(int64_t start, int64_t stop, int64_t step) {
 }  // namespace
 
 Tensor arange(Scalar start, Scalar stop, Scalar step, std::optional<DType> dtype) {
-  if (!start.is_floating() && !stop.is_floating() && !step.is_floating()) {
-    const DType type = dtype.value_or(int64);
+  const bool floating = start.is_floating() || stop.is_floating() || step.is_floating();
+  const DType type = dtype.value_or(floating ? float32 : int64);
+  if (!floating || (start.is_int64() && stop.is_int64() && step.is_int64())) {
     const int64_t first = detail::number<int64_t>("arange", start), last = detail::number<int64_t>("arange", stop),
                   by = detail::number<int64_t>("arange", step);
     if (by == 0) refuse_range(start, stop, step);
@@ -394,10 +406,9 @@ Tensor arange(Scalar start, Scalar stop, Scalar step, std::optional<DType> dtype
     require_held("arange", none ? 0 : first, none ? 0 : at(numel - 1), type);
     return generate(numel, type, at);
   }
-  const DType type = dtype.value_or(float32);
-  const double first = start.to_double(), last = stop.to_double(), by = step.to_double();
+  const double first = as_double(start), last = as_double(stop), by = as_double(step);
   const bool finite = std::isfinite(first) && std::isfinite(last) && std::isfinite(by);
-  if (by == 0 || !finite || !start.fits() || !stop.fits() || !step.fits()) refuse_range(start, stop, step);
+  if (by == 0 || !finite) refuse_range(start, stop, step);
   const double reach = last - first, steps = std::isfinite(reach) ? reach / by : last / by - first / by;
   const double count = std::max(0.0, std::ceil(steps));
   const auto numel = count < 0x1p63 ? static_cast<int64_t>(count) : std::numeric_limits<int64_t>::max();
@@ -415,7 +426,7 @@ Tensor linspace(Scalar start, Scalar stop, int64_t count, DType dtype) {
   if (!std::isfinite(from) || !std::isfinite(to))
     throw_error<ValueError>("linspace: expected finite ends, got ", from, " and ", to);
   require_held("linspace", start, stop, dtype);
-  if (!is_floating_point(dtype) && !start.is_floating() && !stop.is_floating()) {
+  if (!is_floating_point(dtype) && start.is_int64() && stop.is_int64()) {
     using Wide = __int128;  // start * (count - 1) fits
     const Wide first = start.to_int64(), distance = stop.to_int64() - first, steps = std::max<int64_t>(count - 1, 1);
     return generate(count, dtype,

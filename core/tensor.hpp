@@ -172,20 +172,21 @@ Tensor ones_like(const Tensor& x, std::optional<DType> dtype = {}, std::optional
 Tensor full_like(const Tensor& x, Scalar value, std::optional<DType> dtype = {},
                  std::optional<MemoryFormat> format = {});
 /// From start (or 0) in steps (or 1) up to but without stop, as NumPy's; none where stop does not lie ahead. int64
-/// where all numbers are integers, else float32, or the dtype given. Throws ValueError (a step of 0, bounds that are
-/// not finite), DTypeError (bool).
+/// where all numbers are integers, else float32, or the dtype given. Where int64 holds all numbers, whole doubles too,
+/// the values are exact before they take that dtype. Throws ValueError (a step of 0; bounds that are not finite; an
+/// integer that float64 does not hold beside a number that int64 does not hold), DTypeError (bool).
 Tensor arange(Scalar stop, std::optional<DType> dtype = {});
 Tensor arange(Scalar start, Scalar stop, std::optional<DType> dtype = {});
 Tensor arange(Scalar start, Scalar stop, Scalar step, std::optional<DType> dtype = {});
-/// count evenly spaced values, both ends included and exact. Throws ValueError (ends that are not finite), DTypeError
-/// (bool).
+/// count evenly spaced values, both ends included and exact. Throws ValueError (ends that are not finite),
+/// DTypeError (bool).
 Tensor linspace(Scalar start, Scalar stop, int64_t count, DType dtype = float32);
 /// Ones on the diagonal of an (n, n) matrix.
 Tensor eye(int64_t n, DType dtype = float32);
 /// A 1-D tensor of the values; reshape() gives it another shape.
 Tensor tensor(std::initializer_list<Scalar> values, DType dtype = float32);
 template <class T>
-requires std::is_arithmetic_v<T> Tensor tensor(std::initializer_list<T> values, DType dtype = float32) {
+requires Number<T> Tensor tensor(std::initializer_list<T> values, DType dtype = float32) {
   const std::vector<Scalar> scalars(values.begin(), values.end());
   return detail::tensor_of(scalars.data(), scalars.size(), dtype);
 }
@@ -208,9 +209,9 @@ using Kept =
 
 /// A copy of row-major values of any arithmetic type. One that no dtype has takes the smallest that holds it: int16_t
 /// becomes int32, uint32_t and size_t int64, long double float64. Throws ShapeError where their number is not the
-/// shape's, ValueError where one of uint64_t is above int64.
+/// shape's, ValueError where one of uint64_t is above int64 or a finite long double beyond all doubles.
 template <class T>
-Tensor from_vector(const std::vector<T>& values, const Shape& shape) {
+requires(has_dtype<T> || Number<T>) Tensor from_vector(const std::vector<T>& values, const Shape& shape) {
   using K = detail::Kept<T>;
   if constexpr (std::is_same_v<K, T> && !std::is_same_v<T, bool>) {
     return detail::from_values(values.data(), values.size(), shape, dtype_of<T>());
@@ -220,6 +221,8 @@ Tensor from_vector(const std::vector<T>& values, const Shape& shape) {
     for (const T value : values) {
       if constexpr (std::is_unsigned_v<T> && sizeof(T) == sizeof(int64_t))
         *to++ = detail::checked_int64(value);
+      else if constexpr (std::is_floating_point_v<T>)
+        *to++ = detail::nearest_double(value);
       else
         *to++ = static_cast<K>(value);
     }

@@ -4,7 +4,12 @@
 #include <limpid/core/dtype.hpp>
 #include <limpid/core/scalar.hpp>
 
+#include <string>
+
 namespace limpid::detail {
+
+/// The digits of an integer, all of them; of a float the shortest text that reads back as it.
+std::string text_of(Scalar x);
 
 /// Writes x to place as an element of dtype. Fractions lose what lies behind the point where dtype is an integer type,
 /// and are rounded by floating-point types; bool is whether x is not 0. Throws ValueError, naming op, where dtype does
@@ -20,6 +25,9 @@ Scalar saturated(const char* op, Scalar x, DType dtype);
 /// correctly rounded sums", 2008), which static_cast<float>(x) would not.
 float odd_float(double x) noexcept;
 float odd_float(int64_t x) noexcept;
+
+/// An integer, or what of a float of at most 2^64 lies towards zero.
+__int128 whole_of(Scalar x) noexcept;
 
 template <class T>
 T number(const char* op, Scalar x) {

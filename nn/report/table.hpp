@@ -1,6 +1,7 @@
 // Tables of text: what a program prints at the end of a run.
 #pragma once
 #include <limpid/core/export.hpp>
+#include <limpid/core/scalar.hpp>
 
 #include <cstdint>
 #include <iosfwd>
@@ -23,7 +24,7 @@ class Cell {
   Cell(const char* text_) : text(text_) {}
   /// At most digits significant digits; whole numbers have all of theirs.
   template <class T>
-  requires std::is_arithmetic_v<T> Cell(T value, int digits = 4) : is_number(true) {
+  requires Number<T> Cell(T value, int digits = 4) : is_number(true) {
     if constexpr (std::is_same_v<T, bool>)
       text = value ? "yes" : "no";
     else if constexpr (std::is_integral_v<T>)

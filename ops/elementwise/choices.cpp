@@ -46,14 +46,12 @@ struct Met {
 Met meet_float(const char* op, DType dtype, Scalar b, Beside beside) {
   const DType compute = compute_type(dtype);
   const double held = detail::saturated(op, b, dtype).to_double(), value = b.to_double();
-  const bool is_finite = std::isfinite(value) || !b.fits(), is_zero = value == 0 && b.rest() == 0;
-  const bool is_lost = std::isinf(held) ? is_finite : held == 0 && !is_zero;
+  const bool is_lost = std::isinf(held) ? std::isfinite(value) : held == 0 && value != 0;
   if (!is_lost) return {compute, held};
   if (beside == Beside::neither) return {compute, std::numeric_limits<double>::quiet_NaN()};
-  const bool is_negative = value == 0 ? b.rest() < 0 : value < 0;
   return detail::visit_float(compute, [&]<class T>(T) -> Met {
     using Limits = std::numeric_limits<T>;
-    const bool is_far = is_negative == (beside == Beside::below);  // from 0
+    const bool is_negative = value < 0, is_far = is_negative == (beside == Beside::below);  // from 0
     const T size = held == 0 ? (is_far ? Limits::denorm_min() : T{}) : is_far ? Limits::infinity() : Limits::max();
     return {compute, is_negative ? -size : size};
   });
@@ -64,8 +62,8 @@ Met meet_integer(DType dtype, Scalar b) {
   if (b.is_bool()) return {dtype, b};
   constexpr double end = 0x1p63;
   const double value = b.to_double();
-  if (b.is_floating() ? value >= end || value < -end : !b.fits()) return {float64, std::copysign(infinity, value)};
-  if (!b.is_floating() || std::trunc(value) == value) return {int64, b.to_int64()};
+  if (b.is_int64()) return {int64, b.to_int64()};
+  if (value >= end || value < -end) return {float64, std::copysign(infinity, value)};
   return {float64, b};  // a fraction or NaN, which no rounded integer is taken for
 }
 

@@ -494,6 +494,13 @@ struct ClampNode final : SymmetricNode {
   }
 };
 
+// Whether a <= b, exactly; false of NaN.
+bool are_ordered(Scalar a, Scalar b) {
+  const double x = a.to_double(), y = b.to_double();
+  if (x != y || (a.is_floating() && b.is_floating())) return x <= y;
+  return detail::whole_of(a) <= detail::whole_of(b);  // one is an integer, which may have been rounded to the other
+}
+
 }  // namespace
 
 Tensor clamp(const Tensor& x, Scalar low, Scalar high) {
@@ -502,12 +509,9 @@ Tensor clamp(const Tensor& x, Scalar low, Scalar high) {
   // Integers within [0.5, 2.5] are those within [1, 2].
   const Scalar first = whole && low.is_floating() ? std::ceil(low.to_double()) : low;
   const Scalar last = whole && high.is_floating() ? std::floor(high.to_double()) : high;
-  // An integer above int64 comes after all of int64.
-  const auto place = [](Scalar bound) { return std::pair(!bound.fits(), bound.to_int64()); };
-  const bool ordered =
-      low.is_floating() || high.is_floating() ? low.to_double() <= high.to_double() : place(low) <= place(high);
-  if (!ordered)
-    detail::throw_error<ValueError>("clamp: expected low <= high, got ", low.to_double(), " and ", high.to_double());
+  if (!are_ordered(low, high))
+    detail::throw_error<ValueError>("clamp: expected low <= high, got ", detail::text_of(low), " and ",
+                                    detail::text_of(high));
   // As the elements are, which they may become: float32 has no 1e300.
   const Scalar least = detail::saturated("clamp", first, x.dtype()), most = detail::saturated("clamp", last, x.dtype());
   if (Tensor y = detail::promoted(x.dtype(), x, [&](const Tensor& p) { return clamp(p, least, most); }); y.defined())

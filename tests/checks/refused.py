@@ -34,6 +34,13 @@ CASES = [
     ("a data set without size()", "struct D { Tensor batch(const Tensor& i) const { return i; } };",
      "data::DataLoader l{D(), {.batch_size = 1}};",
      "DataLoader: expected a data set, which has int64_t size() const and batch(const Tensor&) const"),
+    ("integers of 64 bits alone",
+     "template <class T> concept Made = std::constructible_from<Scalar, T>; "
+     "template <class T> concept Listed = requires(std::initializer_list<T> v) { tensor(v); }; "
+     "template <class T> concept Copied = requires(std::vector<T> v) { from_vector(v, Shape{1}); }; "
+     "template <class T> concept Shown = std::constructible_from<report::Cell, T>;",
+     "static_assert(Made<uint64_t> && Listed<uint64_t> && Copied<uint64_t> && Shown<uint64_t>); "
+     "static_assert(!Made<__int128> && !Listed<__int128> && !Copied<__int128> && !Shown<__int128>);", ""),
 ]
 # (name, declarations, statements, a reason in a comment)
 DELETED = [
@@ -56,7 +63,8 @@ def fault_of(compiler, include, case):
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "a.cpp").write_text("#include <limpid/limpid.hpp>\nusing namespace limpid;\n"
                                          f"{declarations}\nint main() {{ {statements} }}\n")
-        built = run([compiler, "-std=c++20", "-fsyntax-only", f"-I{include}", "a.cpp"], cwd=folder)
+        dialect = "gnu++20" if "__int128" in statements else "c++20"  # where that is an integral type of the library
+        built = run([compiler, f"-std={dialect}", "-fsyntax-only", f"-I{include}", "a.cpp"], cwd=folder)
     errors = ERROR.findall(built.stdout)
     if sentence.startswith("//"):
         shown = "\n".join(built.stdout.splitlines()[:15])

@@ -92,11 +92,10 @@ TEST_CASE("a number that a dtype does not hold is refused, whichever way it come
       {256, uint8, "256"},
       {int64_t{1} << 31, int32, "2147483648"},
       {-(int64_t{1} << 31) - 1, int32, "-2147483649"},
-      {std::numeric_limits<uint64_t>::max(), int64, "1.8446744073709552e+19"},
-      {uint64_t{1} << 63, int64, "9.223372036854776e+18"},
+      {std::numeric_limits<uint64_t>::max(), int64, "18446744073709551615"},
+      {uint64_t{1} << 63, int64, "9223372036854775808"},
       {1e39, float32, "1e+39"},
       {-1e39, float32, "-1e+39"},
-      {std::numeric_limits<long double>::max(), float64, "inf"},
   };
   for (const Refused& r : refused)
     for (const std::vector<WayIn>* ways : {&makers, &operands})
@@ -163,6 +162,7 @@ TEST_CASE("what a dtype holds comes in as it is, integers whole") {
     CHECK_FALSE(last<bool>(way.go(0, bool_)));
   }
   CHECK(last<int64_t>(ones({2}, int64) * odd) == odd);
+  CHECK(last<int64_t>(where(zeros({1}, bool_), zeros({1}, int64), odd)) == odd);
   CHECK(last<int64_t>(zeros({2}, int64).add_(ones({2}, int64), odd)) == odd);
   CHECK(last<int64_t>(ones({2}, int64).mul_(odd)) == odd);
   CHECK(last<int64_t>(clamp(full({1}, odd, int64), -odd, odd)) == odd);
@@ -185,7 +185,7 @@ TEST_CASE("ranges of numbers stay in their dtype") {
   CHECK(arange(-1e308, 1e308, 1e308, float64).numel() == 2);  // whose reach no double holds
   CHECK(message_of([] { arange(5, bool_); }) == "arange: expected a dtype of numbers, got bool");
   CHECK(message_of([] { arange(std::numeric_limits<uint64_t>::max()); }) ==
-        "arange: expected a number that int64 holds, got 1.8446744073709552e+19");
+        "arange: expected a number that int64 holds, got 18446744073709551615");
   CHECK(message_of([] { arange(65521, float16); }) == "arange: expected a number that float16 holds, got 65520");
   CHECK(message_of([] { linspace(-1, 3, 5, uint8); }) == "linspace: expected a number that uint8 holds, got -1");
   CHECK(message_of([] { linspace(0, not_a_number, 5); }) == "linspace: expected finite ends, got 0 and nan");
@@ -435,37 +435,89 @@ TEST_CASE("integers are rounded once to floating point, beside midpoints of ever
   }
 }
 
-TEST_CASE("a long double is rounded once, beside midpoints, and keeps all digits of an integer") {
+namespace {
+
+std::string bytes_of(const Tensor& x) {
+  std::string text;
+  const auto* p = static_cast<const uint8_t*>(x.raw_data());
+  for (std::size_t i = 0; i < static_cast<std::size_t>(x.numel()) * x.itemsize(); ++i)
+    text += detail::message(' ', int{p[i]});
+  return text;
+}
+
+// What a way in makes of x: a dtype and bytes, or a message.
+std::string outcome(const WayIn& way, Scalar x, DType dtype) {
+  std::string result;
+  const std::string message = message_of([&] {
+    const Tensor y = way.go(x, dtype);
+    result = std::string(to_string(y.dtype())) + bytes_of(y);
+  });
+  return message + result;
+}
+
+const std::vector<WayIn> comparisons = {
+    {"eq", [](Scalar x, DType d) { return eq(zeros({1}, d), x); }},
+    {"lt", [](Scalar x, DType d) { return lt(zeros({1}, d), x); }},
+    {"ge", [](Scalar x, DType d) { return ge(zeros({1}, d), x); }},
+    {"clamp", [](Scalar x, DType d) { return clamp(zeros({1}, d), x, inf); }},
+    {"div", [](Scalar x, DType d) { return ones({1}, d) / x; }},
+    {"pow", [](Scalar x, DType d) { return pow(full({1}, 2, d), x); }},
+    {"arange", [](Scalar x, DType d) { return arange(x, x.to_double() + 1, d); }},
+};
+
+}  // namespace
+
+TEST_CASE("a long double counts as the double nearest to it, everywhere") {
   const long double little = std::numeric_limits<long double>::epsilon();
   if (little == std::numeric_limits<double>::epsilon()) return test::left_out("long double is double here");
-  struct Row {
-    DType dtype;
-    int bits;
-  };
-  for (const auto& [dtype, bits] : {Row{float16, 11}, Row{bfloat16, 8}, Row{float32, 24}, Row{float64, 53}})
-    for (const double sign : {1.0, -1.0})
-      for (const int lead : {0, 1}) {
-        const double ulp = std::ldexp(1.0, 1 - bits), down = 1 + lead * ulp, up = down + ulp;
-        const long double middle = down + 0.5L * ulp;
-        for (const auto& [x, y] :
-             {std::pair(middle - little, down), std::pair(middle, lead ? up : down), std::pair(middle + little, up)}) {
-          const Scalar number = sign * x;
-          for (const std::vector<WayIn>* ways : {&makers, &choosers})
-            for (const WayIn& way : *ways) {
-              CAPTURE(way.op, dtype, bits, sign, lead);
-              CHECK(last<double>(way.go(number, dtype).to(float64)) == sign * y);
-            }
-          if (is_half(dtype)) continue;  // the number is one of float32 there
-          CAPTURE(dtype, sign, lead);
-          CHECK(last<double>((ones({1}, dtype) * number).to(float64)) == sign * y);
-          const Tensor one = ones({1}, dtype).set_requires_grad();
-          (one * number).backward();
-          CHECK(one.grad().to(float64).item<double>() == sign * y);
+  std::vector<long double> numbers = {1 - little / 2,
+                                      1 + little,
+                                      2 - little,
+                                      0.1L,
+                                      0x1p53L + 1,
+                                      0x1p53L + 3,
+                                      0x1p63L - 1,
+                                      0x1p63L - 0.5L,
+                                      0x1p63L + 1,
+                                      256 - little * 128,
+                                      1 + 0x1p-8L + little,
+                                      1 + 0x1p-11L + little,
+                                      1 + 0x1p-24L + little,
+                                      1 + 0x1p-53L + little,
+                                      std::numeric_limits<long double>::denorm_min(),
+                                      std::numeric_limits<long double>::infinity(),
+                                      std::numeric_limits<long double>::quiet_NaN()};
+  for (std::size_t i = 0, n = numbers.size(); i < n; ++i) numbers.push_back(-numbers[i]);
+  for (const long double x : numbers) {
+    const auto nearest = static_cast<double>(x);
+    const Scalar scalar = x;
+    CAPTURE(static_cast<double>(x), static_cast<double>(x - static_cast<long double>(nearest)));
+    CHECK((scalar.to_double() == nearest || nearest != nearest));
+    CHECK(scalar.to_int64() == Scalar(nearest).to_int64());
+    CHECK(bytes_of(from_vector(std::vector<long double>{x}, {1})) == bytes_of(full({1}, nearest, float64)));
+    for (const std::vector<WayIn>* ways : {&makers, &operands, &choosers, &comparisons})
+      for (const WayIn& way : *ways)
+        for (const DType dtype : {bool_, uint8, int32, int64, float16, bfloat16, float32, float64}) {
+          CAPTURE(way.op, dtype);
+          CHECK(outcome(way, x, dtype) == outcome(way, nearest, dtype));
         }
-      }
-  for (const WayIn& way : makers) CHECK(last<int64_t>(way.go(static_cast<long double>(odd), int64)) == odd);
-  CHECK(last<int64_t>(where(zeros({1}, bool_), zeros({1}, int64), odd)) == odd);
-  CHECK(last<bool>(full({1}, std::numeric_limits<long double>::denorm_min(), bool_)));
+  }
+}
+
+TEST_CASE("a finite long double beyond all doubles is refused, wherever it is given") {
+  const long double most = std::numeric_limits<double>::max(), huge = std::numeric_limits<long double>::max();
+  if (std::isinf(static_cast<double>(huge))) {
+    for (const long double x : {huge, -huge, 2 * most}) {
+      const std::string beginning = "number: expected one that float64 holds, got ";
+      CHECK(message_of([&] { from_vector(std::vector<long double>{x}, {1}); }).substr(0, beginning.size()) ==
+            beginning);
+      CHECK(message_of([&] { tensor({x}, float64); }).substr(0, beginning.size()) == beginning);
+      CHECK(message_of([&] { full({}, x, float64); }).substr(0, beginning.size()) == beginning);
+      CHECK(message_of([&] { lt(ones({1}), x); }).substr(0, beginning.size()) == beginning);
+    }
+    CHECK(message_of([&] { full({}, 2 * most, float64); }).find(" got 3.595386269724631") != std::string::npos);
+  }
+  CHECK(last<double>(from_vector(std::vector<long double>{most}, {1})) == std::numeric_limits<double>::max());
 }
 
 TEST_CASE("integers are compared as they are, however large") {
@@ -527,16 +579,6 @@ TEST_CASE("every number can be compared with every tensor") {
   beside_0(bfloat16, 0x1p-133, 1e-50, -1e-50);
   beside_0(float32, 0x1p-149, 1e-50, -1e-50);
   beside_0(float32, 0x1p-149, 0x1p-150, -0x1p-150);
-  const long double tiny = std::numeric_limits<long double>::denorm_min();
-  if (static_cast<double>(tiny) == 0) {
-    beside_0(float64, 0x1p-1074, tiny, -tiny);
-    beside_0(float32, 0x1p-149, tiny, -tiny);
-    const long double huge = std::numeric_limits<long double>::max();
-    rows.push_back({full({1}, inf, float64), huge, 1});
-    rows.push_back({full({1}, std::numeric_limits<double>::max(), float64), huge, -1});
-    rows.push_back({full({1}, -inf, float64), -huge, -1});
-    rows.push_back({full({1}, -std::numeric_limits<double>::max(), float64), -huge, 1});
-  }
   for (const Row& row : rows) {
     CAPTURE(row.x, row.number.to_double());
     CHECK(eq(row.x, row.number).item<bool>() == (row.order == 0));
@@ -571,8 +613,55 @@ TEST_CASE("clamp takes bounds above int64") {
   CHECK(equal(clamp(x, 0, UINT64_MAX), tensor({0, 5, INT64_MAX}, int64)));
   CHECK(equal(clamp(x, UINT64_MAX - 1, UINT64_MAX), full({3}, INT64_MAX, int64)));
   CHECK(equal(clamp(tensor({-1, 5}, int32), 0, UINT64_MAX), tensor({0, 5}, int32)));
-  CHECK(message_of([&] { clamp(x, UINT64_MAX, 0); }) ==
-        "clamp: expected low <= high, got 1.8446744073709552e+19 and 0");
+  CHECK(message_of([&] { clamp(x, UINT64_MAX, 0); }) == "clamp: expected low <= high, got 18446744073709551615 and 0");
+}
+
+TEST_CASE("clamp tells which bound is lower, whatever both are kept as") {
+  const Tensor x = tensor({-1, 5, INT64_MAX}, int64);
+  const auto refused = [](const std::string& low, const std::string& high) {
+    return "clamp: expected low <= high, got " + low + " and " + high;
+  };
+  for (const Tensor& y : {x, x.to(float32)}) {
+    CHECK(message_of([&] { clamp(y, odd, 0x1p53); }) == refused("9007199254740993", "9007199254740992"));
+    CHECK(message_of([&] { clamp(y, 0x1p63, INT64_MAX); }) == refused("9.223372036854776e+18", "9223372036854775807"));
+    CHECK(message_of([&] { clamp(y, UINT64_MAX, UINT64_MAX - 1); }) ==
+          refused("18446744073709551615", "18446744073709551614"));
+    CHECK(message_of([&] { clamp(y, 0x1p64, UINT64_MAX); }) ==
+          refused("1.8446744073709552e+19", "18446744073709551615"));
+    CHECK(message_of([&] { clamp(y, 0, not_a_number); }) == refused("0", "nan"));
+    CHECK(message_of([&] { clamp(y, inf, INT64_MAX); }) == refused("inf", "9223372036854775807"));
+    for (const auto& [low, high] : std::vector<std::pair<Scalar, Scalar>>{{0x1p53, odd},
+                                                                          {odd, odd},
+                                                                          {INT64_MAX, 0x1p63},
+                                                                          {UINT64_MAX, 0x1p64},
+                                                                          {-0x1p63, INT64_MIN},
+                                                                          {INT64_MIN, -0x1p63},
+                                                                          {0x1p70, 0x1p70},
+                                                                          {-inf, inf}})
+      CHECK(clamp(y, low, high).dtype() == y.dtype());
+  }
+  CHECK(last<int64_t>(clamp(full({1}, 5, int64), 0x1p53, odd)) == odd - 1);
+  CHECK(message_of([&] { clamp(x, 2.5, 2.25); }) == refused("2.5", "2.25"));
+}
+
+TEST_CASE("ranges from whole numbers are exact, doubles among them too") {
+  const Tensor expected = tensor({odd, odd + 1, odd + 2}, int64);
+  CHECK(equal(arange(odd, odd + 3, 1.0, int64), expected));
+  CHECK(equal(arange(odd, static_cast<double>(odd + 3), 1, int64), expected));
+  CHECK(equal(arange(static_cast<double>(odd - 1), odd + 3, 2.0, int64), tensor({odd - 1, odd + 1}, int64)));
+  CHECK(equal(arange(INT64_MAX, INT64_MIN, -0x1p62, int64),
+              tensor({INT64_MAX, INT64_MAX - (int64_t{1} << 62), int64_t{-1}, -1 - (int64_t{1} << 62)}, int64)));
+  CHECK(arange(odd, odd + 3, 1.0).dtype() == float32);
+  CHECK(equal(arange(0.0, 1.0, 0.25, float64), tensor({0, 0.25, 0.5, 0.75}, float64)));
+  CHECK(equal(arange(odd - 1, odd + 3, 0x1p64, float64), tensor({odd - 1}, float64)));
+  const std::string rounds =
+      "arange: expected an integer that float64 holds beside a number that int64 does not hold, got ";
+  CHECK(message_of([] { arange(odd, odd + 3, 0.5, int64); }) == rounds + "9007199254740993");
+  CHECK(message_of([] { arange(0.5, odd, int64_t{1} << 50, float64); }) == rounds + "9007199254740993");
+  CHECK(message_of([] { arange(0, UINT64_MAX, 1e18); }) == rounds + "18446744073709551615");
+  CHECK(message_of([] { arange(odd, odd + 3, 0.0); }) ==
+        "arange: expected finite bounds and a step other than 0, got start = 9007199254740993, "
+        "stop = 9007199254740996, step = 0");
 }
 
 TEST_CASE("a range too long for memory or for any tensor says so") {
