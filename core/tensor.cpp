@@ -426,18 +426,23 @@ Tensor linspace(Scalar start, Scalar stop, int64_t count, DType dtype) {
   if (!std::isfinite(from) || !std::isfinite(to))
     throw_error<ValueError>("linspace: expected finite ends, got ", from, " and ", to);
   require_held("linspace", start, stop, dtype);
+  const int64_t steps = std::max<int64_t>(count - 1, 1);
   if (!is_floating_point(dtype) && start.is_int64() && stop.is_int64()) {
-    using Wide = __int128;  // start * (count - 1) fits
-    const Wide first = start.to_int64(), distance = stop.to_int64() - first, steps = std::max<int64_t>(count - 1, 1);
+    using Wide = __int128;  // start * steps fits
+    const Wide first = start.to_int64(), distance = stop.to_int64() - first;
     return generate(count, dtype,
                     [=](int64_t i) { return static_cast<int64_t>((first * steps + i * distance) / steps); });
   }
-  const double last = static_cast<double>(count - 1), distance = to - from,
-               step = std::isfinite(distance) ? distance / last : to / last - from / last;
+  // From the nearer end, by products, for a step may be too small for double; in small units where those overflow. No
+  // further than the ends as dtype holds them, which have been rounded.
+  const double last = static_cast<double>(steps), unit = std::isfinite((to - from) * last) ? 1 : 0x1p-64,
+               distance = to * unit - from * unit;
+  const auto held = [=](Scalar end) { return detail::saturated("linspace", end, dtype).to_double(); };
+  const auto [least, most] = std::minmax({held(start), held(stop)});
   const Tensor y = generate(count, dtype, [=](int64_t i) {
-    if (count == 1) return from;
     const double k = static_cast<double>(i);
-    return 2 * i < count ? from + k * step : to - (last - k) * step;
+    const double scaled = 2 * i < count ? from * unit + k * distance / last : to * unit - (last - k) * distance / last;
+    return std::clamp(scaled / unit, least, most);
   });
   // Both ends as they are given.
   auto* place = static_cast<std::byte*>(y.raw_data());

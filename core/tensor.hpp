@@ -178,7 +178,7 @@ Tensor full_like(const Tensor& x, Scalar value, std::optional<DType> dtype = {},
 Tensor arange(Scalar stop, std::optional<DType> dtype = {});
 Tensor arange(Scalar start, Scalar stop, std::optional<DType> dtype = {});
 Tensor arange(Scalar start, Scalar stop, Scalar step, std::optional<DType> dtype = {});
-/// count evenly spaced values, both ends included and exact. Throws ValueError (ends that are not finite),
+/// count evenly spaced values in order, both ends included and exact. Throws ValueError (ends that are not finite),
 /// DTypeError (bool).
 Tensor linspace(Scalar start, Scalar stop, int64_t count, DType dtype = float32);
 /// Ones on the diagonal of an (n, n) matrix.

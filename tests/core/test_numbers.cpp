@@ -664,6 +664,81 @@ TEST_CASE("ranges from whole numbers are exact, doubles among them too") {
         "stop = 9007199254740996, step = 0");
 }
 
+TEST_CASE("linspace is in order and has its ends exact, in every dtype") {
+  struct Row {
+    Scalar start, stop;
+    int64_t count;
+  };
+  const int64_t large = 4 * (odd - 1) + 1, tie = (int64_t{1} << 60) + (int64_t{1} << 36) + 1;
+  const double ulp = 0x1p-52, most = std::numeric_limits<double>::max();
+  const std::vector<Row> rows = {{large, static_cast<double>(large + 7), 3},
+                                 {static_cast<double>(large - 1), large + 7, 9},
+                                 {large, large + 2, 50},
+                                 {tie, tie + 2, 5},
+                                 {tie - 2, tie, 5},
+                                 {-tie, tie, 1000},
+                                 {static_cast<double>(tie), tie, 5},
+                                 {uint64_t{1} << 63, UINT64_MAX, 7},
+                                 {INT64_MIN, INT64_MAX, 11},
+                                 {large, 0.5, 1001},
+                                 {-2.5, 2.5, 1001},
+                                 {0.1, 0.2, 1001},
+                                 {1, 1 + ulp, 5001},
+                                 {1 - ulp, 1 + 3 * ulp, 777},
+                                 {0, 1e-320, 5001},
+                                 {0, 1e-320, 1500},
+                                 {-1e-320, 3e-320, 4999},
+                                 {1e-300, 1e-300 * (1 + 4 * ulp), 4999},
+                                 {5e-324, -5e-324, 10},
+                                 {-most, most, 1000},
+                                 {most, most * (1 - 4 * ulp), 1000},
+                                 {0, most, 7},
+                                 {-most, most, 3},
+                                 {3, 3, 4}};
+  for (const Row& row : rows)
+    for (const bool falls : {false, true})
+      for (const DType dtype : {uint8, int32, int64, float16, bfloat16, float32, float64}) {
+        const Scalar start = falls ? row.stop : row.start, stop = falls ? row.start : row.stop;
+        CAPTURE(start.to_double(), stop.to_double(), row.count, dtype);
+        Tensor ends;
+        if (message_of([&] { ends = tensor({start, stop}, dtype); }) != "no error") {
+          CHECK(message_of([&] { linspace(start, stop, row.count, dtype); }) != "no error");
+          continue;
+        }
+        const Tensor y = linspace(start, stop, row.count, dtype);
+        CHECK(equal(ends, stack({select(y, 0, 0), select(y, 0, -1)})));
+        const Tensor before = slice(y, 0, 0, row.count - 1), after = slice(y, 0, 1);
+        const bool rises = le(select(y, 0, 0), select(y, 0, -1)).item<bool>();
+        CHECK(all(rises ? le(before, after) : ge(before, after)).item<bool>());
+      }
+  CHECK(equal(linspace(large, static_cast<double>(large + 7), 3, int64), tensor({large, large + 3, large + 7}, int64)));
+}
+
+TEST_CASE("what linspace puts between its ends is rounded as if from the formula, down to subnormal steps") {
+  struct Row {
+    double start, stop;
+    int64_t count;
+  };
+  for (const auto& [start, stop, count] :
+       {Row{0, 1e-320, 5001}, Row{0, 1e-320, 1500}, Row{-1e-320, 3e-320, 4999}, Row{0, 1, 11},
+        Row{-3e-308, 3e-308, 101}, Row{1e-310, 2e-305, 20001}, Row{0, 1e-300, 1000003}, Row{-1.7e308, 1.7e308, 1001},
+        Row{1e308, -1.7e308, 1001}}) {
+    const Tensor y = linspace(start, stop, count, float64);
+    double worst = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      const long double last = static_cast<long double>(count - 1), k = static_cast<long double>(i);
+      const long double exact = (start * (last - k) + stop * k) / last, got = y.data<double>()[i];
+      const long double step_of_double =
+          std::max(0x1p-1074L, std::max(std::abs(1.0L * start), std::abs(1.0L * stop)) * 0x1p-52L);
+      worst = std::max(worst, static_cast<double>(std::abs(got - exact) / step_of_double));
+    }
+    CAPTURE(start, stop, count);
+    CHECK(worst <= 1);
+  }
+  const double* tenths = linspace(0, 1, 11, float64).data<double>();
+  CHECK(tenths[3] == 0.3);
+}
+
 TEST_CASE("a range too long for memory or for any tensor says so") {
   {
     const test::WithLimit limit(int64_t{1} << 40);  // a sanitizer ends the process that asks the system for so much
