@@ -33,6 +33,12 @@ double least_of(const Tensor& x) {
   return least;
 }
 
+// The one element of x; of integers, every digit.
+std::string text_of_only(const Tensor& x) {
+  using limpid::detail::message;
+  return is_floating_point(x.dtype()) ? message(x.item<double>()) : message(x.item<int64_t>());
+}
+
 }  // namespace
 
 struct Optimizer::State final : RefCounted<State> {
@@ -259,8 +265,8 @@ void Optimizer::load_state_dict(const TensorMap& state) {
     if (!x.defined())
       fault(name, " (undefined)");
     else if (!number.defined())
-      fault(name, " (expected a scalar that ", dtype, " holds, got ", x.dtype(), ' ', x.shape(),
-            x.dim() == 0 ? limpid::detail::message(" with ", x.item<double>()) : "", ')');
+      fault(name, " (expected a scalar of any dtype but bool that ", dtype, " holds, got ", x.dtype(), ' ', x.shape(),
+            x.dim() == 0 ? " with " + text_of_only(x) : "", ')');
     return number;
   };
 

@@ -79,7 +79,8 @@ void Schedule::load_state_dict(const TensorMap& state) {
     std::string names;
     for (const auto& entry : state) names += (names.empty() ? "" : ", ") + entry.first;
     throw_error<ValueError>(
-        "Schedule: expected step, a scalar that int64 holds, and base, one that float64 holds, got ",
+        "Schedule: expected step, a scalar of any dtype but bool that int64 holds, and base, one that float64 holds, "
+        "got ",
         names.empty() ? "nothing" : names);
   }
   const auto steps = step.item<int64_t>();

@@ -287,9 +287,11 @@ TEST_CASE("load_state_dict of an optimiser takes a rate and counts of steps of a
                                   Row{full({}, NAN), "float32 () with nan"}, Row{ones({}, bool_), "bool () with 1"},
                                   Row{ones({1}, int64), "int64 (1,)"}})
     CHECK_THROWS_WITH(optimizer.load_state_dict(state(ones({}), step)),
-                      beginning + "0.step (expected a scalar that int64 holds, got " + got + ")");
-  CHECK_THROWS_WITH(optimizer.load_state_dict(state(full({}, (int64_t{1} << 53) + 1, int64), ones({}, int64))),
-                    beginning + "lr (expected a scalar that float64 holds, got int64 () with 9007199254740992)");
+                      beginning + "0.step (expected a scalar of any dtype but bool that int64 holds, got " + got + ")");
+  CHECK_THROWS_WITH(
+      optimizer.load_state_dict(state(full({}, (int64_t{1} << 53) + 1, int64), ones({}, int64))),
+      beginning +
+          "lr (expected a scalar of any dtype but bool that float64 holds, got int64 () with 9007199254740993)");
   CHECK_THROWS_WITH(optimizer.load_state_dict(state(Tensor(), Tensor())),
                     beginning + "lr (undefined); 0.step (undefined)");
   CHECK(optimizer.state_dict().at("0.step").item<int64_t>() == 7);

@@ -125,7 +125,8 @@ TEST_CASE("a schedule loads numbers of any dtype that holds them") {
     CHECK(optimizer.lr() == 1);
   }
   const std::string refused =
-      "Schedule: expected step, a scalar that int64 holds, and base, one that float64 holds, got base, step";
+      "Schedule: expected step, a scalar of any dtype but bool that int64 holds, and base, one that float64 holds, got "
+      "base, step";
   for (const Tensor& step : {full({}, 2.5), full({}, 0x1p63), full({}, NAN), full({}, INFINITY), ones({}, bool_),
                              ones({1}, int64), Tensor()})
     CHECK_THROWS_WITH(schedule.load_state_dict({{"step", step}, {"base", ones({}, float64)}}), refused);
@@ -150,7 +151,8 @@ TEST_CASE("schedules refuse what they cannot work with, and change nothing") {
   CHECK(optimizer.lr() == 0.5);
   optim::StepLR schedule(optimizer, {.step_size = 1});
   CHECK_THROWS_WITH(schedule.load_state_dict({{"step", ones({}, int64)}}),
-                    "Schedule: expected step, a scalar that int64 holds, and base, one that float64 holds, got step");
+                    "Schedule: expected step, a scalar of any dtype but bool that int64 holds, and base, one that "
+                    "float64 holds, got step");
   CHECK_THROWS_WITH(schedule.load_state_dict({{"step", full({}, -1, int64)}, {"base", ones({}, float64)}}),
                     "Schedule: expected step in [0, inf), got -1");
   CHECK_THROWS_WITH(schedule.load_state_dict({{"step", ones({}, int64)}, {"base", full({}, -1, float64)}}),
