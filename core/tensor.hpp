@@ -84,6 +84,8 @@ class Tensor {
   Tensor clone() const;
 
   // In place; each advances the version (defined by ops/). Refused on a leaf that requires a gradient while recording.
+  // Arithmetic is this tensor's, into whose dtype the other one is converted first; half precision computes in float32,
+  // both operands too, and rounds the result to half.
   Tensor& copy_(const Tensor& source);  ///< broadcasts and converts
   Tensor& fill_(Scalar value);
   Tensor& zero_() { return fill_(0); }

@@ -109,14 +109,11 @@ Tensor& Tensor::add_(const Tensor& other, Scalar alpha) {
   require_source("add_", *this, other);
   require_kind("add_", *this, other.dtype());
   require_whole("add_", *this, alpha);
-  const Tensor z = other.to(dtype());
+  // Half precision is float32 until the sum is there.
+  const DType compute = detail::compute_type(dtype());
+  const Tensor z = other.to(compute);
   const bool plain = alpha.to_double() == 1;
-  // Of half precision the sum is rounded, and nothing before it.
-  const auto total = [&] {
-    if (plain) return add(*this, z);
-    const DType compute = detail::compute_type(dtype());
-    return add(to(compute), mul(z.to(compute), alpha)).to(dtype());
-  };
+  const auto total = [&] { return add(to(compute), plain ? z : mul(z, alpha)).to(dtype()); };
   if (records("add_", *this, other.requires_grad())) {
     become(*this, total());
   } else if (is_half(dtype())) {
@@ -137,10 +134,10 @@ Tensor& Tensor::add_(const Tensor& other, Scalar alpha) {
 Tensor& Tensor::mul_(const Tensor& other) {
   require_source("mul_", *this, other);
   require_kind("mul_", *this, other.dtype());
-  const Tensor z = other.to(dtype());
+  const Tensor z = other.to(detail::compute_type(dtype()));
   if (records("mul_", *this, other.requires_grad())) {
     // The product keeps its factors, and this one is about to change.
-    become(*this, mul(z.requires_grad() ? clone() : *this, z.is_same(*this) ? clone() : z));
+    become(*this, mul(z.requires_grad() ? clone() : *this, z.is_same(*this) ? clone() : z).to(dtype()));
   } else if (is_half(dtype())) {
     detail::copy_into(*this, mul(*this, z));
     bump_version();

@@ -46,6 +46,35 @@ TEST_CASE("half precision in place", "[inplace]") {
   }
 }
 
+TEST_CASE("half precision in place computes in float32, whatever the other tensor's dtype", "[inplace]") {
+  for (const bool recorded : {false, true})
+    for (const DType dtype : {int32, int64, float16, bfloat16, float32, float64}) {
+      CAPTURE(recorded, dtype);
+      for (const DType half : {float16, bfloat16}) {
+        // In float32 these are no ties of half precision; rounded to it first, they make ties or lose a bit.
+        const Tensor other =
+            is_floating_point(dtype) ? full({1}, 1.00048828125 + 0x1p-20, dtype) : full({1}, 2049, dtype);
+        const Tensor leaf = tensor({-1, 1.5}, half).set_requires_grad(recorded), wide = leaf.detach().to(float32);
+        const auto run = [&](auto&& change) {
+          Tensor y = recorded ? leaf * 1 : leaf.clone();
+          change(y);
+          CHECK(y.dtype() == half);
+          if (recorded) {
+            sum(y).backward();
+            CHECK(leaf.grad().dtype() == half);
+          }
+          return y.detach();
+        };
+        const Tensor z = other.to(float32);
+        CHECK(equal(run([&](Tensor& y) { y.add_(other); }), (wide + z).to(half)));
+        CHECK(equal(run([&](Tensor& y) { y.add_(other, 1.25); }), (wide + z * 1.25).to(half)));
+        CHECK(equal(run([&](Tensor& y) { y.mul_(other); }), (wide * z).to(half)));
+      }
+    }
+  // Rounded to float32 and then to bfloat16, the sum is the tie that float32 has made of it.
+  CHECK(equal(ones({1}, bfloat16).add_(full({1}, 0x1p-8, bfloat16), 1 + 0x1p-20), ones({1}, bfloat16)));
+}
+
 TEST_CASE("in place: refused with the remedy", "[inplace]") {
   Tensor leaf = ones({2}).set_requires_grad();
   CHECK_THROWS_AS(leaf.add_(ones({2})), AutogradError);
