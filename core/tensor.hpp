@@ -97,8 +97,8 @@ class Tensor {
 
   // Gradients (defined by autograd/).
   bool requires_grad() const noexcept { return impl_ && impl_->grad; }
-  /// Makes this a leaf whose gradient backward() gathers, or stops that. Throws AutogradError on a recorded result,
-  /// DTypeError where the dtype is not floating point.
+  /// Makes this a leaf whose gradient backward() gathers, or stops that, also for graphs that were recorded before.
+  /// Throws AutogradError on a recorded result, DTypeError where the dtype is not floating point.
   Tensor& set_requires_grad(bool requires_grad = true);
   /// True for what was not made by a recorded op.
   bool is_leaf() const noexcept;
