@@ -25,17 +25,17 @@ constinit Registry all;
 bool had_threads = false, forked_from_threads = false;
 
 void lock_all() {
+  all.mutex.lock();  // of two threads that fork at once, one goes first
   had_threads = !is_only_thread();
   work_before_locks.close();
-  all.mutex.lock();
   for (std::size_t i = 0; i < all.count; ++i) all.entries[i].mutex->lock();
   work_after_locks.close();
 }
 void unlock_all() {
   work_after_locks.open();
   for (std::size_t i = all.count; i-- > 0;) all.entries[i].mutex->unlock();
-  all.mutex.unlock();
   work_before_locks.open();
+  all.mutex.unlock();
 }
 void start_child() {
   work_after_locks.open_in_child();

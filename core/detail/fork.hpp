@@ -10,7 +10,7 @@
 namespace limpid::detail {
 
 /// A mutex of the library's own, made when it is loaded, for as long as the process lives. Who holds one of rank r
-/// takes none of rank r or less: fork() takes them all, by rising rank.
+/// takes none of rank r or less, and begins no ShortLock: fork() lets none begin, and takes all mutexes by rising rank.
 class ForkMutex {
  public:
   explicit ForkMutex(int rank) noexcept;

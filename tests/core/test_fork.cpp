@@ -113,10 +113,16 @@ TEST_CASE("a child starts without the locks of its parent's threads") {
     conv2d(zeros({1, 1, 40, 1100}), zeros({1, 1, 3, 3}));
     return y.grad().defined();
   };
+  // Two threads fork at once.
+  bool is_other_good = true;
+  std::thread four([&] {
+    while (!end && is_other_good) is_other_good = in_child(child);
+  });
   while (good < 100 && in_child(child)) ++good;
   end = true;
-  for (std::thread* thread : {&one, &two, &three}) thread->join();
+  for (std::thread* thread : {&one, &two, &three, &four}) thread->join();
   CHECK(good == 100);
+  CHECK(is_other_good);
 }
 
 TEST_CASE("a child logs, whatever its parent's threads were logging") {
