@@ -18,7 +18,7 @@ std::string shortest(T x) {
   if (std::isnan(x)) return "nan";
   const T magnitude = std::abs(x);
   const bool fixed = magnitude == 0 || (magnitude >= T(1e-4) && magnitude < T(1e17));
-  char text[40];
+  char text[64];
   const auto end =
       std::to_chars(text, text + sizeof text, x, fixed ? std::chars_format::fixed : std::chars_format::scientific);
   return {text, end.ptr};

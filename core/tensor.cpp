@@ -413,7 +413,10 @@ Tensor arange(Scalar start, Scalar stop, Scalar step, std::optional<DType> dtype
   const double count = std::max(0.0, std::ceil(steps));
   const auto numel = count < 0x1p63 ? static_cast<int64_t>(count) : std::numeric_limits<int64_t>::max();
   Shape{numel}.numel();  // too many for any tensor, whatever they are
-  const auto at = [=](int64_t i) { return first + static_cast<double>(i) * by; };
+  const auto at = [=](int64_t i) {
+    const double k = static_cast<double>(i), way = k * by;
+    return std::isfinite(way) ? first + way : std::fma(k, by, first);  // the way may be longer than any double
+  };
   require_held("arange", numel ? first : 0, numel ? at(numel - 1) : 0, type);
   return generate(numel, type, at);
 }
@@ -438,7 +441,7 @@ Tensor linspace(Scalar start, Scalar stop, int64_t count, DType dtype) {
   const double last = static_cast<double>(steps), unit = std::isfinite((to - from) * last) ? 1 : 0x1p-64,
                distance = to * unit - from * unit;
   const auto held = [=](Scalar end) { return detail::saturated("linspace", end, dtype).to_double(); };
-  const auto [least, most] = std::minmax({held(start), held(stop)});
+  const double least = std::min(held(start), held(stop)), most = std::max(held(start), held(stop));
   const Tensor y = generate(count, dtype, [=](int64_t i) {
     const double k = static_cast<double>(i);
     const double scaled = 2 * i < count ? from * unit + k * distance / last : to * unit - (last - k) * distance / last;

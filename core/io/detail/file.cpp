@@ -446,7 +446,8 @@ void FileWriter::copy_into_place() {
   const auto give_up = [&](const char* deed) {
     const int error = errno;
     struct stat status;
-    if (fstat(old_.value, &status) == 0) (void)ftruncate(old_.value, status.st_size);  // the room behind its end
+    if (fstat(old_.value, &status) == 0)  // the room behind its end
+      (void)uninterrupted([&] { return ftruncate(old_.value, status.st_size); });
     errno = error;
     fail(deed);
   };
