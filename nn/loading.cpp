@@ -1,4 +1,5 @@
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/message.hpp>
 #include <limpid/nn/detail/loading.hpp>
 
 #include <cmath>
@@ -18,6 +19,11 @@ Tensor detail::saved_number(const Tensor& x, DType dtype) {
   if (!x.defined() || x.dim() != 0 || x.dtype() == bool_) return {};
   const Tensor y = as_dtype(x, dtype);
   return has_overflowed(y, x) ? Tensor() : y;
+}
+
+std::string detail::text_of_only(const Tensor& x) {
+  using limpid::detail::message;
+  return is_floating_point(x.dtype()) ? message(x.item<double>()) : message(x.item<int64_t>());
 }
 
 bool detail::has_overflowed(const Tensor& y, const Tensor& x) {

@@ -2,6 +2,8 @@
 #pragma once
 #include <limpid/core/tensor.hpp>
 
+#include <string>
+
 namespace limpid::nn::detail {
 
 /// Whether values of a dtype may be those of another: floating-point numbers of any width, and integers of any.
@@ -16,6 +18,9 @@ Tensor laid_out_like(const Tensor& like, const Tensor& x);
 /// The number of dtype that a saved scalar holds, in whatever dtype of numbers: others count steps in floats. Undefined
 /// where x holds none, or dtype has no such number.
 Tensor saved_number(const Tensor& x, DType dtype);
+
+/// The one element of x; of an integer, every digit.
+std::string text_of_only(const Tensor& x);
 
 /// Whether y, made of x by converting its dtype, lacks a number that x has: it is out of the range of y's dtype, or x
 /// or y is of integers and the other has no such number.

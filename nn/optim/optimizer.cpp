@@ -33,12 +33,6 @@ double least_of(const Tensor& x) {
   return least;
 }
 
-// The one element of x; of integers, every digit.
-std::string text_of_only(const Tensor& x) {
-  using limpid::detail::message;
-  return is_floating_point(x.dtype()) ? message(x.item<double>()) : message(x.item<int64_t>());
-}
-
 }  // namespace
 
 struct Optimizer::State final : RefCounted<State> {
@@ -266,7 +260,7 @@ void Optimizer::load_state_dict(const TensorMap& state) {
       fault(name, " (undefined)");
     else if (!number.defined())
       fault(name, " (expected a scalar of any dtype but bool that ", dtype, " holds, got ", x.dtype(), ' ', x.shape(),
-            x.dim() == 0 ? " with " + text_of_only(x) : "", ')');
+            x.dim() == 0 ? " with " + nn::detail::text_of_only(x) : "", ')');
     return number;
   };
 

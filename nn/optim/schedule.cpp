@@ -77,7 +77,9 @@ void Schedule::load_state_dict(const TensorMap& state) {
   const Tensor step = find("step", int64), base = find("base", float64);
   if (state.size() != 2 || !step.defined() || !base.defined()) {
     std::string names;
-    for (const auto& entry : state) names += (names.empty() ? "" : ", ") + entry.first;
+    for (const auto& [name, x] : state)
+      names +=
+          (names.empty() ? "" : ", ") + name + (x.defined() && x.dim() == 0 ? " = " + nn::detail::text_of_only(x) : "");
     throw_error<ValueError>(
         "Schedule: expected step, a scalar of any dtype but bool that int64 holds, and base, one that float64 holds, "
         "got ",

@@ -126,12 +126,19 @@ TEST_CASE("a schedule loads numbers of any dtype that holds them") {
   }
   const std::string refused =
       "Schedule: expected step, a scalar of any dtype but bool that int64 holds, and base, one that float64 holds, got "
-      "base, step";
-  for (const Tensor& step : {full({}, 2.5), full({}, 0x1p63), full({}, NAN), full({}, INFINITY), ones({}, bool_),
-                             ones({1}, int64), Tensor()})
-    CHECK_THROWS_WITH(schedule.load_state_dict({{"step", step}, {"base", ones({}, float64)}}), refused);
+      "base = ";
+  struct Row {
+    Tensor step;
+    const char* got;
+  };
+  for (const Row& row : {Row{full({}, 2.5), "step = 2.5"}, Row{full({}, 0x1p63), "step = 9.223372036854776e+18"},
+                         Row{full({}, NAN), "step = nan"}, Row{full({}, INFINITY), "step = inf"},
+                         Row{ones({}, bool_), "step = 1"}, Row{ones({1}, int64), "step"}, Row{Tensor(), "step"}})
+    CHECK_THROWS_WITH(schedule.load_state_dict({{"step", row.step}, {"base", ones({}, float64)}}),
+                      refused + "1, " + row.got);
   const Tensor base = full({}, (int64_t{1} << 53) + 1, int64);
-  CHECK_THROWS_WITH(schedule.load_state_dict({{"step", ones({}, int64)}, {"base", base}}), refused);
+  CHECK_THROWS_WITH(schedule.load_state_dict({{"step", ones({}, int64)}, {"base", base}}),
+                    refused + "9007199254740993, step = 1");
   CHECK(schedule.steps() == 3);
 }
 
@@ -152,7 +159,7 @@ TEST_CASE("schedules refuse what they cannot work with, and change nothing") {
   optim::StepLR schedule(optimizer, {.step_size = 1});
   CHECK_THROWS_WITH(schedule.load_state_dict({{"step", ones({}, int64)}}),
                     "Schedule: expected step, a scalar of any dtype but bool that int64 holds, and base, one that "
-                    "float64 holds, got step");
+                    "float64 holds, got step = 1");
   CHECK_THROWS_WITH(schedule.load_state_dict({{"step", full({}, -1, int64)}, {"base", ones({}, float64)}}),
                     "Schedule: expected step in [0, inf), got -1");
   CHECK_THROWS_WITH(schedule.load_state_dict({{"step", ones({}, int64)}, {"base", full({}, -1, float64)}}),
