@@ -85,7 +85,7 @@ Checker::Look Checker::Observer::look(double t) {
     // What never moves adds neither value nor rounding; what no longer does has been rounded away.
     if (moved == 0 && least_[k] == 0) continue;
     if (moved == 0 && least_[k] < checker_.most_noise()) noise += std::abs(dy) * least_[k];
-    if (moved != 0) least_[k] = least_[k] == 0 ? moved : std::min(least_[k], moved);
+    if (moved > 0) least_[k] = least_[k] == 0 ? moved : std::min(least_[k], moved);
     rise += static_cast<long double>(dy) * (static_cast<long double>(p) - m);
     curve += std::abs(static_cast<long double>(dy) * (static_cast<long double>(p) - y + m - y));
     const double size = std::max(std::abs(p), std::abs(m));
