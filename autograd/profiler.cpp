@@ -73,6 +73,12 @@ using Event = Profiler::Recorder::Event;
 // Whether an event has a row's time for itself.
 bool counts(const Event& event) { return event.backward || !event.in_backward; }
 
+// A copy, for ops of all threads that are timed wait for the lock.
+std::vector<Event> events_of(const Profiler::Recorder& of) {
+  const std::lock_guard lock(recording);
+  return of.events;
+}
+
 }  // namespace
 
 // Where it gives a recorder, that is the scope's to release.
@@ -152,8 +158,7 @@ Profiler::~Profiler() {
 
 std::vector<Profiler::Row> Profiler::table() const {
   std::map<std::string, Row> rows;
-  const std::lock_guard lock(recording);
-  for (const Event& event : recorder_->events) {
+  for (const Event& event : events_of(*recorder_)) {
     if (event.end == 0 || !counts(event)) continue;
     Row& row = rows[event.op];
     row.op = event.op;
@@ -211,8 +216,7 @@ std::string Profiler::chrome_trace() const {
   detail::TextStream out(3);
   out << std::fixed << "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[";
   const char* separator = "\n";
-  const std::lock_guard lock(recording);
-  for (const Event& event : recorder_->events) {
+  for (const Event& event : events_of(*recorder_)) {
     if (event.end == 0) continue;
     out << std::exchange(separator, ",\n") << "{\"name\":";
     write_string(out, event.op);
