@@ -322,6 +322,7 @@ void FileWriter::Descriptor::reset(int other) noexcept {
 
 FileWriter::FileWriter(const char* op, const std::string& path, bool named) : name_(message_name(op, path)) {
   require_no_nul(name_, path);
+  if (path.empty()) throw_error<IOError>(op, ": expected the path of a file, got \"\"");
   struct stat status;
   const bool exists = stat(path.c_str(), &status) == 0;
   if (exists && !S_ISREG(status.st_mode))

@@ -135,6 +135,7 @@ TEST_CASE("where no file can be, saving is refused") {
   for (const Format& format : formats) {
     INFO(format.name);
     const auto message = [&](const std::string& path) { return refusal([&] { format.save(path, x); }); };
+    CHECK_THAT(message(""), ContainsSubstring(": expected the path of a file, got \"\""));
     CHECK_THAT(message(folder / "none/x"), ContainsSubstring("none/x: cannot create: No such file or directory"));
     CHECK_THAT(message(folder.path()), ContainsSubstring("expected a regular file, got a directory"));
     CHECK_THAT(message("/dev/null"), ContainsSubstring("expected a regular file, got a device"));
