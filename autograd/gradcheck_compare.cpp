@@ -122,9 +122,6 @@ double Checker::rounding_of(std::size_t c, const std::vector<Comparison>& compar
   return most;
 }
 
-// The verdict stands once some are wrong beyond doubt.
-static constexpr int enough_wrong = 3;
-
 void Checker::convict(std::size_t c, std::vector<Comparison>& comparisons) {
   // A gradient is as sure as numbers of the outputs' size, at the most.
   const double least = epsilon_ * largest(y_) / (options_.fast ? 1 : scales_[c]);

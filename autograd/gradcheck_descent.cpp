@@ -147,7 +147,6 @@ class Checker::Descent {
   }
 
  private:
-  static constexpr double widest = 1.0 / 32;
   static constexpr int levels = 16;
   static constexpr int least_bent = 3, least_flat = 8;
 

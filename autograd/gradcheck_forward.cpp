@@ -72,7 +72,7 @@ std::vector<Checker::Slope> Checker::slopes(Motion motion, double rtol, double l
              (or_rounding && table.error <= 4 * table.rounding);
     });
   };
-  double t = 1.0 / 32;
+  double t = widest;
   for (int level = 1; level <= 3 * levels && is_exact(motion, t); ++level, t /= 2) {
     step(tables, t);
     if (all_sure(rtol, false) || (level >= levels && all_sure(10 * rtol_, true))) break;
@@ -80,7 +80,7 @@ std::vector<Checker::Slope> Checker::slopes(Motion motion, double rtol, double l
   for (std::size_t j = 0; j < count; ++j) last[j] = std::abs(last[j] - tables[j].value);
   if (const Values drift = last; rtol == 0) {  // rounding may hide some, or all: by larger steps
     std::vector<Extrapolation> further(count);
-    t = 0x1p11;
+    t = farthest;
     for (int level = 0; level < levels; ++level, t /= 2) step(further, t);
     for (std::size_t j = 0; j < count; ++j) {
       const bool is_better = tables[j].value == 0 ? further[j].error <= 0.1 * std::abs(further[j].value)
@@ -123,7 +123,6 @@ void Checker::judge_forward(Motion motion, const std::vector<Values>& v, const V
   }
   std::size_t worst = 0;
   double worst_error = -1;
-  constexpr int enough_wrong = 3;
   std::optional<Values> noise;
   for (std::size_t j : places) {
     if (!is_right(j) && forward.wrong < enough_wrong) {

@@ -120,7 +120,7 @@ Checker::Verdict Checker::examine(Motion motion, std::size_t begin, std::size_t 
   }
   const double distance = distance_from(slopes, claim);
   if (distance == 0 || may_be_seen(motion, begin, end, claim, distance)) return Verdict::unsure;
-  const double hidden = unseen(motion, begin, end, outputs_beside(motion, 1.0 / 32));
+  const double hidden = unseen(motion, begin, end, outputs_beside(motion, widest));
   return distance <= claim.sure + claim.noise + hidden ? Verdict::unsure : Verdict::wrong;
 }
 

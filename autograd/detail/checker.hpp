@@ -141,7 +141,9 @@ class Checker {
     std::size_t begin_;
     Values least_;  // by how much each output has moved at the least, 0 where not yet
   };
-  static constexpr double farthest = 0x1p11;  // of all steps
+  static constexpr double farthest = 0x1p11, widest = 1.0 / 32;  // of all steps, and of those that a search begins by
+  /// The verdict stands once so many are wrong beyond doubt.
+  static constexpr int enough_wrong = 3;
   /// What of its step the smallest element of a motion that is not 0 has for its size, 1 at the most.
   static double own_size(Motion motion);
   /// The derivative of sum <y, dy> over the values [begin, end) of the outputs.
