@@ -736,8 +736,7 @@ TEST_CASE("what linspace puts between its ends is rounded as if from the formula
     CAPTURE(start, stop, count);
     CHECK(worst <= 1);
   }
-  const double* tenths = linspace(0, 1, 11, float64).data<double>();
-  CHECK(tenths[3] == 0.3);
+  CHECK(linspace(0, 1, 11, float64).data<double>()[3] == 0.3);
 }
 
 TEST_CASE("a range too long for memory or for any tensor says so") {
