@@ -54,10 +54,10 @@ detail::ForkMutex recording(2);  // one for all recorders, for a child process i
 // The innermost of those that run on this thread. The list counts as a holder of each.
 LIMPID_FAST_TLS thread_local constinit Profiler::Recorder* recorder = nullptr;
 
-// Takes those that have ended out of this thread's list, wherever in it they are.
-void unlink_ended() noexcept {
+// Takes those that have ended, or all, out of this thread's list, wherever in it they are.
+void unlink(bool all) noexcept {
   for (Profiler::Recorder** place = &recorder; Profiler::Recorder* r = *place;) {
-    if (r->running) {
+    if (r->running && !all) {
       place = &r->outer;
     } else {
       *place = r->outer;
@@ -67,6 +67,13 @@ void unlink_ended() noexcept {
   detail::storage_meter = recorder ? &recorder->bytes : nullptr;
   if (!recorder) detail::watching &= static_cast<uint8_t>(~detail::watch_times);
 }
+
+void unlink_ended() noexcept { unlink(false); }
+
+// Goes with its thread, and so does the list, which may hold what ended elsewhere after the thread's last op.
+struct ListEnd {
+  ~ListEnd() { unlink(true); }
+};
 
 using Event = Profiler::Recorder::Event;
 
@@ -131,6 +138,7 @@ void detail::OpScope::close(void* of) noexcept {
 }
 
 Profiler::Profiler() : recorder_(new Recorder) {
+  thread_local ListEnd end;
   recorder_->retain();  // for this
   recorder_->retain();  // for the list
   recorder_->outer = recorder;

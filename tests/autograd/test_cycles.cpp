@@ -388,6 +388,24 @@ TEST_CASE("a profiler may be read and ended while another thread runs what it ti
   CHECK(calls == profiler->table()[0].calls);
 }
 
+TEST_CASE("a profiler that outlives its thread, or ends after the thread's last op, is let go of") {
+  for (const bool stops_before : {true, false}) {
+    std::unique_ptr<Profiler> profiler;
+    std::atomic<int> stage{0};
+    std::thread thread([&] {
+      profiler = std::make_unique<Profiler>();
+      exp(ones({3}));
+      stage = 1;
+      while (stage < 2) std::this_thread::yield();
+    });
+    while (stage < 1) std::this_thread::yield();
+    if (stops_before) profiler->stop();
+    stage = 2;
+    thread.join();
+    CHECK(profiler->table().size() == 1);  // LeakSanitizer sees what stays behind
+  }
+}
+
 namespace {
 
 uint8_t modes() {
