@@ -7,6 +7,7 @@
 #include <functional>
 #include <iterator>
 #include <limits>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -43,6 +44,41 @@ TEST_CASE("gradients of pow at zero bases and exponents") {
   CHECK(equal(dx[0], tensor({0.0, 1.0, 0.0, -infinity, 0.0}, float64)));
   CHECK(equal(slice(dx[1], 0, 0, 4), tensor({0.0, 0.0, 0.0, -infinity}, float64)));
   CHECK(dx[1].data<double>()[4] == Approx(std::log(2.0)));
+}
+
+TEST_CASE("derivatives of pow at zeros, at infinity and between, of operands that are not dense") {
+  // y = a^b:  dy/db = y log a;  d2y/da2 = b (b - 1) a^(b - 2);  d2y/dadb = a^(b - 1) (1 + b log a).
+  const struct {
+    double a, b, by_b, by_aa, by_ab;
+  } rows[] = {{0, 2, 0, 2, 0},
+              {0, -1, -infinity, infinity, infinity},
+              {0, 3, 0, 0, 0},
+              {2, 0, std::log(2.0), 0, 0.5},
+              {0, 1.25, 0, infinity, 0},
+              {infinity, 2, infinity, 2, infinity},
+              {infinity, 1.25, infinity, 0, infinity},
+              {infinity, 1, infinity, 0, infinity},
+              {2, 3, 8 * std::log(2.0), 12, 4 * (1 + 3 * std::log(2.0))},
+              {4, 1.5, 8 * std::log(4.0), 0.375, 2 * (1 + 1.5 * std::log(4.0))},
+              {16, 1.25, 32 * std::log(16.0), 0.3125 / 8, 2 * (1 + 1.25 * std::log(16.0))}};
+  const auto count = static_cast<int64_t>(std::size(rows));
+  // Every second of numbers that would show if they were read.
+  const auto apart = [&](double (*of)(const std::remove_reference_t<decltype(rows[0])>&)) {
+    const Tensor all = full({2 * count}, 0.7, float64);
+    for (int64_t i = 0; i < count; ++i) all.data<double>()[2 * i] = of(rows[i]);
+    return slice(all, 0, 0, 2 * count, 2).set_requires_grad();
+  };
+  const Tensor a = apart([](const auto&row) { return row.a; }), b = apart([](const auto&row) { return row.b; });
+  const Tensors first = grad({pow(a, b)}, {a, b}, {ones({count}, float64)}, {.create_graph = true});
+  const Tensors second = grad({first[0]}, {a, b}, {ones({count}, float64)});
+  for (int64_t i = 0; i < count; ++i) {
+    CAPTURE(rows[i].a, rows[i].b);
+    const auto at = [&](const Tensor& x) { return select(x.detach(), 0, i).item<double>(); };
+    const auto is_like = [](double got, double want) { return got == want || std::abs(got - want) <= 1e-14 * want; };
+    CHECK(is_like(at(first[1]), rows[i].by_b));
+    CHECK(is_like(at(second[0]), rows[i].by_aa));
+    CHECK(is_like(at(second[1]), rows[i].by_ab));
+  }
 }
 
 TEST_CASE("gradients of a power of the number 0") {
