@@ -495,3 +495,47 @@ TEST_CASE("no invalid operation is signalled where no result is NaN", "[derivati
     }
   }
 }
+
+TEST_CASE("third and fourth derivatives are those that differences of the order before give") {
+  const struct {
+    const char* name;
+    Tensor (*f)(const Tensor&);
+  } rows[] = {{"exp", exp},
+              {"log", log},
+              {"sqrt", sqrt},
+              {"rsqrt", rsqrt},
+              {"reciprocal", reciprocal},
+              {"square", square},
+              {"sin", sin},
+              {"cos", cos},
+              {"tanh", tanh},
+              {"sigmoid", sigmoid},
+              {"erf", erf},
+              {"gelu", gelu},
+              {"silu", silu},
+              {"elu", [](const Tensor& x) { return elu(-x); }},
+              {"softplus", [](const Tensor& x) { return softplus(x, 2); }},
+              {"pow", [](const Tensor& x) { return pow(x, 3.5); }},
+              {"pow of numbers", [](const Tensor& x) { return pow(1.5, x); }},
+              {"pow of tensors", [](const Tensor& x) { return pow(x, x); }}};
+  // Points above 0, where all of them are smooth, with a step between neighbours.
+  const double h = 1e-3;
+  const Tensor points =
+      reshape(tensor({0.3, 0.8, 1.3, 2.1}, float64), {4, 1}) + reshape(tensor({-2, -1, 0, 1, 2}, float64), {1, 5}) * h;
+  for (const auto& row : rows) {
+    const Tensor x = points.clone().set_requires_grad();
+    Tensor d = row.f(x);
+    for (int order = 1; order <= 4; ++order) {
+      INFO(row.name << ", order " << order);
+      const Tensor before = d.detach();
+      const bool is_constant = !d.requires_grad();
+      d = is_constant ? zeros_like(x) : grad({d}, {x}, {ones_like(d)}, {.create_graph = true})[0];
+      for (int64_t i = 0; i < 4; ++i) {
+        const double* y = before.data<double>() + 5 * i;
+        const double got = d.detach().contiguous().data<double>()[5 * i + 2];
+        const double want = (8 * (y[3] - y[1]) - (y[4] - y[0])) / (12 * h);
+        CHECK(std::abs(got - want) <= 1e-8 * std::max(1.0, std::abs(want)));
+      }
+    }
+  }
+}
