@@ -188,6 +188,30 @@ TEST_CASE("ops give the same in every layout") {
   });
 }
 
+TEST_CASE("ops record the same gradients of cotangents in any layout") {
+  for_each_op([](const OpRow& row) {
+    if (!row.differentiable) return;
+    Generator generator(6);
+    Tensors xs = row.draw(), leaves, ys, dense, apart;
+    for (Tensor& x : xs)
+      if (is_floating_point(x.dtype())) leaves.push_back(x.set_requires_grad());
+    for (const Tensor& y : row.f(xs)) {
+      if (!y.requires_grad()) continue;
+      ys.push_back(y);
+      dense.push_back(randn(y.shape(), float64, generator).to(y.dtype()));
+      apart.push_back(plain::strided(dense.back()));
+    }
+    const auto gradients = [&](const Tensors& dys) {
+      return grad(ys, leaves, dys, {.create_graph = true, .allow_unused = true});
+    };
+    const Tensors got = gradients(apart), expected = gradients(dense);
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      REQUIRE(got[i].defined() == expected[i].defined());
+      if (got[i].defined()) CHECK(allclose(got[i].detach(), expected[i].detach(), 1e-12, 1e-13));
+    }
+  });
+}
+
 TEST_CASE("ops in float32 agree with float64") {
   for_each_op([](const OpRow& row) {
     Tensors xs = row.draw(), narrow = xs;
