@@ -126,9 +126,9 @@ GradcheckReport gradgradcheck(const TensorFunction& f, const Tensors& inputs, co
 ///   - float32 (float16, bfloat16) inputs get, in their own dtype, the float64 gradient to 1e-3 (5e-2).
 /// Steps suit each element: f may vary on a scale far below its input's, and end beside it, by NaN or by throwing an
 /// Error. A kink, where differences from left and right disagree by the least of steps, and a jump are named as such;
-/// where rounding or the range of numbers hides the derivative the report says unsure. But an f that no step moves has a
-/// derivative of 0 for all it can tell. Throws ValueError for an input that overlaps itself (as expand() makes) and for
-/// an f whose outputs are undefined.
+/// where rounding or the range of numbers hides the derivative the report says unsure. But an f that no step moves has
+/// a derivative of 0 for all it can tell. Throws ValueError for an input that overlaps itself (as expand() makes) and
+/// for an f whose outputs are undefined.
 template <class F>
 GradcheckReport gradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {},
                           const SourceLocation& where = SourceLocation::current()) {
