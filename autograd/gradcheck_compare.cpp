@@ -19,7 +19,7 @@ std::vector<Checker::Element> Checker::elements_of(std::size_t c) {
     const double size = std::max(std::abs(*at), scales_[c]);
     // A power of two, so that t * step is exact.
     const double step = std::isfinite(size) ? std::exp2(std::round(std::log2(size))) : 1;
-    elements.push_back({at, *at, step, 1, dtype_of_input(checked_[c])});
+    elements.push_back({.p = at, .x = *at, .step = step, .unit = 1, .dtype = dtype_of_input(checked_[c])});
   }
   return elements;
 }
@@ -46,7 +46,13 @@ void Checker::compare(std::size_t c) {
     const std::vector<Element> elements = elements_of(c);
     const double most = largest(dx);
     for (std::size_t j = 0; j < elements.size(); ++j)
-      comparisons.push_back({Motion(&elements[j], 1), dx[j], rtol_, 0, most, 1e-2 * rtol_ * most, references_[c]});
+      comparisons.push_back({.motion = Motion(&elements[j], 1),
+                             .analytic = dx[j],
+                             .rtol = rtol_,
+                             .least_scale = 0,
+                             .size = most,
+                             .enough = 1e-2 * rtol_ * most,
+                             .reference = references_[c]});
     return judge(c, comparisons);
   }
   std::vector<std::vector<Element>> directions;
@@ -59,8 +65,13 @@ void Checker::compare(std::size_t c) {
       total += term;
       spread = std::hypot(spread, term);
     }
-    comparisons.push_back({directions.back(), total, rtol_, spread, std::max(std::abs(total), spread),
-                           10 * rtol_ * spread, references_[c] * scales_[c]});
+    comparisons.push_back({.motion = directions.back(),
+                           .analytic = total,
+                           .rtol = rtol_,
+                           .least_scale = spread,
+                           .size = std::max(std::abs(total), spread),
+                           .enough = 10 * rtol_ * spread,
+                           .reference = references_[c] * scales_[c]});
   }
   judge(c, comparisons);
 }

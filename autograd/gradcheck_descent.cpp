@@ -136,7 +136,12 @@ class Checker::Descent {
       t /= level < levels || std::isfinite(look_.difference) ? 2 : 16;
     }
     if (!is_convincing()) table_ = *coarse_;
-    Slope found{table_.value, table_.error, std::abs(look_.difference - table_.value), false, bend_at_kink_, reach_};
+    Slope found{.value = table_.value,
+                .error = table_.error,
+                .drift = std::abs(look_.difference - table_.value),
+                .kink = false,
+                .jump = bend_at_kink_,
+                .reach = reach_};
     const bool jumps = flat_ >= least_flat && !(table_.error <= 1e-2 * std::abs(table_.value));
     if (jumps) found.jump = infinity;
     const bool bends = stays_ >= least_bent && is_of_the_bend();
