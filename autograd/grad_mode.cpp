@@ -12,6 +12,7 @@ namespace {
 
 // What holds outside of inference mode, which records nothing whatever this says.
 LIMPID_FAST_TLS thread_local constinit bool grad_wanted = true;
+LIMPID_FAST_TLS thread_local constinit bool records = true;  // the answer of both, which every op asks for
 LIMPID_FAST_TLS thread_local constinit detail::ModeScope* innermost = nullptr;
 
 // Each setting is a bit.
@@ -32,12 +33,13 @@ void set_modes(uint8_t mask, uint8_t values) noexcept {
   detail::watching = replaced(detail::watching, mask & watch_modes, values);
   if (mask & grad_mode) grad_wanted = values & grad_mode;
   if (mask & inference_mode) detail::inference_mode = values & inference_mode;
+  records = grad_wanted && !detail::inference_mode;
 }
 
 }  // namespace
 
-bool is_grad_enabled() noexcept { return grad_wanted && !detail::inference_mode; }
-void set_grad_enabled(bool enabled) noexcept { grad_wanted = enabled; }
+bool is_grad_enabled() noexcept { return records; }
+void set_grad_enabled(bool enabled) noexcept { set_modes(grad_mode, enabled ? grad_mode : 0); }
 
 bool is_inference_mode() noexcept { return detail::inference_mode; }
 

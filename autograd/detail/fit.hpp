@@ -11,11 +11,16 @@ struct RuleWords {
 };
 inline constexpr RuleWords of_backward{"backward", "gradient", "input"}, of_jvp{"jvp", "tangent", "output"};
 
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_count(const Node& node, const RuleWords& words,
+                                                                std::size_t expected, std::size_t got) {
+  throw_error<AutogradError>(node.name(), ": expected one ", words.gives, " per ", words.of, " (", expected, ") from ",
+                             words.rule, ", got ", got);
+}
+
 /// Throws AutogradError unless rule gave as many as it should.
 inline void require_count(const Node& node, const RuleWords& words, std::size_t expected, std::size_t got) {
   if (got != expected) [[unlikely]]
-    throw_error<AutogradError>(node.name(), ": expected one ", words.gives, " per ", words.of, " (", expected,
-                               ") from ", words.rule, ", got ", got);
+    refuse_count(node, words, expected, got);
 }
 
 /// Whether small broadcasts to large.
