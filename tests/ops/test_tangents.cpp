@@ -79,11 +79,55 @@ Tensor along(F f, const Tensor& x, const Tensor& dx) {
 
 TEST_CASE("tangents are the same in every layout, of inputs and of tangents") {
   for_each_smooth_op([](const Smooth& f) {
-    const Tensors expected = f.push(f.xs, f.dxs);
+    // All inputs move or one alone, recorded or not: rules differ.
+    for (std::size_t moving = 0; moving <= f.xs.size(); ++moving) {
+      const auto some = [&](Tensors dxs) {
+        for (std::size_t i = 0; i < dxs.size(); ++i)
+          if (moving != dxs.size() && moving != i) dxs[i] = {};
+        return dxs;
+      };
+      for (const bool recorded : {true, false}) {
+        INFO("moving " << moving << ", recorded " << recorded);
+        const GradGuard mode(recorded);
+        const Tensors expected = f.push(f.xs, some(f.dxs));
+        for (const auto layout : {plain::strided, channels_last}) {
+          check_close(f.push(each(f.xs, layout), some(f.dxs)), expected, 1e-12);
+          check_close(f.push(f.xs, some(each(f.dxs, layout))), expected, 1e-12);
+          check_close(f.push(each(f.xs, layout), some(each(f.dxs, layout))), expected, 1e-12);
+        }
+      }
+    }
+  });
+}
+
+TEST_CASE("second derivatives are the same in every layout") {
+  for_each_smooth_op([](const Smooth& f) {
+    Generator generator(8);
+    Tensors dys;
+    for (const Tensor& y : f(f.xs)) dys.push_back(randn(y.shape(), float64, generator).to(y.dtype()));
+    const auto joined = [](Tensors a, const Tensors& b) {
+      for (const Tensor& x : b) a.push_back(x);
+      return a;
+    };
+    const auto split = [&](const Tensors& at) {
+      const Tensor* middle = at.begin() + f.xs.size();
+      return std::pair(Tensors(at.begin(), middle), Tensors(middle, at.end()));
+    };
+    // Of tangents by inputs and their tangents, and of gradients by inputs and their cotangents.
+    const auto pushed = [&](const Tensors& at) {
+      const auto [xs, dxs] = split(at);
+      return f.push(xs, dxs);
+    };
+    const auto pulled = [&](const Tensors& at) {
+      const auto [xs, cotangents] = split(at);
+      return vjp([&](const Tensors& t) { return f(t); }, xs, cotangents).dxs;
+    };
+    const Tensors of_pushed = vjp(pushed, joined(f.xs, f.dxs), dys).dxs;
+    const Tensors of_pulled = vjp(pulled, joined(f.xs, dys), f.dxs).dxs;
     for (const auto layout : {plain::strided, channels_last}) {
-      check_close(f.push(each(f.xs, layout), f.dxs), expected, 1e-12);
-      check_close(f.push(f.xs, each(f.dxs, layout)), expected, 1e-12);
-      check_close(f.push(each(f.xs, layout), each(f.dxs, layout)), expected, 1e-12);
+      const Tensors xs = each(f.xs, layout), dxs = each(f.dxs, layout), apart = each(dys, layout);
+      check_close(vjp(pushed, joined(xs, dxs), apart).dxs, of_pushed, 1e-11);
+      check_close(vjp(pulled, joined(xs, apart), dxs).dxs, of_pulled, 1e-11);
     }
   });
 }
