@@ -296,7 +296,7 @@ TEST_CASE("masked softmax and its kin signal no invalid operation, nor do their 
   }
 }
 
-TEST_CASE("softmax and its kin are accurate where one class has nearly all the weight") {
+TEST_CASE("softmax and its kin have accurate gradients where one class has nearly all the weight") {
   // Of the two classes (x, 0): softmax is sigmoid(x), log_softmax -softplus(-x), logsumexp softplus(x), and
   // cross_entropy softplus(-x).
   for (const DType dtype : {float32, float64}) {
