@@ -338,31 +338,28 @@ Tensor remainder(const Tensor& a, Scalar b) {
 
 namespace {
 
-// b a^(b - 1), the derivative of a^b by a; 0 for b = 0.
+// The derivatives of a^b. By a: b a^(b - 1); 0 for b = 0.
 Tensor pow_slope(const Tensor& a, const Tensor& b);
-// y log a for y = a^b, the derivative by b; 0 at a = 0, b >= 0, and wherever y is 0: there 1 stands in for a, of which
-// no logarithm is infinite or NaN.
-Tensor pow_slope_by_exponent(const Tensor& a, const Tensor& b, const Tensor& y) {
-  return mul(y, log(where(logical_or(eq(y, 0), logical_and(eq(a, 0), ge(b, 0))), 1, a)));
+// By b, of y = a^b: y log a; 0 at a = 0, b >= 0, and wherever y is 0.
+Tensor pow_slope_by_exponent(const Tensor& a, const Tensor& b, const Tensor& y);
+// By both: p (1 + b log a) with p = a^(b - 1); 0 wherever p is. At a = b = 0, a 1 stands in for a.
+Tensor pow_slope_by_both(const Tensor& a, const Tensor& b) {
+  const Tensor base = where(logical_and(eq(a, 0), eq(b, 0)), 1, a), p = pow(base, sub(b, 1));
+  return chain(p, add(chain(b, log(where(eq(p, 0), 1, base))), 1));
 }
 
 struct PowSlopeNode final : SymmetricNode {
   Saved a{*this, "a"}, b{*this, "b"}, z{*this, "z"};
   const char* name() const noexcept override { return "pow"; }
-  // z_i = b_i a_i^(b_i - 1) = b_i p_i:  d(a) = dz b (b - 1) a^(b - 2) = dz b z(a, b - 1) = (b - 1) z / a, the latter
-  // where b - 1 would be rounded;  d(b) = dz (p + b dp/db).  At a = b = 0, a 1 stands in for a.
+  // z_i = b_i a_i^(b_i - 1):  d(a) = dz b (b - 1) a^(b - 2) = dz b z(a, b - 1) = (b - 1) z / a, the latter where b - 1
+  // would be rounded.
   Tensors backward(const Tensors& dz) override {
-    const Tensor e = sub(b, 1);
-    Tensor da, db;
+    Tensor da;
     if (needs(0)) {
-      const Tensor whole = logical_or(ge(b, 1.5), logical_or(eq(a, 0), logical_not(isfinite(a))));
+      const Tensor whole = logical_or(ge(b, 1.5), logical_or(eq(a, 0), logical_not(isfinite(a)))), e = sub(b, 1);
       da = chain(dz[0], where(whole, chain(b, pow_slope(a, e)), chain_over(chain(e, z), a)));
     }
-    if (needs(1)) {
-      const Tensor base = where(logical_and(eq(a, 0), eq(b, 0)), 1, a), p = pow(base, e);
-      db = chain(dz[0], add(p, chain(b, pow_slope_by_exponent(base, e, p))));
-    }
-    return {da, db};
+    return {da, needs(1) ? chain(dz[0], pow_slope_by_both(a, b)) : Tensor()};
   }
 };
 
@@ -372,6 +369,34 @@ Tensor pow_slope(const Tensor& a, const Tensor& b) {
     node->a = a;
     node->b = b;
     node->z = z;
+  }
+  return z;
+}
+
+// log a, but 0 where its infinity or NaN has to count for nothing.
+Tensor log_of_base(const Tensor& a, const Tensor& b, const Tensor& y) {
+  return log(where(logical_or(eq(y, 0), logical_and(eq(a, 0), ge(b, 0))), 1, a));
+}
+
+struct PowSlopeByExponentNode final : SymmetricNode {
+  Saved a{*this, "a"}, b{*this, "b"}, y{*this, "y"};
+  const char* name() const noexcept override { return "pow"; }
+  // z_i = y_i log a_i for y = a^b:  d(a) as above;  d(b) = dz z log a.
+  Tensors backward(const Tensors& dz) override {
+    return {needs(0) ? chain(dz[0], pow_slope_by_both(a, b)) : Tensor(),
+            needs(1) ? chain(dz[0], mul(pow_slope_by_exponent(a, b, y), log_of_base(a, b, y))) : Tensor()};
+  }
+};
+
+Tensor pow_slope_by_exponent(const Tensor& a, const Tensor& b, const Tensor& y) {
+  Tensor z = [&] {
+    const NoGradGuard guard;
+    return mul(y, log_of_base(a, b, y));
+  }();
+  if (auto* node = record<PowSlopeByExponentNode>(z, a, b)) {
+    node->a = a;
+    node->b = b;
+    node->y = y;
   }
   return z;
 }

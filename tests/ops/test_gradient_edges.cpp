@@ -55,6 +55,10 @@ TEST_CASE("derivatives of pow at zeros, at infinity and between, of operands tha
               {0, 3, 0, 0, 0},
               {2, 0, std::log(2.0), 0, 0.5},
               {0, 1.25, 0, infinity, 0},
+              {0, 1, 0, 0, -infinity},
+              {0, 0.5, 0, -infinity, -infinity},
+              {infinity, 0.5, infinity, 0, 0},
+              {infinity, -1, 0, 0, 0},
               {infinity, 2, infinity, 2, infinity},
               {infinity, 1.25, infinity, 0, infinity},
               {infinity, 1, infinity, 0, infinity},
@@ -70,7 +74,8 @@ TEST_CASE("derivatives of pow at zeros, at infinity and between, of operands tha
   };
   const Tensor a = apart([](const auto&row) { return row.a; }), b = apart([](const auto&row) { return row.b; });
   const Tensors first = grad({pow(a, b)}, {a, b}, {ones({count}, float64)}, {.create_graph = true});
-  const Tensors second = grad({first[0]}, {a, b}, {ones({count}, float64)});
+  const Tensors second = grad({first[0]}, {a, b}, {ones({count}, float64)}),
+                other = grad({first[1]}, {a}, {ones({count}, float64)});
   for (int64_t i = 0; i < count; ++i) {
     CAPTURE(rows[i].a, rows[i].b);
     const auto at = [&](const Tensor& x) { return select(x.detach(), 0, i).item<double>(); };
@@ -78,6 +83,7 @@ TEST_CASE("derivatives of pow at zeros, at infinity and between, of operands tha
     CHECK(is_like(at(first[1]), rows[i].by_b));
     CHECK(is_like(at(second[0]), rows[i].by_aa));
     CHECK(is_like(at(second[1]), rows[i].by_ab));
+    CHECK(is_like(at(other[0]), rows[i].by_ab));
   }
 }
 
