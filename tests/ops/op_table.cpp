@@ -329,7 +329,8 @@ Rows normalisations() {
        s},
       {.op = "batch_norm",
        .variant = "statistics given, relu",
-       .f = OP(batch_norm(x[0], {.running_mean = x[1], .running_var = x[2], .weight = x[3], .bias = x[4], .relu = true})),
+       .f = OP(
+           batch_norm(x[0], {.running_mean = x[1], .running_var = x[2], .weight = x[3], .bias = x[4], .relu = true})),
        .inputs = {image, within({4}, -1, 1), c, c, c},
        .shape = s,
        .kink = OP(batch_norm(x[0], x[1], x[2], x[3], x[4]))},

@@ -10,8 +10,13 @@ namespace {
 struct Sums {
   double dy = 0, dy_xhat = 0;
 
-  /// What has left float32's range, if it is not the data, may be in that of double.
-  bool suits() const { return __builtin_isfinite(dy) && __builtin_isfinite(dy_xhat); }
+  /// What has left float32's range, if it is not the data, may be in that of double. By bits: a comparison with NaN may
+  /// signal an invalid operation, and NaN is but a mark here.
+  bool suits() const {
+    constexpr std::uint64_t infinity = 0x7FF0'0000'0000'0000U;
+    return (__builtin_bit_cast(std::uint64_t, dy) & infinity) != infinity &&
+           (__builtin_bit_cast(std::uint64_t, dy_xhat) & infinity) != infinity;
+  }
 };
 
 /// float32 gradients are computed from normalised deviations in float32, which are xhat but for a factor in [1, 2):
