@@ -54,7 +54,8 @@ bool close(const Tensor& y, const Values& expected, double tolerance) {
   if (v.size() != expected.size()) return false;
   for (std::size_t i = 0; i < v.size(); ++i) {
     if (v[i] == expected[i] || (std::isnan(v[i]) && std::isnan(expected[i]))) continue;
-    if (!(std::abs(v[i] - expected[i]) <= tolerance * std::max(1.0, std::abs(expected[i])))) {
+    if (!std::isfinite(expected[i]) ||
+        !(std::abs(v[i] - expected[i]) <= tolerance * std::max(1.0, std::abs(expected[i])))) {
       UNSCOPED_INFO("at " << i << ": expected " << expected[i] << ", got " << v[i]);
       return false;
     }
