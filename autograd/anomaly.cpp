@@ -105,7 +105,7 @@ void check_backward(const Node& node, const Tensors& dxs, const Tensors& dys) {
       throw_error<AutogradError>("backward of ", node.name(), ": expected finite gradients, got ", bad->value, " at ",
                                  bad->index, " of the dy of shape ", dys[k].shape(), " that it was given",
                                  recorded_at(node));
-  for (std::size_t i = 0; i < dxs.size(); ++i) {
+  for (std::size_t i = 0; i < std::min(dxs.size(), node.inputs().size()); ++i) {
     if (!node.needs(i)) continue;
     if (const std::optional<Bad> bad = first_bad(dxs[i]))
       throw_error<AutogradError>("backward of ", node.name(), ": expected finite gradients, got ", bad->value, " at ",

@@ -1,16 +1,15 @@
-#include <cxxabi.h>
 #include <limpid/autograd/detail/fit.hpp>
 #include <limpid/autograd/detail/forward.hpp>
 #include <limpid/autograd/detail/stand_in.hpp>
 #include <limpid/autograd/detail/values.hpp>
 #include <limpid/autograd/function.hpp>
+#include <limpid/core/detail/demangle.hpp>
 #include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/rewind.hpp>
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -72,10 +71,7 @@ Tensor moved(const Tensor& x) {
   Values values = detail::values_of(x);
   const double size = detail::scale_of(values);
   for (double& v : values) v += nudge(x.dtype()) * (v == 0 ? size : v);
-  const Tensor wide = empty(x.shape(), float64), y = empty_like(x.detach());
-  std::copy(values.begin(), values.end(), wide.data<double>());
-  detail::copy_into(y, wide);
-  return y;
+  return detail::tensor_of(values, x);
 }
 
 // Whether some value followed a nudge of that size. One that jumped tells nothing: a comparison came out otherwise.
@@ -240,6 +236,7 @@ Tensors FunctionNode::checked(Rule rule, bool is_pull, const Tensors& given) {
   run->rule = rule;
   run->is_pull = is_pull;
   Tensors results = run->is_marked ? backward(given) : (this->*rule)(dense(given));
+  if (is_pull) detail::require_count(*this, detail::of_backward, inputs().size(), results.size());
   for (std::size_t i = 0; i < results.size(); ++i) {
     Tensor& y = results[i];
     if (!y.defined() || y.numel() == 0 || (is_pull && !needs(i))) continue;
@@ -301,11 +298,9 @@ static detail::ForkMutex names_mutex(1);
 static auto& names = *new std::set<std::string>;
 
 const char* FunctionNode::type_name(const std::type_info& type) {
-  int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> readable(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status),
-                                                        std::free);
+  std::string name = detail::demangled(type.name());
   const std::lock_guard lock(names_mutex);
-  return names.emplace(status == 0 ? readable.get() : type.name()).first->c_str();
+  return names.insert(std::move(name)).first->c_str();
 }
 
 }  // namespace limpid

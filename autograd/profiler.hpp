@@ -10,9 +10,9 @@
 namespace LIMPID_API limpid {
 
 /// Times the ops of the thread that makes it, from then on until stop() or its end: those computed, recorded or not,
-/// and the backward of those replayed. What an op calls in turn is not counted as its own, but ops that compute a
-/// backward count as part of that. Views, which cost nothing, are not timed forward. Costs about 100 ns per op while it
-/// runs.
+/// and the backward of those replayed, but for what runs while a later profiler of the thread does. What an op calls in
+/// turn is not counted as its own, but ops that compute a backward count as part of that. Views, which cost nothing,
+/// are not timed forward. Costs about 100 ns per op while it runs.
 class Profiler {
  public:
   Profiler();

@@ -1,5 +1,5 @@
-#include <cxxabi.h>
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/demangle.hpp>
 #include <limpid/core/detail/enumeration.hpp>
 #include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>
@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <iterator>
 #include <mutex>
 #include <ostream>
@@ -399,10 +398,7 @@ void Module::name_type(const std::type_info& type) const {
 }
 
 std::string Module::name_of(const std::type_info& type) {
-  int status = 0;
-  char* readable = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status);
-  std::string name = readable ? readable : type.name();
-  std::free(readable);
+  std::string name = limpid::detail::demangled(type.name());
   // Without the namespaces, but for those of template arguments.
   std::size_t begin = 0;
   int depth = 0;

@@ -1,12 +1,10 @@
 #include <limpid/autograd/detail/source.hpp>
+#include <limpid/core/detail/demangle.hpp>
 #include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>
 
-#include <cxxabi.h>
 #include <dlfcn.h>
 
-#include <cstdlib>
-#include <memory>
 #include <mutex>
 #include <string_view>
 
@@ -23,12 +21,6 @@ bool is_library_function(std::string_view name) {
                                         "_ZSt", "_ZZNSt", "_ZGVN6limpid", "__interceptor_"})
     if (name.substr(0, prefix.size()) == prefix) return true;
   return false;
-}
-
-std::string readable(const char* name) {
-  int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(name, nullptr, nullptr, &status), std::free);
-  return status == 0 ? text.get() : name;
 }
 
 struct Place {
@@ -59,7 +51,7 @@ int take_line(void* data, uintptr_t, const char* file, int line, const char* fun
   if (place.is_library) return 0;
   TextStream text;
   text << file << ':' << line;
-  if (function) text << " (" << readable(function) << ')';
+  if (function) text << " (" << demangled(function) << ')';
   place.text = text.str();
   return 1;
 }
@@ -99,7 +91,7 @@ void find_symbol(uintptr_t call, Place& place) {
   TextStream text;
   text << std::hex;
   if (info.dli_sname)
-    text << readable(info.dli_sname) << " + 0x" << call - reinterpret_cast<uintptr_t>(info.dli_saddr) << " in " << file;
+    text << demangled(info.dli_sname) << " + 0x" << call - reinterpret_cast<uintptr_t>(info.dli_saddr) << " in " << file;
   else
     text << file << " + 0x" << call - reinterpret_cast<uintptr_t>(info.dli_fbase);
   place.text = text.str();

@@ -28,10 +28,10 @@ double largest(const Values& xs) {
 double scale_of(const Values& xs) {
   const double most = largest(xs);
   if (most == 0) return 1;
-  double squares = 0;
+  double squares = 0, count = 0;
   for (double x : xs)
-    if (std::isfinite(x)) squares += x / most * (x / most);
-  return most * std::sqrt(squares / static_cast<double>(xs.size()));
+    if (std::isfinite(x)) squares += x / most * (x / most), ++count;
+  return most * std::sqrt(squares / count);
 }
 
 Axes multi_index(int64_t flat, const Shape& shape) {
@@ -78,6 +78,13 @@ double round_to(double x, DType dtype) {
 Tensor copy_as(const Tensor& x, DType dtype) {
   Tensor y = empty_like(x, dtype);
   copy_into(y, x.detach());
+  return y;
+}
+
+Tensor tensor_of(const Values& values, const Tensor& like) {
+  const Tensor dense = empty(like.shape(), float64), y = empty_like(like.detach());
+  std::copy(values.begin(), values.end(), dense.data<double>());
+  copy_into(y, dense);
   return y;
 }
 
@@ -132,9 +139,7 @@ void add_scaled(const Tensor& sum, const Tensor& x, double factor) {
   const Values values = values_of(x);
   Values total = values_of(sum);
   for (std::size_t j = 0; j < total.size(); ++j) total[j] += factor * values[j];
-  const Tensor dense = empty(sum.shape(), float64);
-  std::copy(total.begin(), total.end(), dense.data<double>());
-  copy_into(sum, dense);
+  copy_into(sum, tensor_of(total, sum));
 }
 
 }  // namespace limpid::detail

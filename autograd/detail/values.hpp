@@ -15,7 +15,7 @@ Values values_of(const Tensor& x);
 bool same_bits(const Values& a, const Values& b);
 /// The largest finite magnitude, or 0.
 double largest(const Values& xs);
-/// Their root mean square, infinities and NaN left out, or 1 where that is 0.
+/// The root mean square of the finite ones, or 1 where that is 0.
 double scale_of(const Values& xs);
 
 Axes multi_index(int64_t flat, const Shape& shape);
@@ -32,6 +32,8 @@ double round_to(double x, DType dtype);
 // Copies of x, cut off from its graph. Whoever reads their memory as if it were dense reads no other, but NaN or the
 // wrong elements.
 Tensor copy_as(const Tensor& x, DType dtype);
+/// Of these values; in shape, dtype and, where it is dense, layout like another.
+Tensor tensor_of(const Values& values, const Tensor& like);
 /// With its axes in reverse order of memory, and gaps between the elements.
 Tensor strided_copy(const Tensor& x);
 /// With its axes in reverse order of memory.

@@ -220,6 +220,22 @@ TEST_CASE("a wrong backward is refused by name") {
   CHECK_FALSE(x.grad().defined());
 }
 
+TEST_CASE("more gradients than a set of inputs holds are refused, whoever looks at them first") {
+  struct Many : Function<Many> {
+    static Tensor forward(Context&, const Tensor& x) { return x * 2.0; }
+    static Tensors backward(Context&, const Tensor& dy) {
+      Tensors dx;
+      for (int i = 0; i < 65; ++i) dx.push_back(dy * 2.0);
+      return dx;
+    }
+  };
+  const Tensor x = leaf({1, 2});
+  const auto wrong_count = ContainsSubstring("expected one gradient per input (1) from backward, got 65");
+  CHECK_THROWS_WITH(grad({sum(Many::apply(x))}, {x}, {}, {.create_graph = true}), wrong_count);
+  const DetectAnomaly watch;
+  CHECK_THROWS_WITH(grad({sum(Many::apply(x))}, {x}), wrong_count);
+}
+
 TEST_CASE("a wrong forward is refused by name") {
   const Tensor x = leaf({1, 2});
   CHECK_THROWS_WITH(Undefined::apply(x), ContainsSubstring("Undefined") && ContainsSubstring("undefined tensor"));
