@@ -4,12 +4,18 @@
 #include <limpid/autograd/detail/engine.hpp>
 #include <limpid/autograd/detail/grad_between.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/overlap.hpp>
 
 #include <vector>
 
 namespace limpid {
 
 using detail::throw_error;
+
+void detail::make_own(Tensors& xs) {
+  for (Tensor& x : xs)
+    if (x.defined() && !x.requires_grad() && (!x.is_unique() || overlaps_itself(x))) x = x.clone();
+}
 
 void detail::require_present(const Tensor& y, std::size_t i, const char* op) {
   if (y.impl().is_view && y.impl().epoch != y.impl().storage->epoch())
@@ -96,8 +102,9 @@ Tensors grad(const Tensors& ys, const Tensors& xs, const Tensors& dys, const Gra
                                  " of shape ", xs[i].shape(), "; pass allow_unused = true for an undefined gradient");
   };
   for (std::size_t i = 0; i < xs.size(); ++i) require_use(i, engine.reaches(xs[i]));  // before the graph is used up
-  const Tensors result = engine.gradients(xs, options.retain_graph || options.create_graph);
+  Tensors result = engine.gradients(xs, options.retain_graph || options.create_graph);
   for (std::size_t i = 0; i < xs.size(); ++i) require_use(i, result[i].defined());
+  detail::make_own(result);
   return result;
 }
 

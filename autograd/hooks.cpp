@@ -36,6 +36,11 @@ void ExtrasOfNodes::remove(Hook& hook) noexcept {
     std::erase_if(*hooks, [&](const auto& h) { return h.get() == &hook; });
 }
 
+bool ExtrasOfNodes::hangs(const Hook& hook) noexcept {
+  const std::lock_guard lock(mutex());
+  return hook.node;
+}
+
 void ExtrasOfNodes::drop(const Node& node) noexcept {
   Extras dead;  // goes after the lock: what hooks capture may be the last of other nodes
   const std::lock_guard lock(mutex());
@@ -103,7 +108,7 @@ void complete(const Node& node, Tensors& dy) {
   // A copy, so that hooks may remove themselves and others.
   const auto hooks = ExtrasOfNodes::look(node, [](const Extras& extras) { return extras.on_gradient; });
   for (const auto& [output, hook] : hooks) {
-    if (!dy[output].defined()) continue;
+    if (!dy[output].defined() || !ExtrasOfNodes::hangs(*hook)) continue;
     Tensors one{dy[output]};
     replace("hook", node, one, hook->call(one, {}), true);
     dy[output] = std::move(one[0]);
@@ -114,8 +119,11 @@ void complete(const Node& node, Tensors& dy) {
     const Tensor g = Node::without_owner(dy[retained.output]);
     if (!g.defined() || !retained.is_wanted) continue;
     if (g.requires_grad()) Node::let_go_of_owners({g});
-    Tensor sum = retained.grad.defined() ? retained.grad : g;
-    if (retained.grad.defined()) accumulate(sum, g);
+    Tensor sum = retained.grad;
+    if (sum.defined())
+      accumulate(sum, g);
+    else
+      sum = g.requires_grad() ? g : g.clone();  // its owner's to change
     retained.grad = ExtrasOfNodes::look(node, [&](Extras& extras) {
       for (Extras::Retained& mine : extras.retained)
         if (mine.output == retained.output && mine.is_wanted) return std::exchange(mine.grad, sum);
@@ -130,9 +138,11 @@ Tensors hooked_backward(Node& node, const Tensors& dy, bool records) {
   const auto [before, after] =
       ExtrasOfNodes::look(node, [](const Extras& extras) { return std::pair(extras.before, extras.after); });
   Tensors dys = dy;
-  for (const auto& hook : before) replace("prehook", node, dys, hook->call({}, dys), true);
+  for (const auto& hook : before)
+    if (ExtrasOfNodes::hangs(*hook)) replace("prehook", node, dys, hook->call({}, dys), true);
   Tensors dxs = run(dys);
-  for (const auto& hook : after) replace("hook", node, dxs, hook->call(dxs, dys), false);
+  for (const auto& hook : after)
+    if (ExtrasOfNodes::hangs(*hook)) replace("hook", node, dxs, hook->call(dxs, dys), false);
   return dxs;
 }
 

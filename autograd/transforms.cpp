@@ -1,6 +1,7 @@
 #include <limpid/autograd/backward.hpp>
 #include <limpid/autograd/detail/arithmetic.hpp>
 #include <limpid/autograd/detail/forward.hpp>
+#include <limpid/autograd/detail/grad_between.hpp>
 #include <limpid/autograd/detail/stand_in.hpp>
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/autograd/transforms.hpp>
@@ -154,16 +155,27 @@ std::vector<Tensors> jacobian(const char* op, const TensorFunction& f, const Ten
 }  // namespace
 
 Vjp vjp(const TensorFunction& f, const Tensors& xs, const Tensors& dys) {
-  const Application y("vjp", f, xs, dys);
-  require_beside("vjp", "dy", dys, y.ys(), "output");
-  return {y.results(), or_zeros(y.pull(dys), xs)};
+  Vjp result;
+  {
+    const Application y("vjp", f, xs, dys);
+    require_beside("vjp", "dy", dys, y.ys(), "output");
+    result = {y.results(), or_zeros(y.pull(dys), xs)};
+  }
+  make_own(result.ys);
+  return result;
 }
 
 Jvp jvp(const TensorFunction& f, const Tensors& xs, const Tensors& dxs) {
   require_floating("jvp", "input", xs);
   require_beside("jvp", "dx", dxs, xs, "input");
-  const Application y("jvp", f, xs, dxs);
-  return {y.results(), or_zeros(y.push(dxs), y.ys())};
+  Jvp result;
+  {
+    const Application y("jvp", f, xs, dxs);
+    result = {y.results(), or_zeros(y.push(dxs), y.ys())};
+  }
+  make_own(result.ys);
+  make_own(result.dys);
+  return result;
 }
 
 Tensors grad(const TensorFunction& f, const Tensors& xs) { return gradient("grad", f, xs); }

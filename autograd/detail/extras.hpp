@@ -34,8 +34,9 @@ class ExtrasOfNodes {
   template <class F>
   static auto change(const Node& node, F&& f) {
     const std::lock_guard lock(mutex());
+    Extras& extras = all()[&node];
     node.has_extras_ = true;
-    return f(all()[&node]);
+    return f(extras);
   }
   /// The same, for a node that has some.
   template <class F>
@@ -45,6 +46,8 @@ class ExtrasOfNodes {
   }
   static void make();
   static void remove(Hook& hook) noexcept;
+  /// Whether nobody has removed it.
+  static bool hangs(const Hook& hook) noexcept;
   static void drop(const Node& node) noexcept;
   /// The retained gradient of an output.
   static void forget(const Node& node, uint32_t output) noexcept;

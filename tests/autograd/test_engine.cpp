@@ -85,6 +85,37 @@ TEST_CASE("leaves never share their gradients' memory") {
   CHECK(equal(dy, vec({5, 6})));
 }
 
+TEST_CASE("whoever is given gradients may change them") {
+  const Tensor a = leaf({1, 2}), b = leaf({3, 4}), dy = vec({5, 6});
+  const auto check_own = [&](Tensors results, const Tensors& others) {
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      for (const Tensor& other : others) CHECK_FALSE(results[i].shares_storage_with(other));
+      for (std::size_t j = 0; j < i; ++j) CHECK_FALSE(results[i].shares_storage_with(results[j]));
+      CHECK_NOTHROW(results[i].fill_(9));
+    }
+  };
+  check_own(grad({a + b}, {a, b}, {dy}), {dy});
+  check_own(grad({a}, {a}, {dy}), {dy});
+  check_own(grad({sum(a * 2.0)}, {a, a}), {});
+  check_own(grad({sum(a)}, {a}), {});
+  const auto add_both = [](const Tensor& p, const Tensor& q) { return Tensors{p, p + q}; };
+  const Tensors xs{vec({1, 2}), vec({3, 4})};
+  const Vjp back = vjp(add_both, xs, {dy, dy});
+  check_own({back.ys[0], back.ys[1], back.dxs[0], back.dxs[1]}, {dy, xs[0], xs[1]});
+  const Jvp ahead = jvp(add_both, xs, {dy, Tensor()});
+  check_own({ahead.ys[0], ahead.ys[1], ahead.dys[0], ahead.dys[1]}, {dy, xs[0], xs[1]});
+  CHECK(equal(dy, vec({5, 6})));
+  // And whoever retains them.
+  const Tensor h = a * 2.0, z = h + 1.0;
+  retain_grad(h);
+  retain_grad(z);
+  z.backward(dy, {.retain_graph = true});
+  check_own({h.grad(), z.grad()}, {dy});
+  sum(h * 1.0).backward();
+  Tensor gradient = h.grad();
+  CHECK_NOTHROW(gradient.fill_(9));
+}
+
 TEST_CASE("a buffer that two edges hold is not added into") {
   // add hands one gradient to both its operands; a then receives a second, which must not reach b.
   const Tensor a = leaf({1, 2}), b = leaf({3, 4});

@@ -98,6 +98,22 @@ TEST_CASE("a hook may remove itself") {
   CHECK(calls == 1);
 }
 
+TEST_CASE("a hook may remove one that would be called after it") {
+  const Tensor x = leaf({1});
+  const Tensor y = x * 2.0;
+  int calls = 0;
+  HookHandle later, later_of_node, later_before;
+  const HookHandle first = register_hook(y, [&](const Tensor&) {
+    for (HookHandle* handle : {&later, &later_of_node, &later_before}) handle->remove();
+  });
+  later = register_hook(y, [&](const Tensor&) { ++calls; });
+  later_of_node = register_hook(grad_node(y), [&](const Tensors&, const Tensors&) { ++calls; });
+  later_before = register_prehook(grad_node(y), [&](const Tensors&) { ++calls; });
+  y.backward();
+  CHECK(calls == 0);
+  CHECK(equal(x.grad(), vec({2})));
+}
+
 TEST_CASE("an exception in a hook leaves the graph fit for another backward") {
   const Tensor x = leaf({1});
   const Tensor y = x * 2.0;
