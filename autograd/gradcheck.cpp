@@ -26,6 +26,8 @@ Checker::Checker(const char* check, const TensorFunction& f, const Tensors& inpu
   report_.check = check;
   report_.file = where.file_name();
   report_.line = where.line();
+  if (!(options.rtol >= 0) || std::isinf(options.rtol))
+    throw_error<ValueError>(check, ": expected a finite rtol of at least 0, got ", options.rtol);
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const Tensor& x = inputs[i];
     if (x.defined() && overlaps_itself(x))
@@ -55,6 +57,8 @@ GradcheckReport Checker::check() {
     for (std::size_t c = 0; c < checked_.size(); ++c) compare(c);
     if (options_.forward) check_forward();
     check_batch();
+    check_shares();
+    check_sizes();
     check_zero();
     check_repeatability();
     check_single_outputs();
@@ -90,15 +94,15 @@ Checker::Recording Checker::record(const Tensors& xs, uint64_t required, uint64_
   for (Tensor& x : arguments)
     if (x.defined()) x = x.detach();
   for (std::size_t c = 0; c < checked_.size(); ++c) {
-    if (!(required >> c & 1)) continue;
+    if (!has(required, c)) continue;
     arguments[checked_[c]].set_requires_grad();
-    if (!(asked >> c & 1)) continue;
+    if (!has(asked, c)) continue;
     recording.leaves.push_back(arguments[checked_[c]]);
     recording.positions.push_back(c);
   }
   recording.ys = f_(arguments);
+  require_same_outputs(recording.ys);
   for (std::size_t k = 0; k < recording.ys.size(); ++k) {
-    require_defined(recording.ys[k], k);
     if (recording.ys[k].requires_grad() && (output == all || output == k)) recording.roots.push_back(k);
   }
   return recording;
@@ -133,6 +137,18 @@ void Checker::require_defined(const Tensor& y, std::size_t k) const {
   if (!y.defined()) throw_error<ValueError>(report_.check, ": expected defined outputs, got none for output ", k);
 }
 
+void Checker::require_same_outputs(const Tensors& ys) const {
+  if (ys.size() != shapes_.size())
+    throw_error<ValueError>(report_.check, ": expected ", shapes_.size(), " outputs from each call, got ", ys.size());
+  for (std::size_t k = 0; k < ys.size(); ++k) {
+    require_defined(ys[k], k);
+    if (ys[k].shape() != shapes_[k] || is_floating_point(ys[k].dtype()) != dys_[k].defined())
+      throw_error<ValueError>(report_.check, ": expected the same from each call, got ", output_name(k), " of shape ",
+                              ys[k].shape(), " and ", ys[k].dtype(), " after one of shape ", shapes_[k],
+                              dys_[k].defined() ? " of floating point" : "");
+  }
+}
+
 Tensors Checker::first_call() {
   const NoGradGuard guard;
   const auto is_narrow = [&](std::size_t i) { return inputs_[i].dtype() != DType::float64; };
@@ -152,6 +168,7 @@ void Checker::prepare() {
   double coarsest = epsilon(report_.precision);
   for (std::size_t k = 0; k < ys.size(); ++k) {
     require_defined(ys[k], k);
+    shapes_.push_back(ys[k].shape());
     dys_.push_back({});
     if (!is_floating_point(ys[k].dtype())) continue;
     dys_[k] = cotangents_.like(ys[k]);
@@ -292,7 +309,7 @@ GradcheckReport gradgradcheck(const TensorFunction& f, const Tensors& inputs, co
     all.push_back(cotangents.like(ys[k]));
     input_names.push_back(message("dy ", k));
   }
-  Checker checker("gradgradcheck", TensorFunction(gradient), all, options, where);
+  Checker checker("gradgradcheck", TensorFunction(gradient, "gradgradcheck"), all, options, where);
   checker.name_inputs(std::move(input_names));
   checker.name_outputs(std::move(output_names));
   checker.name_op(std::move(op));

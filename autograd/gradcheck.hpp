@@ -118,17 +118,20 @@ GradcheckReport gradgradcheck(const TensorFunction& f, const Tensors& inputs, co
 /// With random cotangents dy_k on all outputs at once, the gradient of sum_k <y_k, dy_k> is compared with central
 /// differences, extrapolated to step 0 (Ridders, 1982), element by element. Also expected:
 ///   - forward mode gives the same derivative, along a random direction (see GradcheckReport::Forward);
-///   - a batch of random cotangents, run through one recorded graph, gives gradients that add up as the cotangents do;
+///   - a batch of random cotangents, run through one recorded graph, gives gradients that add up as the cotangents do,
+///     those of parts of dy that are zero elsewhere add up to the whole, and those of a far larger and smaller dy
+///     scale;
 ///   - dy = 0 gives 0; two runs give the same bits, and so does a run that is not recorded (for the values);
 ///   - each output's gradient alone, the others undefined, adds up to the whole;
 ///   - any subset of up to 6 inputs that alone requires gradients, or alone is asked for, gets the same bits;
-///   - channels-last and strided inputs give the same gradients, and so do cotangents that are not dense;
+///   - channels-last, strided and expanded inputs give the gradients of dense ones, and so do cotangents;
 ///   - float32 (float16, bfloat16) inputs get, in their own dtype, the float64 gradient to 1e-3 (5e-2).
 /// Steps suit each element: f may vary on a scale far below its input's, and end beside it, by NaN or by throwing an
 /// Error. A kink, where differences from left and right disagree by the least of steps, and a jump are named as such;
 /// where rounding or the range of numbers hides the derivative the report says unsure. But an f that no step moves has
-/// a derivative of 0 for all it can tell. Throws ValueError for an input that overlaps itself (as expand() makes) and
-/// for an f whose outputs are undefined.
+/// a derivative of 0 for all it can tell. Throws ValueError for an input that overlaps itself (as expand() makes), an
+/// rtol that is negative, infinite or NaN, and an f whose outputs are undefined, or others in number or shape when
+/// recorded.
 template <class F>
 GradcheckReport gradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {},
                           const SourceLocation& where = SourceLocation::current()) {
@@ -140,7 +143,7 @@ GradcheckReport gradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& 
 template <class F>
 GradcheckReport gradgradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {},
                               const SourceLocation& where = SourceLocation::current()) {
-  return detail::gradgradcheck(detail::TensorFunction(f), inputs, options, where);
+  return detail::gradgradcheck(detail::TensorFunction(f, "gradgradcheck"), inputs, options, where);
 }
 
 }  // namespace limpid

@@ -241,7 +241,7 @@ std::string Checker::most_wrong(std::size_t c, std::size_t j, Motion motion) {
   const std::size_t count = begins_.size() - 1;
   for (std::size_t k = 0; count > 1 && k < count; ++k) {
     if (!dys_[k].defined()) continue;
-    const Values dx = run(xs_, 1, all, all, k).dx[c];
+    const Values dx = run(called(), 1, all, all, k).dx[c];
     const double numeric = slope(motion, begins_[k], begins_[k + 1], {0, 0, 0, references_[c]}).value;
     const double difference = std::abs((dx.empty() ? 0 : dx[j]) - numeric);
     if (difference > worst) {

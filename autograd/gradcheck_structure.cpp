@@ -113,6 +113,70 @@ void Checker::check_batch() {
     agrees(c, got[c], expected[c], scales[c], "a sum of cotangents, against the sum of their gradients", rtol_);
 }
 
+// Losses send a gradient to some elements alone, or to one: backward is linear in dy, so that of dy on a part and of dy
+// elsewhere add up to the whole.
+void Checker::check_shares() {
+  const Recording recording = record(called());
+  std::vector<Values> dys;
+  std::size_t count = 0;
+  for (std::size_t k : recording.roots) {
+    dys.push_back(values_of(dys_[k]));
+    count += dys.back().size();
+  }
+  if (count < 2) return;
+  const auto gradients_where = [&](const std::vector<bool>& set, bool is_in) {
+    Tensors seeds;
+    std::size_t at = 0;
+    for (std::size_t r = 0; r < dys.size(); ++r) {
+      Values dy = dys[r];
+      for (double& d : dy)
+        if (set[at++] != is_in) d = 0;
+      seeds.push_back(tensor_of(dy, recording.ys[recording.roots[r]]));
+    }
+    return replay(recording, seeds, true);
+  };
+  const auto check = [&](const std::vector<bool>& set, const char* when) {
+    const Gradients some = gradients_where(set, true), others = gradients_where(set, false);
+    for (std::size_t c = 0; c < checked_.size(); ++c) {
+      Values sum(first_.dx[c].size(), 0.0);
+      for (const Values* part : {&some[c], &others[c]})
+        for (std::size_t j = 0; j < part->size(); ++j) sum[j] += (*part)[j];
+      agrees(c, sum, when, rtol_);
+    }
+  };
+  std::vector<bool> half(count), one(count);
+  for (std::size_t j = 0; j < count; ++j) half[j] = cotangents_.next() > 0;
+  one[static_cast<std::size_t>(std::abs(cotangents_.next()) * 0x1p20) % count] = true;
+  check(half, "dy in two halves, each zero where the other is not, added up");
+  check(one, "dy of one element and of all others, added up");
+}
+
+// A dy of another size has a gradient of that: by a power of two, so that nothing is rounded.
+void Checker::check_sizes() {
+  const Recording recording = record(called());
+  double most = largest_of(report_.precision);
+  for (std::size_t k : recording.roots) most = std::min(most, largest_of(recording.ys[k].dtype()));
+  const double far = epsilon_ == epsilon(float64) ? 0x1p20 : epsilon_ == epsilon(float32) ? 0x1p10 : 0x1p6;
+  for (const double factor : {far, 1 / far}) {
+    Tensors seeds;
+    for (std::size_t k : recording.roots) {
+      Values dy = values_of(dys_[k]);
+      for (double& d : dy) d *= factor;
+      seeds.push_back(tensor_of(dy, recording.ys[k]));
+    }
+    Gradients dx = replay(recording, seeds, true);
+    for (std::size_t c = 0; c < checked_.size(); ++c) {
+      const double size = largest(first_.dx[c]) * factor;
+      if (size > most / 16 || size < 1e12 / most) continue;  // no such numbers, or few of them
+      for (double& g : dx[c]) g /= factor;
+      if (factor > 1)
+        agrees(c, dx[c], "a far larger dy, scaled back", rtol_);
+      else
+        agrees(c, dx[c], "a far smaller dy, scaled back", std::max(rtol_, 1e-3));  // subnormal on the way, it may be
+    }
+  }
+}
+
 void Checker::check_single_outputs() {
   const std::size_t count = first_.ys.size();
   if (count < 2) return;
@@ -178,9 +242,27 @@ void Checker::check_layout(const char* when, Tensor (*copy)(const Tensor&), int6
   }
 }
 
+// Other values than the inputs', so that a dense copy of them says what is right; nothing where f has no values there.
+void Checker::check_expanded_inputs() {
+  Tensors expanded = called(), dense = expanded;
+  for (std::size_t i : checked_)
+    if (expanded[i].dim() > 0) {
+      expanded[i] = expanded_copy(expanded[i], 0);
+      dense[i] = as_contiguous(expanded[i]);
+    }
+  try {
+    const Run expected = run(dense), got = run(expanded);
+    for (std::size_t c = 0; c < checked_.size(); ++c)
+      agrees(c, dense, got.dx[c], expected.dx[c], largest(expected.dx[c]), "expanded inputs", rtol_);
+  } catch (const MemoryError&) {
+    throw;
+  } catch (const Error&) {}
+}
+
 void Checker::check_layouts() {
   check_layout("channels-last inputs", channels_last_copy, 3);
   check_layout("strided inputs", strided_copy, 1);
+  check_expanded_inputs();
   check_cotangents();
 }
 

@@ -14,17 +14,15 @@ Tensors Checker::jiggled(Tensors xs, double by) {
   for (std::size_t i : checked_) {
     Values values = values_of(xs[i]);
     for (double& v : values) v += v * by * epsilon(xs[i].dtype()) * cotangents_.next();
-    const Tensor dense = empty(xs[i].shape(), float64);
-    std::copy(values.begin(), values.end(), dense.data<double>());
-    copy_into(xs[i] = empty_like(xs[i]), dense);
+    xs[i] = tensor_of(values, xs[i]);
   }
   return xs;
 }
 
 template <class Result, class F>
-std::vector<Result> Checker::by_jiggles(const Tensors& xs, F&& of) {
+std::vector<Result> Checker::by_jiggles(const Tensors& xs, F&& of, std::initializer_list<double> roundings) {
   std::vector<Result> results;
-  for (double by : {1, 1, 2, 2}) {
+  for (double by : roundings) {
     try {
       results.push_back(of(jiggled(xs, by)));
     } catch (const MemoryError&) {
@@ -65,10 +63,9 @@ Values Checker::forward_noise(const std::vector<Values>& v, const Values& jv) {
 bool Checker::is_noise(std::size_t c) {
   const Values& here = first_.dx[c];
   double most = 0;
-  for (double by : {0x1p12, 0x1p16, 0x1p20}) {
-    const Values near = run(jiggled(called(), by)).dx[c];
+  const auto at = [&](const Tensors& xs) { return run(xs).dx[c]; };
+  for (const Values& near : by_jiggles<Values>(called(), at, {0x1p12, 0x1p16, 0x1p20}))
     for (std::size_t j = 0; j < near.size(); ++j) most = std::max(most, std::abs(near[j] - here[j]));
-  }
   return most >= 0.1 * largest(here);
 }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <optional>
 #include <span>
 
@@ -39,7 +40,9 @@ class Checker {
   using Motion = std::span<const Element>;
 
  private:
-  static constexpr uint64_t all = ~uint64_t{0};
+  /// Sets of checked inputs have a bit for each of the first 64; further ones are in all alone.
+  static constexpr uint64_t all = ~uint64_t{0}, sets_hold = 64;
+  static bool has(uint64_t set, std::size_t c) { return c < sets_hold ? set >> c & 1 : set == all; }
 
   /// One recorded run of f.
   struct Recording {
@@ -62,6 +65,8 @@ class Checker {
     bool kink;         ///< there is none: left and right differ, by
     double jump;       ///< so much in all outputs together; infinite where the function itself jumps
     double reach = 1;  ///< of the element's step, what of it the function took as one piece
+    /// By how much a derivative that may be off by `sure` may differ: by no more of the error than ten times that.
+    double bound(double sure) const { return sure + std::min(error, 10 * sure); }
     /// Whether a derivative that the differences do not agree with is one from the left, from the right, or between.
     bool excuses(double analytic, double bound) const {
       if (std::isinf(jump)) return kink && std::isfinite(analytic);
@@ -88,13 +93,14 @@ class Checker {
   /// Beyond which no change of an output is rounding.
   double most_noise() const { return 64 * std::sqrt(epsilon_) * std::max(1.0, largest(y_)); }
   void require_defined(const Tensor& y, std::size_t k) const;
+  /// Throws ValueError unless ys are as many as those of the first call, and of their shapes.
+  void require_same_outputs(const Tensors& ys) const;
   void conclude();
 
   // gradcheck_descent.cpp
 
-  /// The floating outputs at xs, one after the other.
-  Values outputs(const Tensors& xs);
-  /// The same; not numbers where f throws, for that is outside its domain.
+  /// The floating outputs at xs, one after the other; not numbers where f throws or gives another number of values, for
+  /// that is outside its domain.
   Values outputs_or_nan(const Tensors& xs);
   Values outputs_or_nan() { return outputs_or_nan(called()); }  ///< at xs_ as it stands
   /// How well a derivative is to be known: the search stops once it is surer than rtol or atol, at the latest, unless
@@ -168,7 +174,7 @@ class Checker {
 
     double scale() const { return std::max({std::abs(analytic), std::abs(slope.value), least_scale}); }
     double sure() const { return rtol * scale(); }
-    double bound() const { return sure() + std::min(slope.error, 10 * sure()); }
+    double bound() const { return slope.bound(sure()); }
     double difference() const { return std::abs(analytic - slope.value); }
     bool is_right() const { return std::isfinite(analytic) && difference() <= bound(); }
     Wanted wanted(double to) const {
@@ -198,18 +204,16 @@ class Checker {
 
   /// xs, each element of the checked ones off by so many roundings.
   Tensors jiggled(Tensors xs, double by);
-  /// What xs give to `of` once they are off by a rounding or two; left out where they leave the domain.
+  /// What xs give to `of` once they are off by so many roundings; left out where they leave the domain.
   template <class Result, class F>
-  std::vector<Result> by_jiggles(const Tensors& xs, F&& of);
+  std::vector<Result> by_jiggles(const Tensors& xs, F&& of, std::initializer_list<double> roundings = {1, 1, 2, 2});
   const std::vector<Gradients>& jiggled_gradients();
   /// A derivative that backward or forward mode gives.
   struct Claim {
     double value;
     double sure;   ///< by how much it may be off
     double noise;  ///< what rounding did to it
-    bool is_excused_by(const Slope& slope) const {
-      return slope.excuses(value, sure + std::min(slope.error, 10 * sure));
-    }
+    bool is_excused_by(const Slope& slope) const { return slope.excuses(value, slope.bound(sure)); }
   };
   /// The last word on a claim that disagrees with the differences, once these are at their best.
   Verdict examine(Motion motion, std::size_t begin, std::size_t end, const Slope& found, const Claim& claim,
@@ -252,11 +256,14 @@ class Checker {
   // gradcheck_structure.cpp
 
   void check_batch();
+  void check_shares();
+  void check_sizes();
   void check_zero();
   void check_repeatability();
   void check_single_outputs();
   void check_subsets();
   void check_layout(const char* when, Tensor (*copy)(const Tensor&), int64_t least_rank);
+  void check_expanded_inputs();
   void check_layouts();
   void check_cotangents();
   void check_low_precision();
@@ -292,6 +299,7 @@ class Checker {
   bool native_ = false;               // f takes the inputs in their own dtypes
   std::vector<std::size_t> checked_;  // the floating-point ones among them
   Tensors dys_;                       // per output; undefined for integers
+  std::vector<Shape> shapes_;         // of the outputs
   Values dy_, y_;                     // of all floating outputs, one after the other
   Values noise_;                      // how far rounding moves each y
   std::vector<std::size_t> begins_;   // of each output in these, and the end

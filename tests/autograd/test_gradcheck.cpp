@@ -285,6 +285,93 @@ TEST_CASE("a backward that reads dy as if it were dense is found, in each layout
 
 namespace {
 
+// Gradients of x^2 that are right for a dy like those of random draws alone.
+enum class Expects { no_zero, moderate, not_tiny, several, apart };
+template <Expects expects>
+struct Picky : Function<Picky<expects>> {
+  static Tensor forward(Context& ctx, const Tensor& x) {
+    ctx.save(x);
+    return square(x);
+  }
+  static Tensors backward(Context& ctx, const Tensor& dy) {
+    const Tensor x = ctx.saved(0), right = 2 * x * dy;
+    switch (expects) {
+      case Expects::no_zero: {  // stops at the first 0
+        const Tensor dx = zeros(x.shape(), float64), g = dy.contiguous(), r = right.detach().contiguous();
+        for (int64_t i = 0; i < x.numel() && g.data<double>()[i] != 0; ++i) dx.data<double>()[i] = r.data<double>()[i];
+        return {dx};
+      }
+      case Expects::moderate: return {2 * x * clamp(dy, -100, 100)};
+      case Expects::not_tiny: return {where(abs(dy) < 1e-4, 0, right)};
+      case Expects::several: return {sum(ne(dy, 0)).item<int64_t>() == 1 ? right * 1.01 : right};
+      case Expects::apart: {  // reads x as if no two elements shared a place
+        const auto& strides = x.strides();
+        return {std::find(strides.begin(), strides.end(), 0) == strides.end() ? right : right * 1.01};
+      }
+    }
+    return {};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a backward for such dy or x alone as random draws give is found") {
+  for (const bool fast : {false, true}) {
+    const auto report = [&](auto function) {
+      using F = decltype(function);
+      return gradcheck([](const Tensor& x) { return F::apply(x); }, {random({3, 4})}, {.fast = fast});
+    };
+    CHECK(mentions(report(Picky<Expects::no_zero>()), "dy in two halves, each zero where the other is not"));
+    CHECK(mentions(report(Picky<Expects::moderate>()), "a far larger dy"));
+    CHECK(mentions(report(Picky<Expects::not_tiny>()), "a far smaller dy"));
+    CHECK(mentions(report(Picky<Expects::several>()), "dy of one element and of all others"));
+    CHECK(mentions(report(Picky<Expects::apart>()), "expanded inputs"));
+  }
+}
+
+TEST_CASE("more inputs than a set of them holds are checked") {
+  const auto sum_of_squares = [](const Tensors& xs) {
+    Tensor y = square(xs[0]);
+    for (std::size_t i = 1; i < xs.size(); ++i) y = y + square(xs[i]) * static_cast<double>(i);
+    return y;
+  };
+  Tensors xs;
+  for (int i = 0; i < 70; ++i) xs.push_back(random({2}));
+  const GradcheckReport report = gradcheck(sum_of_squares, xs);
+  INFO(report);
+  CHECK(report);
+  const auto one_wrong = [&](const Tensors& at) { return sum_of_squares(at) + at[66] * (at[66].detach() * 1e-3); };
+  CHECK(mentions(gradcheck(one_wrong, xs), "input 66"));
+}
+
+TEST_CASE("a function that gives something else where it is recorded is refused") {
+  const Tensor x = random({3});
+  const auto more = [](const Tensor& t) { return t.requires_grad() ? Tensors{t * 2, t} : Tensors{t * 2}; };
+  CHECK_THROWS_WITH(gradcheck(more, {x}), "gradcheck: expected 1 outputs from each call, got 2");
+  const auto wider = [](const Tensor& t) { return t.requires_grad() ? cat({t, t}, 0) : t * 2; };
+  CHECK_THROWS_WITH(gradcheck(wider, {x}),
+                    "gradcheck: expected the same from each call, got output 0 of shape (6,) and float64 after one of "
+                    "shape (3,) of floating point");
+}
+
+TEST_CASE("a function that ends beside its input is left alone there") {
+  // Its gradient is zero, and whether that is noise is asked of inputs a little further off.
+  const Tensor x = tensor({1, 2}, float64);
+  const auto narrow = [&](const Tensor& t) {
+    if (any(abs(t.detach() - x) > 1e-13).item<bool>()) throw ValueError("too far");
+    return t * 0.0;
+  };
+  CHECK_NOTHROW(gradcheck(narrow, {x}));
+}
+
+TEST_CASE("tolerances that let anything pass are refused") {
+  const auto f = [](const Tensor& t) { return t * 2; };
+  for (const double rtol : {std::nan(""), -1.0, std::numeric_limits<double>::infinity()})
+    CHECK_THROWS_AS(gradcheck(f, {random({2})}, {.rtol = rtol}), ValueError);
+}
+
+namespace {
+
 // x^2 by a node whose tangent rule reads the memory of dx as if it were dense.
 struct RawTangent final : SymmetricNode {
   Saved x{*this, "x"};

@@ -196,6 +196,10 @@ TEST_CASE("a function that refuses float64 is checked in float32") {
   SECTION("where the gradient is all but flat, and small steps round it away") {
     CHECK(gradgradcheck(of(Narrow<100>()), {tensor({1.3e-4, 2e-3, -7e-4}, float32)}));
   }
+  SECTION("with several outputs") {
+    const auto two = [](const Tensor& a) { return Tensors{a * 2.0f, Narrow<102>::apply(a)}; };
+    CHECK(mentions(gradcheck(two, {x}), "through output 1"));
+  }
   SECTION("beside one that does not matter") {
     const auto f = [](const Tensor& a, const Tensor& b) { return Narrow<100>::apply(a) * b; };
     CHECK(gradcheck(f, {x, random({4})}));
