@@ -248,6 +248,8 @@ void Leaf::set_grad(Tensor grad) {
   std::swap(grad_, grad);
 }
 
+void Leaf::follow(const Tensor& x) noexcept { outputs_[0] = {x.impl().layout, x.dtype()}; }
+
 void Leaf::gather(const Tensor& dx, Tensor (*make_own)(const Tensor&)) {
   Tensor before;  // goes behind the lock
   const Lock lock(*this);

@@ -155,6 +155,7 @@ class Node : public GradHandle {
 
  private:
   friend class Saved;
+  friend class Leaf;
   friend class detail::ExtrasOfNodes;
   friend class detail::NeedsGuard;
   friend class detail::Sums;
@@ -208,6 +209,8 @@ class Leaf final : public Node {
   Tensor grad() const;
   /// The gradient gathered from now on; what was gathered goes.
   void set_grad(Tensor grad);
+  /// x, which it gathers for, has another dtype or layout by now.
+  void follow(const Tensor& x) noexcept;
   /// Adds dx, which the caller holds, to what was gathered; as the first, keeps it, or what make_own(dx) makes of it.
   /// Does nothing where the tensor that the gradient is gathered for is gone.
   void gather(const Tensor& dx, Tensor (*make_own)(const Tensor&));

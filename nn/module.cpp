@@ -1,3 +1,4 @@
+#include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/demangle.hpp>
 #include <limpid/core/detail/enumeration.hpp>
@@ -337,30 +338,32 @@ void Module::zero_grad() {
 namespace {
 
 // Gives the tensors behind all handles the values that convert() makes of them, in memory of their own, and their
-// gradients likewise; an undefined result leaves a tensor as it is. A graph that saved one sees a version it does not
+// gradients likewise; an undefined result leaves a tensor as it is. Leaves stay the nodes that they are, so that hooks
+// stay too, and graphs that were recorded before lead to them still; one that saved a tensor sees a version it does not
 // know. All memory is had before any is changed.
 template <class F>
 void convert_in_place(const Tensors& xs, const F& convert) {
-  Tensors changed, made;
+  struct Change {
+    Tensor x, values, gradient;
+  };
+  std::vector<Change> changes;
   for (const Tensor& x : xs) {
-    Tensor y = convert(x);
-    if (!y.defined() || std::any_of(changed.begin(), changed.end(), [&](const Tensor& c) { return c.is_same(x); }))
+    const Tensor y = convert(x);
+    if (!y.defined() || std::any_of(changes.begin(), changes.end(), [&](const Change& c) { return c.x.is_same(x); }))
       continue;
-    if (x.requires_grad()) {
-      y.set_requires_grad();  // a leaf of its own: it knows its dtype
-      if (const Tensor dx = x.grad(); dx.defined()) {
-        const Tensor dy = convert(dx);
-        y.set_grad(dy.defined() ? dy : dx);
-      }
-    }
-    changed.push_back(x);
-    made.push_back(std::move(y));
+    if (!x.is_leaf())
+      throw_error<AutogradError>("to: expected parameters and buffers that are leaves, got a result of ",
+                                 grad_node(x)->name(), " of shape ", x.shape());
+    const Tensor dx = x.requires_grad() ? x.grad() : Tensor();
+    changes.push_back({x, y, dx.defined() ? convert(dx) : dx});
   }
-  for (std::size_t i = 0; i < made.size(); ++i) {
-    while (made[i].version() <= changed[i].version()) made[i].bump_version();
-    changed[i].impl().become(made[i].impl());
-    // What was made is the owner of the leaf that is no more, and goes with it.
-    std::swap(changed[i].impl().grad, made[i].impl().grad);
+  for (const auto& [x, y, dx] : changes) {
+    while (y.version() <= x.version()) y.bump_version();
+    x.impl().become(y.impl());
+    if (!x.requires_grad()) continue;
+    Leaf& leaf = static_cast<Leaf&>(*grad_node(x));
+    leaf.follow(x);
+    if (dx.defined()) leaf.set_grad(dx);
   }
 }
 

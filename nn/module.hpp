@@ -74,11 +74,14 @@ class Module {
 
   /// Clears the gradient of every parameter.
   void zero_grad();
-  /// Converts floating-point parameters, their gradients and buffers, in every handle on them. Optimisers follow at
-  /// their next step. Throws DTypeError where dtype is not floating point.
+  /// Converts floating-point parameters, their gradients and buffers, in every handle on them; hooks stay. Optimisers
+  /// follow at their next step. Views, detach()ed handles and an earlier state_dict() keep the memory that was;
+  /// backward through a graph that was recorded before throws AutogradError. Throws DTypeError where dtype is not
+  /// floating point, AutogradError where a buffer is a recorded result.
   void to(DType dtype);
   /// Lays out parameters, their gradients and buffers of rank 3 and up in format, in every handle on them: convolutions
-  /// and their optimisers then meet the layout that channels-last input gives.
+  /// and their optimisers then meet the layout that channels-last input gives. The rest is as above, but that a graph
+  /// recorded before still gives its gradients where it saved no tensor that was laid out anew.
   void to(MemoryFormat format);
   /// Calls f(Module&) for every descendant, children before parents, and at last for this.
   template <class F>

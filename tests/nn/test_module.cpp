@@ -209,6 +209,53 @@ TEST_CASE("to is seen by a graph that saved a parameter") {
   CHECK_THROWS_AS(y.backward(ones({2})), AutogradError);
 }
 
+TEST_CASE("to keeps the hooks of parameters") {
+  nn::Linear linear(2, 1);
+  nn::Conv2d conv(3, 2, 2);
+  std::vector<DType> seen;
+  const auto see = [&](const Tensor& dx) { seen.push_back(dx.dtype()); };
+  HookHandle hook = register_hook(linear.weight, see);
+  register_hook(conv.weight, [&](const Tensor& dx) {
+    see(dx);
+    return 2 * dx;
+  });
+  linear.to(float64);
+  sum(linear(ones({1, 2}, float64))).backward();
+  CHECK(seen == std::vector<DType>{float64});
+  hook.remove();
+  sum(linear(ones({1, 2}, float64))).backward();
+  CHECK(seen.size() == 1);
+  CHECK(equal(linear.weight.grad(), full({1, 2}, 2, float64)));
+  conv.to(MemoryFormat::channels_last);
+  sum(conv(ones({1, 3, 2, 2}))).backward();
+  CHECK(seen == std::vector<DType>{float64, float32});
+  CHECK(equal(conv.weight.grad(), full({2, 3, 2, 2}, 2)));
+}
+
+TEST_CASE("a graph recorded before to gives its gradients, or an error") {
+  Pair pair;
+  const Tensor y = neg(pair.a), z = pair.a + ones({2});  // which save nothing
+  pair.to(float64);
+  CHECK_THROWS_AS(y.backward(ones({2})), AutogradError);
+  CHECK_THROWS_AS(z.backward(ones({2})), AutogradError);
+  CHECK_FALSE(pair.a.grad().defined());
+
+  nn::Conv2d conv(3, 2, 2);
+  const Tensor negative = neg(conv.weight);
+  conv.to(MemoryFormat::channels_last);
+  sum(negative).backward();
+  CHECK(equal(conv.weight.grad(), full({2, 3, 2, 2}, -1)));
+}
+
+TEST_CASE("to refuses a buffer that is a recorded result, and changes nothing") {
+  Pair pair;
+  const nn::Buffer result = pair.buffer("result", 2 * pair.a);
+  retain_grad(result);
+  CHECK_THROWS_WITH(pair.to(float64),
+                    "to: expected parameters and buffers that are leaves, got a result of mul of shape (2,)");
+  CHECK(pair.a.dtype() == float32);
+}
+
 TEST_CASE("apply visits children before parents") {
   std::string order;
   nn::Sequential net{Block(1, 1), nn::ReLU()};
