@@ -146,6 +146,14 @@ Tensors hooked_backward(Node& node, const Tensors& dy, bool records) {
   return dxs;
 }
 
+bool has_hooks(const Tensor& x) {
+  const Node& node = *grad_node(x);
+  return node.has_extras() && ExtrasOfNodes::look(node, [&](const Extras& extras) {
+           return std::any_of(extras.on_gradient.begin(), extras.on_gradient.end(),
+                              [&](const auto& h) { return h.output == x.impl().grad_index; });
+         });
+}
+
 void move_retained(const Node& from, uint32_t output, const Node& to, uint32_t index) {
   if (!from.has_extras()) return;
   Tensor grad;

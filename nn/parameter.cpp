@@ -1,3 +1,4 @@
+#include <limpid/autograd/detail/extras.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/nn/detail/state.hpp>
 #include <limpid/nn/module.hpp>
@@ -42,12 +43,19 @@ void nn::tie(const Parameter& x, const Parameter& y) {
     throw_error<ShapeError>("tie: expected tensors of one shape, got ", x.shape(), " and ", y.shape());
   if (x.dtype() != y.dtype())
     throw_error<DTypeError>("tie: expected tensors of one dtype, got ", x.dtype(), " and ", y.dtype());
-  const Ref<GradHandle>& gradient = x.impl().grad;  // a graph holds on to that
-  if (x.impl().use_count() > 1 || (gradient && gradient->use_count() > 1))
-    throw_error<ValueError>(
-        "tie: expected a first parameter that only its modules hold, got one that an optimiser, a graph or a Tensor "
-        "holds "
-        "as well; tie before they are made");
+  const Ref<GradHandle>& leaf = x.impl().grad;  // a graph holds on to that
+  const char* got = nullptr;
+  if (x.impl().use_count() > 1 || (leaf && leaf->use_count() > 1))
+    got = "that an optimiser, a graph or a Tensor holds as well";
+  else if (x.impl().storage->use_count() > 1)
+    got = "whose memory another Tensor has as well: a view, a detach(), a state_dict()";
+  else if (x.requires_grad() && limpid::detail::has_hooks(x))
+    got = "with a hook";
+  else if (x.requires_grad() && x.is_leaf() && x.grad().defined())
+    got = "with a gradient";
+  if (got)
+    throw_error<ValueError>("tie: expected a first parameter that only its modules hold, got one ", got,
+                            "; tie before that");
   x.slot_->tensor = y.slot_->tensor;
 }
 

@@ -128,9 +128,11 @@ using limpid::Parameter;
 using Buffer = Parameter;  ///< the same for what is saved and not learned
 
 /// Makes x and y one tensor, that of y: for x's module, all its copies and all that hold them. It is counted once in
-/// parameters(), keeps both names in state_dict(), and stays one in a clone(). Throws ValueError where an optimiser, a
-/// graph or a Tensor already holds x's own tensor, which would be left behind, or where one is a parameter and the
-/// other a buffer; ShapeError and DTypeError where they differ.
+/// parameters(), keeps both names in state_dict(), and stays one in a clone(). y keeps its gradient and hooks. Throws
+/// ValueError where something of x would be left behind: an optimiser, a graph or a Tensor holds it, another Tensor has
+/// its memory (a view, a detach(), a state_dict()), or it has a hook or a gradient. Not known are tensors made by
+/// from_blob() on its memory. Throws ValueError also where one is a parameter and the other a buffer; ShapeError and
+/// DTypeError where they differ.
 ///
 ///     nn::tie(decoder.weight, embedding.weight);
 void tie(const Parameter& x, const Parameter& y);

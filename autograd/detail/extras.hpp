@@ -63,6 +63,9 @@ void complete(const Node& node, Tensors& dy);
 /// node.backward(dy), or recorded_backward(dy), between its hooks.
 Tensors hooked_backward(Node& node, const Tensors& dy, bool records);
 
+/// Whether functions are to be called with the gradient of x, which requires one.
+bool has_hooks(const Tensor& x);
+
 /// Output `from` of one node is to be output `to` of another, which retains its gradient if the first did.
 void move_retained(const Node& from, uint32_t output, const Node& to, uint32_t index);
 

@@ -132,14 +132,36 @@ TEST_CASE("a tie that would leave something behind is refused") {
   nn::BatchNorm1d norm(2);
   {
     const optim::SGD optimizer(a.parameters());
-    CHECK_THROWS_WITH(
-        nn::tie(a.weight, b.weight),
-        "tie: expected a first parameter that only its modules hold, got one that an optimiser, a graph or "
-        "a Tensor holds as well; tie before they are made");
+    CHECK_THROWS_WITH(nn::tie(a.weight, b.weight),
+                      "tie: expected a first parameter that only its modules hold, got one that an optimiser, a graph "
+                      "or a Tensor holds as well; tie before that");
   }
   {
     const Tensor y = a(ones({1, 2}));
     CHECK_THROWS_AS(nn::tie(a.weight, b.weight), ValueError);
+  }
+  {
+    const std::string shared =
+        "tie: expected a first parameter that only its modules hold, got one whose memory another Tensor has as well: "
+        "a view, a detach(), a state_dict(); tie before that";
+    const TensorMap state = a.state_dict();
+    CHECK_THROWS_WITH(nn::tie(a.weight, b.weight), shared);
+    const nn::BatchNorm1d other(2);
+    const Tensor view = slice(norm.running_mean, 0, 1);
+    CHECK_THROWS_WITH(nn::tie(norm.running_mean, other.running_mean), shared);
+  }
+  {
+    HookHandle hook = register_hook(a.weight, [](const Tensor&) {});
+    CHECK_THROWS_WITH(nn::tie(a.weight, b.weight),
+                      "tie: expected a first parameter that only its modules hold, got one with a hook; tie before "
+                      "that");
+    hook.remove();
+    a.weight.set_grad(ones({2, 2}));
+    CHECK_THROWS_WITH(nn::tie(a.weight, b.weight),
+                      "tie: expected a first parameter that only its modules hold, got one with a gradient; tie before "
+                      "that");
+    CHECK(equal(a.weight.grad(), ones({2, 2})));
+    a.weight.set_grad({});
   }
   CHECK_THROWS_WITH(nn::tie(a.weight, wide.weight), "tie: expected tensors of one shape, got (2, 2) and (2, 3)");
   CHECK_THROWS_AS(nn::tie(a.weight, nn::Linear(2, 2, {.bias = false}).bias), ValueError);
