@@ -45,7 +45,7 @@ struct Optimizer::State final : RefCounted<State> {
   // A parameter that step() is to move.
   struct Turn {
     std::size_t index = 0;
-    Tensor dx;     // lies as x does, and apart from it
+    Tensor dx;     // lies as x does, in memory that no parameter has
     Tensor dense;  // stands for the parameter where that has gaps
     Tensors kept;  // what becomes of its state where that is new, or is to lie anew; else none
   };
@@ -147,7 +147,9 @@ void Optimizer::State::prepare() {
     const DType dtype = x.dtype();
     const MemoryFormat format = x.memory_format();
     const auto lies_like_x = [=](const Tensor& y) { return y.dtype() == dtype && y.is_contiguous(format); };
-    const bool fits = lies_like_x(dx) && !limpid::detail::overlaps(dx, x);
+    // Memory that others have may be another parameter's, or its state's, that is moved before dx is read.
+    const bool apart = dx.impl().storage->use_count() == 1 && !limpid::detail::overlaps(dx, x);
+    const bool fits = lies_like_x(dx) && apart;
     turn.dx = fits ? std::move(dx) : laid_out_like(x, dx);
 
     const Tensors& kept = progress[i].kept;

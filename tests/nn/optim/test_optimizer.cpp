@@ -93,6 +93,24 @@ TEST_CASE("a gradient in the memory of its parameter is read before that is writ
   CHECK(equal(x.detach(), slice(start, 0, 1, 9) - 0.5 * slice(start, 0, 0, 8)));
 }
 
+TEST_CASE("a gradient in the memory of another parameter, or of its state, is read before that is written") {
+  Tensor a = leaf(full({1}, 2)), b = leaf(full({1}, 10));
+  optim::SGD sgd({a, b}, {.lr = 1});
+  a.set_grad(ones({1}));
+  b.set_grad(a.detach());
+  sgd.step();
+  CHECK((a.item<double>() == 1 && b.item<double>() == 8));
+
+  Tensor c = leaf(ones({1})), d = leaf(full({1}, 8));
+  optim::SGD momentum({c, d}, {.lr = 1, .momentum = 1});
+  c.set_grad(ones({1}));
+  d.set_grad(ones({1}));
+  momentum.step();  // to 0 and 7
+  d.set_grad(momentum.state_dict().at("0.momentum_buffer"));
+  momentum.step();  // by 1 + 1 each
+  CHECK((c.item<double>() == -2 && d.item<double>() == 5));
+}
+
 TEST_CASE("an optimiser passes over parameters without a gradient and counts their steps apart") {
   Tensor a = leaf(ones({2})), b = leaf(ones({2}));
   optim::Adam optimizer({a, b});
