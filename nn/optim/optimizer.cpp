@@ -153,7 +153,7 @@ void Optimizer::State::prepare() {
     turn.dx = fits ? std::move(dx) : laid_out_like(x, dx);
 
     const Tensors& kept = progress[i].kept;
-    const bool begun = kept.size() == names.size();
+    const bool begun = progress[i].steps > 0;  // where a rule threw in step 1, state is there, and half changed
     if (begun && std::all_of(kept.begin(), kept.end(), lies_like_x)) continue;
     turn.kept.reserve(names.size());
     for (std::size_t k = 0; k < names.size(); ++k)

@@ -62,9 +62,11 @@ class Optimizer {
   ~Optimizer();
 
   /// Moves each parameter that has a gradient, in place and unrecorded, and advances its version; parameters without
-  /// one are passed over. After the first step nothing is allocated. All memory is had before anything is moved: a
-  /// step that throws MemoryError has done nothing. Where a rule throws, the parameters before its own have moved.
-  /// A rule that calls step() or load_state_dict() of its own optimiser gets an AutogradError.
+  /// one are passed over. After the first step nothing is allocated, where gradients lie as their parameters do and in
+  /// memory of their own. All memory is had before anything is moved: a step that throws MemoryError has done nothing.
+  /// Where a rule throws, the parameters before its own have moved, and its own step is not counted: what it has
+  /// written stays, but for the state of step 1, which begins anew at zeros. A rule that calls step() or
+  /// load_state_dict() of its own optimiser gets an AutogradError.
   void step();
   /// Clears the gradients, or sets those that there are to zero.
   void zero_grad(bool to_none = true);

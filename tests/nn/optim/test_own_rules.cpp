@@ -179,6 +179,23 @@ TEST_CASE("a rule that throws leaves what came before it moved, and itself uncou
   CHECK(a.grad().impl().use_count() == 2);  // the leaf's and this one: step() holds no gradient
 }
 
+TEST_CASE("a rule that throws in a parameter's first step finds zeros when it is tried again") {
+  Tensor x = leaf(ones({2}));
+  bool fails = true;
+  std::vector<double> found;
+  optim::Optimizer optimizer({x}, {.name = "Fails", .lr = 1, .state = {"m"}}, [&](const auto& step) {
+    CHECK(step.number == 1);
+    found.push_back(step.state[0][0]);
+    step.state[0][0] = 1;
+    if (fails) throw ValueError("Fails: half way");
+  });
+  x.set_grad(ones({2}));
+  CHECK_THROWS_AS(optimizer.step(), ValueError);
+  fails = false;
+  optimizer.step();
+  CHECK(found == std::vector<double>{0, 0});
+}
+
 TEST_CASE("names of state differ") {
   const Tensor x = leaf(ones({1}));
   const auto make = [&](std::vector<std::string> state) {
