@@ -152,10 +152,25 @@ void Module::check_name(const char* op, const std::string& name) const {
     throw_error<ValueError>(op, ": expected a new name, got \"", name, "\" again");
 }
 
+// Calls f(name, tensor, is_parameter) for own parameters, own buffers, then the children's.
+template <class F>
+void Module::for_each_tensor(const std::string& prefix, const F& f) const {
+  for (const auto& [name, slot] : state_->parameters) f(prefix + name, slot->tensor, true);
+  for (const auto& [name, slot] : state_->buffers) f(prefix + name, slot->tensor, false);
+  for (const auto& [name, module, in_sequence] : state_->children) module.for_each_tensor(prefix + name + '.', f);
+}
+
 // A member that holds none is assigned with its module as the others are, so that it has a slot too.
 NewParameter Module::enter(const char* op, const std::string& name, Tensor tensor, bool learned) {
   check_name(op, name);
   if (tensor.defined()) limpid::detail::require_writable(op, tensor);
+  // Two tensors in one memory cannot be trained or loaded apart, and would lie apart in a clone.
+  if (tensor.defined())
+    for_each_tensor("", [&](const std::string& other, const Tensor& x, bool other_learned) {
+      if (!(x.is_same(tensor) && other_learned == learned) && limpid::detail::overlaps(x, tensor))
+        throw_error<ValueError>(op, ": expected memory of its own for \"", name, "\", got some that \"", other,
+                                "\" has as well");
+    });
   const Ref<Parameter::Slot> slot(new Parameter::Slot);
   slot->learned = learned;
   if (!tensor.defined()) {
@@ -202,14 +217,6 @@ void Module::adopt(const std::string& name, const Module& child, const std::type
 }
 
 // Tensors by name.
-
-// Calls f(name, tensor, is_parameter) for own parameters, own buffers, then the children's.
-template <class F>
-void Module::for_each_tensor(const std::string& prefix, const F& f) const {
-  for (const auto& [name, slot] : state_->parameters) f(prefix + name, slot->tensor, true);
-  for (const auto& [name, slot] : state_->buffers) f(prefix + name, slot->tensor, false);
-  for (const auto& [name, module, in_sequence] : state_->children) module.for_each_tensor(prefix + name + '.', f);
-}
 
 namespace {
 

@@ -99,7 +99,8 @@ class Module {
   // For classes alone, with all their members: a class assigned through a Module& would keep its own.
   Module& operator=(const Module& other);
 
-  // Registration. Names must be new here, not empty and without a dot: else ValueError.
+  // Registration. Names must be new here, not empty and without a dot; a tensor must not lie in memory of one that is
+  // registered here or below, but for one tensor under two names, twice a parameter or twice a buffer: else ValueError.
   /// Makes tensor a leaf that requires a gradient. An undefined one is passed through, unregistered.
   NewParameter parameter(const std::string& name, Tensor tensor);
   /// State that is saved but not learned. An undefined one is passed through, unregistered.
@@ -206,8 +207,9 @@ M Module::add(const std::string& name, M module) {
 
 /// A module of the same class with parameters and buffers of its own that have the values of module's, in the same
 /// structure: what is one tensor there is one here, what is frozen stays frozen, the training flags are the same.
-/// Gradients and hooks stay behind. What the class holds besides is copied as its copy constructor does it; plain
-/// Tensors and what a pointer points at are shared. Throws ValueError where a member is not registered (see Module).
+/// Memory that tensors of two modules share otherwise is set apart. Gradients and hooks stay behind. What the class
+/// holds besides is copied as its copy constructor does it; plain Tensors and what a pointer points at are shared.
+/// Throws ValueError where a member is not registered (see Module).
 ///
 ///     nn::Sequential best = nn::clone(net);
 template <std::derived_from<Module> M>

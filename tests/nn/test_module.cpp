@@ -290,6 +290,22 @@ TEST_CASE("registration refuses names that would clash, and cycles") {
   CHECK_THROWS_AS(pair.add("self", pair), ValueError);
 }
 
+TEST_CASE("registration refuses memory of what is registered already") {
+  Pair pair, above;
+  above.add("pair", pair);
+  CHECK_THROWS_WITH(pair.buffer("again", pair.a),
+                    "buffer: expected memory of its own for \"again\", got some that \"a\" has as well");
+  CHECK_THROWS_WITH(pair.buffer("view", pair.a.detach()),
+                    "buffer: expected memory of its own for \"view\", got some that \"a\" has as well");
+  CHECK_THROWS_WITH(above.parameter("part", slice(pair.b.detach(), 0, 1)),
+                    "parameter: expected memory of its own for \"part\", got some that \"pair.b\" has as well");
+  CHECK_FALSE(pair.count.requires_grad());
+  CHECK_THROWS_AS(above.parameter("count", pair.count), ValueError);
+  CHECK(above.state_dict().size() == 6);
+  above.parameter("same", pair.a);  // one parameter under two names
+  CHECK(above.parameters().size() == 4);
+}
+
 TEST_CASE("a state is loaded as if read before it is written, through whatever handle on the memory") {
   std::vector<float> memory{1, 2, 3, 4, 5, 6};
   struct Two : nn::Module {
@@ -302,9 +318,14 @@ TEST_CASE("a state is loaded as if read before it is written, through whatever h
       {{"a", from_blob(memory.data() + 3, {3}, float32)}, {"b", from_blob(memory.data(), {3}, float32)}});
   CHECK(memory == std::vector<float>{4, 5, 6, 1, 2, 3});
 
-  Two shared(from_blob(memory.data(), {4}, float32), from_blob(memory.data() + 2, {4}, float32));
-  CHECK_THROWS_WITH(shared.load_state_dict({{"a", zeros({4})}, {"b", ones({4})}}),
-                    "load_state_dict: expected the module's own tensors, got unfit: b (expected memory of its own, got "
-                    "some that a has as well)");
+  struct One : nn::Module {
+    nn::Parameter x;
+    explicit One(const Tensor& values) : x(parameter("x", values)) {}
+    Tensor operator()(const Tensor& y) const { return y; }
+  };
+  nn::Sequential shared{One(from_blob(memory.data(), {4}, float32)), One(from_blob(memory.data() + 2, {4}, float32))};
+  CHECK_THROWS_WITH(shared.load_state_dict({{"0.x", zeros({4})}, {"1.x", ones({4})}}),
+                    "load_state_dict: expected the module's own tensors, got unfit: 1.x (expected memory of its own, "
+                    "got some that 0.x has as well)");
   CHECK(memory == std::vector<float>{4, 5, 6, 1, 2, 3});
 }
