@@ -4,6 +4,8 @@
 #include <limpid/nn/layers/normalisation.hpp>
 #include <limpid/ops/shaping.hpp>
 
+#include <limits>
+
 namespace limpid::nn {
 
 using limpid::detail::message;
@@ -118,6 +120,9 @@ Tensor BatchNorm::operator()(const Tensor& x) const {
                                     .eps = settings_.eps,
                                     .relu = settings_.relu});
     if (use_input_stats && settings_.track) {
+      if (settings_.momentum && num_batches_tracked.item<int64_t>() == std::numeric_limits<int64_t>::max())
+        throw_error<ValueError>(settings_.type, ": expected num_batches_tracked to have a next number, got ",
+                                num_batches_tracked.item<int64_t>());
       track(x, RunningRule::pooled_unbiased);
       if (settings_.momentum) {  // else track() has counted
         ++*num_batches_tracked.data<int64_t>();

@@ -75,7 +75,9 @@ struct BatchNormOptions {
 
 /// batch_norm() of x (N, C, *spatial) with as many spatial axes as the class says; BatchNorm1d takes (N, C) too.
 /// Training normalises by the batch, and updates the buffers (with the unbiased variance) where it tracks; evaluation
-/// normalises by the buffers where it tracks. Throws ValueError on training with one value per channel.
+/// normalises by the buffers where it tracks. num_batches_tracked counts every batch where there is a momentum, as in
+/// PyTorch; where there is none, it counts those that moved some channel, which are what the means are over (PyTorch
+/// counts all). Throws ValueError on training with one value per channel.
 class BatchNorm : public RunningNorm {
  public:
   Tensor operator()(const Tensor& x) const;

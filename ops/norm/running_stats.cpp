@@ -7,6 +7,7 @@
 #include <limpid/ops/norm/detail/plan.hpp>
 
 #include <cmath>
+#include <limits>
 #include <vector>
 
 namespace limpid {
@@ -141,7 +142,9 @@ void update_running_stats(const Tensor& x, const Tensor& running_mean, const Ten
   if (num_batches_tracked.dtype() != int64)
     throw_error<DTypeError>(op, ": expected num_batches_tracked of dtype int64, got ", num_batches_tracked.dtype());
   int64_t& batches = *num_batches_tracked.data<int64_t>();
-  if (batches < 0) throw_error<ValueError>(op, ": expected num_batches_tracked of at least 0, got ", batches);
+  constexpr int64_t most = std::numeric_limits<int64_t>::max() - 1;  // another is to be counted
+  if (batches < 0 || batches > most)
+    throw_error<ValueError>(op, ": expected num_batches_tracked from 0 to ", most, ", got ", batches);
   if (!update(x, running_mean, running_var, 1 / (static_cast<double>(batches) + 1), rule, op)) return;
   ++batches;
   num_batches_tracked.bump_version();

@@ -1,3 +1,4 @@
+#include <limits>
 #include <optional>
 #include <sstream>
 
@@ -98,6 +99,26 @@ TEST_CASE("RMSNorm and LayerNorm have the parameters asked for") {
   CHECK(nn::LayerNorm({2, 3}).weight.shape() == Shape{2, 3});
   const Tensor x = randn({2, 4});
   CHECK(equal(nn::RMSNorm(4)(x).detach(), rms_norm(x, {4}, ones({4}))));
+}
+
+TEST_CASE("BatchNorm refuses to count beyond the last number, and changes nothing") {
+  const nn::BatchNorm1d norm(3);
+  norm.num_batches_tracked.fill_(std::numeric_limits<int64_t>::max());
+  CHECK_THROWS_WITH(norm(randn({4, 3})),
+                    "BatchNorm1d: expected num_batches_tracked to have a next number, got 9223372036854775807");
+  CHECK(norm.num_batches_tracked.item<int64_t>() == std::numeric_limits<int64_t>::max());
+  CHECK((equal(norm.running_mean, zeros({3})) && equal(norm.running_var, ones({3}))));
+}
+
+TEST_CASE("BatchNorm counts every batch by its momentum, and without one those that moved a channel") {
+  const Tensor unusable = full({4, 3}, std::numeric_limits<double>::quiet_NaN()), usable = randn({4, 3});
+  for (const bool has_momentum : {true, false}) {
+    const nn::BatchNorm1d norm(3, {.momentum = has_momentum ? std::optional(0.1) : std::nullopt});
+    norm(unusable);
+    CHECK(norm.num_batches_tracked.item<int64_t>() == (has_momentum ? 1 : 0));
+    norm(usable);
+    CHECK(norm.num_batches_tracked.item<int64_t>() == (has_momentum ? 2 : 1));
+  }
 }
 
 TEST_CASE("norm modules refuse what their class or options exclude") {

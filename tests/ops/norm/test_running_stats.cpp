@@ -219,7 +219,7 @@ TEST_CASE("running statistics refuse what does not fit in words") {
                     op + "num_batches_tracked of one element, got shape (2,)");
   CHECK_THROWS_WITH(update_running_stats(x, c, c, zeros({})), op + "num_batches_tracked of dtype int64, got float32");
   CHECK_THROWS_WITH(update_running_stats(x, c, c, full({}, -1, int64)),
-                    op + "num_batches_tracked of at least 0, got -1");
+                    op + "num_batches_tracked from 0 to 9223372036854775806, got -1");
   CHECK_THROWS_WITH(update_running_stats(x, c, c),
                     op + "running_mean and running_var apart, got two that share memory");
   CHECK_THROWS_WITH(update_running_stats(x, expand(zeros({1}), {3}), c),
@@ -228,4 +228,14 @@ TEST_CASE("running statistics refuse what does not fit in words") {
   CHECK_THROWS_WITH(update_running_stats(x, c, expand(zeros({1}), {3})),
                     op + "a tensor with a place for each element, got one of shape (3,) and strides (0,), in which "
                          "some may share one; clone() it first");
+}
+
+TEST_CASE("update_running_stats refuses a count that has no next number, and changes nothing") {
+  const Tensor x = randn({2, 3, 4}), m = zeros({3}), v = ones({3});
+  const Tensor n = full({}, std::numeric_limits<int64_t>::max(), int64);
+  CHECK_THROWS_WITH(update_running_stats(x, m, v, n),
+                    "update_running_stats: expected num_batches_tracked from 0 to 9223372036854775806, got "
+                    "9223372036854775807");
+  CHECK(n.item<int64_t>() == std::numeric_limits<int64_t>::max());
+  CHECK((equal(m, zeros({3})) && equal(v, ones({3}))));
 }
