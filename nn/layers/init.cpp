@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <initializer_list>
 #include <numeric>
 #include <type_traits>
 
@@ -26,10 +25,8 @@ void require_floating(const char* op, const Tensor& x) {
   if (!is_floating_point(x.dtype())) throw_error<DTypeError>(op, ": expected a floating-point tensor, got ", x.dtype());
 }
 
-// What x's dtype does not hold would fill it with infinities.
-void require_held(const char* op, const Tensor& x, std::initializer_list<double> values) {
-  std::byte place[8];
-  for (const double value : values) limpid::detail::store_number(op, value, x.dtype(), place);
+bool holds(DType dtype, double value) {
+  return std::isfinite(value) && std::isfinite(full({}, value, float64).to(dtype).item<double>());
 }
 
 // The dtype to draw in: x's own where it computes.
@@ -115,7 +112,12 @@ void uniform_(const Tensor& x, double low, double high, Generator& generator) {
 void normal_(const Tensor& x, double mean, double stddev, Generator& generator) {
   require_floating("normal_", x);
   expect("normal_", {{"mean", mean, detail::finite}, {"stddev", stddev, detail::finite_at_least_0}});
-  require_held("normal_", x, {mean, stddev});
+  // randn() goes as far as sqrt(2 ln 2^bits), by words of so many bits (Box and Muller), here rounded up.
+  const double reach = drawn_dtype(x) == float64 ? 9.42 : 6.67, farthest = std::abs(mean) + reach * stddev;
+  if (!holds(x.dtype(), farthest))
+    throw_error<ValueError>("normal_: expected draws that ", x.dtype(), " holds, up to ", detail::text(reach),
+                            " standard deviations from the mean, got mean = ", detail::text(mean),
+                            ", stddev = ", detail::text(stddev));
   const limpid::detail::Rewind rewind(generator);
   const Tensor y = randn(x.shape(), drawn_dtype(x), generator);
   scale_and_shift(y, stddev, mean);
@@ -171,7 +173,8 @@ void orthogonal_(const Tensor& weight, double gain, Generator& generator) {
   require_floating("orthogonal_", weight);
   expect("orthogonal_", {{"gain", gain, detail::finite}});
   fans(weight);
-  require_held("orthogonal_", weight, {gain});
+  std::byte place[8];
+  limpid::detail::store_number("orthogonal_", gain, weight.dtype(), place);  // no element is larger
   const int64_t rows = weight.size(0), columns = rows ? weight.numel() / rows : 0;
   const int64_t count = std::min(rows, columns), length = std::max(rows, columns);
   // Gram and Schmidt, twice over for accuracy, on `count` normal vectors.

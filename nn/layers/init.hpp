@@ -1,5 +1,6 @@
 // Initial values. Each fills x in place, unrecorded; those that are random draw from the default generator or the one
-// given. Throws ValueError where elements of x share a place (an expanded tensor), or x's dtype does not hold a number.
+// given. Throws ValueError, before anything is drawn, where elements of x share a place (an expanded tensor), or x's
+// dtype does not hold what may be drawn: normal draws go as far as 6.67 standard deviations, of float64 9.42.
 #pragma once
 #include <limpid/core/export.hpp>
 #include <limpid/core/random.hpp>

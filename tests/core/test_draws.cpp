@@ -47,13 +47,38 @@ TEST_CASE("uniform numbers that cannot be are refused, an interval without numbe
 }
 
 TEST_CASE("initial values that a dtype does not hold are refused, not made infinite") {
-  const std::string held = ": expected a number that float32 holds, got 1e+300";
-  CHECK(message_of([] { nn::init::normal_(empty({2}), 1e300, 1); }) == "normal_" + held);
-  CHECK(message_of([] { nn::init::normal_(empty({2}), 0, 1e300); }) == "normal_" + held);
-  CHECK(message_of([] { nn::init::xavier_normal_(empty({1, 1}), 1e300); }) == "normal_" + held);
-  CHECK(message_of([] { nn::init::orthogonal_(empty({2, 2}), 1e300); }) == "orthogonal_" + held);
-  CHECK(message_of([] { nn::init::normal_(empty({2}, float16), 0, 1e6); }) ==
-        "normal_: expected a number that float16 holds, got 1000000");
+  CHECK(message_of([] { nn::init::normal_(empty({2}), 1e300, 1); }) ==
+        "normal_: expected draws that float32 holds, up to 6.67 standard deviations from the mean, got mean = 1e+300, "
+        "stddev = 1");
+  CHECK(message_of([] { nn::init::normal_(empty({2}, float64), 0, 1e308); }) ==
+        "normal_: expected draws that float64 holds, up to 9.42 standard deviations from the mean, got mean = 0, "
+        "stddev = 1e+308");
+  CHECK(message_of([] {
+          nn::init::xavier_normal_(empty({1, 1}), 1e38);
+        }) ==
+        "normal_: expected draws that float32 holds, up to 6.67 standard deviations from the mean, got mean = 0, "
+        "stddev = 1e+38");
+  CHECK(message_of([] {
+          nn::init::orthogonal_(empty({2, 2}), 1e300);
+        }) == "orthogonal_: expected a number that float32 holds, got 1e+300");
+}
+
+TEST_CASE("normal initial values are finite, or refused before anything is drawn") {
+  const auto [dtype, mean, taken, refused] =
+      GENERATE(table<DType, double, double, double>({{float16, 0, 9800, 9830},
+                                                     {float16, -65000, 70, 80},
+                                                     {bfloat16, 0, 5e37, 5.2e37},
+                                                     {float32, 0, 5.1e37, 5.2e37},
+                                                     {float64, 0, 1.9e307, 1.92e307},
+                                                     {float64, 1.7e308, 1e306, 1.1e307}}));
+  CAPTURE(dtype, mean);
+  Generator generator(7), untouched = generator;
+  const Tensor x = zeros({40000}, dtype);
+  CHECK_THROWS_AS(nn::init::normal_(x, mean, refused, generator), ValueError);
+  CHECK(equal(x, zeros({40000}, dtype)));
+  CHECK(generator.advance(0) == untouched.advance(0));
+  nn::init::normal_(x, mean, taken, generator);
+  CHECK(all(isfinite(x)).item<bool>());
 }
 
 TEST_CASE("a draw that fails takes no numbers") {
