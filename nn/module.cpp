@@ -264,7 +264,6 @@ TensorMap Module::state_dict() const {
 void Module::load_state_dict(const TensorMap& state, bool strict) {
   TensorMap own;
   for_each_tensor("", [&](const std::string& name, const Tensor& tensor, bool) { own[name] = tensor; });
-  // Values that lie in the module's own memory, be it under another name, are set apart before any is written over.
 
   struct Source {
     Tensor tensor, values;
@@ -290,6 +289,7 @@ void Module::load_state_dict(const TensorMap& state, bool strict) {
       continue;
     }
     const bool alike = x.dtype() == tensor.dtype();
+    // Values that lie in the module's own memory, be it under another name, are copied before any is written over.
     const bool apart = std::none_of(own.begin(), own.end(),
                                     [&](const auto& mine) { return limpid::detail::overlaps(x, mine.second); });
     const bool dense = x.is_contiguous(tensor.memory_format());

@@ -72,7 +72,7 @@ class Optimizer {
   void zero_grad(bool to_none = true);
 
   double lr() const noexcept;
-  /// Throws ValueError where lr is negative, infinite or NaN.
+  /// Throws ValueError where lr is negative, NaN or more than float32 holds (3.4e38).
   void set_lr(double lr);
   const Tensors& parameters() const noexcept;
   const std::string& name() const noexcept;
