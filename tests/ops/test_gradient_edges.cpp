@@ -75,7 +75,10 @@ TEST_CASE("derivatives of pow at zeros, at infinity and between, of operands tha
   const Tensor a = apart([](const auto&row) { return row.a; }), b = apart([](const auto&row) { return row.b; });
   const Tensors first = grad({pow(a, b)}, {a, b}, {ones({count}, float64)}, {.create_graph = true});
   const Tensors second = grad({first[0]}, {a, b}, {ones({count}, float64)}),
-                other = grad({first[1]}, {a}, {ones({count}, float64)});
+                other = grad({first[1]}, {a}, {ones({count}, float64)}),
+                unrecorded = grad({pow(a, b)}, {a, b}, {ones({count}, float64)});
+  CHECK(equal(unrecorded[0], first[0].detach()));
+  CHECK(equal(unrecorded[1], first[1].detach()));
   for (int64_t i = 0; i < count; ++i) {
     CAPTURE(rows[i].a, rows[i].b);
     const auto at = [&](const Tensor& x) { return select(x.detach(), 0, i).item<double>(); };
@@ -90,8 +93,9 @@ TEST_CASE("derivatives of pow at zeros, at infinity and between, of operands tha
 }
 
 TEST_CASE("gradients of a power of the number 0") {
-  const Tensor x = leaf({-1, 2});
-  CHECK(equal(grad({pow(0.0, x)}, {x}, {tensor({-1, 3}, float64)})[0], tensor({infinity, 0.0}, float64)));
+  const Tensor x = leaf({2, -1});
+  for (const Tensor& dy : {tensor({3, -1}, float64), slice(tensor({3, 5, -1, 7}, float64), 0, 0, 4, 2)})
+    CHECK(equal(grad({pow(0.0, x)}, {x}, {dy})[0], tensor({0.0, infinity}, float64)));
 }
 
 TEST_CASE("gradients of a convolution of nothing are zero") {
