@@ -1,5 +1,6 @@
 // Convolutions against plain loops in double, and the adjoints against each other.
 #include <limpid/autograd/backward.hpp>
+#include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/window.hpp>
 #include <limpid/ops/window/detail/im2col.hpp>
