@@ -96,6 +96,18 @@ void store_any(const char* op, Scalar x, DType dtype, void* place, bool saturate
   }
 }
 
+Scalar read_back(const char* op, Scalar x, DType dtype, bool saturates) {
+  alignas(8) std::byte element[8];
+  store_any(op, x, dtype, element, saturates);
+  return visit_dtype(dtype, [&]<class T>(T) -> Scalar {
+    const T y = *reinterpret_cast<const T*>(element);
+    if constexpr (std::is_arithmetic_v<T>)
+      return y;
+    else
+      return to_float(y);
+  });
+}
+
 }  // namespace
 
 std::string text_of(double x) { return shortest(x); }
@@ -131,18 +143,8 @@ __int128 whole_of(Scalar x) noexcept {
 }
 
 void store_number(const char* op, Scalar x, DType dtype, void* place) { store_any(op, x, dtype, place, false); }
-
-Scalar saturated(const char* op, Scalar x, DType dtype) {
-  alignas(8) std::byte element[8];
-  store_any(op, x, dtype, element, true);
-  return visit_dtype(dtype, [&]<class T>(T) -> Scalar {
-    const T y = *reinterpret_cast<const T*>(element);
-    if constexpr (std::is_arithmetic_v<T>)
-      return y;
-    else
-      return to_float(y);
-  });
-}
+Scalar stored(const char* op, Scalar x, DType dtype) { return read_back(op, x, dtype, false); }
+Scalar saturated(const char* op, Scalar x, DType dtype) { return read_back(op, x, dtype, true); }
 
 }  // namespace detail
 }  // namespace limpid

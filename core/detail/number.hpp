@@ -16,8 +16,12 @@ std::string text_of(Scalar x);
 /// not hold x: it is out of range, a finite number that would become infinite, or NaN or infinite in an integer type.
 void store_number(const char* op, Scalar x, DType dtype, void* place);
 
-/// The number that dtype holds in place of x, as store_number() stores it, but what lies out of range becomes the
-/// nearest one: for bounds. NaN is refused where dtype is an integer type.
+/// The number that dtype holds in place of x, as store_number() stores it. What keeps a number for a derivative keeps
+/// this one, lest value and derivative be of two numbers.
+Scalar stored(const char* op, Scalar x, DType dtype);
+
+/// The same, but what lies out of range becomes the nearest one: for bounds. NaN is refused where dtype is an integer
+/// type.
 Scalar saturated(const char* op, Scalar x, DType dtype);
 
 /// x rounded to odd: itself where float holds it, else the one of its two neighbours among the floats whose last bit is

@@ -4,6 +4,7 @@
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/ops/elementwise.hpp>
+#include <limpid/core/detail/number.hpp>
 #include <limpid/ops/elementwise/detail/chain.hpp>
 #include <limpid/ops/elementwise/detail/map.hpp>
 
@@ -49,7 +50,8 @@ struct WithNumber {
   bool number_first = false;
   bool floats = false;  ///< of integers as float32
 };
-// y_i = f(x_i, s), or f(s, x_i), in the dtype that x and s have in common. keep(node, x, y) saves what N needs.
+// y_i = f(x_i, s), or f(s, x_i), in the dtype that x and s have in common. keep(node, x, y, s) saves what N needs, s
+// being the number that f met.
 template <class N, class Keep>
 Tensor map_number(const WithNumber& op, const Tensor& x, Scalar s, Keep keep) {
   require_defined(op.name, x);
@@ -58,10 +60,10 @@ Tensor map_number(const WithNumber& op, const Tensor& x, Scalar s, Keep keep) {
   if (Tensor y = promoted(dtype, x, again); y.defined()) return y;
   const Operand number(op.name, s, dtype);
   Tensor y = op.number_first ? map({op.name, op.f, dtype}, number, x) : map({op.name, op.f, dtype}, x, number);
-  if (auto* node = record<N>(y, x)) keep(*node, x, y);
+  if (auto* node = record<N>(y, x)) keep(*node, x, y, detail::stored(op.name, s, dtype));
   return y;
 }
-constexpr auto nothing = [](Node&, const Tensor&, const Tensor&) {};
+constexpr auto nothing = [](Node&, const Tensor&, const Tensor&, Scalar) {};
 
 struct AddNode final : SymmetricNode {
   const char* name() const noexcept override { return "add"; }
@@ -215,7 +217,7 @@ struct ScaleNode final : SymmetricNode {
 
 Tensor mul(const Tensor& a, Scalar b) {
   return map_number<ScaleNode>({"mul", arithmetic().mul}, a, b,
-                               [&](ScaleNode& node, const Tensor&, const Tensor&) { node.factor = b; });
+                               [](ScaleNode& node, const Tensor&, const Tensor&, Scalar s) { node.factor = s; });
 }
 
 namespace {
@@ -265,8 +267,9 @@ struct DivByNumberNode final : SymmetricNode {
 }  // namespace
 
 Tensor div(const Tensor& a, Scalar b) {
-  return map_number<DivByNumberNode>({.name = "div", .f = arithmetic().div, .floats = true}, a, b,
-                                     [&](DivByNumberNode& node, const Tensor&, const Tensor&) { node.divisor = b; });
+  return map_number<DivByNumberNode>(
+      {.name = "div", .f = arithmetic().div, .floats = true}, a, b,
+      [](DivByNumberNode& node, const Tensor&, const Tensor&, Scalar s) { node.divisor = s; });
 }
 
 namespace {
@@ -282,7 +285,7 @@ struct DivNumberNode final : SymmetricNode {
 
 Tensor div(Scalar a, const Tensor& b) {
   return map_number<DivNumberNode>({.name = "div", .f = arithmetic().div, .number_first = true, .floats = true}, b, a,
-                                   [](DivNumberNode& node, const Tensor& x, const Tensor& y) {
+                                   [](DivNumberNode& node, const Tensor& x, const Tensor& y, Scalar) {
                                      node.x = x;
                                      node.y = y;
                                    });
@@ -448,9 +451,9 @@ Tensor pow(const Tensor& a, Scalar b) {
   require_defined("pow", a);
   if (b.to_double() == 2) return square(a.to(detail::promote_types(a.dtype(), b)));
   return map_number<PowNumberNode>({"pow", arithmetic().pow}, a, b,
-                                   [&](PowNumberNode& node, const Tensor& x, const Tensor&) {
+                                   [](PowNumberNode& node, const Tensor& x, const Tensor&, Scalar s) {
                                      node.x = x;
-                                     node.exponent = b.to_double();
+                                     node.exponent = s.to_double();
                                    });
 }
 
@@ -471,9 +474,9 @@ struct ExponentialNode final : SymmetricNode {
 
 Tensor pow(Scalar a, const Tensor& b) {
   return map_number<ExponentialNode>({.name = "pow", .f = arithmetic().pow, .number_first = true}, b, a,
-                                     [&](ExponentialNode& node, const Tensor&, const Tensor& y) {
+                                     [](ExponentialNode& node, const Tensor&, const Tensor& y, Scalar s) {
                                        node.y = y;
-                                       node.base = a.to_double();
+                                       node.base = s.to_double();
                                      });
 }
 

@@ -133,7 +133,7 @@ Tensor parametric(const Tensor& x, double p) {
   Tensor y = detail::map({row.op, row.kernel.get(), dtype}, x, detail::Operand(row.op, p, dtype));
   if (auto* node = record<ParametricNode<row>>(y, x)) {
     node->x = x;
-    node->p = p;
+    node->p = detail::stored(row.op, p, dtype).to_double();
   }
   return y;
 }

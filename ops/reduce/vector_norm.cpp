@@ -1,6 +1,7 @@
 // The p-norm of vectors.
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/number.hpp>
 #include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/reduce/detail/reduction_node.hpp>
@@ -88,6 +89,9 @@ Tensor vector_norm(const Tensor& x, double p, const Axes& axes, bool keepdims) {
   if (!(p > 0)) throw_error<ValueError>("vector_norm: expected p > 0, got ", p);
   if (!is_floating_point(x.dtype())) return vector_norm(x.to(float32), p, axes, keepdims);
   if (is_half(x.dtype())) return vector_norm(x.to(float32), p, axes, keepdims).to(x.dtype());
+  // The p of every power, in derivatives as well, is one that x's dtype holds.
+  if (const double held = detail::stored("vector_norm", p, x.dtype()).to_double(); held != p)
+    return vector_norm(x, held, axes, keepdims);
   const Axes over = normalize_axes(axes, x.dim(), "vector_norm");
   if (detail::reduced_count(x.shape(), over) == 0) return sum(x, axes, keepdims);
   if (std::isinf(p)) return max(abs(x), axes, keepdims);

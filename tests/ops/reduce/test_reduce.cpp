@@ -226,6 +226,14 @@ TEST_CASE("reductions over nothing") {
   CHECK(sum(x, 0).shape() == Shape{0});
 }
 
+TEST_CASE("the gradient of a p-norm is that of the p of its value") {
+  const double p = 4.3;
+  const Tensor x = tensor({1, 1e-5, 1e-10}).set_requires_grad(), wide = x.detach().to(float64).set_requires_grad();
+  const Tensor got = grad({vector_norm(x, p)}, {x})[0],
+               want = grad({vector_norm(wide, static_cast<float>(p))}, {wide})[0];
+  CHECK(allclose(got.to(float64), want, 1e-6, 0));
+}
+
 TEST_CASE("channels-last stays, with keepdims") {
   const Tensor x = randn({2, 3, 4, 5}).contiguous(MemoryFormat::channels_last);
   CHECK(sum(x, 0, true).is_contiguous(MemoryFormat::channels_last));
