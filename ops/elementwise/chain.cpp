@@ -1,5 +1,6 @@
 // The products and quotients of the chain rule.
 #include <limpid/autograd/node.hpp>
+#include <limpid/core/detail/number.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/chain.hpp>
 #include <limpid/ops/elementwise/detail/map.hpp>
@@ -87,7 +88,7 @@ Tensor detail::chain(const Tensor& dy, Scalar d) {
   return std::isfinite(d.to_double()) ? mul(dy, d) : chain(dy, full({}, d, dy.dtype()));
 }
 Tensor detail::chain_over(const Tensor& dy, Scalar d) {
-  const double value = d.to_double();
+  const double value = stored("div", d, dy.dtype()).to_double();  // 0, perhaps, where d is not
   return value != 0 && value == value ? div(dy, d) : chain_over(dy, full({}, d, dy.dtype()));
 }
 

@@ -138,6 +138,8 @@ std::vector<Row> rows(DType dtype) {
       {"div", "", OF(div(x, like(x, 3))), [](Real x) { return x / 3; }, constant(1 / 3.0L), zero},
       {"div", "by 0", OF(div(x, like(x, 0))), [](Real x) { return x / 0.0L; }, constant(infinity),
        constant(not_a_number)},
+      {"div", "by a number that may be 0", OF(div(x, 1e-50)), [=](Real x) { return x / held(1e-50, dtype); },
+       constant(1 / held(1e-50, dtype)), constant(not_a_number)},
       {"div", "second", OF(div(like(x, 3), x)), [](Real x) { return 3 / x; }, [](Real x) { return -3 / x / x; },
        [](Real x) { return 6 / x / x / x; }},
       {"div", "of 0", OF(div(like(x, 0), x)), [](Real x) { return 0 / x; },
