@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <limits>
 namespace limpid {
 
 using detail::chain;
@@ -466,7 +467,9 @@ struct ExponentialNode final : SymmetricNode {
   // y_i = s^x_i for a number s:  dx = dy y log s, but 0 where s = 0 and y is finite, and where y = 0.
   Tensors backward(const Tensors& dy) override {
     if (base == 0) return {chain(dy[0], where(isfinite(y), 0, -y.get()))};
-    return {chain(dy[0], chain(y, std::log(base)))};
+    // That of a base below 0 is NaN, which is no exception where y is 0.
+    const double log_base = base < 0 ? std::numeric_limits<double>::quiet_NaN() : std::log(base);
+    return {chain(dy[0], chain(y, log_base))};
   }
 };
 

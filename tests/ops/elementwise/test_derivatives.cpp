@@ -166,6 +166,8 @@ std::vector<Row> rows(DType dtype) {
        [](Real x) { return std::pow(2.5L, x) * std::log(2.5L) * std::log(2.5L); }},
       exponential("of a number", 2.5, dtype),
       exponential("of 1.0001", 1.0001, dtype),
+      {"pow", "of a number below 0", OF(pow(-0.5, x)), [](Real x) { return std::pow(-0.5L, x); },
+       [](Real x) { return x == infinity ? 0 : not_a_number; }, constant(not_a_number)},
       {"maximum", "", OF(maximum(x, like(x, 0.5))), [](Real x) { return x < 0.5L ? 0.5L : x; },
        [](Real x) { return x < 0.5L    ? 0
                            : x == 0.5L ? 0.5L
