@@ -23,7 +23,8 @@ Tensor div(Scalar a, const Tensor& b);
 /// a - b * floor(a / b), with the sign of b, as NumPy's. Integers: throws ValueError on a divisor of 0.
 Tensor remainder(const Tensor& a, const Tensor& b);
 Tensor remainder(const Tensor& a, Scalar b);
-/// a^b. Gradient with respect to a at a = 0 and b = 0 is 0; with respect to b at a = 0 is 0 where b >= 0.
+/// a^b. Integers: throws ValueError on an exponent below 0. Gradient with respect to a at a = 0 and b = 0 is 0; with
+/// respect to b at a = 0 is 0 where b >= 0.
 Tensor pow(const Tensor& a, const Tensor& b);
 Tensor pow(const Tensor& a, Scalar b);
 Tensor pow(Scalar a, const Tensor& b);

@@ -2,16 +2,17 @@
 #include <limpid/autograd/detail/arithmetic.hpp>
 #include <limpid/autograd/detail/sums.hpp>
 #include <limpid/autograd/node.hpp>
+#include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
-#include <limpid/ops/elementwise.hpp>
 #include <limpid/core/detail/number.hpp>
+#include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/chain.hpp>
 #include <limpid/ops/elementwise/detail/map.hpp>
 
 #include <algorithm>
 #include <cmath>
-
 #include <limits>
+
 namespace limpid {
 
 using detail::chain;
@@ -415,6 +416,17 @@ struct PowNode final : SymmetricNode {
   }
 };
 
+[[noreturn]] void refuse_exponent(int64_t b) {
+  detail::throw_error<ValueError>("pow: expected exponents of at least 0 for integers, got ", b);
+}
+// Of integers: most powers below 0 are none.
+void require_integer_powers(const Tensor& b) {
+  const Tensor e = detail::as_contiguous(detail::as_dtype(b, int64));
+  const int64_t* first = e.data<int64_t>();
+  const int64_t* found = std::find_if(first, first + e.numel(), [](int64_t i) { return i < 0; });
+  if (found != first + e.numel()) refuse_exponent(*found);
+}
+
 }  // namespace
 
 Tensor pow(const Tensor& a, const Tensor& b) {
@@ -423,6 +435,7 @@ Tensor pow(const Tensor& a, const Tensor& b) {
   const DType dtype = promote_types(a.dtype(), b.dtype());
   if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return pow(p, q); }); y.defined())
     return y;
+  if (!is_floating_point(dtype)) require_integer_powers(b);
   Tensor y = map({"pow", arithmetic().pow, dtype}, a, b);
   if (auto* node = record<PowNode>(y, a, b)) {
     node->a = a;
@@ -450,6 +463,7 @@ struct PowNumberNode final : SymmetricNode {
 
 Tensor pow(const Tensor& a, Scalar b) {
   require_defined("pow", a);
+  if (b.to_double() < 0 && !is_floating_point(detail::promote_types(a.dtype(), b))) refuse_exponent(b.to_int64());
   if (b.to_double() == 2) return square(a.to(detail::promote_types(a.dtype(), b)));
   return map_number<PowNumberNode>({"pow", arithmetic().pow}, a, b,
                                    [](PowNumberNode& node, const Tensor& x, const Tensor&, Scalar s) {
@@ -476,6 +490,8 @@ struct ExponentialNode final : SymmetricNode {
 }  // namespace
 
 Tensor pow(Scalar a, const Tensor& b) {
+  require_defined("pow", b);
+  if (!is_floating_point(detail::promote_types(b.dtype(), a))) require_integer_powers(b);
   return map_number<ExponentialNode>({.name = "pow", .f = arithmetic().pow, .number_first = true}, b, a,
                                      [](ExponentialNode& node, const Tensor&, const Tensor& y, Scalar s) {
                                        node.y = y;

@@ -131,6 +131,7 @@ struct Remainder {
   }
 };
 
+// Of integers for b >= 0.
 struct Pow {
   template <class T>
   static T f(T a, T b) noexcept {
@@ -140,8 +141,6 @@ struct Pow {
       else
         return __builtin_pow(a, b);
     } else {
-      // A negative power of an integer is 1 / a^-b, truncated.
-      if (b < T{}) return a == T{1} ? a : wide(a) + 1u == 0 ? (b & 1 ? a : T{1}) : T{};
       T result{1};
       for (;; a = Mul::f(a, a)) {
         if (b & 1) result = Mul::f(result, a);
