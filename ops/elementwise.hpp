@@ -69,7 +69,9 @@ Tensor elu(const Tensor& x, double alpha = 1);            ///< x where x > 0, el
 Tensor gelu(const Tensor& x);                             ///< x * Phi(x), exact (Hendrycks and Gimpel, 2016)
 Tensor silu(const Tensor& x);                             ///< x * sigmoid(x)
 Tensor softplus(const Tensor& x, double beta = 1);        ///< log(1 + exp(beta x)) / beta, without overflow
-Tensor clamp(const Tensor& x, Scalar low, Scalar high);   ///< gradient 1 within and at the bounds; NaN stays
+/// Gradient 1 within and at the bounds; NaN stays. Throws ValueError where low > high or x's dtype has no number
+/// between them.
+Tensor clamp(const Tensor& x, Scalar low, Scalar high);
 
 // Choices and comparisons; these give bool. A number counts as the tensor's dtype has it, but never as 0 or infinite
 // where it is not; beside integers as it is. Integers wider than uint8 meet floats as float64.

@@ -517,6 +517,11 @@ Tensor clamp(const Tensor& x, Scalar low, Scalar high) {
   if (Tensor y = detail::promoted(x.dtype(), x, [&](const Tensor& p) { return clamp(p, least, most); }); y.defined())
     return y;
   Tensor y = detail::map({"clamp", arithmetic().clamp, x.dtype()}, x, detail::Operand("clamp", least, x.dtype()),
+  if (whole ? !(are_ordered(first, last) && are_ordered(first, least) && are_ordered(most, last))
+            : std::isinf(least.to_double()) && least.to_double() == most.to_double() &&
+                  std::isfinite(low.to_double()) && std::isfinite(high.to_double()))
+    detail::throw_error<ValueError>("clamp: expected bounds between which ", x.dtype(), " has a number, got ",
+                                    detail::text_of(low), " and ", detail::text_of(high));
                          detail::Operand("clamp", most, x.dtype()));
   if (auto* node = record<ClampNode>(y, x)) {
     node->x = x;

@@ -202,6 +202,28 @@ TEST_CASE("integers have no powers below 0", "[elementwise]") {
   }
 }
 
+TEST_CASE("clamp refuses bounds between which its dtype has nothing", "[elementwise]") {
+  const auto refused = [](const char* dtype, const char* low, const char* high) {
+    return std::string("clamp: expected bounds between which ") + dtype + " has a number, got " + low + " and " + high;
+  };
+  CHECK_THROWS_WITH(clamp(tensor({1}), 1e39, 1e40), refused("float32", "1e+39", "1e+40"));
+  CHECK_THROWS_WITH(clamp(tensor({1}), -1e40, -1e39), refused("float32", "-1e+40", "-1e+39"));
+  CHECK_THROWS_WITH(clamp(ones({1}, float16), 100000, 1000000), refused("float16", "100000", "1000000"));
+  CHECK_THROWS_WITH(clamp(ones({1}, uint8), 300, 400), refused("uint8", "300", "400"));
+  CHECK_THROWS_WITH(clamp(ones({1}, uint8), -3, -2), refused("uint8", "-3", "-2"));
+  CHECK_THROWS_WITH(clamp(ones({1}, int64), 2.25, 2.75), refused("int64", "2.25", "2.75"));
+  CHECK_THROWS_WITH(clamp(ones({1}, int64), 0x1p63, infinity), refused("int64", "9.223372036854776e+18", "inf"));
+  CHECK_THROWS_WITH(clamp(ones({1}, int64), infinity, infinity), refused("int64", "inf", "inf"));
+  // Beyond the range, but where that harms nothing.
+  CHECK(equal(clamp(tensor({9, 250}, uint8), -5, 300), tensor({9, 250}, uint8)));
+  CHECK(equal(clamp(tensor({9, 250}, uint8), 255, 1e300), tensor({255, 255}, uint8)));
+  CHECK(equal(clamp(tensor({-1, 9}, int32), 0.5, infinity), tensor({1, 9}, int32)));
+  CHECK(equal(clamp(tensor({1}), -1e40, 1e40), tensor({1})));
+  CHECK(equal(clamp(tensor({1}), 1e39, infinity), tensor({infinity})));
+  CHECK(equal(clamp(tensor({1}), -infinity, -infinity), tensor({-infinity})));
+  CHECK(equal(clamp(tensor({1}), 0.1, 0.1), tensor({0.1})));
+}
+
 TEST_CASE("gradients at kinks", "[elementwise]") {
   const auto at = [](Tensor (*f)(const Tensor&), std::initializer_list<double> values) {
     const Tensor x = tensor(values, float64).set_requires_grad();
