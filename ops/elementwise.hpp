@@ -62,7 +62,7 @@ Tensor tanh(const Tensor& x);
 Tensor sigmoid(const Tensor& x);
 Tensor erf(const Tensor& x);
 
-// Activations.
+// Activations. Throw ValueError on a parameter that is NaN or infinite, softplus also on a beta of 0 or less.
 Tensor relu(const Tensor& x);                             ///< gradient 0 at 0
 Tensor leaky_relu(const Tensor& x, double slope = 0.01);  ///< x where x > 0, else slope * x
 Tensor elu(const Tensor& x, double alpha = 1);            ///< x where x > 0, else alpha * (exp(x) - 1)

@@ -9,7 +9,8 @@ enum class Reduction { mean, sum, none };
 
 Tensor mse_loss(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean);
 Tensor l1_loss(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean);
-/// Quadratic within delta, linear beyond: 0.5 d^2 or delta (|d| - 0.5 delta) (Huber, 1964).
+/// Quadratic within delta, linear beyond: 0.5 d^2 or delta (|d| - 0.5 delta) (Huber, 1964). Throws ValueError
+/// on a delta that is not a finite number above 0.
 Tensor huber_loss(const Tensor& x, const Tensor& target, double delta = 1, Reduction reduction = Reduction::mean);
 /// -x[n, target[n]] of log-probabilities x (N, C) or (N, C, *rest) and int64 targets (N) or (N, *rest).
 Tensor nll_loss(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean);

@@ -8,7 +8,8 @@ namespace LIMPID_API limpid {
 
 Tensor sum(const Tensor& x, const Axes& axes = {}, bool keepdims = false);   ///< integers and bool give int64
 Tensor mean(const Tensor& x, const Axes& axes = {}, bool keepdims = false);  ///< NaN over no elements
-/// sum (x - mean)^2 / (count - correction), two passes; correction 1 gives the unbiased estimate.
+/// sum (x - mean)^2 / (count - correction), two passes; correction 1 gives the unbiased estimate. Throws ValueError
+/// on a correction that is NaN or infinite.
 Tensor var(const Tensor& x, const Axes& axes = {}, bool keepdims = false, double correction = 0);
 Tensor prod(const Tensor& x, const Axes& axes = {}, bool keepdims = false);  ///< gradients are exact at zeros
 /// NaN wins. Ties share the gradient evenly. Throws ShapeError over no elements.

@@ -1,69 +1,9 @@
-// Numbers that constructors and rules are given: one rule for all, and one message.
+// Numbers that constructors and rules are given: checked as those of functions are.
 #pragma once
-#include <limpid/ops/window.hpp>
-
-#include <cfloat>
-#include <cstdint>
-#include <initializer_list>
-#include <limits>
-#include <optional>
-#include <string>
+#include <limpid/ops/detail/ranges.hpp>
 
 namespace limpid::nn::detail {
 
-/// As error messages show them.
-std::string text(double value);
-std::string text(int64_t value);
-std::string text(Size2d size);
-
-/// All numbers from low to high; both belong to it unless it is open there. NaN is in none.
-struct Range {
-  double low, high;
-  bool open_low = false, open_high = false;
-
-  bool holds(double x) const noexcept { return (open_low ? x > low : x >= low) && (open_high ? x < high : x <= high); }
-  std::string to_string() const;
-};
-
-inline constexpr double infinity = std::numeric_limits<double>::infinity();
-// Of what a kernel computes with: in float32 as well.
-inline constexpr Range within_float{-FLT_MAX, FLT_MAX}, at_least_0{0, FLT_MAX}, above_0{0, FLT_MAX, true};
-inline constexpr Range fraction{0, 1}, fraction_below_1{0, 1, false, true};
-inline constexpr Range finite{-infinity, infinity, true, true}, finite_at_least_0{0, infinity, false, true};
-// Of integers. A window's sizes are at most what oneDNN counts in.
-inline constexpr Range count{1, infinity, false, true}, window_size{1, INT32_MAX}, padding_size{0, INT32_MAX};
-
-/// A number with its name and where it must lie. One that is left out is fine.
-class Field {
- public:
-  Field(const char* name, double value, const Range& range) : Field(name, range, range.holds(value), value) {}
-  Field(const char* name, std::optional<double> value, const Range& range)
-      : Field(name, range, !value || range.holds(*value), value.value_or(0)) {}
-  Field(const char* name, int64_t value, const Range& range)
-      : Field(name, range, range.holds(static_cast<double>(value)), value) {}
-  Field(const char* name, Size2d value, const Range& range)
-      : Field(name, range, range.holds(static_cast<double>(value.h)) && range.holds(static_cast<double>(value.w)),
-              value) {}
-  Field(const char* name, OptionalSize2d value, const Range& range) : Field(name, value ? *value : Size2d(1), range) {}
-
-  void require(const char* who) const;
-
- private:
-  template <class T>
-  Field(const char* name, const Range& range, bool holds, T value)
-      : name_(name),
-        range_(range),
-        holds_(holds),
-        got_(holds ? std::string() : text(value)) {}
-
-  const char* name_;
-  Range range_;
-  bool holds_;
-  std::string got_;
-};
-
-/// Throws ValueError, "who: expected name in [low, high], got value", at the first that lies elsewhere. Who checks a
-/// struct of options takes it apart by a structured binding, so that a new field does not compile unchecked.
-void expect(const char* who, std::initializer_list<Field> fields);
+using namespace limpid::detail::ranges;
 
 }  // namespace limpid::nn::detail

@@ -2,6 +2,7 @@
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/number.hpp>
+#include <limpid/ops/detail/ranges.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/chain.hpp>
 #include <limpid/ops/elementwise/detail/map.hpp>
@@ -14,6 +15,7 @@
 
 namespace limpid {
 
+namespace ranges = detail::ranges;
 using kernels::arithmetic;
 using kernels::functions;
 
@@ -450,6 +452,7 @@ Tensor leaky_relu(const Tensor& operand, double slope) {
       .slope = [](const Tensor& x, double s) { return where(gt(x, 0), ones_like(x), s); },
       .gradient = &A::leaky_relu_gradient,
   };
+  ranges::expect(row.op, {{"slope", slope, ranges::finite}});
   return parametric<row>(operand, slope);
 }
 
@@ -461,6 +464,7 @@ Tensor elu(const Tensor& operand, double alpha) {
       .slope = [](const Tensor& x, double a) { return where(gt(x, 0), 1, a * exp(clamp(x, -infinity, 0))); },
       .gradient = &F::elu_gradient,
   };
+  ranges::expect(row.op, {{"alpha", alpha, ranges::finite}});
   return parametric<row>(operand, alpha);
 }
 
@@ -471,8 +475,7 @@ Tensor softplus(const Tensor& operand, double beta) {
       .slope = softplus_slope,
       .gradient = &F::softplus_gradient,
   };
-  detail::require_defined(row.op, operand);
-  if (!(beta > 0)) detail::throw_error<ValueError>("softplus: expected beta above 0, got ", beta);
+  ranges::expect(row.op, {{"beta", beta, ranges::finite_above_0}});
   return parametric<row>(operand, beta);
 }
 
@@ -514,14 +517,14 @@ Tensor clamp(const Tensor& x, Scalar low, Scalar high) {
                                     detail::text_of(high));
   // As the elements are, which they may become: float32 has no 1e300.
   const Scalar least = detail::saturated("clamp", first, x.dtype()), most = detail::saturated("clamp", last, x.dtype());
-  if (Tensor y = detail::promoted(x.dtype(), x, [&](const Tensor& p) { return clamp(p, least, most); }); y.defined())
-    return y;
-  Tensor y = detail::map({"clamp", arithmetic().clamp, x.dtype()}, x, detail::Operand("clamp", least, x.dtype()),
   if (whole ? !(are_ordered(first, last) && are_ordered(first, least) && are_ordered(most, last))
             : std::isinf(least.to_double()) && least.to_double() == most.to_double() &&
                   std::isfinite(low.to_double()) && std::isfinite(high.to_double()))
     detail::throw_error<ValueError>("clamp: expected bounds between which ", x.dtype(), " has a number, got ",
                                     detail::text_of(low), " and ", detail::text_of(high));
+  if (Tensor y = detail::promoted(x.dtype(), x, [&](const Tensor& p) { return clamp(p, least, most); }); y.defined())
+    return y;
+  Tensor y = detail::map({"clamp", arithmetic().clamp, x.dtype()}, x, detail::Operand("clamp", least, x.dtype()),
                          detail::Operand("clamp", most, x.dtype()));
   if (auto* node = record<ClampNode>(y, x)) {
     node->x = x;

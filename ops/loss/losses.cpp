@@ -4,6 +4,7 @@
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/ops/detail/float_operands.hpp>
+#include <limpid/ops/detail/ranges.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/chain.hpp>
 #include <limpid/ops/reduce.hpp>
@@ -53,7 +54,7 @@ Tensor l1_loss(const Tensor& x, const Tensor& target, Reduction reduction) {
 
 Tensor huber_loss(const Tensor& x, const Tensor& target, double delta, Reduction reduction) {
   require_pair("huber_loss", x, target, reduction);
-  if (!(delta > 0)) throw_error<ValueError>("huber_loss: expected a delta above 0, got ", delta);
+  detail::ranges::expect("huber_loss", {{"delta", delta, detail::ranges::finite_above_0}});
   // With c = d clamped to [-delta, delta], c (d - c / 2) is d^2 / 2 within and delta (|d| - delta / 2) beyond.
   const Tensor d = x - target, c = clamp(d, -delta, delta);
   return reduced(c * (d - 0.5 * c), reduction);

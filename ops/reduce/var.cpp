@@ -1,6 +1,7 @@
 // The variance, in two passes.
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/ops/detail/check.hpp>
+#include <limpid/ops/detail/ranges.hpp>
 #include <limpid/ops/reduce/detail/reduction_node.hpp>
 
 #include <algorithm>
@@ -34,6 +35,7 @@ struct VarNode final : ReductionNode {
 Tensor var(const Tensor& x, const Axes& axes, bool keepdims, double correction) {
   const detail::OpScope scope("var");
   detail::require_defined("var", x);
+  detail::ranges::expect("var", {{"correction", correction, detail::ranges::finite}});
   if (!is_floating_point(x.dtype())) return var(x.to(float32), axes, keepdims, correction);
   if (is_half(x.dtype())) return var(x.to(float32), axes, keepdims, correction).to(x.dtype());
   const Axes over = normalize_axes(axes, x.dim(), "var");

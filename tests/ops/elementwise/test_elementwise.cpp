@@ -202,6 +202,19 @@ TEST_CASE("integers have no powers below 0", "[elementwise]") {
   }
 }
 
+TEST_CASE("activations refuse parameters that leave nothing to compute with", "[elementwise]") {
+  const Tensor x = tensor({-1, 2});
+  for (const double bad : {not_a_number, infinity, -infinity}) {
+    CHECK_THROWS_AS(leaky_relu(x, bad), ValueError);
+    CHECK_THROWS_AS(elu(x, bad), ValueError);
+    CHECK_THROWS_AS(softplus(x, bad), ValueError);
+  }
+  CHECK_THROWS_WITH(leaky_relu(x, not_a_number), "leaky_relu: expected slope in (-inf, inf), got nan");
+  CHECK_THROWS_WITH(elu(x, infinity), "elu: expected alpha in (-inf, inf), got inf");
+  CHECK_THROWS_WITH(softplus(x, infinity), "softplus: expected beta in (0, inf), got inf");
+  CHECK_THROWS_WITH(softplus(x, 0), "softplus: expected beta in (0, inf), got 0");
+}
+
 TEST_CASE("clamp refuses bounds between which its dtype has nothing", "[elementwise]") {
   const auto refused = [](const char* dtype, const char* low, const char* high) {
     return std::string("clamp: expected bounds between which ") + dtype + " has a number, got " + low + " and " + high;

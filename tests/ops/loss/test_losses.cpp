@@ -144,6 +144,11 @@ TEST_CASE("cross_entropy neither overflows nor cancels") {
   CHECK(std::isfinite(values(grad({loss}, {x}, {ones({2})})[0])[0]));
 }
 
+TEST_CASE("huber_loss of an infinite distance is infinite") {
+  const Tensor x = tensor({INFINITY, -INFINITY});
+  CHECK(equal(huber_loss(x, zeros({2}), 0.5, Reduction::none), tensor({INFINITY, INFINITY})));
+}
+
 TEST_CASE("losses of nothing") {
   CHECK(std::isnan(mse_loss(zeros({0, 3}), zeros({0, 3})).item<double>()));
   CHECK(cross_entropy(zeros({0, 3}), zeros({0}, int64), Reduction::sum).item<double>() == 0);
@@ -157,7 +162,9 @@ TEST_CASE("losses check targets before they compute") {
   CHECK(thrown<DTypeError>([&] {
           l1_loss(x, zeros({2, 3}, int64));
         }) == "l1_loss: expected target of float32 or float64, got int64; convert with to()");
-  CHECK(thrown<ValueError>([&] { huber_loss(x, x, 0); }) == "huber_loss: expected a delta above 0, got 0");
+  CHECK(thrown<ValueError>([&] { huber_loss(x, x, 0); }) == "huber_loss: expected delta in (0, inf), got 0");
+  CHECK(thrown<ValueError>([&] { huber_loss(x, x, INFINITY); }) == "huber_loss: expected delta in (0, inf), got inf");
+  CHECK(thrown<ValueError>([&] { huber_loss(x, x, NAN); }) == "huber_loss: expected delta in (0, inf), got nan");
   CHECK(thrown<ValueError>([&] {
           bce_with_logits(x, full({2, 3}, 1.5));
         }) == "bce_with_logits: expected targets in [0, 1], got 1.5");

@@ -488,6 +488,8 @@ TEST_CASE("what reductions refuse, and how they say it") {
        },
        "max: expected at least one element to reduce over, got x of shape (2, 0)"},
       {[&] { argmin(zeros({0})); }, "argmin: expected at least one element to reduce over, got x of shape (0,)"},
+      {[&] { var(x, {}, false, NAN); }, "var: expected correction in (-inf, inf), got nan"},
+      {[&] { var(x, {}, false, -INFINITY); }, "var: expected correction in (-inf, inf), got -inf"},
       {[&] { vector_norm(x, 0); }, "vector_norm: expected p > 0, got 0"},
       {[&] {
          sum_to(x, {2, 2});

@@ -1,12 +1,10 @@
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/error.hpp>
-#include <limpid/nn/detail/ranges.hpp>
+#include <limpid/ops/detail/ranges.hpp>
 
-namespace limpid::nn::detail {
+namespace limpid::detail::ranges {
 
-using limpid::detail::message;
-
-std::string text(double value) { return limpid::detail::text_of(value); }
+std::string text(double value) { return text_of(value); }
 std::string text(int64_t value) { return message(value); }
 std::string text(Size2d size) { return message('(', size.h, ", ", size.w, ')'); }
 
@@ -15,12 +13,11 @@ std::string Range::to_string() const {
 }
 
 void Field::require(const char* who) const {
-  if (!holds_)
-    limpid::detail::throw_error<ValueError>(who, ": expected ", name_, " in ", range_.to_string(), ", got ", got_);
+  if (!holds_) throw_error<ValueError>(who, ": expected ", name_, " in ", range_.to_string(), ", got ", got_);
 }
 
 void expect(const char* who, std::initializer_list<Field> fields) {
   for (const Field& field : fields) field.require(who);
 }
 
-}  // namespace limpid::nn::detail
+}  // namespace limpid::detail::ranges
