@@ -123,22 +123,24 @@ Moments moments(const Tensor& x, const Axes& axes, bool keepdims) {
     (std::binary_search(over.begin(), over.end(), axis) ? reduced : kept).add(x.shape()[i], x.strides()[i]);
   }
   const Shape shape = detail::reduced_shape(x.shape(), over, keepdims);
+  const auto recorded = [&](Tensors ys) -> Moments {
+    if (auto* node = record<MomentsNode>(ys, {x})) {
+      node->x = x, node->mean = ys[0];
+      node->kept = detail::reduced_shape(x.shape(), over, true);
+      node->count = static_cast<double>(reduced.count);
+    }
+    return {ys[0], ys[1], reduced.count};
+  };
   if (x.numel() == 0) {
     const double none = reduced.count == 0 ? std::numeric_limits<double>::quiet_NaN() : 0;
-    return {full(shape, none, float64), full(shape, none, float64), reduced.count};
+    return recorded({full(shape, none, float64), full(shape, none, float64)});
   }
   const MomentsPlan view(kept, reduced);
   const detail::NormPlan plan{.dims = view.dims};
   const auto [mean, var] = detail::slice_moments(plan, view.in_place ? x.detach() : in_rows(x.detach(), over),
                                                  view.in_place ? view.strides : detail::dense_strides(view.dims));
-  Tensors ys{detail::make_view(mean, shape, contiguous_strides(shape), mean.offset()),
-             detail::make_view(var, shape, contiguous_strides(shape), var.offset())};
-  if (auto* node = record<MomentsNode>(ys, {x})) {
-    node->x = x, node->mean = ys[0];
-    node->kept = detail::reduced_shape(x.shape(), over, true);
-    node->count = static_cast<double>(reduced.count);
-  }
-  return {ys[0], ys[1], reduced.count};
+  return recorded({detail::make_view(mean, shape, contiguous_strides(shape), mean.offset()),
+                   detail::make_view(var, shape, contiguous_strides(shape), var.offset())});
 }
 
 Moments merge(const Moments& a, const Moments& b) {

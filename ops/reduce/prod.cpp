@@ -16,7 +16,7 @@ namespace {
 // derivatives of any order are exact at any number of zeros.
 Tensor product_of_others(const Tensor& x) {
   const int64_t count = x.size(-1);
-  if (count == 1) return ones_like(x);
+  if (count <= 1) return ones_like(x);
   const Tensor even = count % 2 ? pad(x, {0, 1}, PadMode::constant, 1) : x;
   Shape pairs = even.shape();
   pairs.back() = even.size(-1) / 2;
@@ -52,7 +52,6 @@ Tensor prod(const Tensor& x, const Axes& axes, bool keepdims) {
   const Axes over = normalize_axes(axes, x.dim(), "prod");
   Tensor y = detail::reduced_like(x, over, keepdims, is_floating_point(x.dtype()) ? x.dtype() : int64);
   detail::prod_into(y, x, over);
-  if (x.numel() == 0) return y;  // a constant 1, or nothing
   if (auto* node = detail::record_reduction<ProdNode>(y, x, over)) node->x = x;
   return y;
 }

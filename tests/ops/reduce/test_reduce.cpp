@@ -226,6 +226,29 @@ TEST_CASE("reductions over nothing") {
   CHECK(sum(x, 0).shape() == Shape{0});
 }
 
+TEST_CASE("gradients of reductions over nothing are empty, of every order") {
+  const std::vector<std::pair<const char*, std::function<Tensor(const Tensor&)>>> reductions{
+      {"sum", [](const Tensor& x) { return sum(x, 1); }},
+      {"mean", [](const Tensor& x) { return mean(x, 1); }},
+      {"var", [](const Tensor& x) { return var(x, 1); }},
+      {"prod", [](const Tensor& x) { return prod(x, 1); }},
+      {"vector_norm", [](const Tensor& x) { return vector_norm(x, 2, 1); }},
+      {"moments, mean", [](const Tensor& x) { return moments(x, 1).mean; }},
+      {"moments, variance", [](const Tensor& x) { return moments(x, 1).variance; }}};
+  for (const auto& [name, f] : reductions)
+    for (const Shape& shape : {Shape{2, 0}, Shape{0, 3}, Shape{0, 0}, Shape{3, 0, 2}}) {
+      CAPTURE(name, shape);
+      const Tensor x = zeros(shape, float64).set_requires_grad(), y = f(x);
+      CHECK(y.requires_grad());
+      const Tensor u = ones(y.shape(), float64).set_requires_grad();
+      const Tensor dx = grad({y}, {x}, {u}, {.create_graph = true})[0];
+      CHECK(dx.shape() == shape);
+      CHECK(dx.requires_grad());
+      CHECK(grad({sum(dx)}, {u})[0].shape() == y.shape());
+      CHECK(jvp([&f = f](const Tensors& xs) { return Tensors{f(xs[0])}; }, {x}, {x}).dys[0].shape() == y.shape());
+    }
+}
+
 TEST_CASE("the gradient of a p-norm is that of the p of its value") {
   const double p = 4.3;
   const Tensor x = tensor({1, 1e-5, 1e-10}).set_requires_grad(), wide = x.detach().to(float64).set_requires_grad();
