@@ -157,8 +157,10 @@ Moments merge(const Moments& a, const Moments& b) {
   const int64_t count = a.count + b.count;
   const double of_a = static_cast<double>(a.count) / static_cast<double>(count),
                of_b = static_cast<double>(b.count) / static_cast<double>(count);
+  // The distance of means of opposite signs may be out of range; then nothing cancels in their sum.
   const Tensor distance = b.mean - a.mean;
-  return {a.mean + distance * of_b, a.variance * of_a + b.variance * of_b + square(distance) * (of_a * of_b), count};
+  return {where(isfinite(distance), a.mean + distance * of_b, a.mean * of_a + b.mean * of_b),
+          a.variance * of_a + b.variance * of_b + (distance * of_a) * (distance * of_b), count};
 }
 
 }  // namespace limpid

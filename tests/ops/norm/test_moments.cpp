@@ -201,6 +201,26 @@ TEST_CASE("merged moments are those of the whole, for any number and size of sha
       }
 }
 
+TEST_CASE("moments far apart are merged without leaving the range") {
+  const auto of = [](double mean, int64_t count) {
+    return Moments{full({}, mean, float64), full({}, 0, float64), count};
+  };
+  const auto merged = [&](double a, int64_t of_a, double b, int64_t of_b) {
+    const Moments m = merge(of(a, of_a), of(b, of_b)), swapped = merge(of(b, of_b), of(a, of_a));
+    CHECK(m.mean.item<double>() == Approx(swapped.mean.item<double>()));
+    CHECK(m.variance.item<double>() == Approx(swapped.variance.item<double>()));
+    return std::pair{m.mean.item<double>(), m.variance.item<double>()};
+  };
+  const double infinity = std::numeric_limits<double>::infinity();
+  CHECK(merged(1e308, 1, -1e308, 3) == std::pair{-5e307, infinity});
+  CHECK(merged(1e308, 1, -1e308, 1) == std::pair{0.0, infinity});
+  CHECK(merged(infinity, 1, 1, 1).first == infinity);
+  // The square of the distance alone would be infinite, what it counts for is not.
+  const auto [mean, variance] = merged(1e160, 1, 0, int64_t{1} << 60);
+  CHECK(mean == Approx(1e160 / 0x1p60));
+  CHECK(variance == Approx(1e160 / 0x1p60 * 1e160));
+}
+
 TEST_CASE("a tree of merged shards is as good as a chain") {
   manual_seed(6);
   const Tensor x = randn({1000}, float64) + 1e6;
