@@ -119,7 +119,8 @@ void share_arithmetic() noexcept {
 }
 
 void parallel_for_impl(int64_t n, int64_t grain, void (*body)(void*, int64_t, int64_t), void* context) noexcept {
-  const int64_t wanted = std::min<int64_t>(get_num_threads(), (n + grain - 1) / std::max<int64_t>(grain, 1));
+  grain = std::max<int64_t>(grain, 1);
+  const int64_t wanted = std::min<int64_t>(get_num_threads(), (n - 1) / grain + 1);
   const int64_t ranges = usable(static_cast<int>(wanted));
   if (ranges == 1) return body(context, 0, n);
   const unsigned control = arithmetic();

@@ -19,9 +19,10 @@ void share_arithmetic() noexcept;
 bool in_parallel() noexcept;
 }  // namespace detail
 
-/// Calls body(begin, end) for ranges that cover [0, n), on at most get_num_threads() threads, each with at least grain
-/// of the n; on the calling thread alone where that leaves one range or a parallel loop runs already. body must not
-/// throw. Results must not depend on where ranges begin: that depends on the number of threads.
+/// Calls body(begin, end) for ranges that cover [0, n), at most n / grain rounded up of them and of about one size, on
+/// at most get_num_threads() threads; on the calling thread alone where that leaves one range or a parallel loop runs
+/// already. A grain below 1 counts as 1. body must not throw. Results must not depend on where ranges begin: that
+/// depends on the number of threads.
 template <class F>
 void parallel_for(int64_t n, int64_t grain, F&& body) noexcept {
   if (n <= 0) return;

@@ -31,8 +31,8 @@ void relu_in_place(const NormCall<T>& call, DType dtype) noexcept {
   });
 }
 
-/// y in x's shape and the plan's layout; with relu_dy, what arrives for the plan's relu, that where y > 0 and else 0 in
-/// its place. What follows the normalisation finds y in cache.
+/// y in x's shape and the plan's layout; with relu_dy, what arrives for the plan's relu, that where y > 0 or NaN and
+/// else 0 in its place. What follows the normalisation finds y in cache.
 Tensor y_or_masked_dy(const NormPlan& plan, const NormInputs& in, const NormStatistics& stats, Statistics kind,
                       const Tensor& relu_dy) {
   Tensor y = empty(in.x.shape(), in.x.dtype(), format_of(plan));
@@ -75,7 +75,7 @@ struct NormGateNode final : SymmetricNode {
   Saved x{*this, "x"}, gamma{*this, "gamma"}, beta{*this, "beta"}, mean{*this, "mean"}, rstd{*this, "rstd"};
   NormPlan plan;
   const char* name() const noexcept override { return plan.names->relu_backward; }
-  // z_i = dy_i [y_i > 0]:  d(dy)_i = dz_i [y_i > 0];  what decides about y_i gets none.
+  // z_i = dy_i [not y_i <= 0]:  d(dy)_i = dz_i [not y_i <= 0];  what decides about y_i gets none.
   Tensors backward(const Tensors& dz) override { return {relu_gate(plan, {x, gamma, beta}, {mean, rstd}, dz[0])}; }
 };
 
@@ -157,8 +157,8 @@ struct NormBackwardNode final : Node {
   }
 };
 
-/// The mask of a fused relu taken of dy: dy where y > 0 and else 0, slice by slice, y being what the forward made of x
-/// before relu.
+/// The mask of a fused relu taken of dy: dy where y > 0 or NaN and else 0, slice by slice, y being what the forward
+/// made of x before relu.
 template <class T>
 struct DyMask {
   NormCall<T> apply;       ///< Makes y where the masked dy is to be; in.dy is the dy that arrives.

@@ -12,7 +12,7 @@ using namespace limpid;
 TEST_CASE("every index is visited once, for any count, grain and number of threads") {
   for (int threads : {1, 2, 3, 7})
     for (int64_t n : {0, 1, 5, 64, 1000})
-      for (int64_t grain : {1, 3, 64, 5000}) {
+      for (int64_t grain : {0, 1, 3, 64, 5000}) {
         const test::WithThreads with(threads);
         std::vector<std::atomic<int>> visits(static_cast<std::size_t>(n));
         parallel_for(n, grain, [&](int64_t begin, int64_t end) {

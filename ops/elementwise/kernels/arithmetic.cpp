@@ -44,7 +44,7 @@ struct SubChain { template <class T> static T f(T a, T dy, T d) noexcept { retur
 struct ChainOver { template <class T> static T f(T dy, T d) noexcept { return chain_over(dy, d); } };
 struct AddChain { template <class T> static T f(T sum, T dy, T d) noexcept { return sum + chain(dy, d); } };
 
-// A NaN in a fails a <= b and a >= b alike, and is returned; one in b makes a < b fail, and is returned.
+// A NaN in a is asked for, and returned; one in b fails every comparison, and is returned.
 struct Maximum { template <class T> static T f(T a, T b) noexcept { return a > b || a != a ? a : b; } };
 struct Minimum { template <class T> static T f(T a, T b) noexcept { return a < b || a != a ? a : b; } };
 
