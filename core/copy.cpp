@@ -163,6 +163,8 @@ bool integers_close(const Tensor& a, const Tensor& b, double rtol, double atol) 
 }  // namespace
 
 bool allclose(const Tensor& a, const Tensor& b, double rtol, double atol, bool equal_nan) {
+  if (!(rtol >= 0)) detail::throw_error<ValueError>("allclose: expected rtol of at least 0, got ", rtol);
+  if (!(atol >= 0)) detail::throw_error<ValueError>("allclose: expected atol of at least 0, got ", atol);
   if (a.shape() != b.shape()) return false;
   if (a.numel() == 0) return true;
   if (!is_floating_point(a.dtype()) && !is_floating_point(b.dtype())) return integers_close(a, b, rtol, atol);

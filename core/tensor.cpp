@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <new>
 
@@ -475,6 +476,10 @@ Tensor from_blob(void* data, const Shape& shape, DType dtype, void (*deleter)(vo
   require_known(dtype);
   const std::size_t bytes = static_cast<std::size_t>(shape.numel()) * itemsize(dtype);
   if (!data && bytes) throw_error<ValueError>("from_blob: expected memory for shape ", shape, ", got a null pointer");
+  // The elements' types are as large as they are aligned.
+  if (const std::size_t beyond = reinterpret_cast<std::uintptr_t>(data) % itemsize(dtype))
+    throw_error<ValueError>("from_blob: expected memory aligned to ", itemsize(dtype), " bytes for ", dtype,
+                            ", got an address of ", beyond, beyond == 1 ? " byte more" : " bytes more");
   Ref<const Layout> layout = Layout::create(shape, contiguous_strides(shape));
   Ref<Storage> storage = Storage::borrow(data, bytes, deleter, context);
   return Tensor(TensorImpl::create(std::move(storage), static_cast<std::byte*>(data), std::move(layout), dtype));

@@ -231,7 +231,8 @@ requires(has_dtype<T> || Number<T>) Tensor from_vector(const std::vector<T>& val
     return y;
   }
 }
-/// Borrows memory in place; deleter(context) runs when the last tensor lets go.
+/// Borrows memory in place; deleter(context) runs when the last tensor lets go. Throws ValueError where data is not
+/// aligned for an element of dtype.
 Tensor from_blob(void* data, const Shape& shape, DType dtype, void (*deleter)(void*) = nullptr,
                  void* context = nullptr);
 
@@ -240,6 +241,7 @@ Tensor from_blob(void* data, const Shape& shape, DType dtype, void (*deleter)(vo
 /// Same shape, same dtype and every element equal (NaN is equal to nothing).
 bool equal(const Tensor& a, const Tensor& b);
 /// Same shape, and |a - b| <= atol + rtol |b| everywhere; infinities must match, NaN fails unless equal_nan.
+/// Throws ValueError on a tolerance below 0 or NaN.
 bool allclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false);
 
 }  // namespace limpid

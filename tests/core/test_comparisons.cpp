@@ -37,7 +37,6 @@ TEST_CASE("integers are compared as they are, however large") {
   CHECK(allclose(least, most, 3, 0));
   CHECK_FALSE(allclose(tensor({1}, uint8), tensor({3}, int64), 0, 1));
   CHECK(allclose(tensor({true}, bool_), tensor({1}, int32), 0, 0));
-  for (const double bound : {not_a_number, -1.0}) CHECK_FALSE(allclose(even, uneven, 0, bound));
 }
 
 TEST_CASE("every number can be compared with every tensor") {

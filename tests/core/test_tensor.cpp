@@ -156,6 +156,29 @@ TEST_CASE("equal means shape, dtype and values, allclose means near") {
   CHECK(!allclose(full({1}, INFINITY), full({1}, 1.0), 1e30, 1e30));
 }
 
+TEST_CASE("allclose refuses tolerances below 0") {
+  for (const DType dtype : {float32, int64}) {
+    const Tensor x = ones({1}, dtype);
+    CHECK(message_of([&] { allclose(x, x, std::nan("")); }) == "allclose: expected rtol of at least 0, got nan");
+    CHECK(message_of([&] { allclose(x, x, -1, 0); }) == "allclose: expected rtol of at least 0, got -1");
+    CHECK(message_of([&] { allclose(x, x, 0, -1); }) == "allclose: expected atol of at least 0, got -1");
+    CHECK(message_of([&] { allclose(x, x, 0, std::nan("")); }) == "allclose: expected atol of at least 0, got nan");
+    CHECK(allclose(x, x, 0, 0));
+    CHECK(allclose(x, x * 5, 0, INFINITY));
+  }
+}
+
+TEST_CASE("borrowed memory must be aligned for its dtype") {
+  alignas(8) char memory[64] = {};
+  CHECK(message_of([&] { from_blob(memory + 1, {2}, float32); }) ==
+        "from_blob: expected memory aligned to 4 bytes for float32, got an address of 1 byte more");
+  CHECK(message_of([&] { from_blob(memory + 4, {2}, float64); }) ==
+        "from_blob: expected memory aligned to 8 bytes for float64, got an address of 4 bytes more");
+  CHECK(from_blob(memory + 1, {2}, uint8).numel() == 2);
+  CHECK(from_blob(memory + 2, {2}, float16).numel() == 2);
+  CHECK(from_blob(memory + 4, {2}, float32).numel() == 2);
+}
+
 TEST_CASE("borrowed memory is used in place and given back") {
   std::vector<float> memory = {1, 2, 3, 4};
   int returned = 0;
