@@ -60,7 +60,8 @@ Tensors half_backward(const NormPlan& plan, const NormInputs& in, const NormStat
   const Tensor dgamma = wanted.dgamma ? zeros(plan.affine_shape()) : Tensor();
   const Tensor dbeta = wanted.dbeta ? zeros(plan.affine_shape()) : Tensor();
   if (in.x.numel() == 0) return {dx, dgamma, dbeta};
-  const Readable x = readable(plan, in.x);
+  const NormSource from = without_idle_slices(plan, {in.x, stats}, any_dy);
+  const Readable x = readable(plan, from.x);
   const Tensor dy = dense(plan, any_dy), gamma = dense_float32(in.gamma);
   Parts parts(plan, x.strides);
   const Tensor work = scratch_of(parts, NormPass::backward);
@@ -69,7 +70,7 @@ Tensors half_backward(const NormPlan& plan, const NormInputs& in, const NormStat
              .geometry = {plan.dims, x.strides},
              .in = {.gamma = data_or_null<float>(gamma)},
              .out = {.dgamma = data_or_null<float>(dgamma), .dbeta = data_or_null<float>(dbeta)},
-             .stats = pointers(stats),
+             .stats = pointers(from.stats),
              .scratch = data_or_null<double>(work)},
             {.convert = &kernels::half_kernels(in.x.dtype()), .x = bits(x.tensor), .dy = bits(dy), .dx = bits(dx)});
   return {dx, dgamma, dbeta};

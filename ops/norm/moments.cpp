@@ -2,6 +2,7 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/elementwise/detail/chain.hpp>
 #include <limpid/ops/norm.hpp>
 #include <limpid/ops/norm/detail/plan.hpp>
 #include <limpid/ops/reduce.hpp>
@@ -13,6 +14,7 @@
 
 namespace limpid {
 
+using detail::chain;
 using detail::NormLayout;
 using detail::NormStrides;
 using detail::require_defined;
@@ -84,7 +86,7 @@ struct MomentsNode final : Node {
     Tensor dx;
     if (dy[0].defined()) dx = expand(reshape(dy[0] / count, kept), in.shape());
     if (dy[1].defined()) {
-      const Tensor through = reshape(dy[1] * (2 / count), kept) * (in.to(float64) - reshape(m, kept));
+      const Tensor through = chain(reshape(dy[1] * (2 / count), kept), in.to(float64) - reshape(m, kept));
       dx = dx.defined() ? dx + through : through;
     }
     return {dx.defined() ? dx.to(in.dtype()) : dx};
@@ -93,7 +95,7 @@ struct MomentsNode final : Node {
   Tensors jvp(const Tensors& dx) override {
     const Tensor d = dx[0].to(float64), centred = x.get().to(float64) - reshape(mean, kept);
     const auto average = [&](const Tensor& t) { return reshape(sum_to(t, kept) / count, outputs()[0].shape()); };
-    return {average(d), average(2 * centred * d)};
+    return {average(d), average(2 * chain(d, centred))};
   }
 };
 

@@ -220,7 +220,8 @@ Tensors norm_gradients(const NormPlan& plan, const NormInputs& in, const NormSta
     if (wanted.dgamma) fill(dgamma, 0);
     if (wanted.dbeta) fill(dbeta, 0);
   } else {
-    const Readable x = readable(plan, in.x);
+    const NormSource from = without_idle_slices(plan, {in.x, stats}, dy);
+    const Readable x = readable(plan, from.x);
     const Tensor dense_dy = dense(plan, dy), gamma = contiguous_or_none(in.gamma);
     const Tensor beta = plan.relu ? contiguous_or_none(in.beta) : Tensor();
     const Tensor masked = plan.relu ? empty(in.x.shape(), dtype, format_of(plan)) : Tensor();
@@ -237,7 +238,7 @@ Tensors norm_gradients(const NormPlan& plan, const NormInputs& in, const NormSta
                                .geometry = {plan.dims, x.strides},
                                .in = operands,
                                .out = {.y = data_or_null<T>(masked)},
-                               .stats = pointers(stats),
+                               .stats = pointers(from.stats),
                                .scratch = data_or_null<double>(mask_work)},
                      .sample_scratch = sample_scratch,
                      .gate = kernels::arithmetic().gate[dtype]};
@@ -247,7 +248,7 @@ Tensors norm_gradients(const NormPlan& plan, const NormInputs& in, const NormSta
           .geometry = {plan.dims, x.strides},
           .in = operands,
           .out = {.dx = data_or_null<T>(dx), .dgamma = data_or_null<T>(dgamma), .dbeta = data_or_null<T>(dbeta)},
-          .stats = pointers(stats),
+          .stats = pointers(from.stats),
           .scratch = data_or_null<double>(work)};
       if (plan.relu) {
         whole.in.dy = masked.data<T>();
@@ -289,7 +290,8 @@ Tensor moving_x(const NormPlan& plan, const NormTangents& d, const NormInputs& i
   const OpScope scope(plan.names->tangent);
   Tensor dy = empty(in.x.shape(), in.x.dtype(), format_of(plan));
   if (in.x.numel() != 0) {
-    const Readable x = readable(plan, in.x);
+    const NormSource from = without_idle_slices(plan, {in.x, stats}, d.dx, d.dgamma);
+    const Readable x = readable(plan, from.x);
     const Tensor dx = dense(plan, d.dx), gamma = contiguous_or_none(in.gamma);
     const Tensor dgamma = contiguous_or_none(d.dgamma), dbeta = contiguous_or_none(d.dbeta);
     Parts parts(plan, x.strides);
@@ -303,7 +305,7 @@ Tensor moving_x(const NormPlan& plan, const NormTangents& d, const NormInputs& i
                                      .slope = data_or_null<T>(dgamma),
                                      .offset = data_or_null<T>(dbeta)},
                               .out = {.dx = dy.data<T>()},
-                              .stats = pointers(stats),
+                              .stats = pointers(from.stats),
                               .scratch = data_or_null<double>(work)};
       parts.each(whole, [](const NormCall<T>& call) { run_norm(call); });
     });
@@ -417,10 +419,11 @@ struct FixedNormNode final : Node {
     const Tensor dy = reshape(below_relu, grouped), r = fixed_rstd(plan, var);
     const Tensor centred = needs(2) || needs(3) ? reshape(x, grouped) - statistic(mean) : Tensor();
     const Tensor dx = chain(dy, gamma.peek().defined() ? reshape(gamma, plan.channel_shape()) * r : r);
-    return {
-        needs(0) ? reshape(dx, x.get().shape()) : Tensor(), needs(1) ? neg(channel_sum(dx)) : Tensor(),
-        needs(2) ? reshape(reshape(channel_sum(dx * centred), plan.stat_shape()) * r * r * -0.5, channels) : Tensor(),
-        needs(3) ? affine_sum(dy * centred * r) : Tensor(), needs(4) ? affine_sum(dy) : Tensor()};
+    return {needs(0) ? reshape(dx, x.get().shape()) : Tensor(), needs(1) ? neg(channel_sum(dx)) : Tensor(),
+            needs(2) ? reshape(chain(chain(reshape(channel_sum(chain(dx, centred)), plan.stat_shape()), r), r) * -0.5,
+                               channels)
+                     : Tensor(),
+            needs(3) ? affine_sum(chain(chain(dy, centred), r)) : Tensor(), needs(4) ? affine_sum(dy) : Tensor()};
   }
   // dy_i = gamma_c r_c (dx_i - dmean_c - 1/2 r_c^2 (x_i - mean_c) dvar_c) + dgamma_c (x_i - mean_c) r_c + dbeta_c.
   Tensors jvp(const Tensors& d) override {
@@ -428,13 +431,13 @@ struct FixedNormNode final : Node {
     const auto affine = [&](const Tensor& t) { return reshape(t, plan.channel_shape()); };
     const Tensor r = fixed_rstd(plan, var), scale = gamma.peek().defined() ? affine(gamma) * r : r;
     Tensor dy;
-    if (d[0].defined()) accumulate(dy, reshape(d[0], plan.grouped_shape()) * scale);
-    if (d[1].defined()) accumulate(dy, neg(statistic(d[1]) * scale));
+    if (d[0].defined()) accumulate(dy, chain(reshape(d[0], plan.grouped_shape()), scale));
+    if (d[1].defined()) accumulate(dy, neg(chain(statistic(d[1]), scale)));
     if (d[4].defined()) accumulate(dy, affine(d[4]));
     Tensor slope;
-    if (d[2].defined()) accumulate(slope, statistic(d[2]) * scale * r * r * -0.5);
-    if (d[3].defined()) accumulate(slope, affine(d[3]) * r);
-    if (slope.defined()) accumulate(dy, (reshape(x, plan.grouped_shape()) - statistic(mean)) * slope);
+    if (d[2].defined()) accumulate(slope, chain(chain(chain(statistic(d[2]), scale), r), r) * -0.5);
+    if (d[3].defined()) accumulate(slope, chain(affine(d[3]), r));
+    if (slope.defined()) accumulate(dy, chain(slope, reshape(x, plan.grouped_shape()) - statistic(mean)));
     dy = reshape(expand(dy, plan.grouped_shape()), outputs()[0].shape());
     return {plan.relu ? relu_gate(plan, {x, gamma, beta}, fixed_statistics(plan, mean, var), dy) : dy};
   }

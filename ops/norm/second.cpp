@@ -95,10 +95,9 @@ struct NormDoubleBackwardNode final : Node {
   }
 };
 
-}  // namespace
-
-Tensors norm_double_backward(const NormPlan& plan, const NormSecondInputs& in, const NormStatistics& stats,
-                             const NormSecondWanted& wanted) {
+/// The three gradients, not recorded.
+Tensors second_values(const NormPlan& plan, const NormSecondInputs& in, const NormStatistics& stats,
+                      const NormSecondWanted& wanted) {
   const Tensor &u = in.u, &v = in.v, &w = in.w, &x = in.x;
   Tensors out(3);
   if (wanted.ddy) out[0] = empty(x.shape(), x.dtype(), format_of(plan));
@@ -123,8 +122,31 @@ Tensors norm_double_backward(const NormPlan& plan, const NormSecondInputs& in, c
         .scratch = data_or_null<double>(work)};
     parts.each(whole, [](const NormSecondCall<T>& call) { run_norm_second(call); });
   });
-  if (auto* node = record<NormDoubleBackwardNode>(out, {u, v, w, in.dy, x, in.gamma})) {
-    node->u = u, node->v = v, node->w = w, node->dy = in.dy, node->x = x, node->gamma = in.gamma;
+  return out;
+}
+
+}  // namespace
+
+Tensors norm_double_backward(const NormPlan& plan, const NormSecondInputs& in, const NormStatistics& stats,
+                             const NormSecondWanted& wanted) {
+  // ddy is linear in u and v; dx and dgamma are so in them and in dy.
+  const NormSource of_ddy = without_idle_slices(plan, {in.x, stats}, in.u, in.v),
+                   of_dx = without_idle_slices(plan, of_ddy, in.dy);
+  const auto values = [&](const NormSource& from, const NormSecondWanted& these) {
+    NormSecondInputs inputs = in;
+    inputs.x = from.x;
+    return second_values(plan, inputs, from.stats, these);
+  };
+  Tensors out;
+  if (of_ddy.x.is_same(of_dx.x)) {
+    out = values(of_dx, wanted);
+  } else {
+    out = values(of_dx, {.ddy = false, .dx = wanted.dx, .dgamma = wanted.dgamma});
+    if (wanted.ddy) out[0] = values(of_ddy, {.ddy = true, .dx = false, .dgamma = false})[0];
+  }
+  const auto& [u, v, w, dy, x, gamma] = in;
+  if (auto* node = record<NormDoubleBackwardNode>(out, {u, v, w, dy, x, gamma})) {
+    node->u = u, node->v = v, node->w = w, node->dy = dy, node->x = x, node->gamma = gamma;
     node->mean = stats.mean, node->rstd = stats.rstd;
     node->plan = plan;
   }

@@ -187,6 +187,18 @@ TEST_CASE("a zero gradient stays zero through reductions, norms and losses, what
       [](const Tensor& x) {
         return cross_entropy(x, tensor({0, 2, 1, 0, 2, 1}, int64), Reduction::none);
       },
+      [](const Tensor& x) { return layer_norm(x, {3}); },
+      [](const Tensor& x) { return group_norm(x, 1, {.weight = full({3}, 2, x.dtype()), .relu = true}); },
+      [](const Tensor& x) { return rms_norm(x, {3}); },
+      [](const Tensor& x) { return instance_norm(unsqueeze(x, 1)); },
+      [](const Tensor& x) { return group_norm(x, 1); },
+      [](const Tensor& x) { return batch_norm(x, {.training = true}); },
+      [](const Tensor& x) {
+        const Tensor mean = full({3}, INFINITY, x.dtype()), var = full({3}, 2, x.dtype());
+        return batch_norm(x, {.running_mean = mean, .running_var = var});
+      },
+      [](const Tensor& x) { return moments(x, 1).mean; },
+      [](const Tensor& x) { return moments(x, 1).variance; },
   };
   for (const DType dtype : {float32, float64}) {
     const double least = dtype == float32 ? 1e-45 : 5e-324, most = dtype == float32 ? 3e38 : 1.7e308;
@@ -201,7 +213,7 @@ TEST_CASE("a zero gradient stays zero through reductions, norms and losses, what
       CHECK(equal(p.recorded, zeros({6, 3}, dtype)));
       const Tensors moved =
           jvp([&](const Tensors& xs) { return Tensors{functions[i](xs[0])}; }, {x}, {zeros({6, 3}, dtype)}).dys;
-      CHECK(equal(moved[0], zeros(moved[0].shape(), dtype)));
+      CHECK(equal(moved[0], zeros_like(moved[0])));
     }
   }
 }

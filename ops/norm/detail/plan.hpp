@@ -55,6 +55,17 @@ struct NormStatistics {
   Tensor mean, rstd;
 };
 
+/// What derivatives are computed from.
+struct NormSource {
+  Tensor x;
+  NormStatistics stats;
+};
+/// The same with x = 0, mean 0 and rstd 1 in each slice that has no statistics, for it holds NaN or infinity, and in
+/// which t, of x's shape, and per_channel, of affine_shape(), are zero (or undefined): there what is linear in them is
+/// 0, and would be NaN. Nothing is recorded.
+NormSource without_idle_slices(const NormPlan& plan, const NormSource& from, const Tensor& t,
+                               const Tensor& per_channel = {});
+
 /// x: of grouped_shape().numel() elements, any layout. gamma, beta: of plan.affine_shape() in x's dtype, or undefined.
 struct NormInputs {
   Tensor x, gamma = {}, beta = {};
