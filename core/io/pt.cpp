@@ -22,16 +22,71 @@ using Value = Pickle::Value;
 
 constexpr const char* op = "load_pt";
 constexpr std::size_t deepest = 64;
+constexpr std::size_t entry_cost = 256;  // of a name, beside its characters
 
 class Reader {
  public:
   explicit Reader(const std::string& path) : file_(op, path), members_(read_archive()), pickle_(read_pickle()) {}
 
+  /// Adds all that is or holds a tensor, in the order of the file, without recursion.
   void read_all(Entries& entries) {
-    for_each_leaf([&](const std::string& name, Value value) {
-      if (entries.contains(name)) fail("expected names that differ, got ", in_quotes(name), " twice");
-      entries.add(name, [&] { return read(name, value); });
-    });
+    if (!pickle_.root().is(Kind::dict))
+      fail("expected a dict of tensors, got ", pickle_.describe(pickle_.root()),
+           ": in Python, torch.save({'name': tensor}, path)");
+    struct Open {
+      Value node;
+      std::size_t next, prefix;  // the item to come, and how much of the name belongs to the node
+    };
+    std::vector<Open> open{{pickle_.root(), 0, 0}};
+    std::string name;
+    // Dicts may be shared, and so a small file could name very many tensors: as many as it has room for are enough.
+    uint64_t budget = (1 << 22) + 8 * file_.size();
+    const auto spend = [&](uint64_t cost) {
+      if (budget < cost) fail("expected no more names than a file of ", file_.size(), " bytes has room for, got more");
+      budget -= cost;
+    };
+    while (!open.empty()) {
+      Open& top = open.back();
+      const std::vector<Value>& items = pickle_.items(top.node);
+      if (top.next == items.size()) {
+        open.pop_back();
+        continue;
+      }
+      spend(1);
+      Value key;
+      if (top.node.is(Kind::dict))
+        key = items[top.next++];
+      else
+        key.kind = Kind::integer, key.integer = static_cast<int64_t>(top.next);
+      const Value value = items[top.next++];
+      if (!pickle_.holds_tensors(value)) continue;
+
+      name.resize(top.prefix);
+      if (open.size() > 1) name += '.';
+      const bool has_name = key.is(Kind::text) || key.is(Kind::integer);
+      if (key.is(Kind::text))
+        name += key.text();
+      else
+        name += has_name ? message(key.integer) : '<' + pickle_.describe(key) + '>';
+      spend(entry_cost + name.size());
+      const bool nests = value.is(Kind::dict) || value.is(Kind::list) || value.is(Kind::tuple);
+      const auto leave_out = [&](const auto&... reason) {
+        const std::string text = message(file_.name(), ": ", in_quotes(name), ": expected ", reason...);
+        entries.add(name, [&]() -> Tensor { throw NotOurs(text); });
+      };
+      if (!has_name)
+        leave_out("keys of text or whole numbers, got ", pickle_.describe(key));
+      else if (nests && std::ranges::any_of(open, [&](const Open& o) { return o.node.node == value.node; }))
+        leave_out("a tensor, got ", pickle_.describe(value), " that holds itself");
+      else if (nests && open.size() == deepest)
+        leave_out("dicts and lists at most ", deepest, " deep, got more");
+      else if (nests)
+        open.push_back({value, 0, name.size()});
+      else if (entries.contains(name))
+        leave_out("names that differ, got this one twice");
+      else
+        entries.add(name, [&] { return read(name, value); });
+    }
   }
 
  private:
@@ -82,52 +137,9 @@ class Reader {
 
   Pickle read_pickle() {
     MemberSource source(file_, members_.find("data.pkl")->second);
-    Pickle pickle(source);
+    Pickle pickle(source, file_.size());
     source.finish();
     return pickle;
-  }
-
-  /// Calls f(name, value) for all that is no dict, list or tuple, in the order of the file. Dicts may be shared, and so
-  /// a small file could name very many: as many as it has bytes are enough.
-  template <class F>
-  void for_each_leaf(F&& f) const {
-    if (!pickle_.root().is(Kind::dict))
-      fail("expected a dict of tensors, got ", pickle_.describe(pickle_.root()),
-           ": in Python, torch.save({'name': tensor}, path)");
-    struct Open {
-      Value node;
-      std::size_t next, prefix;  // the item to come, and how much of the name belongs to the node
-    };
-    std::vector<Open> open{{pickle_.root(), 0, 0}};
-    std::string name;
-    std::size_t entries = 1024 + pickle_.size(), characters = 16 * entries;
-    while (!open.empty()) {
-      Open& top = open.back();
-      const std::vector<Value>& items = pickle_.items(top.node);
-      if (top.next == items.size()) {
-        open.pop_back();
-        continue;
-      }
-      name.resize(top.prefix);
-      if (top.prefix > 0) name += '.';
-      if (!top.node.is(Kind::dict))
-        name += message(top.next);
-      else if (const Value key = items[top.next++]; key.is(Kind::text))
-        name += key.text();
-      else
-        name += message(key.integer);
-      const Value value = items[top.next++];
-      if (entries-- == 0 || characters < name.size())
-        fail("expected no more names than ", pickle_.size(), " bytes can hold, got more");
-      characters -= name.size();
-      if (value.is(Kind::dict) || value.is(Kind::list) || value.is(Kind::tuple)) {
-        if (open.size() == deepest)
-          fail("expected dicts and lists at most ", deepest, " deep, got more at ", in_quotes(name));
-        open.push_back({value, 0, name.size()});
-      } else {
-        f(name, value);
-      }
-    }
   }
 
   Tensor read(const std::string& name, Value value) {
@@ -139,27 +151,34 @@ class Reader {
     const auto expect = [&](bool good, const auto&... parts) {
       if (!good) fail("tensor ", in_quotes(name), ": expected ", parts...);
     };
-    const auto arguments_of = [&](Value call) -> const std::vector<Value>& {
-      return pickle_.items(pickle_.items(call)[1]);
-    };
-    const auto role_of = [&](Value call) { return Pickle::name(pickle_.items(call)[0]).role; };
-    if (role_of(value) == Role::parameter) {
-      // _rebuild_parameter(tensor, requires_grad, hooks)
-      const std::vector<Value>& arguments = arguments_of(value);
-      expect(arguments.size() == 3 && arguments[0].is(Kind::call), "a parameter of a tensor, got another");
-      value = arguments[0];
+    const std::vector<Value>* call = &pickle_.items(value);
+    const auto role = [&] { return pickle_.name((*call)[0]).role; };
+    const auto arguments = [&]() -> const std::vector<Value>& { return pickle_.items((*call)[1]); };
+    if (role() == Role::parameter) {
+      // _rebuild_parameter(tensor, requires_grad, hooks), and what else it was given in Python
+      expect((arguments().size() == 3 || arguments().size() == 4) && arguments()[0].is(Kind::call),
+             "a parameter of a tensor, got another");
+      call = &pickle_.items(arguments()[0]);
     }
-    const Role role = role_of(value);
-    if (role == Role::other_value) other(pickle_.describe(value));
-    if (role == Role::other_tensor)
-      other(pickle_.describe(value) + ": in Python, save tensor.to_dense() or tensor.dequantize()");
+    std::vector<Value> inner;
+    if (role() == Role::from_type) {
+      // _rebuild_from_type_v2(function, class, arguments, what else it was given in Python)
+      const std::vector<Value>& wrapped = arguments();
+      expect(wrapped.size() == 4 && wrapped[0].is(Kind::name) && wrapped[2].is(Kind::tuple),
+             "a tensor of a class of its own, got another");
+      inner = {wrapped[0], wrapped[2]};
+      call = &inner;
+    }
+    if (role() != Role::tensor && role() != Role::typed_tensor)
+      other(pickle_.describe((*call)[0]) + "(...)" +
+            (role() == Role::other_tensor ? ": in Python, save tensor.to_dense() or tensor.dequantize()" : ""));
     // _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks, metadata = None); _v3 has a dtype before
     // the metadata.
-    const bool typed = role == Role::typed_tensor;
+    const bool typed = role() == Role::typed_tensor;
     const std::size_t least = typed ? 7 : 6;
-    const std::vector<Value>& items = arguments_of(value);
-    expect((role == Role::tensor || typed) && (items.size() == least || items.size() == least + 1), "a tensor's ",
-           least, " or ", least + 1, " values, got ", items.size());
+    const std::vector<Value>& items = arguments();
+    expect(items.size() == least || items.size() == least + 1, "a tensor's ", least, " or ", least + 1, " values, got ",
+           items.size());
     expect(items[1].is(Kind::integer), "an offset, got ", pickle_.describe(items[1]));
     if (items.size() > least && items[least].is(Kind::dict)) {
       const std::vector<Value>& metadata = pickle_.items(items[least]);
@@ -176,9 +195,9 @@ class Reader {
     FileType type = float32;
     if (typed) {
       const Value dtype = items[6];
-      expect(dtype.is(Kind::name) && Pickle::name(dtype).role == Role::dtype, "a dtype, got ", pickle_.describe(dtype));
-      if (Pickle::name(dtype).other) other("one of " + pickle_.describe(dtype) + ": in Python, save tensor.float()");
-      type = Pickle::name(dtype).type;
+      expect(dtype.is(Kind::name) && pickle_.name(dtype).role == Role::dtype, "a dtype, got ", pickle_.describe(dtype));
+      if (pickle_.name(dtype).other) other("one of " + pickle_.describe(dtype) + ": in Python, save tensor.float()");
+      type = pickle_.name(dtype).type;
     }
     const Storage& storage = read_storage(name, items[0], typed ? &type : nullptr);
     tensor_bytes(file_, 0, shape, storage.type);
@@ -225,13 +244,13 @@ class Reader {
     expect(id.is(Kind::tuple) && pickle_.items(id).size() == 5, "a storage's five values, got ", pickle_.describe(id));
     const std::vector<Value>& items = pickle_.items(id);
     expect(items[0].is(Kind::text) && items[0].text() == "storage" && items[1].is(Kind::name) &&
-               Pickle::name(items[1]).role == Role::storage && (!typed || Pickle::name(items[1]).module != "torch") &&
+               pickle_.name(items[1]).role == Role::storage && (!typed || pickle_.name(items[1]).module != "torch") &&
                items[2].is(Kind::text) && items[4].is(Kind::integer),
            "'storage', its class, key, device and size, got others");
-    const Pickle::Name& class_ = Pickle::name(items[1]);
+    const Pickle::Name& class_ = pickle_.name(items[1]);
     if (class_.other)
-      fail<NotOurs>(in_quotes(name), ": expected a tensor of a dtype that limpid has, got ", class_.module, ".",
-                    class_.name, ": in Python, convert the tensor, complex ones by torch.view_as_real");
+      fail<NotOurs>(in_quotes(name), ": expected a tensor of a dtype that limpid has, got ", pickle_.describe(items[1]),
+                    ": in Python, convert the tensor, complex ones by torch.view_as_real");
     const FileType type = typed ? *typed : class_.type;
     const auto width = static_cast<int64_t>(type.bytes());
     const int64_t count = typed ? items[4].integer / width : items[4].integer;

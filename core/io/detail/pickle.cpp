@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <cctype>
 #include <cstring>
+#include <optional>
 
 namespace limpid::detail {
 namespace {
@@ -16,15 +18,18 @@ using Stored = FileType::Stored;
 constexpr uint64_t max_pickle_bytes = 1 << 26;  // 200 and more bytes describe a tensor
 
 constexpr Pickle::Name names[] = {
-    {"collections", "OrderedDict", Role::ordered_dict},
+    {"collections", "OrderedDict", Role::dict},
+    {"collections", "defaultdict", Role::dict},
+    {"collections", "Counter", Role::counter},
     {"torch._utils", "_rebuild_tensor_v2", Role::tensor},
     {"torch._utils", "_rebuild_tensor_v3", Role::typed_tensor},
     {"torch._utils", "_rebuild_parameter", Role::parameter},
-    {"torch._utils", "_rebuild_qtensor", Role::other_tensor},
-    {"torch._utils", "_rebuild_sparse_tensor", Role::other_tensor},
-    {"torch._utils", "_rebuild_meta_tensor_no_storage", Role::other_tensor},
+    {"torch._utils", "_rebuild_parameter_with_state", Role::parameter},
+    {"torch._tensor", "_rebuild_from_type", Role::from_type},
+    {"torch._tensor", "_rebuild_from_type_v2", Role::from_type},
     {"torch", "Size", Role::size},
     {"torch", "device", Role::other_value},
+    {"torch.nn.parameter", "Parameter", Role::other_value},
     {"torch.serialization", "_get_layout", Role::other_value},
     {"_codecs", "encode", Role::other_value},  // bytes, before protocol 3
     {"torch", "DoubleStorage", Role::storage, false, float64},
@@ -37,13 +42,6 @@ constexpr Pickle::Name names[] = {
     {"torch", "CharStorage", Role::storage, false, Stored::int8},
     {"torch", "ByteStorage", Role::storage, false, uint8},
     {"torch", "BoolStorage", Role::storage, false, bool_},
-    {"torch", "ComplexDoubleStorage", Role::storage},
-    {"torch", "ComplexFloatStorage", Role::storage},
-    {"torch", "QInt8Storage", Role::storage},
-    {"torch", "QInt32Storage", Role::storage},
-    {"torch", "QUInt8Storage", Role::storage},
-    {"torch", "QUInt4x2Storage", Role::storage},
-    {"torch", "QUInt2x4Storage", Role::storage},
     {"torch.storage", "UntypedStorage", Role::storage, false, uint8},
     {"torch", "float64", Role::dtype, false, float64},
     {"torch", "float32", Role::dtype, false, float32},
@@ -58,21 +56,23 @@ constexpr Pickle::Name names[] = {
     {"torch", "uint32", Role::dtype, false, Stored::uint32},
     {"torch", "uint64", Role::dtype, false, Stored::uint64},
     {"torch", "bool", Role::dtype, false, bool_},
-    {"torch", "complex32", Role::dtype},
-    {"torch", "complex64", Role::dtype},
-    {"torch", "complex128", Role::dtype},
-    {"torch", "float8_e4m3fn", Role::dtype},
-    {"torch", "float8_e4m3fnuz", Role::dtype},
-    {"torch", "float8_e5m2", Role::dtype},
-    {"torch", "float8_e5m2fnuz", Role::dtype},
-    {"torch", "qint8", Role::dtype},
-    {"torch", "qint32", Role::dtype},
-    {"torch", "quint8", Role::dtype},
-    {"torch", "per_tensor_affine", Role::dtype},
-    {"torch", "per_channel_affine", Role::dtype},
-    {"torch", "sparse_coo", Role::dtype},
-    {"torch", "sparse_csr", Role::dtype},
 };
+
+// Python's own types of plain data, which protocol 2 finds in __builtin__.
+constexpr std::string_view builtins[] = {"bool", "bytearray", "bytes", "complex", "dict",  "float", "frozenset",
+                                         "int",  "list",      "range", "set",     "slice", "str",   "tuple"};
+
+// PyTorch's own names go on growing, and a new one is no fault of what else is in a file: what is of torch itself is
+// some dtype, unless it ends as storages do, and what of torch._utils begins as they do makes a tensor.
+std::optional<Role> role_of(std::string_view module, std::string_view name) {
+  const auto is_word = [](unsigned char c) { return std::isalnum(c) || c == '_'; };
+  if (!std::all_of(name.begin(), name.end(), is_word)) return std::nullopt;
+  if (module == "torch") return name.ends_with("Storage") ? Role::storage : Role::dtype;
+  if (module == "torch._utils" && name.starts_with("_rebuild_")) return Role::other_tensor;
+  if ((module == "builtins" || module == "__builtin__") && std::ranges::find(builtins, name) != std::end(builtins))
+    return Role::other_value;
+  return std::nullopt;
+}
 
 constexpr const char* remedy =
     ": load_pt runs nothing and reads tensors alone; in Python, torch.save(model.state_dict(), path) saves those";
@@ -90,11 +90,15 @@ Value value_of(Kind kind, uint32_t size = 0) noexcept {
 // to a node but by its number: no recursion reads, shares or frees them.
 class PickleMachine {
  public:
-  PickleMachine(Pickle& pickle, const Source& source)
+  // file_bytes: of the file, in which there is a byte for each value at least, and four for each node. Room is made for
+  // no more than that, however many bytes they are unpacked to.
+  PickleMachine(Pickle& pickle, const Source& source, uint64_t file_bytes)
       : pickle_(pickle),
         source_(source),
         bytes_(pickle.bytes_),
-        nodes_left_(1024 + bytes_.size() / 4) {}
+        most_values_(few + file_bytes),
+        values_left_(most_values_),
+        nodes_left_(few + file_bytes / 4) {}
 
   void run() {
     if (bytes_.size() < 2 || bytes_[0] != '\x80')
@@ -112,9 +116,12 @@ class PickleMachine {
     if (stack_.size() != 1 || !marks_.empty()) fail("expected one value at the end, got ", stack_.size());
     if (at_ != bytes_.size()) fail("expected the end after the value, got ", bytes_.size() - at_, " bytes more");
     pickle_.root_ = stack_.back();
+    pickle_.find_holders(tensors_);
   }
 
  private:
+  static constexpr std::size_t few = 1 << 16;
+
   void step(uint8_t opcode) {
     switch (opcode) {
       case 0x95: {  // FRAME: how many bytes belong together
@@ -122,7 +129,7 @@ class PickleMachine {
         if (length > left()) fail("expected a frame of at most ", left(), " bytes, got ", length);
         return;
       }
-      case '(': return marks_.push_back(stack_.size());  // MARK
+      case '(': return push_mark();
 
       case 'N': return push(value_of(Kind::none));
       case 0x88: return push_integer(1, Kind::boolean);   // NEWTRUE
@@ -144,7 +151,8 @@ class PickleMachine {
       case 'T': return push_text(number<uint32_t>());                // BINSTRING
       case 'C': return push_text(number<uint8_t>(), Kind::bytes);    // SHORT_BINBYTES
       case 'B': return push_text(number<uint32_t>(), Kind::bytes);   // BINBYTES
-      case 0x8e: return push_text(number<uint64_t>(), Kind::bytes);  // BINBYTES8
+      case 0x8e:                                                     // BINBYTES8
+      case 0x96: return push_text(number<uint64_t>(), Kind::bytes);  // BYTEARRAY8
 
       case ')': return push_node(Kind::tuple, {});             // EMPTY_TUPLE
       case 0x85: return push_node(Kind::tuple, pop(1));        // TUPLE1
@@ -157,6 +165,9 @@ class PickleMachine {
       case 'e': return append(Kind::list, pop_to_mark());      // APPENDS
       case 's': return append(Kind::dict, pop(2));             // SETITEM
       case 'u': return append(Kind::dict, pop_to_mark());      // SETITEMS
+      case 0x8f: return push_node(Kind::set, {});              // EMPTY_SET
+      case 0x90: return append(Kind::set, pop_to_mark());      // ADDITEMS
+      case 0x91: return push_node(Kind::set, pop_to_mark());   // FROZENSET
 
       case 'q': return put(number<uint8_t>());   // BINPUT
       case 'r': return put(number<uint32_t>());  // LONG_BINPUT
@@ -184,28 +195,24 @@ class PickleMachine {
          printable_opcode ? message(" ('", static_cast<char>(opcode), "')") : "", remedy);
   }
 
-  // REDUCE: a call, of which only those of empty OrderedDicts and of torch.Size have a value here.
+  // REDUCE: a call, of which only those of dicts that begin empty, Counter and torch.Size have a value here.
   void reduce() {
     std::vector<Value> pair = pop(2);
     if (!pair[0].is(Kind::name) || !pair[1].is(Kind::tuple)) fail("expected a function and a tuple, got others");
-    const Pickle::Name& function = Pickle::name(pair[0]);
+    const Role role = pickle_.name(pair[0]).role;
     const std::vector<Value>& arguments = pickle_.items(pair[1]);
-    switch (function.role) {
-      case Role::ordered_dict:
-        if (!arguments.empty()) fail("expected an OrderedDict that begins empty, got one with arguments");
-        return push_node(Kind::dict, {}, true);
-      case Role::size:
-        if (arguments.size() != 1 || !arguments[0].is(Kind::tuple))
-          fail("expected a torch.Size of a tuple, got another");
-        return push(arguments[0]);
-      case Role::tensor:
-      case Role::typed_tensor:
-      case Role::parameter:
-      case Role::other_tensor:
-      case Role::other_value: break;
-      case Role::storage:
-      case Role::dtype: fail("expected a call of a function, got one of ", function.module, ".", function.name, remedy);
+    if (role == Role::dict) {
+      // What a defaultdict begins with is not a dict but what makes its values.
+      const bool begins_empty = arguments.empty() || (arguments.size() == 1 && arguments[0].kind <= Kind::name);
+      if (!begins_empty) fail("expected an OrderedDict that begins empty, got one with arguments");
+      return push_node(Kind::dict, {}, true);
     }
+    if (role == Role::counter && arguments.size() == 1 && arguments[0].is(Kind::dict)) return push(arguments[0]);
+    if (role == Role::size) {
+      if (arguments.size() != 1 || !arguments[0].is(Kind::tuple)) fail("expected a torch.Size of a tuple, got another");
+      return push(arguments[0]);
+    }
+    if (role != Role::other_value && role != Role::counter) tensors_.push_back(pickle_.nodes_.size());
     push_node(Kind::call, std::move(pair));
   }
 
@@ -219,13 +226,28 @@ class PickleMachine {
   void push_name(std::string_view module, std::string_view name) {
     const auto* found = std::find_if(std::begin(names), std::end(names),
                                      [&](const Pickle::Name& n) { return n.module == module && n.name == name; });
-    if (found == std::end(names))
-      fail("expected plain data, got ",
-           in_quotes(std::string(module.substr(0, 200)).append(".").append(name.substr(0, 200))), remedy);
+    if (found == std::end(names)) {
+      const std::optional<Role> role = role_of(module, name);
+      if (!role)
+        fail("expected plain data, got ",
+             in_quotes(std::string(module.substr(0, 200)).append(".").append(name.substr(0, 200))), remedy);
+      found += pickle_.others_.size();
+      pickle_.others_.push_back({module, name, *role});
+    }
     push_integer(found - std::begin(names), Kind::name);
   }
 
-  void push(Value value) { stack_.push_back(value); }
+  void spend(std::size_t& left, const char* what) const {
+    if (left-- == 0) fail("expected a pickle of no more ", what, " than its file has room for, got more");
+  }
+  void push(Value value) {
+    spend(values_left_, "values");
+    stack_.push_back(value);
+  }
+  void push_mark() {
+    spend(values_left_, "values");
+    marks_.push_back(stack_.size());
+  }
   void push_integer(int64_t integer, Kind kind = Kind::integer) {
     Value value = value_of(kind);
     value.integer = integer;
@@ -247,8 +269,8 @@ class PickleMachine {
   }
   // ordered: whether a dict is an OrderedDict, which alone may have attributes.
   void push_node(Kind kind, std::vector<Value> items, bool ordered = false) {
-    if (nodes_left_ == 0) fail("expected fewer objects in a pickle of ", bytes_.size(), " bytes, got more");
-    --nodes_left_;
+    spend(nodes_left_, "objects");
+    if (kind == Kind::persistent) tensors_.push_back(pickle_.nodes_.size());
     Value value = value_of(kind, ordered);
     value.node = pickle_.nodes_.size();
     pickle_.nodes_.push_back(std::move(items));
@@ -276,12 +298,16 @@ class PickleMachine {
 
   void append(Kind kind, const std::vector<Value>& values) {
     if (stack_.size() <= (marks_.empty() ? 0 : marks_.back()) || !stack_.back().is(kind))
-      fail("expected a ", kind == Kind::list ? "list" : "dict", " on the stack, got another value");
+      fail("expected a ",
+           kind == Kind::list   ? "list"
+           : kind == Kind::dict ? "dict"
+                                : "set",
+           " on the stack, got another value");
     if (kind == Kind::dict) {
       if (values.size() % 2) fail("expected keys and values in pairs, got ", values.size());
       for (std::size_t i = 0; i < values.size(); i += 2)
-        if (!values[i].is(Kind::integer) && !values[i].is(Kind::text))
-          fail("expected keys of text or whole numbers, got ", pickle_.describe(values[i]));
+        if (values[i].is(Kind::list) || values[i].is(Kind::dict) || values[i].is(Kind::set))
+          fail("expected keys that Python can have, got ", pickle_.describe(values[i]));
     }
     std::vector<Value>& items = pickle_.nodes_[stack_.back().node];
     items.insert(items.end(), values.begin(), values.end());
@@ -290,8 +316,9 @@ class PickleMachine {
   // The memo: numbers that the pickle gives to values. They count up, so none is beyond the bytes there are.
   void put(std::size_t index) {
     if (stack_.empty()) fail("expected a value to remember, got none");
-    if (index >= bytes_.size()) fail("expected a memo of at most ", bytes_.size(), " values, got number ", index);
-    if (index >= memo_.size()) memo_.resize(std::max(index + 1, std::min(2 * memo_.size(), bytes_.size())));
+    const std::size_t most = std::min(bytes_.size(), most_values_);
+    if (index >= most) fail("expected a memo of at most ", most, " values, got number ", index);
+    if (index >= memo_.size()) memo_.resize(std::max(index + 1, std::min(2 * memo_.size(), most)));
     memo_count_ += memo_[index].is(Kind::unset);
     memo_[index] = stack_.back();
   }
@@ -329,19 +356,43 @@ class PickleMachine {
   Pickle& pickle_;
   const Source& source_;
   const std::string& bytes_;
-  std::size_t nodes_left_, at_ = 0, op_at_ = 0;
+  const std::size_t most_values_;
+  std::size_t values_left_, nodes_left_, at_ = 0, op_at_ = 0;
   std::vector<Value> stack_, memo_;
   std::vector<std::size_t> marks_;
+  std::vector<std::size_t> tensors_;  // nodes that are tensors and storages, or may be
   std::size_t memo_count_ = 0;
 };
 
-const Pickle::Name& Pickle::name(Value value) noexcept { return names[value.integer]; }
+const Pickle::Name& Pickle::name(Value value) const noexcept {
+  const auto index = static_cast<std::size_t>(value.integer);
+  return index < std::size(names) ? names[index] : others_[index - std::size(names)];
+}
 
-Pickle::Pickle(Source& source) {
-  if (source.size() > max_pickle_bytes)
-    source.fail("expected a pickle of at most ", max_pickle_bytes, " bytes, got ", source.size());
+Pickle::Pickle(Source& source, uint64_t file_bytes) {
+  // Deflated, what describes tensors takes a tenth, and each of them takes room elsewhere in the file.
+  const uint64_t most = std::min(max_pickle_bytes, (1 << 20) + 16 * file_bytes);
+  if (source.size() > most)
+    source.fail("expected a pickle of at most ", most, " bytes in a file of ", file_bytes, ", got ", source.size());
   bytes_ = source.read_string(source.size(), "a pickle");
-  PickleMachine(*this, source).run();
+  PickleMachine(*this, source, file_bytes).run();
+}
+
+// From the tensors to what holds them, and on to what holds that: a dict may hold what is filled after it, or itself.
+void Pickle::find_holders(const std::vector<std::size_t>& tensors) {
+  std::vector<std::vector<std::size_t>> held_by(nodes_.size());
+  for (std::size_t node = 0; node < nodes_.size(); ++node)
+    for (const Value value : nodes_[node])
+      if (value.kind >= Kind::tuple) held_by[value.node].push_back(node);
+  holders_.resize(nodes_.size());
+  std::vector<std::size_t> open = tensors;
+  for (const std::size_t node : tensors) holders_[node] = true;
+  while (!open.empty()) {
+    const std::size_t node = open.back();
+    open.pop_back();
+    for (const std::size_t holder : held_by[node])
+      if (!holders_[holder]) holders_[holder] = true, open.push_back(holder);
+  }
 }
 
 std::string Pickle::describe(Value value) const {
@@ -354,10 +405,11 @@ std::string Pickle::describe(Value value) const {
     case Kind::real: return message("the number ", value.real);
     case Kind::text: return "the text " + in_quotes(value.text().substr(0, 200));
     case Kind::bytes: return "bytes";
-    case Kind::name: return message(name(value).module, '.', name(value).name);
+    case Kind::name: return printable(message(name(value).module, '.', name(value).name));
     case Kind::tuple: return "a tuple";
     case Kind::list: return "a list";
     case Kind::dict: return "a dict";
+    case Kind::set: return "a set";
     case Kind::call: return describe(items(value)[0]) + "(...)";
     case Kind::persistent: return "a storage";
   }
