@@ -1,5 +1,6 @@
 #include <limpid/core/detail/isa.hpp>
 #include <limpid/core/detail/log.hpp>
+#include <limpid/core/detail/quote.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -53,8 +54,8 @@ Isa chosen_at_start() noexcept {
   if (!wish || !*wish) return best;
   for (Isa level : isa_levels())
     if (to_string(level) == wish) return level;
-  log_warning("LIMPID_ISA: expected a level of this machine, up to {}, got '{}'; using {}", to_string(best), wish,
-              to_string(best));
+  log_warning("LIMPID_ISA: expected a level of this machine, up to {}, got '{}'; using {}", to_string(best),
+              detail::printable(wish), to_string(best));
   return best;
 }
 

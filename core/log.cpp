@@ -1,5 +1,6 @@
 #include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/log.hpp>
+#include <limpid/core/detail/quote.hpp>
 
 #include <spdlog/sinks/ansicolor_sink-inl.h>
 
@@ -35,7 +36,8 @@ std::shared_ptr<spdlog::logger> make_logger() {
       created->set_level(spdlog::level::from_str(level));
       return created;
     }
-  created->warn("LIMPID_LOG: expected trace, debug, info, warn, error or off, got '{}'; using warn", wish);
+  created->warn("LIMPID_LOG: expected trace, debug, info, warn, error or off, got '{}'; using warn",
+                detail::printable(wish));
   return created;
 }
 

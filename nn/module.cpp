@@ -5,6 +5,7 @@
 #include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/overlap.hpp>
+#include <limpid/core/detail/quote.hpp>
 #include <limpid/nn/detail/call.hpp>
 #include <limpid/nn/detail/loading.hpp>
 #include <limpid/nn/detail/state.hpp>
@@ -19,6 +20,7 @@
 
 namespace limpid::nn {
 
+using limpid::detail::printable;
 using limpid::detail::throw_error;
 
 namespace {
@@ -147,9 +149,9 @@ void Module::check_name(const char* op, const std::string& name) const {
     return std::any_of(list.begin(), list.end(), [&](const auto& entry) { return entry.name == name; });
   };
   if (name.empty() || name.find('.') != std::string::npos)
-    throw_error<ValueError>(op, ": expected a name without dots, got \"", name, '"');
+    throw_error<ValueError>(op, ": expected a name without dots, got \"", printable(name), '"');
   if (taken(state_->parameters) || taken(state_->buffers) || taken(state_->children))
-    throw_error<ValueError>(op, ": expected a new name, got \"", name, "\" again");
+    throw_error<ValueError>(op, ": expected a new name, got \"", printable(name), "\" again");
 }
 
 // Calls f(name, tensor, is_parameter) for own parameters, own buffers, then the children's.
@@ -203,7 +205,7 @@ bool Module::holds(const Module& other) const noexcept {
 void Module::adopt(const std::string& name, const Module& child, const std::type_info& type) {
   check_name("add", name);
   if (child.holds(*this))
-    throw_error<ValueError>("add: expected a module that does not hold this one, got \"", name, '"');
+    throw_error<ValueError>("add: expected a module that does not hold this one, got \"", printable(name), '"');
   State::Parent parent{state_.get(), name};
   state_->children.push_back({name, child, false});
   try {
@@ -270,22 +272,21 @@ void Module::load_state_dict(const TensorMap& state, bool strict) {
     std::string name;
   };
   std::vector<Source> sources;
-  std::string missing, unexpected, unfit;
-  const auto list = [](std::string& names, const std::string& name) { names += names.empty() ? name : ", " + name; };
+  limpid::detail::Listing missing, unexpected, unfit;
   for (const auto& [name, tensor] : own) {
     const auto entry = state.find(name);
     if (entry == state.end()) {
-      if (strict) list(missing, name);
+      if (strict) missing.add(printable(name));
       continue;
     }
     const Tensor& x = entry->second;
     if (!x.defined()) {
-      list(unfit, name + " (undefined)");
+      unfit.add(printable(name), " (undefined)");
       continue;
     }
     if (x.shape() != tensor.shape() || !detail::is_loadable(x.dtype(), tensor.dtype())) {
-      list(unfit, limpid::detail::message(name, " (expected ", tensor.dtype(), ' ', tensor.shape(), ", got ", x.dtype(),
-                                          ' ', x.shape(), ')'));
+      unfit.add(printable(name), " (expected ", tensor.dtype(), ' ', tensor.shape(), ", got ", x.dtype(), ' ',
+                x.shape(), ')');
       continue;
     }
     const bool alike = x.dtype() == tensor.dtype();
@@ -295,31 +296,34 @@ void Module::load_state_dict(const TensorMap& state, bool strict) {
     const bool dense = x.is_contiguous(tensor.memory_format());
     const Tensor values = apart && alike && dense ? x : detail::laid_out_like(tensor, x);
     if (detail::has_overflowed(values, x))
-      list(unfit, limpid::detail::message(name, " (expected values that ", tensor.dtype(), " holds, got others)"));
+      unfit.add(printable(name), " (expected values that ", tensor.dtype(), " holds, got others)");
     const auto twin = std::find_if(sources.begin(), sources.end(),
                                    [&](const Source& source) { return source.tensor.is_same(tensor); });
     const auto shared = std::find_if(sources.begin(), sources.end(), [&](const Source& source) {
       return !source.tensor.is_same(tensor) && limpid::detail::overlaps(source.tensor, tensor);
     });
     if (shared != sources.end())
-      list(unfit, name + " (expected memory of its own, got some that " + shared->name + " has as well)");
+      unfit.add(printable(name), " (expected memory of its own, got some that ", printable(shared->name),
+                " has as well)");
     else if (twin == sources.end())
       sources.push_back({tensor, values, name});
     else if (!allclose(twin->values, values, 0, 0, true))
-      list(unfit, name + " (expected the values of " + twin->name + ", which is the same tensor, got others)");
+      unfit.add(printable(name), " (expected the values of ", printable(twin->name),
+                ", which is the same tensor, got others)");
   }
   if (strict)
     for (const auto& entry : state)
-      if (!own.count(entry.first)) list(unexpected, entry.first);
+      if (!own.count(entry.first)) unexpected.add(printable(entry.first));
 
-  std::string faults;
-  const auto report = [&](const char* kind, const std::string& names) {
-    if (!names.empty()) faults += (faults.empty() ? "" : "; ") + std::string(kind) + ": " + names;
+  limpid::detail::Listing faults("; ");
+  const auto report = [&](const char* kind, const limpid::detail::Listing& names) {
+    if (!names.empty()) faults.add(kind, ": ", names.text());
   };
   report("missing", missing);
   report("unexpected", unexpected);
   report("unfit", unfit);
-  if (!faults.empty()) throw_error<ValueError>("load_state_dict: expected the module's own tensors, got ", faults);
+  if (!faults.empty())
+    throw_error<ValueError>("load_state_dict: expected the module's own tensors, got ", faults.text());
 
   for (const Source& source : sources) {
     limpid::detail::copy_into(source.tensor, source.values);

@@ -2,6 +2,7 @@
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/overlap.hpp>
 #include <limpid/core/detail/parallel.hpp>
+#include <limpid/core/detail/quote.hpp>
 #include <limpid/nn/detail/loading.hpp>
 #include <limpid/nn/optim/detail/parameters.hpp>
 #include <limpid/nn/optim/detail/rules.hpp>
@@ -97,7 +98,8 @@ Optimizer::State::State(const Tensors& xs, OptimizerOptions&& options, std::uniq
   }
   for (auto entry = names.begin(); entry != names.end(); ++entry)
     if (entry->empty() || *entry == "step" || std::find(names.begin(), entry, *entry) != entry)
-      throw_error<ValueError>(name, ": expected names of state that differ, also from \"step\", got \"", *entry, '"');
+      throw_error<ValueError>(name, ": expected names of state that differ, also from \"step\", got \"",
+                              limpid::detail::printable(*entry), '"');
 }
 
 Optimizer::Optimizer(const Tensors& parameters, OptimizerOptions options, AnyRule* rule) {
@@ -231,10 +233,8 @@ void Optimizer::load_state_dict(const TensorMap& state) {
   state_->require_idle("load_state_dict()");
   const Tensors& parameters = state_->parameters;
   const std::vector<std::string>& names = state_->names;
-  std::string faults;
-  const auto fault = [&](const auto&... parts) {
-    faults += (faults.empty() ? "" : "; ") + limpid::detail::message(parts...);
-  };
+  limpid::detail::Listing faults("; ");
+  const auto fault = [&](const auto&... parts) { faults.add(parts...); };
   std::size_t known = 0;
   // The entry of that name, of that shape and converted to dtype; undefined where there is none.
   const auto find = [&](const std::string& name, DType dtype, const Shape& shape) {
@@ -304,10 +304,11 @@ void Optimizer::load_state_dict(const TensorMap& state) {
       return false;
     };
     for (const auto& entry : state)
-      if (!belongs(entry.first)) fault("unexpected ", entry.first);
+      if (!belongs(entry.first)) fault("unexpected ", limpid::detail::printable(entry.first));
   }
   if (!faults.empty())
-    throw_error<ValueError>(state_->name, ": expected the state of this optimiser and its parameters, got ", faults);
+    throw_error<ValueError>(state_->name, ": expected the state of this optimiser and its parameters, got ",
+                            faults.text());
 
   state_->lr = lr.item<double>();
   state_->progress = std::move(loaded);

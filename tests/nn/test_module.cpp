@@ -133,6 +133,18 @@ TEST_CASE("load_state_dict converts counts of another integer dtype") {
       "(), got float32 ())");
 }
 
+TEST_CASE("load_state_dict shows names of a file in one short line") {
+  Pair pair;
+  TensorMap state = {{"a", full({4}, 7)}, {"evil\n\x1b[2Jok", ones({1})}};
+  CHECK(message_of(pair, state) ==
+        "load_state_dict: expected the module's own tensors, got missing: b, count; unexpected: "
+        "evil\\x0a\\x1b[2Jok; unfit: a (expected float32 (2,), got float32 (4,))");
+  for (int i = 0; i < 20000; ++i) state["foreign " + std::to_string(i)] = ones({1});
+  const std::string text = message_of(pair, state);
+  CHECK(text.size() < 1000);
+  CHECK(text.find(" and 19991 more; unfit: a") != std::string::npos);
+}
+
 TEST_CASE("load_state_dict names every fault before it writes anything") {
   Pair pair;
   const TensorMap state = {{"a", full({4}, 7)}, {"b", full({3}, 7, int64)}, {"c", ones({1})}};

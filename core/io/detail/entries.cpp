@@ -4,16 +4,10 @@
 namespace limpid::detail {
 namespace {
 
-// The names, in quotes; of many the first, and how many there are beside them.
 std::string listed(const LeftOut& entries) {
-  constexpr std::size_t most = 10;
-  std::string names;
-  std::size_t count = 0;
-  for (const auto& [name, reason] : entries) {
-    if (count == most) return message(names, " and ", entries.size() - most, " more");
-    names += (count++ ? ", " : "") + in_quotes(name);
-  }
-  return names;
+  Listing names;
+  for (const auto& [name, reason] : entries) names.add(in_quotes(name));
+  return names.text();
 }
 
 }  // namespace

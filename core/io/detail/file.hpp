@@ -1,6 +1,7 @@
 // What the file formats share: bytes that come from a file of known size, and files that appear whole or not at all.
 #pragma once
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/quote.hpp>
 #include <limpid/core/tensor.hpp>
 
 #include <cstddef>
@@ -18,23 +19,6 @@ static_assert(std::endian::native == std::endian::little,
 inline constexpr uint64_t max_header_bytes = 100'000'000;
 /// The highest rank limpid has.
 inline constexpr std::size_t max_rank = 64;
-
-bool is_utf8(std::string_view text) noexcept;
-
-/// text in one line of a message: control characters and stray bytes escaped, cut after limit bytes.
-std::string printable(std::string_view text, std::size_t limit = 120);
-/// The same, in quotes.
-std::string in_quotes(std::string_view text);
-
-/// All digits of bits, as in 0x0801.
-template <class T>
-std::string hex(T bits) {
-  std::string text(2 + 2 * sizeof bits, '0');
-  text[1] = 'x';
-  for (std::size_t i = text.size() - 1; bits != 0; bits = static_cast<T>(bits >> 4), --i)
-    text[i] = "0123456789abcdef"[bits & 15];
-  return text;
-}
 
 /// op and path, as messages begin.
 std::string message_name(const char* op, const std::string& path);

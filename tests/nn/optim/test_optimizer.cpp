@@ -259,6 +259,15 @@ TEST_CASE("load_state_dict of an optimiser names every fault and changes nothing
   CHECK(optimizer.state_dict().size() == 1);
 }
 
+TEST_CASE("load_state_dict of an optimiser shows names of a file in one short line") {
+  optim::SGD optimizer({leaf(ones({2}))}, {.lr = 0.5});
+  TensorMap state = {{"lr", full({}, 0.5, float64)}, {"evil\n\x1b[2Jok", ones({1})}};
+  const std::string start = "SGD: expected the state of this optimiser and its parameters, got unexpected evil\\x0a";
+  CHECK_THROWS_WITH(optimizer.load_state_dict(state), start + "\\x1b[2Jok");
+  for (int i = 0; i < 20000; ++i) state["foreign " + std::to_string(i)] = ones({1});
+  CHECK_THROWS_WITH(optimizer.load_state_dict(state), StartsWith(start) && EndsWith("foreign 10003 and 19991 more"));
+}
+
 TEST_CASE("load_state_dict of an optimiser converts dtypes as a module's does, and refuses what they do not hold") {
   Tensor x = leaf(ones({2}));
   optim::Adam optimizer({x});
