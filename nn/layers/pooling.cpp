@@ -20,7 +20,7 @@ template <class Options>
 void check(const char* layer, Size2d kernel, const Options& options) {
   const auto& [stride, padding] = options;
   detail::expect(layer, {{"kernel", kernel, detail::window_size},
-                         {"stride", stride, detail::window_size},
+                         {"stride", stride.value_or(1), detail::window_size},
                          {"padding", padding, detail::padding_size}});
   limpid::detail::require_half_padded(layer, kernel, padding);
 }

@@ -6,7 +6,6 @@ namespace limpid::detail::ranges {
 
 std::string text(double value) { return text_of(value); }
 std::string text(int64_t value) { return message(value); }
-std::string text(Size2d size) { return message('(', size.h, ", ", size.w, ')'); }
 
 std::string Range::to_string() const {
   return message(open_low ? '(' : '[', text(low), ", ", text(high), open_high ? ')' : ']');

@@ -1,7 +1,5 @@
 // Numbers that functions, constructors and rules are given: one rule for all, and one message.
 #pragma once
-#include <limpid/ops/window.hpp>
-
 #include <cfloat>
 #include <cstdint>
 #include <initializer_list>
@@ -14,7 +12,9 @@ namespace limpid::detail::ranges {
 /// As error messages show them.
 std::string text(double value);
 std::string text(int64_t value);
-std::string text(Size2d size);
+template <class Size>
+requires requires(Size size) { size.h + size.w; }
+std::string text(Size size) { return '(' + text(size.h) + ", " + text(size.w) + ')'; }
 
 /// All numbers from low to high; both belong to it unless it is open there. NaN is in none.
 struct Range {
@@ -31,8 +31,8 @@ inline constexpr Range within_float{-FLT_MAX, FLT_MAX}, at_least_0{0, FLT_MAX}, 
 inline constexpr Range fraction{0, 1}, fraction_below_1{0, 1, false, true};
 inline constexpr Range finite{-infinity, infinity, true, true}, finite_at_least_0{0, infinity, false, true},
     finite_above_0{0, infinity, true, true};
-// Of integers. A window's sizes are at most what oneDNN counts in.
-inline constexpr Range count{1, infinity, false, true}, window_size{1, INT32_MAX}, padding_size{0, INT32_MAX};
+// Of integers.
+inline constexpr Range count{1, infinity, false, true};
 
 /// A number with its name and where it must lie. One that is left out is fine.
 class Field {
@@ -42,10 +42,12 @@ class Field {
       : Field(name, range, !value || range.holds(*value), value.value_or(0)) {}
   Field(const char* name, int64_t value, const Range& range)
       : Field(name, range, range.holds(static_cast<double>(value)), value) {}
-  Field(const char* name, Size2d value, const Range& range)
+  /// A height and a width.
+  template <class Size>
+  requires requires(Size size) { size.h + size.w; }
+  Field(const char* name, Size value, const Range& range)
       : Field(name, range, range.holds(static_cast<double>(value.h)) && range.holds(static_cast<double>(value.w)),
               value) {}
-  Field(const char* name, OptionalSize2d value, const Range& range) : Field(name, value ? *value : Size2d(1), range) {}
 
   void require(const char* who) const;
 

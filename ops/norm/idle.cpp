@@ -10,17 +10,23 @@
 namespace limpid::detail {
 namespace {
 
-/// Whether x is neither infinite nor NaN, and not 0 where `normal`. By bits: a comparison with NaN would signal an
-/// invalid operation.
-bool is_number(double x, bool normal) noexcept {
-  const uint64_t exponent = std::bit_cast<uint64_t>(x) >> 52 & 0x7FF;
-  return exponent != 0x7FF && (exponent != 0 || !normal);
+/// Whether none of n numbers is infinite or NaN, nor 0 where all are to be `normal`. By bits: a comparison with NaN
+/// would signal an invalid operation. Exponents of all ones and of all zeros are those that leave 63 bits by a step.
+bool are_numbers(const double* x, int64_t n, bool normal) noexcept {
+  constexpr uint64_t step = uint64_t{1} << 52, exponent = 0x7FF * step;
+  const uint64_t down = normal ? step : 0;
+  uint64_t left = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const uint64_t e = std::bit_cast<uint64_t>(x[i]) & exponent;
+    left |= (e + step) | (e - down);
+  }
+  return left >> 63 == 0;
 }
 
-/// Whether slice i has a mean and an rstd. That of a variance which is infinite is 0.
-bool has_statistics(const NormPlan& plan, const NormStatistics& stats, int64_t i) noexcept {
-  return is_number(stats.rstd.data<double>()[i], true) &&
-         (!plan.dims.center || is_number(stats.mean.data<double>()[i], false));
+/// Whether slices [begin, begin + n) have a mean and an rstd each. That of a variance which is infinite is 0.
+bool have_statistics(const NormPlan& plan, const NormStatistics& stats, int64_t begin, int64_t n) noexcept {
+  return are_numbers(stats.rstd.data<double>() + begin, n, true) &&
+         (!plan.dims.center || are_numbers(stats.mean.data<double>() + begin, n, false));
 }
 
 }  // namespace
@@ -28,13 +34,11 @@ bool has_statistics(const NormPlan& plan, const NormStatistics& stats, int64_t i
 NormSource without_idle_slices(const NormPlan& plan, const NormSource& from, const Tensor& t,
                                const Tensor& per_channel) {
   const int64_t slices = from.stats.rstd.numel();
-  int64_t first = 0;
-  while (first < slices && has_statistics(plan, from.stats, first)) ++first;
-  if (first == slices || from.x.numel() == 0) return from;
+  if (from.x.numel() == 0 || have_statistics(plan, from.stats, 0, slices)) return from;
 
   const NoGradGuard guard;
   const Tensor without = zeros({slices}, bool_);
-  for (int64_t i = first; i < slices; ++i) without.data<bool>()[i] = !has_statistics(plan, from.stats, i);
+  for (int64_t i = 0; i < slices; ++i) without.data<bool>()[i] = !have_statistics(plan, from.stats, i, 1);
   Tensor idle = reshape(without, plan.stat_shape());
   const auto is_zero = [&](const Tensor& of, const Shape& shape) {
     return all(eq(reshape(of, shape), 0), plan.slice_axes(), true);
