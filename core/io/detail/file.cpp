@@ -397,36 +397,53 @@ bool FileWriter::move_into_place() {
 }
 
 // Room for all of it is taken first, so that a full disk leaves the old file as it is; in pieces, for a file system
-// that begins anew after a signal would never end among many.
+// that begins anew after a signal would never end among many. Two writers of one file take turns.
 void FileWriter::copy_into_place() {
+  const struct Lock {
+    int descriptor;
+    explicit Lock(int file) : descriptor(file) {
+      (void)uninterrupted([&] { return flock(descriptor, LOCK_EX); });  // where the file system has locks
+    }
+    Lock(const Lock&) = delete;
+    Lock& operator=(const Lock&) = delete;
+    ~Lock() { (void)flock(descriptor, LOCK_UN); }
+  } lock(old_.value);
+  struct stat status;
+  if (fstat(old_.value, &status) != 0) fail("write");
   std::vector<std::byte> piece(1 << 20);
-  const auto size = static_cast<off_t>(offset_), step = static_cast<off_t>(piece.size());
-  const auto take_room = [&](off_t at) {
-    return uninterrupted([&] { return fallocate(old_.value, FALLOC_FL_KEEP_SIZE, at, std::min(step, size - at)); });
-  };
+  const auto size = static_cast<off_t>(offset_), step = static_cast<off_t>(piece.size()), old_size = status.st_size;
+  off_t copied = 0;
   const auto give_up = [&](const char* deed) {
     const int error = errno;
-    struct stat status;
-    if (fstat(old_.value, &status) == 0)  // the room behind its end
-      (void)uninterrupted([&] { return ftruncate(old_.value, status.st_size); });
+    (void)uninterrupted([&] { return ftruncate(old_.value, std::max(old_size, copied)); });  // the room behind its end
     errno = error;
     fail(deed);
   };
-  for (off_t at = 0; at < size; at += step)
-    if (take_room(at) != 0) {
+  const auto write_piece = [&](off_t at, off_t end) {
+    while (at < end) {
+      const auto left = static_cast<std::size_t>(end - at);
+      const ssize_t count = uninterrupted([&] { return pwrite(old_.value, piece.data() + at % step, left, at); });
+      if (count < 0) give_up("write");
+      at += count;
+    }
+  };
+  // Where the file system cannot set room aside, zeros behind the old end take it.
+  bool by_zeros = false;
+  for (off_t at = 0; at < size; at += step) {
+    const off_t end = std::min(at + step, size);
+    if (!by_zeros && uninterrupted([&] { return fallocate(old_.value, FALLOC_FL_KEEP_SIZE, at, end - at); }) != 0) {
       if (errno != EOPNOTSUPP && errno != ENOSYS) give_up("write");
-      break;
+      by_zeros = true;
     }
-  for (off_t at = 0; at < size;) {
-    const ssize_t count = uninterrupted([&] { return pread(new_.value, piece.data(), piece.size(), at); });
+    if (by_zeros) write_piece(std::max(at, old_size), end);
+  }
+  if (by_zeros && uninterrupted([&] { return fsync(old_.value); }) != 0) give_up("write");
+  while (copied < size) {
+    const auto most = static_cast<std::size_t>(step - copied % step);
+    const ssize_t count = uninterrupted([&] { return pread(new_.value, piece.data() + copied % step, most, copied); });
     if (count <= 0) give_up("read back the new content");
-    for (ssize_t done = 0; done < count;) {
-      const auto left = static_cast<std::size_t>(count - done);
-      const ssize_t written = uninterrupted([&] { return pwrite(old_.value, piece.data() + done, left, at + done); });
-      if (written < 0) give_up("write");
-      done += written;
-    }
-    at += count;
+    write_piece(copied, copied + count);
+    copied += count;
   }
   if (uninterrupted([&] { return ftruncate(old_.value, size); }) != 0 ||
       uninterrupted([&] { return fsync(old_.value); }) != 0)

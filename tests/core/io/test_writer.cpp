@@ -8,11 +8,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdarg>
 #include <filesystem>
 #include <functional>
+#include <limits>
+#include <thread>
 
 #include <limpid/tests/core/io/file_tests.hpp>
 #include <limpid/tests/memory.hpp>
@@ -24,13 +28,18 @@ namespace {
 
 // The call of the system that fails, counted from 1; 0 for none. It fails for want of room, or by a signal, which
 // interrupts some calls alone.
-int failing_call = 0, calls = 0;
+int failing_call = 0;
+std::atomic<int> calls = 0;
 bool by_signal = false;
 bool fails(bool can_be_interrupted = false) {
   if ((by_signal && !can_be_interrupted) || ++calls != failing_call) return false;
   errno = by_signal ? EINTR : ENOSPC;
   return true;
 }
+
+// Whether the file system can set room aside, and how long a file may be until the disk is full.
+bool sets_room_aside = true;
+off_t disk_end = std::numeric_limits<off_t>::max();
 
 }  // namespace
 
@@ -64,6 +73,8 @@ ssize_t __wrap_pread(int file, void* data, size_t size, off_t at) {
   return fails(true) ? -1 : __real_pread(file, data, size, at);
 }
 ssize_t __wrap_pwrite(int file, const void* data, size_t size, off_t at) {
+  if (at >= disk_end) return errno = ENOSPC, -1;
+  size = std::min(size, static_cast<size_t>(disk_end - at));
   return fails(true) ? -1 : __real_pwrite(file, data, size, at);
 }
 int __wrap_fsync(int file) { return fails(true) ? -1 : __real_fsync(file); }
@@ -77,6 +88,7 @@ int __wrap_linkat(int from, const char* a, int to, const char* b, int flags) {
 int __wrap_rename(const char* from, const char* to) { return fails() ? -1 : __real_rename(from, to); }
 int __wrap_ftruncate(int file, off_t size) { return fails(true) ? -1 : __real_ftruncate(file, size); }
 int __wrap_fallocate(int file, int mode, off_t at, off_t size) {
+  if (!sets_room_aside) return errno = EOPNOTSUPP, -1;
   return fails(true) ? -1 : __real_fallocate(file, mode, at, size);
 }
 }
@@ -383,6 +395,42 @@ TEST_CASE("a file of two names that cannot grow takes no room from the disk") {
     CHECK(status_of(path).st_blocks <= blocks + 8);  // 4 KiB: the last page of the old file
   }
   CHECK(kept > 5);
+}
+
+TEST_CASE("a full disk leaves a file of two names, also where no room can be set aside") {
+  struct Disk {
+    explicit Disk(off_t end) { sets_room_aside = false, disk_end = end; }
+    ~Disk() { sets_room_aside = true, disk_end = std::numeric_limits<off_t>::max(); }
+  };
+  const std::string old(5 << 19, 'o'), longer(9 << 19, 'n');
+  const Folder folder;
+  const std::string path = folder / "x";
+  write_bytes(path, old);
+  std::filesystem::create_hard_link(path, folder / "y");
+  {
+    const Disk full(7 << 19);
+    CHECK_THAT(refusal([&] { write(path, longer); }), ContainsSubstring("cannot write: No space left on device"));
+  }
+  CHECK((read_bytes(path) == old));
+  const Disk wide(std::numeric_limits<off_t>::max());
+  for (const std::string& text : {longer, std::string("short"), old}) {
+    write(path, text);
+    CHECK((read_bytes(folder / "y") == text));
+  }
+}
+
+TEST_CASE("two writers of a file of two names take turns") {
+  const Folder folder;
+  const std::string path = folder / "x", a(3 << 20, 'a'), b((3 << 20) + 5, 'b');
+  write_bytes(path, "old");
+  std::filesystem::create_hard_link(path, folder / "y");
+  for (int round = 0; round < 20; ++round) {
+    std::thread other([&] { write(path, a); });
+    write(path, b);
+    other.join();
+    const std::string got = read_bytes(path);
+    REQUIRE((got == a || got == b));
+  }
 }
 
 TEST_CASE("whichever call of the system a signal interrupts, the new file is written") {
