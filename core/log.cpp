@@ -1,6 +1,7 @@
 #include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/log.hpp>
 #include <limpid/core/detail/quote.hpp>
+#include <limpid/core/detail/signals.hpp>
 
 #include <spdlog/sinks/ansicolor_sink-inl.h>
 
@@ -21,11 +22,22 @@ struct Console {
   static mutex_t& mutex() { return console; }
 };
 
+// A standard error that is a pipe without a reader, or a file that is full, must not end the run.
+class Sink final : public spdlog::sinks::ansicolor_stderr_sink<Console> {
+ public:
+  Sink() : ansicolor_stderr_sink(spdlog::color_mode::automatic) {}
+
+ private:
+  void log(const spdlog::details::log_msg& message) override {
+    const detail::WithoutWriteSignals guard;
+    ansicolor_stderr_sink::log(message);
+  }
+};
+
 std::shared_ptr<spdlog::logger> make_logger() {
   // A user may have registered a logger of this name first; then it is his to configure.
   if (auto existing = spdlog::get("limpid")) return existing;
-  auto created = std::make_shared<spdlog::logger>(
-      "limpid", std::make_shared<spdlog::sinks::ansicolor_stderr_sink<Console>>(spdlog::color_mode::automatic));
+  auto created = std::make_shared<spdlog::logger>("limpid", std::make_shared<Sink>());
   spdlog::initialize_logger(created);
   created->set_level(spdlog::level::warn);
   const char* wish = std::getenv("LIMPID_LOG");

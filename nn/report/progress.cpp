@@ -1,9 +1,9 @@
 #include <limpid/core/detail/fork.hpp>
-#include <limpid/core/io/detail/file.hpp>
+#include <limpid/core/detail/quote.hpp>
+#include <limpid/core/detail/signals.hpp>
 #include <limpid/nn/report/detail/text.hpp>
 #include <limpid/nn/report/progress.hpp>
 
-#include <signal.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -12,7 +12,6 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
-#include <ctime>
 #include <mutex>
 #include <new>
 #include <thread>
@@ -63,34 +62,8 @@ ProgressStyle resolve(int descriptor, ProgressStyle style) noexcept {
   return redraws ? ProgressStyle::bar : ProgressStyle::lines;
 }
 
-// Writing to a pipe without a reader raises a signal that ends the process: it is held back, and taken off again.
-class NoPipeSignal {
- public:
-  NoPipeSignal() noexcept {
-    sigset_t pending;
-    sigemptyset(&pending);
-    sigpending(&pending);
-    was_pending_ = sigismember(&pending, SIGPIPE) == 1;
-    sigemptyset(&pipe_);
-    sigaddset(&pipe_, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
-  }
-  NoPipeSignal(const NoPipeSignal&) = delete;
-  NoPipeSignal& operator=(const NoPipeSignal&) = delete;
-  ~NoPipeSignal() {
-    const timespec at_once{};
-    if (!was_pending_)
-      while (sigtimedwait(&pipe_, nullptr, &at_once) < 0 && errno == EINTR) {}
-    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-
- private:
-  sigset_t pipe_, before_;
-  bool was_pending_;
-};
-
 bool write_all(int descriptor, std::string_view text) noexcept {
-  const NoPipeSignal guard;
+  const limpid::detail::WithoutWriteSignals guard;
   while (!text.empty()) {
     const ssize_t count = write(descriptor, text.data(), text.size());
     if (count < 0 && errno == EINTR) continue;

@@ -199,3 +199,15 @@ TEST_CASE("memory that the system does not have is an error of ours") {
   CHECK(message_of([] { zeros({1000000, 1000000, 1000}); }).starts_with("allocate: expected "));
   CHECK(message_of([] { zeros({int64_t{1} << 56}, float64); }).starts_with("allocate: expected "));
 }
+
+TEST_CASE("a warning does not end a run whose standard error nobody reads") {
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  close(ends[0]);
+  CHECK(in_child([&] {
+    dup2(ends[1], 2);
+    log_warning("from a {}", "child");
+    return true;
+  }));
+  close(ends[1]);
+}

@@ -1,5 +1,6 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/log.hpp>
+#include <limpid/core/detail/signals.hpp>
 #include <limpid/core/io/detail/file.hpp>
 
 #include <fcntl.h>
@@ -357,6 +358,7 @@ void FileWriter::collect_leftovers() const {
 }
 
 void FileWriter::write(std::span<const std::byte> bytes) {
+  const WithoutWriteSignals guard;
   while (!bytes.empty()) {
     const auto chunk = std::min<std::size_t>(bytes.size(), 1u << 30);
     const ssize_t count = uninterrupted([&] { return ::write(new_.value, bytes.data(), chunk); });
@@ -399,6 +401,7 @@ bool FileWriter::move_into_place() {
 // Room for all of it is taken first, so that a full disk leaves the old file as it is; in pieces, for a file system
 // that begins anew after a signal would never end among many. Two writers of one file take turns.
 void FileWriter::copy_into_place() {
+  const WithoutWriteSignals guard;
   const struct Lock {
     int descriptor;
     explicit Lock(int file) : descriptor(file) {

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -417,6 +418,32 @@ TEST_CASE("a full disk leaves a file of two names, also where no room can be set
     write(path, text);
     CHECK((read_bytes(folder / "y") == text));
   }
+}
+
+TEST_CASE("a file beyond what the process may write is refused without a signal") {
+  const Folder folder;
+  write_bytes(folder / "x", "old");
+  write_bytes(folder / "y", "old");
+  std::filesystem::create_hard_link(folder / "y", folder / "z");
+  // In a child, for what writes the report of the tests is under the same limit.
+  const pid_t child = fork();
+  if (child == 0) {
+    const rlimit limit{1 << 16, 1 << 16};
+    int refused = 0;
+    if (setrlimit(RLIMIT_FSIZE, &limit) == 0)
+      for (const char* name : {"x", "y"}) try {
+          write(folder / name, std::string(1 << 20, 'n'));
+        } catch (const IOError& error) {
+          refused += std::string(error.what()).ends_with("cannot write: File too large");
+        }
+    _exit(refused);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 2);
+  CHECK(read_bytes(folder / "x") == "old");
+  CHECK(read_bytes(folder / "z") == "old");
 }
 
 TEST_CASE("two writers of a file of two names take turns") {
