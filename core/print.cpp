@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -28,12 +29,11 @@ void each_shown(int64_t n, bool cut, F&& f) {
   }
 }
 
-// The elements that are shown, of dense data.
-template <class T>
-void gather(std::vector<T>& elements, const T* data, const Shape& shape, std::size_t axis, int64_t at, bool cut) {
-  if (axis == shape.size()) return elements.push_back(data[at]);
-  each_shown(shape[axis], cut,
-             [&](int64_t i, bool) { gather(elements, data, shape, axis + 1, at * shape[axis] + i, cut); });
+// Where the elements that are shown lie, in elements from the first.
+void gather(std::vector<int64_t>& places, const Tensor& x, std::size_t axis, int64_t at, bool cut) {
+  if (axis == x.shape().size()) return places.push_back(at);
+  each_shown(x.shape()[axis], cut,
+             [&](int64_t i, bool) { gather(places, x, axis + 1, at + i * x.strides()[axis], cut); });
 }
 
 template <class... Format>
@@ -109,18 +109,30 @@ void lay_out(std::string& out, const std::string*& next, const Shape& shape, std
   out += ']';
 }
 
+// T: of the numbers of dtype wide, as which they are shown.
 template <class T>
-std::string bracketed(const Tensor& dense) {
-  const bool cut = dense.numel() > most_in_full;
-  std::vector<T> elements;
-  gather(elements, static_cast<const T*>(dense.raw_data()), dense.shape(), 0, 0, cut);
+std::string bracketed(const Tensor& x, DType wide) {
+  const bool cut = x.numel() > most_in_full;
+  std::vector<int64_t> places;
+  gather(places, x, 0, 0, cut);
+  const std::size_t size = x.itemsize();
+  Tensor shown = empty({static_cast<int64_t>(places.size())}, x.dtype());
+  const auto* from = static_cast<const std::byte*>(x.raw_data());
+  auto* to = static_cast<std::byte*>(shown.raw_data());
+  for (const int64_t at : places) {
+    std::memcpy(to, from + at * static_cast<int64_t>(size), size);
+    to += size;
+  }
+  shown = detail::as_dtype(shown, wide);
+  const auto* first = static_cast<const T*>(shown.raw_data());
+  const std::vector<T> elements(first, first + places.size());
   std::vector<std::string> cells = texts(elements);
   std::size_t width = 0;
   for (const std::string& cell : cells) width = std::max(width, cell.size());
   for (std::string& cell : cells) cell.insert(0, width - cell.size(), ' ');
   std::string out;
   const std::string* next = cells.data();
-  lay_out(out, next, dense.shape(), 0, cut);
+  lay_out(out, next, x.shape(), 0, cut);
   return out;
 }
 
@@ -128,15 +140,14 @@ std::string bracketed(const Tensor& dense) {
 
 std::ostream& operator<<(std::ostream& out, const Tensor& x) {
   if (!x.defined()) return out << "undefined tensor";
-  const auto as = [&](DType dtype) { return detail::as_contiguous(detail::as_dtype(x, dtype)); };
   if (x.numel() == 0)
     out << "[]";
   else if (is_floating_point(x.dtype()))
-    out << bracketed<double>(as(float64));
+    out << bracketed<double>(x, float64);
   else if (x.dtype() == bool_)
-    out << bracketed<uint8_t>(as(bool_));
+    out << bracketed<uint8_t>(x, bool_);
   else
-    out << bracketed<int64_t>(as(int64));
+    out << bracketed<int64_t>(x, int64);
   return out << ' ' << x.dtype() << ' ' << x.shape();
 }
 

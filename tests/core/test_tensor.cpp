@@ -274,3 +274,13 @@ TEST_CASE("a tensor prints its values, dtype and shape") {
   out << eye(2) << '\n' << slice(arange(5), 0, 0, to_end, 2) << '\n' << Tensor();
   CHECK(out.str() == "[[ 1.,  0.],\n [ 0.,  1.]] float32 (2, 2)\n[0, 2, 4] int64 (3,)\nundefined tensor");
 }
+
+TEST_CASE("printing takes memory for what it shows alone") {
+  const Tensor x = detail::make_view(arange(1 << 20), {2, 1 << 18, 2}, {1, 2, 1 << 19}, 0);
+  reset_peak_memory_stats();
+  const int64_t before = memory_stats().in_use;
+  std::ostringstream out;
+  out << x;
+  CHECK(memory_stats().peak_in_use - before < 1 << 16);
+  CHECK(out.str().starts_with("[[[      0,  524288],\n  [      2,  524290],"));
+}
