@@ -1,4 +1,5 @@
 #include <limpid/core/detail/fork.hpp>
+#include <limpid/core/detail/log.hpp>
 #include <limpid/core/detail/quote.hpp>
 #include <limpid/core/detail/signals.hpp>
 #include <limpid/nn/report/detail/text.hpp>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
@@ -52,12 +54,16 @@ std::string_view environment(const char* name) noexcept {
   return value ? value : "";
 }
 
-ProgressStyle resolve(int descriptor, ProgressStyle style) noexcept {
+ProgressStyle resolve(int descriptor, ProgressStyle style) {
   if (style != ProgressStyle::automatic) return style;
   const std::string_view wish = environment("LIMPID_PROGRESS"), terminal = environment("TERM");
   if (wish == "off") return ProgressStyle::off;
   if (wish == "lines") return ProgressStyle::lines;
   if (wish == "bar") return ProgressStyle::bar;
+  static std::atomic_flag told;
+  if (!wish.empty() && !told.test_and_set())
+    log_warning("LIMPID_PROGRESS: expected bar, lines or off, got '{}'; using what suits standard error",
+                printable(wish));
   const bool redraws = isatty(descriptor) && !terminal.empty() && terminal != "dumb" && environment("CI").empty();
   return redraws ? ProgressStyle::bar : ProgressStyle::lines;
 }

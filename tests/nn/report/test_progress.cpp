@@ -224,12 +224,27 @@ TEST_CASE("LIMPID_PROGRESS chooses where the program does not") {
     ProgressStyle style;
   };
   Pipe pipe;
-  for (const Row& row : {Row{"bar", ProgressStyle::bar}, Row{"lines", ProgressStyle::lines},
-                         Row{"off", ProgressStyle::off}, Row{"nonsense", ProgressStyle::lines}}) {
+  for (const Row& row :
+       {Row{"bar", ProgressStyle::bar}, Row{"lines", ProgressStyle::lines}, Row{"off", ProgressStyle::off}}) {
     const Environment wish("LIMPID_PROGRESS", row.wish);
     CHECK(ProgressText(pipe.descriptor()).style() == row.style);
     CHECK(ProgressText(pipe.descriptor(), ProgressStyle::lines).style() == ProgressStyle::lines);
   }
+}
+
+TEST_CASE("a wrong word in LIMPID_PROGRESS is named once") {
+  Pipe out, errors;
+  const int before = dup(2);
+  dup2(errors.descriptor(), 2);
+  {
+    const Environment wish("LIMPID_PROGRESS", "nonsense");
+    for (int i = 0; i < 2; ++i) CHECK(ProgressText(out.descriptor()).style() == ProgressStyle::lines);
+  }
+  dup2(before, 2);
+  close(before);
+  const std::string said = errors.text();
+  CHECK_THAT(said, ContainsSubstring("LIMPID_PROGRESS: expected bar, lines or off, got 'nonsense'"));
+  CHECK(std::count(said.begin(), said.end(), '\n') == 1);
 }
 
 TEST_CASE("progress that is off writes nothing") {
