@@ -16,10 +16,12 @@ namespace {
 using namespace limpid::detail;
 
 struct Code {
-  DType dtype;
+  FileType type;
   int code;
 };
-constexpr Code codes[] = {{uint8, 0x08}, {int32, 0x0c}, {float32, 0x0d}, {float64, 0x0e}};
+using Stored = FileType::Stored;
+constexpr Code codes[] = {{uint8, 0x08},   {int32, 0x0c},        {float32, 0x0d},
+                          {float64, 0x0e}, {Stored::int8, 0x09}, {Stored::int16, 0x0b}};
 
 uint32_t read_word(Source& source, const char* what) { return __builtin_bswap32(source.read_value<uint32_t>(what)); }
 
@@ -28,15 +30,16 @@ Tensor read_idx(Source& source) {
   const auto* found = std::find_if(std::begin(codes), std::end(codes),
                                    [&](const Code& c) { return static_cast<uint32_t>(c.code) == magic >> 8; });
   if (found == std::end(codes) || (magic & 0xff) == 0)
-    source.fail_at(0,
-                   "expected an IDX file of uint8, int32, float32 or float64 (0x00000801 is a list of bytes), or a "
-                   "gzip file, got ",
-                   hex(magic));
+    source.fail_at(
+        0,
+        "expected an IDX file of uint8, int8, int16, int32, float32 or float64 (0x00000801 is a list of bytes), or a "
+        "gzip file, got ",
+        hex(magic));
   if ((magic & 0xff) > max_rank) source.fail_at(3, "expected at most ", max_rank, " axes, got ", magic & 0xff);
   Shape shape;
   for (uint32_t axis = 0; axis < (magic & 0xff); ++axis) shape.push_back(read_word(source, "sizes"));
-  source.require(tensor_bytes(source, 4, shape, found->dtype), "data");
-  return read_tensor(source, shape, found->dtype, true);
+  source.require(tensor_bytes(source, 4, shape, found->type), "data");
+  return read_tensor(source, shape, found->type, true);
 }
 
 /// What a gzipped file unpacks to. Its size is the most there can be, for what it is shows only at its end.
@@ -151,7 +154,7 @@ void save_idx(const std::string& path, const Tensor& x) {
   if (x.dim() < 1 || x.dim() > 255 || !std::all_of(x.shape().begin(), x.shape().end(), fits))
     throw_error<ShapeError>(name, ": expected a rank of at least 1 and sizes below 2^32, got shape ", x.shape());
   const auto* found =
-      std::find_if(std::begin(codes), std::end(codes), [&](const Code& c) { return c.dtype == x.dtype(); });
+      std::find_if(std::begin(codes), std::end(codes), [&](const Code& c) { return c.type.dtype == x.dtype(); });
   if (found == std::end(codes))
     throw_error<DTypeError>(name, ": expected uint8, int32, float32 or float64, got ", x.dtype());
 

@@ -8,9 +8,9 @@
 namespace LIMPID_API limpid {
 namespace data {
 
-/// An IDX file of uint8, int32, float32 or float64 and of any rank, plain or gzipped, which is told by its first bytes.
-/// Throws IOError where it is malformed, has other elements, or does not end where its header says; a gzipped one is
-/// never unpacked further than its header says.
+/// An IDX file of uint8, int32, float32 or float64, or of int8 or int16, which become int32; of any rank, plain or
+/// gzipped, which is told by its first bytes. Throws IOError where it is malformed, has other elements, or does not end
+/// where its header says; a gzipped one is never unpacked further than its header says.
 Tensor load_idx(const std::string& path);
 /// Gzipped where the path ends in .gz. Throws DTypeError for another dtype, ShapeError (a rank of 0 or above 255, sizes
 /// from 2^32 on), IOError; the file appears whole or not at all.

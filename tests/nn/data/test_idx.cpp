@@ -98,6 +98,14 @@ TEST_CASE("idx files are big-endian") {
   CHECK(read_bytes(folder / "c") == words({0x802, 3, 2}) + std::string("\0\3\1\4\2\5", 6));
 }
 
+TEST_CASE("idx files of int8 and int16 are widened") {
+  const Folder folder;
+  write_bytes(folder / "a", words({0x901, 3}) + std::string("\x01\xff\x80", 3));
+  CHECK(same_bits(load_idx(folder / "a"), tensor({1, -1, -128}, int32)));
+  write_bytes(folder / "b", words({0xb01, 2, 0x0102ff00}));
+  CHECK(same_bits(load_idx(folder / "b"), tensor({258, -256}, int32)));
+}
+
 TEST_CASE("what has no place in an idx file is not saved") {
   const Folder folder;
   CHECK_THAT(refusal<ValueError>([&] { save_idx(folder / "a", Tensor{}); }), ContainsSubstring("got an undefined one"));
@@ -115,14 +123,14 @@ TEST_CASE("what has no place in an idx file is not saved") {
 TEST_CASE("malformed idx files are refused in one line") {
   const std::string good = images_file(), packed = gzip(good);
   const std::string bad_magic =
-      "offset 0: expected an IDX file of uint8, int32, float32 or float64 (0x00000801 is a "
+      "offset 0: expected an IDX file of uint8, int8, int16, int32, float32 or float64 (0x00000801 is a "
       "list of bytes), or a gzip file, got ";
   check_malformed(
       {
           {"empty", "", "offset 0: expected 4 bytes of magic, got 0 to the end"},
           {"magic cut", changed(good, cut_to(3)), "offset 0: expected 4 bytes of magic, got 3 to the end"},
           {"magic in the wrong byte order", changed(good, word(0, 0x03080000)), bad_magic + "0x03080000"},
-          {"elements of one signed byte", changed(good, word(0, 0x903)), bad_magic + "0x00000903"},
+          {"elements of no kind", changed(good, word(0, 0xa03)), bad_magic + "0x00000a03"},
           {"elements of no type", changed(good, word(0, 0x003)), bad_magic + "0x00000003"},
           {"rank 0", changed(good, word(0, 0x800)), bad_magic + "0x00000800"},
           {"another format", changed(good, word(0, 0x89504e47)), bad_magic + "0x89504e47"},
@@ -180,7 +188,8 @@ TEST_CASE("no changed byte of an idx file crashes") {
     for (int value = 0; value < 256; ++value) {
       std::string mutant = bytes;
       mutant[at] = static_cast<char>(value);
-      if (mutant != bytes) refusal([&] { load_bytes(folder, mutant, load); });
+      const bool of_int8 = at == 2 && value == 9;  // as wide as uint8
+      if (mutant != bytes && !of_int8) refusal([&] { load_bytes(folder, mutant, load); });
     }
   check_mutations(gzip(bytes), load);
 }
