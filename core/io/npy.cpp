@@ -18,10 +18,10 @@ struct Code {
   std::string_view code;
 };
 using Stored = FileType::Stored;
-constexpr Code codes[] = {{float32, "f4"},        {float64, "f8"},        {float16, "f2"},
-                          {int32, "i4"},          {int64, "i8"},          {uint8, "u1"},
-                          {bool_, "b1"},          {Stored::int8, "i1"},   {Stored::int16, "i2"},
-                          {Stored::uint16, "u2"}, {Stored::uint32, "u4"}, {Stored::uint64, "u8"}};
+constexpr Code codes[] = {{float32, "f4"},       {float64, "f8"},        {float16, "f2"},        {int32, "i4"},
+                          {int64, "i8"},         {uint8, "u1"},          {bool_, "b1"},          {Stored::int8, "i1"},
+                          {Stored::int16, "i2"}, {Stored::uint16, "u2"}, {Stored::uint32, "u4"}, {Stored::uint64, "u8"},
+                          {bool_, "?"},          {float16, "e"}};
 
 // What NumPy has and limpid lacks, by the letter of its code, and how to save it instead.
 struct Other {
@@ -30,6 +30,7 @@ struct Other {
 };
 constexpr Other others[] = {{'U', "text, which is no tensor"},
                             {'S', "bytes of text, which are no tensor"},
+                            {'a', "bytes of text, which are no tensor"},
                             {'O', "Python objects, which only Python can read"},
                             {'c', "complex numbers: save the array's .real and .imag"},
                             {'f', "numbers of a width that limpid lacks: save the array's .astype('f8')"},
@@ -85,7 +86,7 @@ class HeaderParser {
  private:
   void descr() {
     skip_space();
-    if (next() == '[')
+    if (next() == '[' || next() == '(')
       source_.fail_at<NotOurs>(offset_ + at_,
                                "expected a plain dtype, got a structured one: save its fields as arrays");
     const std::size_t start = at_;
@@ -97,10 +98,10 @@ class HeaderParser {
     if (found == std::end(codes)) {
       const auto* other = std::find_if(std::begin(others), std::end(others),
                                        [&](const Other& o) { return code.starts_with(o.letter); });
-      if (other != std::end(others))
-        source_.fail_at<NotOurs>(offset_ + start, "expected a dtype of numbers, got ", in_quotes(text), ", ",
-                                 other->what);
-      fail_at(start, "expected a dtype among b1, f2, f4, f8, i1, i2, i4, i8, u1, u2, u4, u8, got ", in_quotes(text));
+      const bool known = other != std::end(others);
+      source_.fail_at<NotOurs>(offset_ + start, "expected a dtype ",
+                               known ? "of numbers" : "among b1, f2, f4, f8, i1, i2, i4, i8, u1, u2, u4, u8", ", got ",
+                               in_quotes(text), known ? ", " : "", known ? other->what : "");
     }
     header_.type = found->type;
     header_.swap_bytes = text[0] == '>';
@@ -225,11 +226,11 @@ Tensor read_npy(Source& source) {
   return x;
 }
 
-std::string npy_header(const char* op, const Tensor& x) {
+std::string npy_header(const std::string& who, const Tensor& x) {
   const auto* code =
       std::find_if(std::begin(codes), std::end(codes), [&](const Code& c) { return c.type.dtype == x.dtype(); });
   if (code == std::end(codes))
-    throw_error<DTypeError>(op, ": expected a dtype that NumPy has, got ", x.dtype(),
+    throw_error<DTypeError>(who, ": expected a dtype that NumPy has, got ", x.dtype(),
                             " (convert it, or save it as safetensors)");
   std::string text = message("{'descr': '", x.itemsize() == 1 ? '|' : '<', code->code,
                              "', 'fortran_order': False, 'shape': ", x.shape(), ", }");
@@ -253,7 +254,7 @@ Tensor load_npy(const std::string& path) {
 
 void save_npy(const std::string& path, const Tensor& x) {
   const Tensor data = detail::tensor_to_write("save_npy", path, x);
-  const std::string header = detail::npy_header("save_npy", data);
+  const std::string header = detail::npy_header(detail::message_name("save_npy", path), data);
   detail::FileWriter file("save_npy", path);
   file.write(detail::bytes_of(header));
   file.write(detail::bytes_of(data));

@@ -43,18 +43,22 @@ TensorMap load_npz(const std::string& path, LeftOut& left_out) { return load_ent
 Tensor load_npz(const std::string& path, const std::string& name) { return load_entry(op, path, read, name); }
 
 void save_npz(const std::string& path, const TensorMap& tensors) {
+  const std::string who = message_name("save_npz", path);
+  const auto header_of = [&](const std::string& key, const Tensor& x) {
+    return npy_header(message(who, ": ", in_quotes(key)), x);
+  };
   for (const auto& [key, x] : tensors) {
     if (const char* bad = bad_member_name(key + std::string(suffix)))
-      throw_error<ValueError>("save_npz: expected names that a zip archive can have, got ", bad, ": ", in_quotes(key));
+      throw_error<ValueError>(who, ": expected names that a zip archive can have, got ", bad, ": ", in_quotes(key));
     if (!x.defined())
-      throw_error<ValueError>("save_npz: expected defined tensors, got an undefined one as ", in_quotes(key));
-    npy_header("save_npz", x);
+      throw_error<ValueError>(who, ": expected defined tensors, got an undefined one as ", in_quotes(key));
+    header_of(key, x);
   }
   FileWriter file("save_npz", path);
   ZipWriter zip(file);
   for (const auto& [key, x] : tensors) {
     const Tensor data = tensor_to_write("save_npz", path, x);
-    zip.add(key + std::string(suffix), bytes_of(npy_header("save_npz", data)), bytes_of(data));
+    zip.add(key + std::string(suffix), bytes_of(header_of(key, data)), bytes_of(data));
   }
   zip.finish();
   file.commit();

@@ -107,6 +107,10 @@ TEST_CASE("npy files whose numbers have no order, or this machine's, are read as
     write_bytes(folder / "x", with_descr(descr, one));
     CHECK(same_bits(load_npy(folder / "x"), full({}, 1.5)));
   }
+  write_bytes(folder / "x", with_descr("'<e'", raw(uint16_t{0x3c00})));
+  CHECK(same_bits(load_npy(folder / "x"), full({}, 1, float16)));
+  write_bytes(folder / "x", with_descr("'?'", "\2"));
+  CHECK(same_bits(load_npy(folder / "x"), full({}, 1, bool_)));
   write_bytes(folder / "x", with_descr("'>f4'", {one.rbegin(), one.rend()}));
   CHECK(same_bits(load_npy(folder / "x"), full({}, 1.5)));
   for (const char* descr : {"'b1'", "'=b1'", "'<b1'", "'>b1'", "'|b1'"}) {
@@ -156,6 +160,7 @@ TEST_CASE("npy files that lie are refused") {
           {"nested shape", with_shape(std::string(50000, '(')), "expected a size of at least 0"},
           {"structured", with_descr("[('a', '<f4')]"),
            "expected a plain dtype, got a structured one: save its fields as arrays"},
+          {"arrays in arrays", with_descr("('<f4', (2,))"), "expected a plain dtype, got a structured one"},
           {"dtype as a number", with_descr("4"), "expected a dtype in quotes"},
           {"empty dtype", with_descr("''"), "expected a dtype among"},
           {"complex", with_descr("'<c8'", "00000000"), "got '<c8', complex numbers: save the array's .real and .imag"},
@@ -208,6 +213,7 @@ TEST_CASE("changed npy files load or are refused") {
 TEST_CASE("npy has no bfloat16") {
   const Folder folder;
   CHECK(refusal<DTypeError>([&] { save_npy(folder / "x", counting({2}, bfloat16)); }) ==
-        "save_npy: expected a dtype that NumPy has, got bfloat16 (convert it, or save it as safetensors)");
+        "save_npy: " +
+            folder / "x: expected a dtype that NumPy has, got bfloat16 (convert it, or save it as safetensors)");
   CHECK(folder.empty());
 }
