@@ -266,6 +266,9 @@ TensorMap Module::state_dict() const {
 void Module::load_state_dict(const TensorMap& state, bool strict) {
   TensorMap own;
   for_each_tensor("", [&](const std::string& name, const Tensor& tensor, bool) { own[name] = tensor; });
+  // A map of nothing but others is no part of a state: all of it is named.
+  const auto is_known = [&](const auto& entry) { return own.count(entry.first) > 0; };
+  if (!own.empty() && !state.empty() && std::none_of(state.begin(), state.end(), is_known)) strict = true;
 
   struct Source {
     Tensor tensor, values;
@@ -313,7 +316,7 @@ void Module::load_state_dict(const TensorMap& state, bool strict) {
   }
   if (strict)
     for (const auto& entry : state)
-      if (!own.count(entry.first)) unexpected.add(printable(entry.first));
+      if (!is_known(entry)) unexpected.add(printable(entry.first));
 
   limpid::detail::Listing faults("; ");
   const auto report = [&](const char* kind, const limpid::detail::Listing& names) {

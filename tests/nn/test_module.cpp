@@ -133,6 +133,13 @@ TEST_CASE("load_state_dict converts counts of another integer dtype") {
       "(), got float32 ())");
 }
 
+TEST_CASE("load_state_dict refuses a map of others alone, strict or not") {
+  Pair pair;
+  CHECK(message_of(pair, {{"model.a", full({2}, 7)}}, false) ==
+        "load_state_dict: expected the module's own tensors, got missing: a, b, count; unexpected: model.a");
+  CHECK(message_of(pair, {}, false).empty());
+}
+
 TEST_CASE("load_state_dict shows names of a file in one short line") {
   Pair pair;
   TensorMap state = {{"a", full({4}, 7)}, {"evil\n\x1b[2Jok", ones({1})}};
