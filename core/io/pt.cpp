@@ -200,7 +200,7 @@ class Reader {
       type = pickle_.name(dtype).type;
     }
     const Storage& storage = read_storage(name, items[0], typed ? &type : nullptr);
-    tensor_bytes(file_, 0, shape, storage.type);
+    tensor_bytes(file_, 0, shape, storage.type, message("tensor ", in_quotes(name), ": "));
     // Where the last element lies: none is beyond.
     const int64_t offset = items[1].integer;
     int64_t last = offset;
@@ -262,7 +262,7 @@ class Reader {
       expect(member != members_.end(), "a storage that the file holds, got the key ", in_quotes(key));
       MemberSource source(file_, member->second);
       const Shape shape{count};
-      const uint64_t bytes = tensor_bytes(source, 0, shape, type);
+      const uint64_t bytes = tensor_bytes(source, 0, shape, type, message("tensor ", in_quotes(name), ": "));
       if (bytes != source.size() && !(typed && source.size() == static_cast<uint64_t>(items[4].integer)))
         source.fail_at(0, "expected ", bytes, " bytes for ", count, " elements, got ", source.size());
       // Read once, and where it cannot be, tried once: any number of tensors may name it.

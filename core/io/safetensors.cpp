@@ -256,7 +256,8 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
 Header read_header(FileSource& source) {
   const uint64_t length = source.read_value<uint64_t>("header length");
   if (length > max_header_bytes)
-    source.fail_at(0, "expected a header of at most ", max_header_bytes, " bytes, got ", length, first_bytes(source));
+    source.fail_at(0, "expected a safetensors file, whose header has at most ", max_header_bytes, " bytes, got ",
+                   length, first_bytes(source));
   const std::string text = source.read_string(length, "header");
   return HeaderReader(source, text).read();
 }
@@ -296,11 +297,12 @@ void read(const std::string& path, Entries& entries) {
     const uint64_t begin = file.offset(), size = entry.offsets[1] - entry.offsets[0];
     entries.add(name, [&, &n = name, &e = entry] {
       if (e.fault) std::rethrow_exception(e.fault);
-      const uint64_t bytes = tensor_bytes(file, begin, e.shape, e.type);
+      const std::string who = message("tensor ", in_quotes(n), ": ");
+      const uint64_t bytes = tensor_bytes(file, begin, e.shape, e.type, who);
       if (bytes != size)
-        file.fail("tensor ", in_quotes(n), ": expected ", bytes, " bytes for shape ", e.shape, " and dtype ", e.dtype,
-                  ", got data_offsets [", e.offsets[0], ", ", e.offsets[1], "]");
-      return read_tensor(file, e.shape, e.type);
+        file.fail(who, "expected ", bytes, " bytes for shape ", e.shape, " and dtype ", e.dtype, ", got data_offsets [",
+                  e.offsets[0], ", ", e.offsets[1], "]");
+      return read_tensor(file, e.shape, e.type, false, who);
     });
     file.skip(begin + size - file.offset(), "data");
   }
@@ -323,17 +325,19 @@ Metadata load_safetensors_metadata(const std::string& path) {
 
 void save_safetensors(const std::string& path, const TensorMap& tensors, const Metadata& metadata) {
   constexpr const char* op = "save_safetensors";
+  const std::string who = message_name(op, path);
   const auto check_text = [&](const std::string& text) {
-    if (!is_utf8(text)) throw_error<ValueError>(op, ": expected names and metadata in UTF-8, got ", in_quotes(text));
+    if (!is_utf8(text)) throw_error<ValueError>(who, ": expected names and metadata in UTF-8, got ", in_quotes(text));
   };
   for (const auto& [key, value] : metadata) check_text(key), check_text(value);
   std::vector<const TensorMap::value_type*> order;
   for (const auto& item : tensors) {
     check_text(item.first);
     if (item.first == metadata_key)
-      throw_error<ValueError>(op, ": expected tensors not named ", metadata_key, ", which the format keeps for itself");
+      throw_error<ValueError>(who, ": expected tensors not named ", metadata_key,
+                              ", which the format keeps for itself");
     if (!item.second.defined())
-      throw_error<ValueError>(op, ": expected defined tensors, got an undefined one as ", in_quotes(item.first));
+      throw_error<ValueError>(who, ": expected defined tensors, got an undefined one as ", in_quotes(item.first));
     order.push_back(&item);
   }
   // Wide elements first: each tensor is then aligned to its element in the file.
@@ -363,7 +367,7 @@ void save_safetensors(const std::string& path, const TensorMap& tensors, const M
   header += '}';
   header.append((8 - header.size() % 8) % 8, ' ');
   if (header.size() > max_header_bytes)
-    throw_error<ValueError>(op, ": expected a header of at most ", max_header_bytes, " bytes, got ", header.size());
+    throw_error<ValueError>(who, ": expected a header of at most ", max_header_bytes, " bytes, got ", header.size());
 
   FileWriter file(op, path);
   const uint64_t length = header.size();

@@ -136,6 +136,9 @@ std::string first_bytes(const FileSource& file) {
     return are("a pickle", "in Python, torch.save(pickle.load(file), new) makes a file that load_pt reads");
   if (begins("\x89PNG")) return are("a PNG image", "load_image reads it", {"load_image"});
   if (begins("\x89HDF\r\n")) return are("an HDF5 file", "in Python, numpy.savez makes one that load_npz reads");
+  if (begins("version https://git-lfs")) return are("a pointer of git-lfs", "git lfs pull fetches the file");
+  if (begins("<!DOCTYPE") || begins("<!doctype") || begins("<html"))
+    return are("an HTML page", "the download gave a page instead of the file");
   if (begins("\x1f\x8b")) return are("a gzip file", "gunzip unpacks it");
   if (begins("{", 8)) return are("a safetensors file", "load_safetensors reads it", {"load_safetensors"});
   return "";
@@ -153,16 +156,17 @@ std::size_t FileType::bytes() const noexcept {
   return itemsize(dtype);
 }
 
-uint64_t tensor_bytes(const Source& source, uint64_t offset, const Shape& shape, FileType type) {
+uint64_t tensor_bytes(const Source& source, uint64_t offset, const Shape& shape, FileType type,
+                      const std::string& who) {
   if (shape.size() > max_rank)
-    source.fail_at<NotOurs>(offset, "expected at most ", max_rank, " axes, got ", shape.size());
+    source.fail_at<NotOurs>(offset, who, "expected at most ", max_rank, " axes, got ", shape.size());
   try {
     return static_cast<uint64_t>(shape.numel()) * type.bytes();  // at most 2^59
   } catch (const ShapeError&) {
     constexpr const char* expected = "expected sizes of at least 0 and at most 2^56 elements, got shape ";
     // Without elements it is sound, but no shape of ours: strides are made of the sizes beside a 0, too.
-    if (std::ranges::min(shape) == 0) source.fail_at<NotOurs>(offset, expected, shape);
-    source.fail_at(offset, expected, shape);
+    if (std::ranges::min(shape) == 0) source.fail_at<NotOurs>(offset, who, expected, shape);
+    source.fail_at(offset, who, expected, shape);
   }
 }
 
@@ -204,7 +208,7 @@ void widen(const std::byte* from, std::byte* to, std::size_t n) noexcept {
 
 }  // namespace
 
-Tensor read_tensor(Source& source, const Shape& shape, FileType type, bool swap_bytes) {
+Tensor read_tensor(Source& source, const Shape& shape, FileType type, bool swap_bytes, const std::string& who) {
   const uint64_t start = source.offset();
   const Tensor x = empty(shape, type.dtype);
   const auto n = static_cast<std::size_t>(x.numel());
@@ -227,7 +231,7 @@ Tensor read_tensor(Source& source, const Shape& shape, FileType type, bool swap_
       const auto* values = x.data<int64_t>();
       const auto* beyond = std::find_if(values, values + n, [](int64_t v) { return v < 0; });
       if (beyond != values + n)
-        source.fail_at<NotOurs>(start + static_cast<uint64_t>(beyond - values) * 8,
+        source.fail_at<NotOurs>(start + static_cast<uint64_t>(beyond - values) * 8, who,
                                 "expected numbers that int64 has, got the uint64 ", static_cast<uint64_t>(*beyond));
     }
   }

@@ -127,13 +127,15 @@ struct FileType {
 };
 
 /// The bytes of so many elements in the file; fails at offset where that overflows, and as not ours where the rank is
-/// too high.
-uint64_t tensor_bytes(const Source& source, uint64_t offset, const Shape& shape, FileType type);
+/// too high. who: whose elements, as messages begin that the source's name does not: "tensor 'a': ".
+uint64_t tensor_bytes(const Source& source, uint64_t offset, const Shape& shape, FileType type,
+                      const std::string& who = "");
 
 /// A row-major tensor of its own memory, filled from source; the caller has checked that source holds that much.
 /// swap_bytes: the elements' bytes come in reverse order. A bool is true where its byte is not 0, as in NumPy and
 /// PyTorch. Refuses as not ours numbers from 2^63 on.
-Tensor read_tensor(Source& source, const Shape& shape, FileType type, bool swap_bytes = false);
+Tensor read_tensor(Source& source, const Shape& shape, FileType type, bool swap_bytes = false,
+                   const std::string& who = "");
 
 /// x as it is written: detached, row-major. Throws ValueError where x is undefined.
 Tensor tensor_to_write(const char* op, const std::string& path, const Tensor& x);

@@ -188,9 +188,13 @@ TEST_CASE("safetensors files that lie are refused") {
           {"short length", "1234", "offset 0: expected 8 bytes of header length, got 4 to the end"},
           {"damaged length", raw(uint64_t{1} << 40) + "{}",
            "though these are the first bytes of a safetensors file: it is cut short or damaged"},
-          {"text", "not a safetensors file", "expected a header of at most 100000000 bytes"},
+          {"text", "not a safetensors file", "expected a safetensors file, whose header has at most 100000000 bytes"},
+          {"a pointer of git-lfs", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+           "these are the first bytes of a pointer of git-lfs: git lfs pull fetches the file"},
+          {"an HTML page", "<!DOCTYPE html><html>", "these are the first bytes of an HTML page: the download gave"},
           {"header beyond the file", raw(uint64_t{100}) + "{}", "offset 8: expected 100 bytes of header, got 2"},
-          {"header too large", raw(uint64_t{100000001}) + "{}", "offset 0: expected a header of at most"},
+          {"header too large", raw(uint64_t{100000001}) + "{}",
+           "offset 0: expected a safetensors file, whose header has"},
           {"largest length", raw(~uint64_t{0}) + "{}", "got 18446744073709551615"},
           {"no header", file_of(""), "expected a header that begins with '{', got ''"},
           {"array", file_of("[]"), "begins with '{', got '[]'"},
@@ -239,7 +243,10 @@ TEST_CASE("safetensors files that lie are refused") {
           {"beyond 64 bits", shaped("[99999999999999999999]", "[0,1]", "0"), "have 64 bits"},
           {"above 2^63", shaped("[9223372036854775808]", "[0,1]", "0"), "expected sizes below 2^63"},
           {"boolean size", shaped("[true]", "[0,1]", "0"), "expected whole numbers, got true"},
-          {"product overflows", shaped("[4294967296,4294967296]", "[0,0]"), "at most 2^56 elements"},
+          {"product overflows", shaped("[4294967296,4294967296]", "[0,0]"),
+           "tensor 'x': expected sizes of at least 0 and at most 2^56 elements"},
+          {"uint64 beyond int64", one(R"("dtype":"U64","shape":[1],"data_offsets":[0,8])", raw(uint64_t{1} << 63)),
+           "tensor 'x': expected numbers that int64 has, got the uint64 9223372036854775808"},
           {"product overflows beside 0", shaped("[0,4294967296,4294967296]", "[0,0]"), "at most 2^56 elements"},
           {"65 axes", shaped(std::string("[1") + repeated(",1", 64) + "]", "[0,1]", "0"), "expected at most 64 axes"},
           {"one offset", shaped("[1]", "[0]", "0"), "expected two data_offsets, got 1"},
@@ -285,7 +292,9 @@ TEST_CASE("what safetensors cannot hold is not saved") {
   const auto message = [&](const TensorMap& tensors, const Metadata& metadata) {
     return refusal<ValueError>([&] { save_safetensors(folder / "x", tensors, metadata); });
   };
-  CHECK_THAT(message({{"a", counting({1})}, {"b", Tensor{}}}, {}), ContainsSubstring("got an undefined one as 'b'"));
+  CHECK_THAT(
+      message({{"a", counting({1})}, {"b", Tensor{}}}, {}),
+      ContainsSubstring("save_safetensors: " + folder / "x: expected defined tensors, got an undefined one as 'b'"));
   CHECK_THAT(message({{"__metadata__", counting({1})}}, {}),
              ContainsSubstring("expected tensors not named __metadata__"));
   CHECK_THAT(message({{"\xff", counting({1})}}, {}), ContainsSubstring("in UTF-8, got '\\xff'"));
