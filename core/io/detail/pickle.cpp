@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cctype>
 #include <cstring>
 #include <optional>
 
@@ -65,7 +64,9 @@ constexpr std::string_view builtins[] = {"bool", "bytearray", "bytes", "complex"
 // PyTorch's own names go on growing, and a new one is no fault of what else is in a file: what is of torch itself is
 // some dtype, unless it ends as storages do, and what of torch._utils begins as they do makes a tensor.
 std::optional<Role> role_of(std::string_view module, std::string_view name) {
-  const auto is_word = [](unsigned char c) { return std::isalnum(c) || c == '_'; };
+  const auto is_word = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  };
   if (!std::all_of(name.begin(), name.end(), is_word)) return std::nullopt;
   if (module == "torch") return name.ends_with("Storage") ? Role::storage : Role::dtype;
   if (module == "torch._utils" && name.starts_with("_rebuild_")) return Role::other_tensor;
