@@ -64,8 +64,8 @@ class Module {
   TensorMap state_dict() const;
   /// Copies values in place, converting floats to floats of another size. Throws ValueError, before anything is
   /// written, with one message that lists every missing or unexpected name (where strict, or where the state has names
-  /// and none of them is the module's), every tensor whose shape or dtype does not fit or whose values overflow, and two
-  /// names of one tensor that have different values.
+  /// and none of them is the module's), every tensor whose shape or dtype does not fit or whose values overflow, and
+  /// two names of one tensor that have different values.
   void load_state_dict(const TensorMap& state, bool strict = true);
 
   /// Sets the training flag here and below; it is on at first.

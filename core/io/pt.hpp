@@ -10,10 +10,10 @@ namespace LIMPID_API limpid {
 /// or of dicts and lists of these. {"model": {"fc.weight": t}, "steps": [u]} gives model.fc.weight and steps.0.
 ///
 /// Nothing of the file is run, and no name in it is looked up. A pickle may hold plain data and tensors: a class or
-/// function of another module than torch's own and the builtin types' is refused by name, and the file with it. Time and
-/// memory stay near the size of the file, whatever it unpacks to. Sizes, strides and offsets are the file's: tensors
-/// that shared memory when they were saved share it here, and transposed, channels-last and expanded ones are views as
-/// they were. int8 and int16 become int32.
+/// function of another module than torch's own and the builtin types' is refused by name, and the file with it. Time
+/// and memory stay near the size of the file, whatever it unpacks to. Sizes, strides and offsets are the file's:
+/// tensors that shared memory when they were saved share it here, and transposed, channels-last and expanded ones are
+/// views as they were. int8 and int16 become int32.
 ///
 /// Plain data (numbers, text, and dicts, lists and sets of such) are passed over. A tensor that limpid cannot have, as
 /// one of another dtype, is left out, and the logger warns of it; so is one without a name of its own: below a key that
@@ -21,8 +21,8 @@ namespace LIMPID_API limpid {
 /// storage, is refused by name. Files of PyTorch's before 1.6, TorchScript's and whole modules are refused with the way
 /// to convert them.
 TensorMap load_pt(const std::string& path);
-/// What can be read. left_out becomes the list of the tensors that cannot, with the reasons; it stays as it is where the file
-/// itself is refused.
+/// What can be read. left_out becomes the list of the tensors that cannot, with the reasons; it stays as it is where
+/// the file itself is refused.
 TensorMap load_pt(const std::string& path, LeftOut& left_out);
 /// The one tensor of this name, whose data alone are read. Throws IOError where there is none, or says why it cannot
 /// be read.
