@@ -91,7 +91,8 @@ void find_symbol(uintptr_t call, Place& place) {
   TextStream text;
   text << std::hex;
   if (info.dli_sname)
-    text << demangled(info.dli_sname) << " + 0x" << call - reinterpret_cast<uintptr_t>(info.dli_saddr) << " in " << file;
+    text << demangled(info.dli_sname) << " + 0x" << call - reinterpret_cast<uintptr_t>(info.dli_saddr) << " in "
+         << file;
   else
     text << file << " + 0x" << call - reinterpret_cast<uintptr_t>(info.dli_fbase);
   place.text = text.str();
