@@ -1,6 +1,8 @@
 // Text without a locale, and error messages: throw_error<ShapeError>("sum: expected an axis in [-", n, ", ", n, "), got
 // ", axis).
 #pragma once
+#include <limpid/core/detail/fork.hpp>
+
 #include <locale>
 #include <sstream>
 #include <string>
@@ -13,7 +15,12 @@ namespace limpid::detail {
 /// does it cut text short where memory ends, as streams do that are not asked to throw.
 class TextStream : public std::ostringstream {
  public:
-  explicit TextStream(int digits = 17) {
+  explicit TextStream(int digits = 17) : TextStream(digits, LibraryCall()) {}
+
+ private:
+  // A stream begins with the global locale, which is read under a lock of the standard library's unless it is the
+  // classic one.
+  TextStream(int digits, const LibraryCall&) {
     imbue(std::locale::classic());
     exceptions(badbit);
     precision(digits);
