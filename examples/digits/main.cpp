@@ -68,7 +68,11 @@ class Outputs {
     unlink(probe.c_str());
     for (const char* name : {"loss.svg", "loss.csv", "digits.png", "model.safetensors"}) {
       const std::string path = (*this)(name);
-      if (!std::filesystem::exists(path, error)) continue;
+      if (!std::filesystem::exists(path, error)) {
+        if (error) throw IOError(path + ": cannot write: " + error.message());
+        require_room_behind_link(path);
+        continue;
+      }
       if (!std::filesystem::is_regular_file(path, error)) throw IOError(path + ": expected a regular file");
       if (access(path.c_str(), W_OK) != 0) throw IOError(path + ": cannot write: " + std::strerror(errno));
     }
@@ -76,6 +80,16 @@ class Outputs {
   std::string operator()(const char* name) const { return (folder_ / name).string(); }
 
  private:
+  // A link to nothing yet is followed: what it leads to is made there.
+  void require_room_behind_link(const std::string& path) const {
+    std::error_code error;
+    const std::filesystem::path target = std::filesystem::read_symlink(path, error);
+    if (error) return;  // no link
+    const std::filesystem::path there = (folder_ / target).parent_path();
+    if (access(there.c_str(), W_OK) != 0)
+      throw IOError(path + ": cannot write to " + there.string() + ", where the link leads: " + std::strerror(errno));
+  }
+
   std::filesystem::path folder_;
 };
 
@@ -102,10 +116,11 @@ int run(const Options& options) {
   print('\n' + to_string(confusion(data.test.labels, predictions)) + "\naccuracy on " + std::to_string(tested) +
         " held-out digits: " + report::number(100 * accuracy) + " %\n");
 
+  // The network first: nothing that fails after it costs the training.
+  save_safetensors(out("model.safetensors"), network.state_dict());
   curves.save_svg(out("loss.svg"));
   curves.save_csv(out("loss.csv"));
   save_image(out("digits.png"), sheet(data.test, predictions));
-  save_safetensors(out("model.safetensors"), network.state_dict());
   nn::Sequential twin = make_network();
   twin.load_state_dict(load_safetensors(out("model.safetensors")));
   twin.eval();

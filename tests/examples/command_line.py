@@ -29,10 +29,13 @@ with tempfile.TemporaryDirectory() as name:
     folder = Path(name)
     (folder / "file").write_text("")
     (folder / "out/model.safetensors").mkdir(parents=True)
+    for name, target in ("dangling", "nowhere/x"), ("loop", "loss.svg"):
+        (folder / name).mkdir()
+        (folder / name / "loss.svg").symlink_to(target)
     out = ["--out", folder / "new"]
     for arguments in (["--data", ""], ["--data="], ["--data", folder / "none"], ["--data", folder / "file"],
                       ["--data", folder, *out], ["--out", ""], ["--out", "/dev/null/x"], ["--out", folder / "file"],
-                      ["--out", folder / "out"], ["--out", "/proc/nope"], ["--out", "/proc"], ["--epochs", "0"], ["--epochs", "x"], ["--epochs", "1e3"], ["--epochs"],
+                      ["--out", folder / "out"], ["--out", folder / "dangling"], ["--out", folder / "loop"], ["--out", "/proc/nope"], ["--out", "/proc"], ["--epochs", "0"], ["--epochs", "x"], ["--epochs", "1e3"], ["--epochs"],
                       ["--lr", "nan"], ["--lr", "0"], ["--seed", "-1"], ["--threads", "9999999999999999999"],
                       ["--bogus"], ["word"]):
         refused(" ".join(map(str, arguments)), run(*arguments))
