@@ -175,12 +175,14 @@ def build(tree, files, jobs, targets):
             memory.write_text("".join(f"{m.name}\n" for m in dropped.values()))
             return dropped
         bad = set()
-        for file, number in re.findall(r"(\S+\.[ch]pp):(\d+):", made.stdout + made.stderr):
-            where = os.path.realpath(out / file)  # a header is found by the link that includes go through
-            for first, last, mutant in lines.get(os.path.relpath(where, tree), []):
-                if first <= int(number) <= last:
-                    bad.add(mutant.number)
-                    dropped[mutant.number] = mutant
+        # Where no error names a line of a fault, as one in a template may not, the lines beside it do.
+        for what in (r":\d+: (?:fatal )?error:", ":"):
+            for file, number in re.findall(rf"(\S+\.[ch]pp):(\d+){what}", made.stdout + made.stderr):
+                where = os.path.realpath(out / file)  # a header is found by the link that includes go through
+                for first, last, mutant in lines.get(os.path.relpath(where, tree), []):
+                    if not (bad and what == ":") and first <= int(number) <= last:
+                        bad.add(mutant.number)
+                        dropped[mutant.number] = mutant
         if not bad:
             sys.exit("mutate: the build fails:\n" + "\n".join(made.stdout.splitlines()[-40:]))
         print(f"  {len(bad)} faults do not compile; building without them", flush=True)

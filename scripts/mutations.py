@@ -14,7 +14,7 @@ RULES = [
     ("ops/*/*.cpp", r"backward|jvp|add_to|norm_gradients|gate|product_of_others|shares|unsliced|unbordered|scattered|scatter_windows|"
                   r"spread_over_windows|input_grad|weight_grad|sum_to|accumulate|rstd_of|normalized|normalize|plus|"
                   r"norm_tangent|moving_x|scaled|add_product|add_new_product|mean_where_attained_of|pull_back|chain|chain_both|"
-                  r"chain_over|divisor_gradient|share|pow_slope\w*|whole|direction"),
+                  r"chain_over|divisor_gradient|share|pow_slope\w*|log_of_base|whole|direction|without_idle_slices"),
     ("ops/window/detail/im2col.cpp", r"conv_input_grad|conv_weight_grad|scatter_add"),
     ("ops/norm/detail/*.?pp", r"norm_backward\w*|backward_rows|finish_slice|backward_channel_rows|run_channel_rows|"
                              r"channel_row|make_means|norm_total"),

@@ -79,28 +79,46 @@ Tensor along(F f, const Tensor& x, const Tensor& dx) {
 
 TEST_CASE("tangents are the same in every layout, of inputs and of tangents") {
   for_each_smooth_op([](const Smooth& f) {
-    // All inputs move or one alone, recorded or not: rules differ.
-    for (std::size_t moving = 0; moving <= f.xs.size(); ++moving) {
+    const std::size_t inputs = f.xs.size();
+    for (std::size_t subset = 1; subset < std::size_t{1} << inputs; ++subset) {
+      const auto moving = [&](std::size_t i) { return (subset >> i & 1) != 0; };
       const auto some = [&](Tensors dxs) {
-        for (std::size_t i = 0; i < dxs.size(); ++i)
-          if (moving != dxs.size() && moving != i) dxs[i] = {};
+        for (std::size_t i = 0; i < inputs; ++i)
+          if (!moving(i)) dxs[i] = {};
         return dxs;
       };
-      for (const bool recorded : {true, false}) {
-        INFO("moving " << moving << ", recorded " << recorded);
-        const GradGuard mode(recorded);
-        const Tensors expected = f.push(f.xs, some(f.dxs));
+      // What does not move is an input without a tangent, or a constant.
+      const auto push_beside_constants = [&](const Tensors& xs, const Tensors& dxs) {
+        Tensors at, along;
+        for (std::size_t i = 0; i < inputs; ++i)
+          if (moving(i)) at.push_back(xs[i]), along.push_back(dxs[i]);
+        const auto of_moving = [&](const Tensors& t) {
+          Tensors all = xs;
+          for (std::size_t i = 0, j = 0; i < inputs; ++i)
+            if (moving(i)) all[i] = t[j++];
+          return f(all);
+        };
+        return jvp(of_moving, at, along).dys;
+      };
+      const Tensors expected = f.push(f.xs, some(f.dxs));
+      // Recorded where one of the tangents, or none, requires a gradient: rules differ.
+      for (std::size_t recorded = 0; recorded <= inputs; ++recorded) {
+        if (recorded < inputs && !moving(recorded)) continue;
         for (const auto layout : {plain::strided, channels_last}) {
-          check_close(f.push(each(f.xs, layout), some(f.dxs)), expected, 1e-12);
-          check_close(f.push(f.xs, some(each(f.dxs, layout))), expected, 1e-12);
-          check_close(f.push(each(f.xs, layout), some(each(f.dxs, layout))), expected, 1e-12);
+          INFO("moving " << subset << ", recorded by " << recorded);
+          const Tensors xs = each(f.xs, layout);
+          for (Tensors dxs : {f.dxs, each(f.dxs, layout)}) {
+            if (recorded < inputs) dxs[recorded] = dxs[recorded].detach().set_requires_grad();
+            check_close(f.push(xs, some(dxs)), expected, 1e-12);
+            check_close(push_beside_constants(xs, dxs), expected, 1e-12);
+          }
         }
       }
     }
   });
 }
 
-TEST_CASE("second derivatives are the same in every layout") {
+TEST_CASE("derivatives of second and third order are the same in every layout") {
   for_each_smooth_op([](const Smooth& f) {
     Generator generator(8);
     Tensors dys;
@@ -122,12 +140,15 @@ TEST_CASE("second derivatives are the same in every layout") {
       const auto [xs, cotangents] = split(at);
       return vjp([&](const Tensors& t) { return f(t); }, xs, cotangents).dxs;
     };
+    const auto twice = [&](const Tensors& at) { return vjp(pulled, at, f.dxs).dxs; };
     const Tensors of_pushed = vjp(pushed, joined(f.xs, f.dxs), dys).dxs;
     const Tensors of_pulled = vjp(pulled, joined(f.xs, dys), f.dxs).dxs;
+    const Tensors of_twice = vjp(twice, joined(f.xs, dys), joined(f.dxs, dys)).dxs;
     for (const auto layout : {plain::strided, channels_last}) {
       const Tensors xs = each(f.xs, layout), dxs = each(f.dxs, layout), apart = each(dys, layout);
       check_close(vjp(pushed, joined(xs, dxs), apart).dxs, of_pushed, 1e-11);
       check_close(vjp(pulled, joined(xs, apart), dxs).dxs, of_pulled, 1e-11);
+      check_close(vjp(twice, joined(xs, apart), joined(dxs, apart)).dxs, of_twice, 1e-11);
     }
   });
 }
