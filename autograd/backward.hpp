@@ -20,7 +20,7 @@ struct GradOptions {
 void backward(const Tensors& ys, const Tensors& dys = {}, const GradOptions& options = {});
 
 /// The gradients of sum_k <y_k, dy_k> with respect to xs, leaves or results in between, in their order and of their
-/// shapes; the leaves' own gradients stay as they are. Only what leads to an x is computed.
+/// shapes, in memory of their own unless recorded. The leaves' gradients stay. Only what leads to an x is computed.
 Tensors grad(const Tensors& ys, const Tensors& xs, const Tensors& dys = {}, const GradOptions& options = {});
 
 }  // namespace limpid
