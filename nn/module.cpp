@@ -170,8 +170,8 @@ NewParameter Module::enter(const char* op, const std::string& name, Tensor tenso
   if (tensor.defined())
     for_each_tensor("", [&](const std::string& other, const Tensor& x, bool other_learned) {
       if (!(x.is_same(tensor) && other_learned == learned) && limpid::detail::overlaps(x, tensor))
-        throw_error<ValueError>(op, ": expected memory of its own for \"", name, "\", got some that \"", other,
-                                "\" has as well");
+        throw_error<ValueError>(op, ": expected memory of its own for \"", printable(name), "\", got some that \"",
+                                printable(other), "\" has as well");
     });
   const Ref<Parameter::Slot> slot(new Parameter::Slot);
   slot->learned = learned;

@@ -52,8 +52,8 @@ struct WithNumber {
   bool number_first = false;
   bool floats = false;  ///< of integers as float32
 };
-// y_i = f(x_i, s), or f(s, x_i), in the dtype that x and s have in common. keep(node, x, y, s) saves what N needs, s
-// being the number that f met.
+// y_i = f(x_i, s), or f(s, x_i), in the dtype that x and s have in common. keep(node, x, y, met) saves what N needs,
+// met() being the number that f met.
 template <class N, class Keep>
 Tensor map_number(const WithNumber& op, const Tensor& x, Scalar s, Keep keep) {
   require_defined(op.name, x);
@@ -62,10 +62,10 @@ Tensor map_number(const WithNumber& op, const Tensor& x, Scalar s, Keep keep) {
   if (Tensor y = promoted(dtype, x, again); y.defined()) return y;
   const Operand number(op.name, s, dtype);
   Tensor y = op.number_first ? map({op.name, op.f, dtype}, number, x) : map({op.name, op.f, dtype}, x, number);
-  if (auto* node = record<N>(y, x)) keep(*node, x, y, detail::stored(op.name, s, dtype));
+  if (auto* node = record<N>(y, x)) keep(*node, x, y, [&] { return detail::stored(op.name, s, dtype); });
   return y;
 }
-constexpr auto nothing = [](Node&, const Tensor&, const Tensor&, Scalar) {};
+constexpr auto nothing = [](Node&, const Tensor&, const Tensor&, auto&&) {};
 
 struct AddNode final : SymmetricNode {
   const char* name() const noexcept override { return "add"; }
@@ -219,7 +219,7 @@ struct ScaleNode final : SymmetricNode {
 
 Tensor mul(const Tensor& a, Scalar b) {
   return map_number<ScaleNode>({"mul", arithmetic().mul}, a, b,
-                               [](ScaleNode& node, const Tensor&, const Tensor&, Scalar s) { node.factor = s; });
+                               [](ScaleNode& node, const Tensor&, const Tensor&, auto&& met) { node.factor = met(); });
 }
 
 namespace {
@@ -271,7 +271,7 @@ struct DivByNumberNode final : SymmetricNode {
 Tensor div(const Tensor& a, Scalar b) {
   return map_number<DivByNumberNode>(
       {.name = "div", .f = arithmetic().div, .floats = true}, a, b,
-      [](DivByNumberNode& node, const Tensor&, const Tensor&, Scalar s) { node.divisor = s; });
+      [](DivByNumberNode& node, const Tensor&, const Tensor&, auto&& met) { node.divisor = met(); });
 }
 
 namespace {
@@ -287,7 +287,7 @@ struct DivNumberNode final : SymmetricNode {
 
 Tensor div(Scalar a, const Tensor& b) {
   return map_number<DivNumberNode>({.name = "div", .f = arithmetic().div, .number_first = true, .floats = true}, b, a,
-                                   [](DivNumberNode& node, const Tensor& x, const Tensor& y, Scalar) {
+                                   [](DivNumberNode& node, const Tensor& x, const Tensor& y, auto&&) {
                                      node.x = x;
                                      node.y = y;
                                    });
@@ -466,9 +466,9 @@ Tensor pow(const Tensor& a, Scalar b) {
   if (b.to_double() < 0 && !is_floating_point(detail::promote_types(a.dtype(), b))) refuse_exponent(b.to_int64());
   if (b.to_double() == 2) return square(a.to(detail::promote_types(a.dtype(), b)));
   return map_number<PowNumberNode>({"pow", arithmetic().pow}, a, b,
-                                   [](PowNumberNode& node, const Tensor& x, const Tensor&, Scalar s) {
+                                   [](PowNumberNode& node, const Tensor& x, const Tensor&, auto&& met) {
                                      node.x = x;
-                                     node.exponent = s.to_double();
+                                     node.exponent = met().to_double();
                                    });
 }
 
@@ -493,9 +493,9 @@ Tensor pow(Scalar a, const Tensor& b) {
   require_defined("pow", b);
   if (!is_floating_point(detail::promote_types(b.dtype(), a))) require_integer_powers(b);
   return map_number<ExponentialNode>({.name = "pow", .f = arithmetic().pow, .number_first = true}, b, a,
-                                     [](ExponentialNode& node, const Tensor&, const Tensor& y, Scalar s) {
+                                     [](ExponentialNode& node, const Tensor&, const Tensor& y, auto&& met) {
                                        node.y = y;
-                                       node.base = s.to_double();
+                                       node.base = met().to_double();
                                      });
 }
 
