@@ -276,7 +276,9 @@ void Module::load_state_dict(const TensorMap& state, bool strict) {
   };
   std::vector<Source> sources;
   limpid::detail::Listing missing, unexpected, unfit;
-  for (const auto& [name, tensor] : own) {
+  for (const auto& mine : own) {
+    const std::string& name = mine.first;  // no structured binding, for lambdas below capture these
+    const Tensor& tensor = mine.second;
     const auto entry = state.find(name);
     if (entry == state.end()) {
       if (strict) missing.add(printable(name));
@@ -295,7 +297,7 @@ void Module::load_state_dict(const TensorMap& state, bool strict) {
     const bool alike = x.dtype() == tensor.dtype();
     // Values that lie in the module's own memory, be it under another name, are copied before any is written over.
     const bool apart = std::none_of(own.begin(), own.end(),
-                                    [&](const auto& mine) { return limpid::detail::overlaps(x, mine.second); });
+                                    [&](const auto& other) { return limpid::detail::overlaps(x, other.second); });
     const bool dense = x.is_contiguous(tensor.memory_format());
     const Tensor values = apart && alike && dense ? x : detail::laid_out_like(tensor, x);
     if (detail::has_overflowed(values, x))

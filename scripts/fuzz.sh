@@ -28,9 +28,7 @@ for name in $names; do
   fi
 done
 
-# A machine without clang or its runtime of libFuzzer fuzzes nothing, and says so.
-if ! echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' |
-  clang++ -x c++ -fsanitize=fuzzer,address - -o /dev/null 2>/dev/null; then
+if ! can_fuzz; then
   echo "fuzz: skipped, for there is no clang++ here that links libFuzzer (Debian's clang and libclang-rt-14-dev)"
   exit 0
 fi
@@ -41,20 +39,18 @@ python3 -B tests/fuzz/seeds.py build/fuzz/seeds
 mkdir -p build/fuzz/failures
 export OMP_NUM_THREADS=1 LIMPID_LOG=off ASAN_OPTIONS=quarantine_size_mb=2:thread_local_quarantine_size_kb=64:malloc_context_size=4
 
-failed=
-printf '%-12s %12s %9s %9s  %s\n' fuzzer inputs "a second" edges result
-for name in $names; do
-  corpus=build/fuzz/corpus/$name
+# What runs one fuzzer and prints its line; as many at once as there are cores.
+one='
+  name=$1 limit=$2 log=build/fuzz/$1.log corpus=build/fuzz/corpus/$1 result=clean
   mkdir -p "$corpus"
-  log=build/fuzz/$name.log
-  result=clean
   build/fuzz/tests/fuzz/fuzz_$name "$limit" -max_len=768 -entropic=0 -timeout=60 -rss_limit_mb=2048 \
     -print_final_stats=1 -artifact_prefix=build/fuzz/failures/$name- "$corpus" build/fuzz/seeds/$name >"$log" 2>&1 </dev/null ||
-    result="FAILED, see $log" failed=yes
-  inputs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-  rate=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
-  edges=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)
-  printf '%-12s %12s %9s %9s  %s\n' "$name" "${inputs:--}" "${rate:--}" "${edges:--}" "$result"
-  [ "$result" = clean ] || grep -m 5 -E 'ERROR|SUMMARY|after op|runtime error|#[0-9] ' "$log" >&2 || true
-done
-[ -z "$failed" ]
+    result="FAILED, see $log"
+  inputs=$(sed -n "s/^stat::number_of_executed_units: *//p" "$log")
+  rate=$(sed -n "s/^stat::average_exec_per_sec: *//p" "$log")
+  edges=$(sed -n "s/.* cov: \([0-9]*\) .*/\1/p" "$log" | tail -n 1)
+  printf "%-12s %12s %9s %9s  %s\n" "$name" "${inputs:--}" "${rate:--}" "${edges:--}" "$result"
+  [ "$result" = clean ] || { grep -m 5 -E "ERROR|SUMMARY|after op|runtime error|#[0-9] " "$log" >&2; exit 1; }
+'
+printf '%-12s %12s %9s %9s  %s\n' fuzzer inputs "a second" edges result
+for name in $names; do echo "$name" "$limit"; done | xargs -n 2 -P "$jobs" sh -c "$one" one

@@ -30,3 +30,9 @@ build() {
   stage "configure $preset" cmake --preset "$preset"
   stage "build $preset" cmake --build --preset "$preset" "$@"
 }
+
+# Whether clang and its runtime of libFuzzer are here.
+can_fuzz() {
+  echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' |
+    clang++ -x c++ -fsanitize=fuzzer,address - -o /dev/null 2>/dev/null
+}
