@@ -6,6 +6,8 @@
 #include <limpid/core/scalar.hpp>
 #include <limpid/core/tensor.hpp>
 
+#include <optional>
+
 namespace LIMPID_API limpid {
 
 // Arithmetic. Division of integers, like NumPy's true_divide, gives float32. For bool, + is or and * is and; it has no
@@ -23,6 +25,12 @@ Tensor div(Scalar a, const Tensor& b);
 /// a - b * floor(a / b), with the sign of b, as NumPy's. Integers: throws ValueError on a divisor of 0.
 Tensor remainder(const Tensor& a, const Tensor& b);
 Tensor remainder(const Tensor& a, Scalar b);
+/// a - b * trunc(a / b), with the sign of a, exactly; errors as for remainder.
+Tensor fmod(const Tensor& a, const Tensor& b);
+Tensor fmod(const Tensor& a, Scalar b);
+/// floor(a / b) of the exact quotient, as NumPy's: remainder's partner, with its errors. Its gradient is 0.
+Tensor floor_divide(const Tensor& a, const Tensor& b);
+Tensor floor_divide(const Tensor& a, Scalar b);
 /// a^b. Integers: throws ValueError on an exponent below 0. Gradient with respect to a at a = 0 and b = 0 is 0; with
 /// respect to b at a = 0 is 0 where b >= 0.
 Tensor pow(const Tensor& a, const Tensor& b);
@@ -47,9 +55,26 @@ inline Tensor operator/(const Tensor& a, Scalar b) { return div(a, b); }
 inline Tensor operator/(Scalar a, const Tensor& b) { return div(a, b); }
 inline Tensor operator-(const Tensor& x) { return neg(x); }
 
-// Functions of one operand. Integers are converted to float32 first, except by neg, abs, sign, square, relu and clamp.
+// Functions of two floating-point operands; integers are converted to float32.
+/// The angle of (x, y) from the x axis, in (-pi, pi]. Both gradients are 0 at (0, 0).
+Tensor atan2(const Tensor& y, const Tensor& x);
+Tensor hypot(const Tensor& x, const Tensor& y);      ///< sqrt(x^2 + y^2); both gradients are 0 at (0, 0)
+Tensor logaddexp(const Tensor& x, const Tensor& y);  ///< log(exp(x) + exp(y)), without overflow
+/// x log(y), but 0 where x is 0 and y no NaN. Where x = 0 and y <= 0, x gets no gradient.
+Tensor xlogy(const Tensor& x, const Tensor& y);
+/// start + weight * (end - start), exact at weights of 0 and 1.
+Tensor lerp(const Tensor& start, const Tensor& end, double weight);
+Tensor lerp(const Tensor& start, const Tensor& end, const Tensor& weight);
+
+// Functions of one operand. Integers are converted to float32 first, except by neg, abs, sign, square, relu, clamp and
+// what rounds.
 Tensor exp(const Tensor& x);
+Tensor exp2(const Tensor& x);
+Tensor expm1(const Tensor& x);  ///< exp(x) - 1, accurate near 0
 Tensor log(const Tensor& x);
+Tensor log2(const Tensor& x);
+Tensor log10(const Tensor& x);
+Tensor log1p(const Tensor& x);  ///< log(1 + x), accurate near 0
 Tensor sqrt(const Tensor& x);
 Tensor rsqrt(const Tensor& x);       ///< 1 / sqrt(x)
 Tensor reciprocal(const Tensor& x);  ///< 1 / x
@@ -58,9 +83,32 @@ Tensor sign(const Tensor& x);        ///< -1, 0 or 1; NaN for NaN
 Tensor square(const Tensor& x);
 Tensor sin(const Tensor& x);
 Tensor cos(const Tensor& x);
+Tensor tan(const Tensor& x);
+Tensor asin(const Tensor& x);
+Tensor acos(const Tensor& x);
+Tensor atan(const Tensor& x);
+Tensor sinh(const Tensor& x);
+Tensor cosh(const Tensor& x);
 Tensor tanh(const Tensor& x);
+Tensor asinh(const Tensor& x);
+Tensor acosh(const Tensor& x);
+Tensor atanh(const Tensor& x);
 Tensor sigmoid(const Tensor& x);
+Tensor logit(const Tensor& x);  ///< log(x / (1 - x)), the inverse of sigmoid
+Tensor logit(const Tensor& x,
+             double eps);  ///< of x clamped to [eps, 1 - eps]; throws ValueError on eps beyond [0, 0.5]
 Tensor erf(const Tensor& x);
+Tensor erfc(const Tensor& x);  ///< 1 - erf(x), accurate where that is small
+Tensor erfinv(const Tensor& x);
+Tensor lgamma(const Tensor& x);   ///< log |Gamma(x)|
+Tensor digamma(const Tensor& x);  ///< the derivative of lgamma
+
+// What rounds. Gradients are 0, frac's is 1.
+Tensor floor(const Tensor& x);
+Tensor ceil(const Tensor& x);
+Tensor trunc(const Tensor& x);  ///< towards 0
+Tensor round(const Tensor& x);  ///< to the nearest, halves to even
+Tensor frac(const Tensor& x);   ///< x - trunc(x)
 
 // Activations. Throw ValueError on a parameter that is NaN or infinite, softplus also on a beta of 0 or less.
 Tensor relu(const Tensor& x);                             ///< gradient 0 at 0
@@ -69,9 +117,27 @@ Tensor elu(const Tensor& x, double alpha = 1);            ///< x where x > 0, el
 Tensor gelu(const Tensor& x);                             ///< x * Phi(x), exact (Hendrycks and Gimpel, 2016)
 Tensor silu(const Tensor& x);                             ///< x * sigmoid(x)
 Tensor softplus(const Tensor& x, double beta = 1);        ///< log(1 + exp(beta x)) / beta, without overflow
+Tensor celu(const Tensor& x, double alpha = 1);           ///< x where x > 0, else alpha * (exp(x / alpha) - 1)
+Tensor selu(const Tensor& x);                             ///< scaled elu (Klambauer et al., 2017)
+Tensor gelu_tanh(const Tensor& x);                        ///< gelu's approximation by tanh
+Tensor mish(const Tensor& x);                             ///< x * tanh(softplus(x)) (Misra, 2019)
+Tensor hardswish(const Tensor& x);                        ///< x * relu6(x + 3) / 6; gradient 0 at -3 and 1 at 3
+Tensor softsign(const Tensor& x);                         ///< x / (1 + |x|)
+Tensor logsigmoid(const Tensor& x);                       ///< log(sigmoid(x)), accurate in both tails
+// Unlike clamp, these have gradient 0 at their bounds. hardtanh throws ValueError where low >= high.
+Tensor hardtanh(const Tensor& x, double low = -1, double high = 1);
+Tensor relu6(const Tensor& x);        ///< hardtanh between 0 and 6
+Tensor hardsigmoid(const Tensor& x);  ///< relu6(x + 3) / 6
+
 /// Gradient 1 within and at the bounds; NaN stays. Throws ValueError where low > high or x's dtype has no number
 /// between them.
 Tensor clamp(const Tensor& x, Scalar low, Scalar high);
+/// Bounds broadcast; they get the gradient where x lies beyond them. NaN of either stays; where low > high, y is high.
+Tensor clamp(const Tensor& x, const Tensor& low, const Tensor& high);
+Tensor clamp_min(const Tensor& x, Scalar low);
+Tensor clamp_min(const Tensor& x, const Tensor& low);
+Tensor clamp_max(const Tensor& x, Scalar high);
+Tensor clamp_max(const Tensor& x, const Tensor& high);
 
 // Choices and comparisons; these give bool. A number counts as the tensor's dtype has it, but never as 0 or infinite
 // where it is not; beside integers as it is. Integers wider than uint8 meet floats as float64.
@@ -79,6 +145,7 @@ Tensor clamp(const Tensor& x, Scalar low, Scalar high);
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 Tensor where(const Tensor& condition, const Tensor& a, Scalar b);
 Tensor where(const Tensor& condition, Scalar a, const Tensor& b);
+Tensor where(const Tensor& condition, Scalar a, Scalar b);  ///< int64 of integers, float32 of other numbers
 Tensor eq(const Tensor& a, const Tensor& b);
 Tensor eq(const Tensor& a, Scalar b);
 Tensor ne(const Tensor& a, const Tensor& b);
@@ -114,7 +181,11 @@ inline Tensor operator>=(const Tensor& a, Scalar b) { return ge(a, b); }
 inline Tensor operator>=(Scalar a, const Tensor& b) { return le(b, a); }
 
 Tensor isnan(const Tensor& x);
+Tensor isinf(const Tensor& x);
 Tensor isfinite(const Tensor& x);
+/// x with numbers in place of NaN and the infinities: left out, the dtype's largest and lowest. They get no gradient.
+Tensor nan_to_num(const Tensor& x, double nan = 0, std::optional<double> posinf = {},
+                  std::optional<double> neginf = {});
 Tensor logical_not(const Tensor& x);
 Tensor logical_and(const Tensor& a, const Tensor& b);
 Tensor logical_or(const Tensor& a, const Tensor& b);

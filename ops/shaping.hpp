@@ -45,4 +45,10 @@ enum class PadMode { constant, reflect, replicate };
 /// (constant mode). reflect needs amounts below the axis size. Throws ValueError where x's dtype does not hold value.
 Tensor pad(const Tensor& x, const Shape& amounts, PadMode mode = PadMode::constant, Scalar value = 0);
 
+/// x where x > 0, else weight * x: weight of one element, or of one for each channel of x (N, C, ...). Throws
+/// ShapeError.
+Tensor prelu(const Tensor& x, const Tensor& weight);
+/// a * sigmoid(b) for the halves a and b of x along axis (Dauphin et al., 2017). Throws ShapeError on an odd size.
+Tensor glu(const Tensor& x, int64_t axis = -1);
+
 }  // namespace limpid

@@ -13,9 +13,16 @@ struct ReLU : Module {
   ReLU() : Module("ReLU") {}
   Tensor operator()(const Tensor& x) const;
 };
+struct GELUOptions {
+  bool approximate = false;  ///< gelu_tanh() in place of gelu()
+};
 struct GELU : Module {
-  GELU() : Module("GELU") {}
+  explicit GELU(const GELUOptions& options = {});
+  explicit GELU(std::nullptr_t) : GELU(GELUOptions{}) {}  ///< what {} is taken for, see below
   Tensor operator()(const Tensor& x) const;
+
+ private:
+  GELUOptions options_;
 };
 struct SiLU : Module {
   SiLU() : Module("SiLU") {}
@@ -27,6 +34,35 @@ struct Sigmoid : Module {
 };
 struct Tanh : Module {
   Tanh() : Module("Tanh") {}
+  Tensor operator()(const Tensor& x) const;
+};
+
+struct ReLU6 : Module {
+  ReLU6() : Module("ReLU6") {}
+  Tensor operator()(const Tensor& x) const;
+};
+struct Hardswish : Module {
+  Hardswish() : Module("Hardswish") {}
+  Tensor operator()(const Tensor& x) const;
+};
+struct Hardsigmoid : Module {
+  Hardsigmoid() : Module("Hardsigmoid") {}
+  Tensor operator()(const Tensor& x) const;
+};
+struct Mish : Module {
+  Mish() : Module("Mish") {}
+  Tensor operator()(const Tensor& x) const;
+};
+struct SELU : Module {
+  SELU() : Module("SELU") {}
+  Tensor operator()(const Tensor& x) const;
+};
+struct Softsign : Module {
+  Softsign() : Module("Softsign") {}
+  Tensor operator()(const Tensor& x) const;
+};
+struct LogSigmoid : Module {
+  LogSigmoid() : Module("LogSigmoid") {}
   Tensor operator()(const Tensor& x) const;
 };
 
@@ -61,6 +97,53 @@ struct ELU : Module {
 
  private:
   ELUOptions options_;
+};
+
+struct CELUOptions {
+  double alpha = 1;
+};
+struct CELU : Module {
+  explicit CELU(const CELUOptions& options = {});
+  template <class Number>
+  requires std::convertible_to<Number, double>
+  explicit CELU(Number alpha) : CELU(CELUOptions{static_cast<double>(alpha)}) {}
+  explicit CELU(std::nullptr_t) : CELU(CELUOptions{}) {}
+  Tensor operator()(const Tensor& x) const;
+
+ private:
+  CELUOptions options_;
+};
+
+struct HardtanhOptions {
+  double min_val = -1, max_val = 1;
+};
+struct Hardtanh : Module {
+  explicit Hardtanh(const HardtanhOptions& options = {});
+  explicit Hardtanh(double min_val, double max_val) : Hardtanh(HardtanhOptions{min_val, max_val}) {}
+  Tensor operator()(const Tensor& x) const;
+
+ private:
+  HardtanhOptions options_;
+};
+
+struct PReLUOptions {
+  int64_t num_parameters = 1;  ///< 1, or as many as x has channels
+  double init = 0.25;
+};
+/// x where x > 0, else weight * x, for a weight that is learned.
+struct PReLU : Module {
+  explicit PReLU(const PReLUOptions& options = {});
+  explicit PReLU(int64_t num_parameters) : PReLU(PReLUOptions{.num_parameters = num_parameters}) {}
+  Tensor operator()(const Tensor& x) const;
+  Parameter weight;
+};
+
+struct GLU : Module {
+  explicit GLU(int64_t axis = -1);
+  Tensor operator()(const Tensor& x) const;
+
+ private:
+  int64_t axis_;
 };
 
 struct SoftplusOptions {

@@ -297,8 +297,10 @@ namespace {
 
 struct RemainderNode final : SymmetricNode {
   Saved a{*this, "a"}, b{*this, "b"}, y{*this, "y"};
-  const char* name() const noexcept override { return "remainder"; }
-  // y_i = a_i - b_i q_i for a whole q_i = floor(a_i / b_i), constant but for jumps:  da = dy,  db = -dy q.
+  const char* op = nullptr;
+  const char* name() const noexcept override { return op; }
+  // y_i = a_i - b_i q_i for a whole q_i, a_i / b_i rounded down (fmod: towards 0), constant but for jumps:  da = dy,
+  // db = -dy q.
   Tensors backward(const Tensors& dy) override { return {dy[0], needs(1) ? chain(dy[0], whole()) : Tensor()}; }
 
   // Of a constant there is nothing to record.
@@ -308,37 +310,65 @@ struct RemainderNode final : SymmetricNode {
   }
 };
 
-void require_no_zero(const Tensor& b) {
+struct FloorDivideNode final : SymmetricNode {
+  const char* name() const noexcept override { return "floor_divide"; }
+  // Constant but for jumps.
+  Tensors backward(const Tensors& dy) override { return Tensors(inputs().size(), zeros_like(dy[0])); }
+};
+
+// Of integers.
+void require_no_zero(const char* op, const Tensor& b) {
   if (is_floating_point(b.dtype()) || b.dtype() == bool_) return;
   const Tensor zero = eq(b, 0).contiguous();
   const bool* first = zero.data<bool>();
   if (std::find(first, first + zero.numel(), true) != first + zero.numel())
-    detail::throw_error<ValueError>("remainder: expected divisors other than 0, got 0");
+    detail::throw_error<ValueError>(op, ": expected divisors other than 0, got 0");
+}
+
+// y_i = f(a_i, b_i) for f one of those that divide. keep(node, a, b, y) saves what N needs.
+template <class N, class Keep>
+Tensor divide(const char* op, const kernels::KernelRow& f, const Tensor& a, const Tensor& b, Keep keep) {
+  require_defined(op, a);
+  require_defined(op, b);
+  const DType dtype = promote_types(a.dtype(), b.dtype());
+  const auto again = [&](const Tensor& p, const Tensor& q) { return divide<N>(op, f, p, q, keep); };
+  if (Tensor y = promoted(dtype, a, b, again); y.defined()) return y;
+  require_no_zero(op, b);
+  Tensor y = map({op, f, dtype}, a, b);
+  if (auto* node = record<N>(y, a, b)) keep(*node, a, b, y);
+  return y;
+}
+Tensor remainder_of(const char* op, const kernels::KernelRow& f, const Tensor& a, const Tensor& b) {
+  return divide<RemainderNode>(op, f, a, b,
+                               [op](RemainderNode& node, const Tensor& p, const Tensor& q, const Tensor& y) {
+                                 node.op = op;
+                                 if (!node.needs(1)) return;
+                                 node.a = p;
+                                 node.b = q;
+                                 node.y = y;
+                               });
+}
+template <class N>
+Tensor divide_number(const char* op, const kernels::KernelRow& f, const Tensor& a, Scalar b) {
+  require_defined(op, a);
+  if (!is_floating_point(detail::promote_types(a.dtype(), b)) && b.to_int64() == 0)
+    detail::throw_error<ValueError>(op, ": expected a divisor other than 0, got 0");
+  return map_number<N>({op, f}, a, b, nothing);
 }
 
 }  // namespace
 
-Tensor remainder(const Tensor& a, const Tensor& b) {
-  require_defined("remainder", a);
-  require_defined("remainder", b);
-  const DType dtype = promote_types(a.dtype(), b.dtype());
-  if (Tensor y = promoted(dtype, a, b, [](const Tensor& p, const Tensor& q) { return remainder(p, q); }); y.defined())
-    return y;
-  require_no_zero(b);
-  Tensor y = map({"remainder", arithmetic().remainder, dtype}, a, b);
-  if (auto* node = record<RemainderNode>(y, a, b); node && node->needs(1)) {
-    node->a = a;
-    node->b = b;
-    node->y = y;
-  }
-  return y;
-}
-
+Tensor remainder(const Tensor& a, const Tensor& b) { return remainder_of("remainder", arithmetic().remainder, a, b); }
 Tensor remainder(const Tensor& a, Scalar b) {
-  require_defined("remainder", a);
-  if (!is_floating_point(detail::promote_types(a.dtype(), b)) && b.to_int64() == 0)
-    detail::throw_error<ValueError>("remainder: expected a divisor other than 0, got 0");
-  return map_number<ShiftNode>({"remainder", arithmetic().remainder}, a, b, nothing);
+  return divide_number<ShiftNode>("remainder", arithmetic().remainder, a, b);
+}
+Tensor fmod(const Tensor& a, const Tensor& b) { return remainder_of("fmod", arithmetic().fmod, a, b); }
+Tensor fmod(const Tensor& a, Scalar b) { return divide_number<ShiftNode>("fmod", arithmetic().fmod, a, b); }
+Tensor floor_divide(const Tensor& a, const Tensor& b) {
+  return divide<FloorDivideNode>("floor_divide", arithmetic().floor_divide, a, b, [](auto&&...) {});
+}
+Tensor floor_divide(const Tensor& a, Scalar b) {
+  return divide_number<FloorDivideNode>("floor_divide", arithmetic().floor_divide, a, b);
 }
 
 namespace {

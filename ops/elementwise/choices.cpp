@@ -22,6 +22,18 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
+// The largest finite number of a floating dtype.
+double largest_of(DType dtype) {
+  return visit_dtype(dtype, []<class T>(T) -> double {
+    if constexpr (std::is_same_v<T, Half>)
+      return 65504;
+    else if constexpr (std::is_same_v<T, BFloat16>)
+      return 0x1.fep127;
+    else
+      return static_cast<double>(std::numeric_limits<T>::max());
+  });
+}
+
 Tensor compare(const char* op, const KernelRow& f, const Tensor& a, const Tensor& b) {
   require_defined(op, a);
   require_defined(op, b);
@@ -97,6 +109,11 @@ Tensor isfinite(const Tensor& x) {
   require_defined("isfinite", x);
   const DType dtype = compute_type(detail::floating_type(x.dtype()));
   return map({"isfinite", arithmetic().isfinite, dtype, bool_}, x.to(dtype));
+}
+
+Tensor isinf(const Tensor& x) {
+  require_defined("isinf", x);
+  return is_floating_point(x.dtype()) ? eq(abs(x), infinity) : zeros(x.shape(), bool_);
 }
 
 Tensor logical_not(const Tensor& x) { return compare("logical_not", arithmetic().eq, x, false); }
@@ -179,5 +196,89 @@ Tensor where_number(const Tensor& condition, const Tensor& x, Scalar number, boo
 
 Tensor where(const Tensor& condition, const Tensor& a, Scalar b) { return where_number(condition, a, b, true); }
 Tensor where(const Tensor& condition, Scalar a, const Tensor& b) { return where_number(condition, b, a, false); }
+Tensor where(const Tensor& condition, Scalar a, Scalar b) {
+  require_condition(condition);
+  const DType dtype = detail::promote_types(detail::promote_types(bool_, a), b);
+  return map({"where", arithmetic().where, dtype}, condition, Operand("where", a, dtype), Operand("where", b, dtype));
+}
+
+Tensor nan_to_num(const Tensor& x, double nan, std::optional<double> posinf, std::optional<double> neginf) {
+  require_defined("nan_to_num", x);
+  if (!is_floating_point(x.dtype())) return x;
+  const double largest = largest_of(x.dtype());
+  const Tensor y = where(isnan(x), nan, x), z = where(eq(x, infinity), posinf.value_or(largest), y);
+  return where(eq(x, -infinity), neginf.value_or(-largest), z);
+}
+
+namespace {
+
+struct ClampNode final : SymmetricNode {
+  Saved x{*this, "x"};
+  Scalar low = 0, high = 0;
+  const char* name() const noexcept override { return "clamp"; }
+  // y_i = min(max(x_i, low), high):  dx_i = dy_i where low <= x_i <= high or x_i is NaN, as y_i then is, else 0.
+  Tensors backward(const Tensors& dy) override {
+    const DType dtype = x.peek().dtype();
+    if (!is_grad_enabled())
+      return {detail::map({name(), arithmetic().clamp_gradient, dtype}, dy[0], x.get(),
+                          detail::Operand(name(), low, dtype), detail::Operand(name(), high, dtype))};
+    return {where(logical_or(lt(x, low), gt(x, high)), 0, dy[0])};
+  }
+};
+
+// Whether a <= b, exactly; false of NaN.
+bool are_ordered(Scalar a, Scalar b) {
+  const double x = a.to_double(), y = b.to_double();
+  if (x != y || (a.is_floating() && b.is_floating())) return x <= y;
+  return detail::whole_of(a) <= detail::whole_of(b);  // one is an integer, which may have been rounded to the other
+}
+
+}  // namespace
+
+Tensor clamp(const Tensor& x, Scalar low, Scalar high) {
+  detail::require_defined("clamp", x);
+  const bool whole = !is_floating_point(x.dtype());
+  // Integers within [0.5, 2.5] are those within [1, 2].
+  const Scalar first = whole && low.is_floating() ? std::ceil(low.to_double()) : low;
+  const Scalar last = whole && high.is_floating() ? std::floor(high.to_double()) : high;
+  if (!are_ordered(low, high))
+    detail::throw_error<ValueError>("clamp: expected low <= high, got ", detail::text_of(low), " and ",
+                                    detail::text_of(high));
+  // As the elements are, which they may become: float32 has no 1e300.
+  const Scalar least = detail::saturated("clamp", first, x.dtype()), most = detail::saturated("clamp", last, x.dtype());
+  if (whole ? !(are_ordered(first, last) && are_ordered(first, least) && are_ordered(most, last))
+            : std::isinf(least.to_double()) && least.to_double() == most.to_double() &&
+                  std::isfinite(low.to_double()) && std::isfinite(high.to_double()))
+    detail::throw_error<ValueError>("clamp: expected bounds between which ", x.dtype(), " has a number, got ",
+                                    detail::text_of(low), " and ", detail::text_of(high));
+  if (Tensor y = detail::promoted(x.dtype(), x, [&](const Tensor& p) { return clamp(p, least, most); }); y.defined())
+    return y;
+  Tensor y = detail::map({"clamp", arithmetic().clamp, x.dtype()}, x, detail::Operand("clamp", least, x.dtype()),
+                         detail::Operand("clamp", most, x.dtype()));
+  if (auto* node = record<ClampNode>(y, x)) {
+    node->x = x;
+    node->low = least;
+    node->high = most;
+  }
+  return y;
+}
+
+Tensor clamp(const Tensor& x, const Tensor& low, const Tensor& high) { return clamp_max(clamp_min(x, low), high); }
+
+namespace {
+
+// x, or bound where x is beyond it; NaN of either stays.
+Tensor bounded(const char* op, Tensor (*within)(const Tensor&, const Tensor&), const Tensor& x, const Tensor& bound) {
+  require_defined(op, x);
+  require_defined(op, bound);
+  return where(logical_or(within(x, bound), isnan(x)), x, bound);
+}
+
+}  // namespace
+
+Tensor clamp_min(const Tensor& x, const Tensor& low) { return bounded("clamp_min", ge, x, low); }
+Tensor clamp_max(const Tensor& x, const Tensor& high) { return bounded("clamp_max", le, x, high); }
+Tensor clamp_min(const Tensor& x, Scalar low) { return clamp(x, low, infinity); }
+Tensor clamp_max(const Tensor& x, Scalar high) { return clamp(x, -infinity, high); }
 
 }  // namespace limpid

@@ -111,22 +111,50 @@ struct MinimumTangent { template <class T> static T f(T da, T db, T a, T b) noex
   return MaximumTangent::f(da, db, -a, -b); } };
 // clang-format on
 
-// The sign of b, as Python and NumPy have it. The caller has seen to it that no integer b is 0.
+// The sign of a. The caller has seen to it that no integer b is 0, here and below.
+struct Fmod {
+  template <class T>
+  static T f(T a, T b) noexcept {
+    if constexpr (!is_float<T>)
+      return wide(b) + 1u == 0 ? T{0}
+                               : static_cast<T>(a % b);  // the quotient of the least integer by -1 would overflow
+    else if constexpr (sizeof(T) == 4)
+      return __builtin_fmodf(a, b);
+    else
+      return __builtin_fmod(a, b);
+  }
+};
+
+// The sign of b, as Python and NumPy have it.
 struct Remainder {
   template <class T>
   static T f(T a, T b) noexcept {
     if constexpr (is_float<T>) {
-      T r;
-      if constexpr (sizeof(T) == 4)
-        r = __builtin_fmodf(a, b);
-      else
-        r = __builtin_fmod(a, b);
+      const T r = Fmod::f(a, b);
       if (r == 0) return b < 0 ? T{-0.0} : T{0};
       return (r < 0) != (b < 0) && r == r ? r + b : r;
     } else {
-      if (wide(b) + 1u == 0) return T{0};  // the quotient of the least integer by -1 would overflow
-      const T r = static_cast<T>(a % b);
+      const T r = Fmod::f(a, b);
       return r != 0 && (r < 0) != (b < 0) ? static_cast<T>(r + b) : r;
+    }
+  }
+};
+
+// a / b rounded down, as Python and NumPy have it: from the exact remainder, for the quotient may be rounded up to a
+// whole number. By 0 it is infinite or NaN.
+struct FloorDivide {
+  template <class T>
+  static T f(T a, T b) noexcept {
+    if constexpr (is_float<T>) {
+      if (b == 0) return a / b;
+      const T r = Remainder::f(a, b), quotient = (a - r) / b;
+      if (quotient == 0) return static_cast<T>(__builtin_copysign(0.0, double{a / b}));
+      const T whole = static_cast<T>(__builtin_floor(double{quotient}));
+      return quotient - whole > T{0.5} ? whole + 1 : whole;
+    } else {
+      if (wide(b) + 1u == 0) return static_cast<T>(0u - wide(a));
+      const T quotient = static_cast<T>(a / b);
+      return a % b != 0 && (a < 0) != (b < 0) ? static_cast<T>(quotient - 1) : quotient;
     }
   }
 };
@@ -213,6 +241,8 @@ const ArithmeticKernels arithmetic_kernels{
     .mul = with_bool<Mul>(numbers<Mul, 2>),
     .div = floats<Div, 2>,
     .remainder = numbers<Remainder, 2>,
+    .fmod = numbers<Fmod, 2>,
+    .floor_divide = numbers<FloorDivide, 2>,
     .pow = numbers<Pow, 2>,
     .maximum = with_bool<Maximum>(numbers<Maximum, 2>),
     .minimum = with_bool<Minimum>(numbers<Minimum, 2>),

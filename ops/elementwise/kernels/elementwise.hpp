@@ -31,9 +31,9 @@ struct ByDType {
 using KernelRow = ByDType<StripKernel>;
 
 /// Made of operations that round correctly, in one order: the same bits on every instruction set, each of which has a
-/// version; pow and remainder are the C library's. Integers wrap; for bool + is or, * is and.
+/// version; pow and the remainders are the C library's. Integers wrap; for bool + is or, * is and.
 struct ArithmeticKernels {
-  KernelRow add, sub, mul, div, remainder, pow, maximum, minimum;
+  KernelRow add, sub, mul, div, remainder, fmod, floor_divide, pow, maximum, minimum;
   KernelRow add_scaled;                     ///< a + b * c
   KernelRow chain, chain_both, chain_over;  ///< of floats: a * b and a / b, 0 where a is 0; or where either is
   KernelRow sub_chain;                      ///< of floats: a - chain(b, c)

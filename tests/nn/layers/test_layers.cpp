@@ -118,6 +118,18 @@ TEST_CASE("layers compute what the functions of their names do") {
   CHECK(equal(nn::LeakyReLU(0.2)(x), leaky_relu(x, 0.2)));
   CHECK(equal(nn::ELU(2)(x), elu(x, 2)));
   CHECK(equal(nn::Softplus(2)(x), softplus(x, 2)));
+  CHECK(equal(nn::ReLU6()(x), relu6(x)));
+  CHECK(equal(nn::Hardswish()(x), hardswish(x)));
+  CHECK(equal(nn::Hardsigmoid()(x), hardsigmoid(x)));
+  CHECK(equal(nn::Mish()(x), mish(x)));
+  CHECK(equal(nn::SELU()(x), selu(x)));
+  CHECK(equal(nn::Softsign()(x), softsign(x)));
+  CHECK(equal(nn::LogSigmoid()(x), logsigmoid(x)));
+  CHECK(equal(nn::GELU({.approximate = true})(x), gelu_tanh(x)));
+  CHECK(equal(nn::CELU(2)(x), celu(x, 2)));
+  CHECK(equal(nn::Hardtanh()(x), hardtanh(x)));
+  CHECK(equal(nn::Hardtanh(-0.5, 2)(x), hardtanh(x, -0.5, 2)));
+  CHECK(equal(nn::GLU(1)(x), glu(x, 1)));
   CHECK(equal(nn::Softmax(1)(x), softmax(x, 1)));
   CHECK(equal(nn::LogSoftmax(1)(x), log_softmax(x, 1)));
   CHECK(equal(nn::MaxPool2d(3, {.stride = 2, .padding = 1})(x), max_pool2d(x, 3, {.stride = 2, .padding = 1})));
@@ -126,6 +138,21 @@ TEST_CASE("layers compute what the functions of their names do") {
   CHECK(nn::Identity()(x).is_same(x));
   CHECK(nn::Flatten()(x).shape() == Shape{2, 144});
   CHECK(nn::Flatten(0, 1)(x).shape() == Shape{8, 6, 6});
+}
+
+TEST_CASE("PReLU learns one slope, or one for each channel") {
+  const Tensor x = randn({2, 4, 3}, float32).set_requires_grad();
+  nn::PReLU one, each(4);
+  CHECK(each.state_dict().at("weight").shape() == Shape{4});
+  CHECK(equal(one(x).detach(), leaky_relu(x.detach(), 0.25)));
+  const Tensor dy = randn({2, 4, 3});
+  const Tensor dw = grad({each(x)}, {each.weight}, {dy})[0];
+  CHECK(allclose(dw, sum(where(x.detach() > 0, 0, x.detach() * dy), {0, 2}), 1e-6, 1e-6));
+  CHECK_THROWS_WITH(nn::PReLU(3)(x.detach()),
+                    "prelu: expected a weight of one element, or of one for each channel of x (N, C, ...), got x of "
+                    "shape (2, 4, 3) and a weight of shape (3,)");
+  CHECK_THROWS_WITH(nn::PReLU(0), "PReLU: expected num_parameters in [1, inf), got 0");
+  CHECK_THROWS_WITH(glu(x.detach(), 2), "glu: expected an even size along axis 2, got x of shape (2, 4, 3)");
 }
 
 TEST_CASE("AdaptiveAvgPool2d averages equal windows") {

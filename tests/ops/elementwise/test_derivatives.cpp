@@ -89,6 +89,91 @@ Real silu_curve(Real x) {
   return e * bend / (u * u * u);
 }
 
+// A root of an activation's derivative, near which a reference in the usual form would lose digits: f(root) = 0, so
+// that f(x) is (x - root) times the mean slope, by two terms of the series. f1 and f2 are the derivatives of f at the
+// root.
+Real near_root(Real d, Real f1, Real f2) { return d * (f1 + d / 2 * f2); }
+
+Real mish_value(Real x) {
+  const Real e = std::exp(x), n = e * (e + 2);
+  return x > 2000 ? x : x * (n / (n + 2));
+}
+Real mish_slope(Real x) {
+  const Real d = from(x, -1.1924312145154952, -4.8484829848031044e-17), e = std::exp(x), bottom = e * (e + 2) + 2;
+  if (x > 2000) return 1;
+  const Real p = std::exp(x - d), w1 = 4 + 8 * p * p + 3 * p * p * p + p * (4 * (x - d) + 10),
+             w2 = 16 * p * p + 9 * p * p * p + p * (4 * (x - d) + 14);
+  const Real w = std::abs(d) < 1e-6L ? near_root(d, w1, w2) : 4 * (x + 1) + 4 * e * e + e * e * e + e * (4 * x + 6);
+  return e * w / (bottom * bottom);
+}
+Real mish_curve(Real x) {
+  const Real s = logistic(x), t = std::tanh(log1pexp(x)), c = std::cosh(log1pexp(x));
+  return std::abs(x) > 5000 ? 0 : s / c / c * (2 + x * (logistic(-x) - 2 * t * s));
+}
+
+constexpr Real gelu_a = 1.595769121605730711759942L, gelu_b = gelu_a * 0.044715L;
+Real gelu_tanh_value(Real x) {
+  return std::abs(x) > 100 ? (x > 0 ? x : 0) : x * logistic(gelu_a * x + gelu_b * x * x * x);
+}
+Real gelu_tanh_slope(Real x) {
+  if (std::abs(x) > 100) return x > 0;
+  const Real z = gelu_a * x + gelu_b * x * x * x, z1 = gelu_a + 3 * gelu_b * x * x, e = std::exp(-std::abs(z)),
+             u = 1 + e;
+  if (x > 0) return (1 + e * x * z1 / u) / u;
+  const Real d = from(x, -0.7524614220710163, 3.635560509207687e-17), r = x - d;
+  const Real p = std::exp(gelu_a * r + gelu_b * r * r * r), q = gelu_a + 3 * gelu_b * r * r;
+  const Real g1 = p * q + gelu_a + 9 * gelu_b * r * r, g2 = p * (q * q + 6 * gelu_b * r) + 18 * gelu_b * r;
+  return e * (std::abs(d) < 1e-6L ? near_root(d, g1, g2) : u + x * z1) / (u * u);
+}
+Real gelu_tanh_curve(Real x) {
+  if (std::abs(x) > 100) return 0;
+  const Real z = gelu_a * x + gelu_b * x * x * x, z1 = gelu_a + 3 * gelu_b * x * x;
+  return bell(z) * (2 * z1 + x * (6 * gelu_b * x - z1 * z1 * std::tanh(z / 2)));
+}
+
+// The inverse of erf by Newton's method, from what doubles give.
+Real erfinv_of(Real x) {
+  const Real a = std::abs(x);
+  if (!(a < 1)) return a == 1 ? x * infinity : not_a_number;
+  if (a < 1e-10L) return x * (std::sqrt(pi) / 2);
+  Real y = 0.5L * a;
+  for (int i = 0; i < 200; ++i) {
+    const Real error = a <= 0.5L ? std::erf(y) - a : (1 - a) - std::erfc(y);
+    y -= error / erf_slope(y) / (1 + y * error / erf_slope(y));
+  }
+  return x < 0 ? -y : y;
+}
+
+// Derivatives of log Gamma of order n + 1, above 0 by recurrence up to where the asymptotic series is exact.
+Real polygamma_of(int n, Real x) {
+  if (x == infinity) return n == 0 ? infinity : 0;
+  if (!std::isfinite(x)) return not_a_number;
+  if (x <= 0 && x == std::floor(x)) {
+    if (n == 0 && x == 0) return std::signbit(x) ? infinity : -infinity;
+    return n == 1 ? infinity : not_a_number;
+  }
+  if (x < 0) {
+    const Real c = pi * (x - std::round(x)), s = std::sin(c);
+    const Real reflected = polygamma_of(n, 1 - x);
+    return n == 0 ? reflected - pi / std::tan(c) : n == 1 ? pi * pi / (s * s) - reflected : not_a_number;
+  }
+  Real sum = 0, z = x;
+  for (; z < 60; z += 1) sum += n == 0 ? -1 / z : n == 1 ? 1 / (z * z) : -2 / (z * z * z);
+  const Real v = 1 / (z * z);
+  if (n == 0)
+    return sum + std::log(z) - 1 / (2 * z) -
+           v * (1 / 12.0L - v * (1 / 120.0L - v * (1 / 252.0L - v * (1 / 240.0L - v / 132))));
+  if (n == 1)
+    return sum + 1 / z + v / 2 + v / z * (1 / 6.0L - v * (1 / 30.0L - v * (1 / 42.0L - v * (1 / 30.0L - v * 5 / 66))));
+  return sum - v - v / z - v * v * (0.5L - v * (1 / 6.0L - v * (1 / 6.0L - v * (0.3L - v * 5 / 6))));
+}
+// What digamma is the sum of, where it is formed by reflection.
+Real gamma_terms(Real x) {
+  return x < 0 && std::isfinite(x)
+             ? std::abs(polygamma_of(0, 1 - x)) + std::abs(pi / std::tan(pi * (x - std::round(x))))
+             : polygamma_of(0, x);
+}
+
 Real sign_of(Real x) { return std::isnan(x) ? x : static_cast<Real>((x > 0) - (x < 0)); }
 
 // A number as tensors of dtype meet it: rounded once.
@@ -210,6 +295,166 @@ std::vector<Row> rows(DType dtype) {
       of("erf", erf, number(std::erf), erf_slope,
          with_limits(
              0, [](Real x) { return -2 * x * erf_slope(x); }, 0)),
+      of(
+          "exp2", exp2, number(std::exp2), [](Real x) { return std::exp2(x) * std::log(2.0L); },
+          [](Real x) { return std::exp2(x) * std::log(2.0L) * std::log(2.0L); }),
+      of("expm1", expm1, number(std::expm1), number(std::exp), number(std::exp)),
+      of(
+          "log2", log2, number(std::log2), [](Real x) { return 1 / x / std::log(2.0L); },
+          [](Real x) { return -1 / x / x / std::log(2.0L); }),
+      of(
+          "log10", log10, number(std::log10), [](Real x) { return 1 / x / std::log(10.0L); },
+          [](Real x) { return -1 / x / x / std::log(10.0L); }),
+      of(
+          "log1p", log1p, number(std::log1p), [](Real x) { return 1 / (1 + x); },
+          [](Real x) { return -1 / (1 + x) / (1 + x); }),
+      of(
+          "tan", tan, number(std::tan), [](Real x) { return 1 / std::cos(x) / std::cos(x); },
+          [](Real x) { return 2 * std::tan(x) / std::cos(x) / std::cos(x); }),
+      of(
+          "asin", asin, number(std::asin), [](Real x) { return 1 / std::sqrt((1 - x) * (1 + x)); },
+          [](Real x) { return x / ((1 - x) * (1 + x)) / std::sqrt((1 - x) * (1 + x)); }),
+      of(
+          "acos", acos, number(std::acos), [](Real x) { return -1 / std::sqrt((1 - x) * (1 + x)); },
+          [](Real x) { return -x / ((1 - x) * (1 + x)) / std::sqrt((1 - x) * (1 + x)); }),
+      of(
+          "atan", atan, number(std::atan), [](Real x) { return 1 / (1 + x * x); },
+          with_limits(
+              0, [](Real x) { return -2 * x / (1 + x * x) / (1 + x * x); }, 0)),
+      of("sinh", sinh, number(std::sinh), number(std::cosh), number(std::sinh)),
+      of("cosh", cosh, number(std::cosh), number(std::sinh), number(std::cosh)),
+      of(
+          "asinh", asinh, number(std::asinh), [](Real x) { return 1 / std::sqrt(1 + x * x); },
+          with_limits(
+              0, [](Real x) { return -x / (1 + x * x) / std::sqrt(1 + x * x); }, 0)),
+      of(
+          "acosh", acosh, number(std::acosh),
+          [](Real x) { return x < 1 ? not_a_number : 1 / std::sqrt((x - 1) * (x + 1)); },
+          [](Real x) {
+            return x < 1 ? not_a_number : x == infinity ? 0 : -x / ((x - 1) * (x + 1)) / std::sqrt((x - 1) * (x + 1));
+          }),
+      of(
+          "atanh", atanh, number(std::atanh),
+          [](Real x) { return std::abs(x) > 1 ? not_a_number : 1 / ((1 - x) * (1 + x)); },
+          [](Real x) { return std::abs(x) > 1 ? not_a_number : 2 * x / ((1 - x) * (1 + x)) / ((1 - x) * (1 + x)); }),
+      of(
+          "logit", OF(logit(x)),
+          [](Real x) {
+            return x >= 0.25L && x <= 0.75L ? 2 * std::atanh(2 * x - 1)
+                   : x < 0.5L               ? std::log(x) - std::log1p(-x)
+                                            : std::log1p(x - 1) - std::log(1 - x);
+          },
+          [](Real x) { return x < 0 || x > 1 ? not_a_number : 1 / (x * (1 - x)); },
+          [](Real x) { return x < 0 || x > 1 ? not_a_number : (2 * x - 1) / (x * (1 - x)) / (x * (1 - x)); }),
+      of(
+          "erfc", erfc, number(std::erfc), [](Real x) { return -erf_slope(x); },
+          with_limits(
+              0, [](Real x) { return 2 * x * erf_slope(x); }, 0)),
+      of(
+          "erfinv", erfinv, erfinv_of, [](Real x) { return 1 / erf_slope(erfinv_of(x)); },
+          [](Real x) {
+            return std::abs(x) == 1 ? not_a_number
+                                    : 2 * erfinv_of(x) / erf_slope(erfinv_of(x)) / erf_slope(erfinv_of(x));
+          }),
+      {"lgamma", "", OF(lgamma(x)), number(std::lgamma), [](Real x) { return polygamma_of(0, x); },
+       [](Real x) { return polygamma_of(1, x); }, 4, 5, 10, gamma_terms},
+      // Below 0 the terms of the value and of the second derivative cancel: see test_functions.cpp.
+      {"digamma", "", [](const Tensor& x) { return digamma(abs(x)); },
+       [](Real x) { return polygamma_of(0, std::abs(x)); },
+       [](Real x) { return x == 0 ? not_a_number : sign_of(x) * polygamma_of(1, std::abs(x)); },
+       [](Real x) { return x == 0 ? not_a_number : polygamma_of(2, std::abs(x)); }},
+      {"floor_divide", "", OF(floor_divide(x, like(x, 3))),
+       [](Real x) { return std::isinf(x) ? not_a_number : std::floor(x / 3); }, zero, zero,
+       std::numeric_limits<double>::infinity()},
+      of("floor", floor, number(std::floor), zero, zero),
+      of("ceil", ceil, number(std::ceil), zero, zero),
+      of("trunc", trunc, number(std::trunc), zero, zero),
+      of("round", round, number(std::nearbyint), zero, zero),
+      of(
+          "frac", frac, [](Real x) { return x - std::trunc(x); }, one, zero),
+      of(
+          "fmod", OF(fmod(x, 3)), [](Real x) { return std::fmod(x, 3.0L); }, one, zero),
+      of(
+          "celu", OF(celu(x, 0.75)), [](Real x) { return x > 0 ? x : 0.75L * std::expm1(x / 0.75L); },
+          [](Real x) { return x > 0 ? 1 : std::exp(x / 0.75L); },
+          [](Real x) { return x > 0 ? 0 : std::exp(x / 0.75L) / 0.75L; }),
+      of(
+          "selu", selu,
+          [](Real x) { return 1.0507009873554804934L * (x > 0 ? x : 1.6732632423543772848L * std::expm1(x)); },
+          [](Real x) { return 1.0507009873554804934L * (x > 0 ? 1 : 1.6732632423543772848L * std::exp(x)); },
+          [](Real x) { return x > 0 ? 0 : 1.0507009873554804934L * 1.6732632423543772848L * std::exp(x); }),
+      // The terms of the next two second derivatives cancel at their roots.
+      {"gelu_tanh", "", gelu_tanh, gelu_tanh_value, gelu_tanh_slope, gelu_tanh_curve, 4, 5, 1000},
+      {"mish", "", mish, with_limits(0, mish_value, infinity), with_limits(0, mish_slope, 1),
+       with_limits(0, mish_curve, 0), 4, 5, 10000},
+      of(
+          "hardswish", hardswish, [](Real x) { return x <= -3 ? 0
+                                                      : x < 3 ? x * (x + 3) / 6
+                                                              : x; },
+          [](Real x) { return x <= -3  ? 0
+                              : x >= 3 ? 1
+                                       : (x + 1.5L) / 3; },
+          [](Real x) { return x <= -3 || x >= 3 ? 0 : 1 / 3.0L; }),
+      of(
+          "softsign", softsign, [](Real x) { return std::isinf(x) ? sign_of(x) : x / (1 + std::abs(x)); },
+          [](Real x) { return 1 / (1 + std::abs(x)) / (1 + std::abs(x)); },
+          [](Real x) { return -2 * sign_of(x) / (1 + std::abs(x)) / (1 + std::abs(x)) / (1 + std::abs(x)); }),
+      of(
+          "logsigmoid", logsigmoid, [](Real x) { return -log1pexp(-x); }, [](Real x) { return logistic(-x); },
+          [](Real x) { return -bell(x); }),
+      of(
+          "hardtanh", OF(hardtanh(x, -1, 0.5)), [](Real x) { return x < -1     ? -1
+                                                                    : x > 0.5L ? 0.5L
+                                                                               : x; },
+          [](Real x) { return x <= -1 || x >= 0.5L ? 0 : 1.0L; }, zero),
+      of(
+          "relu6", relu6, [](Real x) { return x < 0   ? 0
+                                              : x > 6 ? 6
+                                                      : x; },
+          [](Real x) { return x <= 0 || x >= 6 ? 0 : 1.0L; }, zero),
+      of(
+          "hardsigmoid", hardsigmoid,
+          [](Real x) {
+            return (x < -3 ? 0 : x > 3 ? 6 : x + 3) / 6;
+          },
+          [](Real x) { return x <= -3 || x >= 3 ? 0 : 1 / 6.0L; }, zero),
+      {"atan2", "", OF(atan2(x, like(x, 3))), [](Real x) { return std::atan2(x, 3.0L); },
+       [](Real x) { return 3 / (x * x + 9); },
+       with_limits(
+           0, [](Real x) { return -6 * x / (x * x + 9) / (x * x + 9); }, 0)},
+      {"atan2", "second", OF(atan2(like(x, 3), x)), [](Real x) { return std::atan2(3.0L, x); },
+       [](Real x) { return -3 / (x * x + 9); },
+       with_limits(
+           0, [](Real x) { return 6 * x / (x * x + 9) / (x * x + 9); }, 0)},
+      {"hypot", "", OF(hypot(x, like(x, 3))), [](Real x) { return std::hypot(x, 3.0L); },
+       [](Real x) { return std::isinf(x) ? sign_of(x) : x / std::hypot(x, 3.0L); },
+       [](Real x) { return 9 / std::hypot(x, 3.0L) / std::hypot(x, 3.0L) / std::hypot(x, 3.0L); }},
+      {"hypot", "second", OF(hypot(like(x, 0), x)), [](Real x) { return std::abs(x); }, sign_of,
+       [](Real x) { return std::abs(x) > 0 ? 0 : not_a_number; }},
+      {"logaddexp", "", OF(logaddexp(x, like(x, 3))),
+       [](Real x) { return x > 3 ? x + std::log1p(std::exp(3 - x)) : 3 + std::log1p(std::exp(x - 3)); },
+       [](Real x) { return logistic(x - 3); }, [](Real x) { return bell(x - 3); }},
+      {"logaddexp", "second", OF(logaddexp(like(x, 3), x)),
+       [](Real x) { return x > 3 ? x + std::log1p(std::exp(3 - x)) : 3 + std::log1p(std::exp(x - 3)); },
+       [](Real x) { return logistic(x - 3); }, [](Real x) { return bell(x - 3); }},
+      {"xlogy", "", OF(xlogy(x, like(x, 3))), [](Real x) { return x * std::log(3.0L); }, constant(std::log(3.0L)),
+       zero},
+      {"xlogy", "second", OF(xlogy(like(x, 3), x)), [](Real x) { return 3 * std::log(x); },
+       [](Real x) { return 3 / x; }, [](Real x) { return -3 / x / x; }},
+      {"xlogy", "of 0", OF(xlogy(like(x, 0), x)), [](Real x) { return std::isnan(x) ? x : 0; }, zero, zero},
+      {"lerp", "", OF(lerp(x, like(x, 0), 0.75)), [](Real x) { return 0.25L * x; }, constant(0.25L), zero},
+      {"lerp", "end", OF(lerp(like(x, 0), x, 0.25)), [](Real x) { return 0.25L * x; }, constant(0.25L), zero},
+      {"clamp_min", "", OF(clamp_min(x, 0.5)), [](Real x) { return x < 0.5L ? 0.5L : x; },
+       [](Real x) { return x < 0.5L ? 0 : 1.0L; }, zero},
+      {"clamp_min", "tensor", OF(clamp_min(x, like(x, 0.5))), [](Real x) { return x < 0.5L ? 0.5L : x; },
+       [](Real x) { return x < 0.5L ? 0 : 1.0L; }, zero},
+      {"clamp_max", "", OF(clamp_max(x, 0.5)), [](Real x) { return x > 0.5L ? 0.5L : x; },
+       [](Real x) { return x > 0.5L ? 0 : 1.0L; }, zero},
+      {"nan_to_num", "", OF(nan_to_num(x, 2, 3, 4)),
+       [](Real x) {
+         return std::isnan(x) ? 2 : x == infinity ? 3 : x == -infinity ? 4 : x;
+       },
+       [](Real x) { return std::isfinite(x) ? 1.0L : 0; }, zero},
       of(
           "relu", relu, [](Real x) { return x < 0 ? 0 : x; }, [](Real x) { return x <= 0 ? 0 : 1.0L; }, zero),
       of(
@@ -450,8 +695,8 @@ TEST_CASE("every element-wise op and every loss has a row of derivatives", "[der
   for (const char* header : {"elementwise.hpp", "loss.hpp"}) missing.merge(declared(header));
   REQUIRE(missing.size() > 40);
   // These give bool, or are compared with a composition elsewhere.
-  for (const char* other : {"eq", "ne", "lt", "le", "gt", "ge", "isnan", "isfinite", "logical_not", "logical_and",
-                            "logical_or", "cross_entropy"})
+  for (const char* other : {"eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite", "logical_not",
+                            "logical_and", "logical_or", "cross_entropy"})
     CHECK(missing.erase(other) == 1);
   for (const Row& row : rows(float64)) missing.erase(row.op);
   CHECK(missing == std::set<std::string>{});
@@ -533,6 +778,36 @@ TEST_CASE("third and fourth derivatives are those that differences of the order 
               {"elu", [](const Tensor& x) { return elu(-x); }},
               {"softplus", [](const Tensor& x) { return softplus(x, 2); }},
               {"pow", [](const Tensor& x) { return pow(x, 3.5); }},
+              {"exp2", exp2},
+              {"expm1", expm1},
+              {"log2", log2},
+              {"log10", log10},
+              {"log1p", log1p},
+              {"tan of a part", [](const Tensor& x) { return tan(0.5 * x); }},
+              {"asin of a part", [](const Tensor& x) { return asin(0.4 * x); }},
+              {"acos of a part", [](const Tensor& x) { return acos(0.4 * x); }},
+              {"atan", atan},
+              {"sinh", sinh},
+              {"cosh", cosh},
+              {"asinh", asinh},
+              {"acosh of more", [](const Tensor& x) { return acosh(x + 1.5); }},
+              {"atanh of a part", [](const Tensor& x) { return atanh(0.4 * x); }},
+              {"logit of a part", [](const Tensor& x) { return logit(0.4 * x); }},
+              {"erfc", erfc},
+              {"erfinv of a part", [](const Tensor& x) { return erfinv(0.4 * x); }},
+              {"lgamma", [](const Tensor& x) { return lgamma(x + 0.5); }},
+              {"digamma", [](const Tensor& x) { return digamma(x + 0.5); }},
+              {"digamma below 0", [](const Tensor& x) { return digamma(0.2 * x - 1.7); }},
+              {"celu", [](const Tensor& x) { return celu(-x, 1.5); }},
+              {"selu", [](const Tensor& x) { return selu(-x); }},
+              {"gelu_tanh", gelu_tanh},
+              {"mish", mish},
+              {"softsign", softsign},
+              {"logsigmoid", logsigmoid},
+              {"atan2", [](const Tensor& x) { return atan2(x, square(x) + 1); }},
+              {"hypot", [](const Tensor& x) { return hypot(x, square(x) - 2); }},
+              {"logaddexp", [](const Tensor& x) { return logaddexp(x, -2 * x); }},
+              {"xlogy", [](const Tensor& x) { return xlogy(x, x); }},
               {"pow of numbers", [](const Tensor& x) { return pow(1.5, x); }},
               {"pow of tensors", [](const Tensor& x) { return pow(x, x); }}};
   // Points above 0, where all of them are smooth, with a step between neighbours.

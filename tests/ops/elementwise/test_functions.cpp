@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include <limpid/tests/catch.hpp>
@@ -182,4 +183,121 @@ TEST_CASE("integers keep their dtype where the function does", "[elementwise]") 
   CHECK(equal(abs(i), from_vector<int64_t>({2, 1, 0, 1, 2}, {5})));
   for (auto op : {exp, sqrt, tanh, sigmoid, gelu}) CHECK(op(i).dtype() == float32);
   CHECK_THROWS_WITH(neg(ones({2}, bool_)), "neg: expected numbers, got bool; convert with to()");
+}
+
+TEST_CASE("digamma and lgamma keep to their poles, and digamma to its terms below 0", "[elementwise]") {
+  const auto of = [](Tensor (*f)(const Tensor&), double x) { return f(tensor({x}, float64)).item<double>(); };
+  CHECK(of(digamma, 0.0) == -INFINITY);
+  CHECK(of(digamma, -0.0) == INFINITY);
+  for (const double pole : {-1.0, -2.0, -100.0, -0x1p60}) {
+    CHECK(std::isnan(of(digamma, pole)));
+    CHECK(of(lgamma, pole) == INFINITY);
+  }
+  // At halves the cotangent is 0; values of W. J. Cody et al., "Chebyshev Approximations for the Psi Function"
+  // (1973), and by recurrence from them.
+  CHECK(of(digamma, 0.5) == Approx(-1.9635100260214234794).epsilon(1e-15));
+  CHECK(of(digamma, 1.0) == Approx(-0.57721566490153286061).epsilon(1e-15));
+  CHECK(of(digamma, -100.5) == Approx(4.6151246013380641).epsilon(1e-14));
+  // Beside the root of digamma, where a difference of large terms would show nothing but their rounding.
+  CHECK(of(digamma, 1.4616321449683622) == Approx(-9.2412655217294275e-17).epsilon(1e-9));
+}
+
+TEST_CASE("quotients are rounded down exactly, and remainders are exact", "[elementwise]") {
+  const auto one = [](double x, DType dtype = float64) { return tensor({x}, dtype); };
+  CHECK(floor_divide(one(1), one(0.2)).item<double>() == 4);
+  CHECK(floor_divide(one(1), 0.2).item<double>() == 4);
+  CHECK(floor_divide(one(-7), 2).item<double>() == -4);
+  CHECK(floor_divide(one(1e20), 3).item<double>() == std::floor(1e20 / 3));
+  CHECK(floor_divide(one(5), 0).item<double>() == INFINITY);
+  CHECK(std::signbit(floor_divide(one(-0.0), 3).item<double>()));
+  CHECK(fmod(one(1e20), 3).item<double>() == 1);
+  CHECK(fmod(one(-7), 3).item<double>() == -1);
+  CHECK(remainder(one(-7), 3).item<double>() == 2);
+  const Tensor i = from_vector<int64_t>({-7, 7, -6, 0}, {4});
+  CHECK(equal(floor_divide(i, 2), from_vector<int64_t>({-4, 3, -3, 0}, {4})));
+  CHECK(equal(floor_divide(i, from_vector<int64_t>({-2}, {1})), from_vector<int64_t>({3, -4, 3, 0}, {4})));
+  CHECK(equal(fmod(i, 2), from_vector<int64_t>({-1, 1, 0, 0}, {4})));
+  const Tensor least = full({1}, std::numeric_limits<int64_t>::min(), int64);
+  CHECK(equal(floor_divide(least, -1), least));
+  CHECK(equal(fmod(least, -1), zeros({1}, int64)));
+  CHECK_THROWS_WITH(floor_divide(i, 0), "floor_divide: expected a divisor other than 0, got 0");
+  CHECK_THROWS_WITH(fmod(i, zeros({4}, int64)), "fmod: expected divisors other than 0, got 0");
+  // a = b q + r, for a whole q.
+  manual_seed(3);
+  const Tensor a = randn({1000}, float64) * 1e6, b = randn({1000}, float64);
+  CHECK(equal(floor_divide(a, b), round(floor_divide(a, b))));
+  CHECK(allclose(floor_divide(a, b) * b + remainder(a, b), a, 1e-12, 1e-9));
+}
+
+TEST_CASE("gradients at the origin and at infinities are numbers", "[elementwise]") {
+  const auto gradients = [](Tensor (*f)(const Tensor&, const Tensor&), double a, double b) {
+    const Tensor p = tensor({a}, float64).set_requires_grad(), q = tensor({b}, float64).set_requires_grad();
+    const Tensors dx = grad({f(p, q)}, {p, q}, {ones({1}, float64)});
+    return std::pair(dx[0].item<double>(), dx[1].item<double>());
+  };
+  CHECK(gradients(atan2, 0, 0) == std::pair(0.0, -0.0));
+  CHECK(gradients(hypot, 0, 0) == std::pair(0.0, 0.0));
+  CHECK(gradients(hypot, -INFINITY, 3) == std::pair(-1.0, 0.0));
+  CHECK(gradients(atan2, INFINITY, 3) == std::pair(0.0, -0.0));
+  CHECK(gradients(logaddexp, -INFINITY, -INFINITY) == std::pair(0.5, 0.5));
+  CHECK(gradients(logaddexp, -INFINITY, 1) == std::pair(0.0, 1.0));
+  CHECK(gradients(logaddexp, 1e300, -1e300) == std::pair(1.0, 0.0));
+  CHECK(gradients(xlogy, 0, 0) == std::pair(0.0, 0.0));
+  CHECK(logaddexp(tensor({-INFINITY}), tensor({-INFINITY})).item<float>() == -INFINITY);
+  CHECK(logaddexp(tensor({INFINITY}), tensor({INFINITY})).item<float>() == INFINITY);
+  CHECK(std::isnan(xlogy(tensor({0}), tensor({NAN})).item<float>()));
+}
+
+TEST_CASE("bounds that are tensors broadcast, and get the gradient beyond them", "[elementwise]") {
+  const Tensor x = tensor({-2, 0.5, 3, NAN}, float64).set_requires_grad();
+  const Tensor low = tensor({-1}, float64).set_requires_grad(), high = tensor({1}, float64).set_requires_grad();
+  const Tensor y = clamp(x, low, high);
+  CHECK(allclose(y.detach(), tensor({-1, 0.5, 1, NAN}, float64), 0, 0, true));
+  const Tensors dx = grad({y}, {x, low, high}, {tensor({1, 2, 3, 4}, float64)});
+  CHECK(equal(dx[0], tensor({0, 2, 0, 4}, float64)));
+  CHECK(equal(dx[1], tensor({1}, float64)));
+  CHECK(equal(dx[2], tensor({3}, float64)));
+  // At a bound x has it; a bound of NaN shows; where the bounds cross, the upper one wins.
+  const Tensor at = tensor({1}, float64).set_requires_grad();
+  CHECK(grad({clamp(at, low, high)}, {at}, {ones({1}, float64)})[0].item<double>() == 1);
+  CHECK(std::isnan(clamp_min(tensor({1}), tensor({NAN})).item<float>()));
+  CHECK(clamp(tensor({0}), tensor({2}), tensor({1})).item<float>() == 1);
+  CHECK(equal(clamp_min(arange(4), 2), from_vector<int64_t>({2, 2, 2, 3}, {4})));
+}
+
+TEST_CASE("what rounds keeps integers and signs, and takes halves to even", "[elementwise]") {
+  const Tensor x = tensor({-2.5, -1.5, -0.5, 0.5, 1.5, 2.5}, float64);
+  CHECK(equal(round(x), tensor({-2, -2, 0, 0, 2, 2}, float64)));
+  CHECK(std::signbit(slice(round(x), 0, 2, 3).item<double>()));
+  CHECK(equal(floor(x), tensor({-3, -2, -1, 0, 1, 2}, float64)));
+  CHECK(equal(ceil(x), tensor({-2, -1, 0, 1, 2, 3}, float64)));
+  CHECK(equal(trunc(x), tensor({-2, -1, 0, 0, 1, 2}, float64)));
+  CHECK(equal(frac(x), tensor({-0.5, -0.5, -0.5, 0.5, 0.5, 0.5}, float64)));
+  Tensor (*const all_of[])(const Tensor&) = {floor, ceil, trunc, round};
+  for (const auto op : all_of) CHECK(op(arange(3)).dtype() == int64);
+}
+
+TEST_CASE("numbers take the place of NaN and the infinities, by default the dtype's ends", "[elementwise]") {
+  const Tensor x = tensor({NAN, INFINITY, -INFINITY, 2}, float64);
+  CHECK(equal(nan_to_num(x, 1, 3, 4), tensor({1, 3, 4, 2}, float64)));
+  for (const DType dtype : {float16, bfloat16, float32, float64}) {
+    const Tensor y = nan_to_num(x.to(dtype));
+    CHECK(y.dtype() == dtype);
+    CHECK(all(isfinite(y)).item<bool>());
+    CHECK(equal(slice(y, 0, 1, 2), -slice(y, 0, 2, 3)));
+    CHECK(any(isinf(2.0 * y)).item<bool>());
+  }
+  CHECK(equal(isinf(x), where(x == 2, false, where(isnan(x), false, ones({4}, bool_)))));
+  CHECK(equal(isinf(arange(2)), zeros({2}, bool_)));
+  CHECK(where(x == 2, 1, 0).dtype() == int64);
+  CHECK(where(x == 2, 1.5, 0).dtype() == float32);
+  CHECK(where(x == 2, true, false).dtype() == bool_);
+}
+
+TEST_CASE("activations refuse parameters they cannot mean", "[elementwise]") {
+  const Tensor x = ones({2});
+  CHECK_THROWS_WITH(hardtanh(x, 1, 1), "hardtanh: expected high in (1, inf], got 1");
+  CHECK_THROWS_AS(hardtanh(x, NAN, 1), ValueError);
+  CHECK_THROWS_AS(celu(x, 0), ValueError);
+  CHECK_THROWS_AS(logit(x, 0.75), ValueError);
 }
