@@ -47,24 +47,26 @@ TEST_CASE("gradients of pow at zero bases and exponents") {
 }
 
 TEST_CASE("derivatives of pow at zeros, at infinity and between, of operands that are not dense") {
-  // y = a^b:  dy/db = y log a;  d2y/da2 = b (b - 1) a^(b - 2);  d2y/dadb = a^(b - 1) (1 + b log a).
+  // y = a^b:  dy/db = y log a;  d2y/da2 = b (b - 1) a^(b - 2);  d2y/dadb = a^(b - 1) (1 + b log a);  d2y/db2 = y
+  // log(a)^2.
   const struct {
-    double a, b, by_b, by_aa, by_ab;
-  } rows[] = {{0, 2, 0, 2, 0},
-              {0, -1, -infinity, infinity, infinity},
-              {0, 3, 0, 0, 0},
-              {2, 0, std::log(2.0), 0, 0.5},
-              {0, 1, 0, 0, -infinity},
-              {0, 1.25, 0, infinity, 0},
-              {0, 0.5, 0, -infinity, -infinity},
-              {infinity, 0.5, infinity, 0, 0},
-              {infinity, -1, 0, 0, 0},
-              {infinity, 2, infinity, 2, infinity},
-              {infinity, 1.25, infinity, 0, infinity},
-              {infinity, 1, infinity, 0, infinity},
-              {2, 3, 8 * std::log(2.0), 12, 4 * (1 + 3 * std::log(2.0))},
-              {4, 1.5, 8 * std::log(4.0), 0.375, 2 * (1 + 1.5 * std::log(4.0))},
-              {16, 1.25, 32 * std::log(16.0), 0.3125 / 8, 2 * (1 + 1.25 * std::log(16.0))}};
+    double a, b, by_b, by_aa, by_ab, by_bb;
+  } rows[] = {{0, 2, 0, 2, 0, 0},
+              {0, -1, -infinity, infinity, infinity, infinity},
+              {0, 3, 0, 0, 0, 0},
+              {2, 0, std::log(2.0), 0, 0.5, std::log(2.0) * std::log(2.0)},
+              {0, 1, 0, 0, -infinity, 0},
+              {0, 1.25, 0, infinity, 0, 0},
+              {0, 0.5, 0, -infinity, -infinity, 0},
+              {infinity, 0.5, infinity, 0, 0, infinity},
+              {infinity, -1, 0, 0, 0, 0},
+              {infinity, 2, infinity, 2, infinity, infinity},
+              {infinity, 1.25, infinity, 0, infinity, infinity},
+              {infinity, 1, infinity, 0, infinity, infinity},
+              {2, 3, 8 * std::log(2.0), 12, 4 * (1 + 3 * std::log(2.0)), 8 * std::log(2.0) * std::log(2.0)},
+              {4, 1.5, 8 * std::log(4.0), 0.375, 2 * (1 + 1.5 * std::log(4.0)), 8 * std::log(4.0) * std::log(4.0)},
+              {16, 1.25, 32 * std::log(16.0), 0.3125 / 8, 2 * (1 + 1.25 * std::log(16.0)),
+               32 * std::log(16.0) * std::log(16.0)}};
   const auto count = static_cast<int64_t>(std::size(rows));
   // Every second of numbers that would show if they were read.
   const auto apart = [&](double (*of)(const std::remove_reference_t<decltype(rows[0])>&)) {
@@ -75,7 +77,7 @@ TEST_CASE("derivatives of pow at zeros, at infinity and between, of operands tha
   const Tensor a = apart([](const auto&row) { return row.a; }), b = apart([](const auto&row) { return row.b; });
   const Tensors first = grad({pow(a, b)}, {a, b}, {ones({count}, float64)}, {.create_graph = true});
   const Tensors second = grad({first[0]}, {a, b}, {ones({count}, float64)}),
-                other = grad({first[1]}, {a}, {ones({count}, float64)}),
+                other = grad({first[1]}, {a, b}, {ones({count}, float64)}),
                 unrecorded = grad({pow(a, b)}, {a, b}, {ones({count}, float64)});
   CHECK(equal(unrecorded[0], first[0].detach()));
   CHECK(equal(unrecorded[1], first[1].detach()));
@@ -89,6 +91,7 @@ TEST_CASE("derivatives of pow at zeros, at infinity and between, of operands tha
     CHECK(is_like(at(second[0]), rows[i].by_aa));
     CHECK(is_like(at(second[1]), rows[i].by_ab));
     CHECK(is_like(at(other[0]), rows[i].by_ab));
+    CHECK(is_like(at(other[1]), rows[i].by_bb));
   }
 }
 

@@ -114,6 +114,38 @@ TEST_CASE("third derivatives are those that differences of the second give") {
   }
 }
 
+TEST_CASE("third derivatives read what is constant in any layout") {
+  manual_seed(25);
+  const Shape shape{2, 4, 2, 3};
+  const auto apart = [](const Tensor& t) { return select(stack({t, full_like(t, 99)}, t.dim()), t.dim(), 0); };
+  const Tensor x = randn(shape, float64), gamma = randn({4}, float64), dy = randn(shape, float64),
+               u = randn(shape, float64), v = randn({4}, float64);
+  const auto moving = [](const Tensor& t) { return t.clone().set_requires_grad(); };
+  const auto recorded = [](const Tensors& ys, const Tensors& xs, const Tensors& dys) {
+    return grad(ys, xs, dys, {.create_graph = true, .allow_unused = true});
+  };
+  // gamma is constant: by x and dy.
+  const auto by_x = [&](const Tensor& constant) {
+    const Tensor a = moving(x), b = moving(dy);
+    const Tensors first = recorded({group_norm(a, 2, constant, {}, 0.1)}, {a}, {b});
+    const Tensors second = recorded(first, {a, b}, {u});
+    return grad(second, {a, b}, {dy * u, x * u});
+  };
+  // x is constant: by what the gradient of gamma is multiplied with.
+  const auto by_v = [&](const Tensor& constant) {
+    const Tensor a = moving(gamma), b = moving(dy), c = moving(v);
+    const Tensors first = recorded({group_norm(constant, 2, a, {}, 0.1)}, {a}, {b});
+    const Tensors second = recorded(first, {b}, {c});
+    return grad(second, {c}, {u});
+  };
+  const Tensors dense_x = by_x(gamma), strided_x = by_x(apart(gamma));
+  for (std::size_t i = 0; i < 2; ++i) CHECK(allclose(strided_x[i], dense_x[i], 1e-12, 1e-12));
+  CHECK(max(abs(dense_x[0])).item<double>() > 0.1);
+  const Tensor dense_v = by_v(x)[0];
+  CHECK(allclose(by_v(apart(x))[0], dense_v, 1e-12, 1e-12));
+  CHECK(max(abs(dense_v)).item<double>() > 0.1);
+}
+
 TEST_CASE("fourth derivatives are recorded too") {
   manual_seed(23);
   Tensor x = randn({2, 2, 5}, float64).set_requires_grad();
