@@ -1,8 +1,12 @@
 # limpid_compile_for_library(TARGET): the objects of TARGET become part of limpid, shared or static. Both are compiled
 # alike and share the compiler cache.
 function(limpid_compile_for_library target)
-  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON
-    CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON VISIBILITY_INLINES_HIDDEN ON)
+  # clang takes the visibility of a function from the block that defines it, which is not the header's that exports it:
+  # there cmake/exports.map alone draws the border.
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    set_target_properties(${target} PROPERTIES CXX_VISIBILITY_PRESET hidden)
+  endif()
 endfunction()
 
 # limpid_kernels(SOURCE... [EXCEPT ISA...]): compiles each kernel source once per instruction set, but for those given,
