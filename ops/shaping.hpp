@@ -40,10 +40,52 @@ Tensors split(const Tensor& x, const Shape& sizes, int64_t axis = 0);
 Tensors split(const Tensor& x, int64_t size, int64_t axis = 0);
 Tensor flip(const Tensor& x, const Axes& axes);
 
-enum class PadMode { constant, reflect, replicate };
+enum class PadMode { constant, reflect, replicate, circular };
 /// amounts: (before, after) for the last axis, then the one before it, and so on, as PyTorch's. Negative amounts crop
-/// (constant mode). reflect needs amounts below the axis size. Throws ValueError where x's dtype does not hold value.
+/// (constant mode). reflect needs amounts below the axis size, circular of at most it. Throws ValueError where x's
+/// dtype does not hold value.
 Tensor pad(const Tensor& x, const Shape& amounts, PadMode mode = PadMode::constant, Scalar value = 0);
+
+// Arrangement. Views where the strides allow.
+Tensor movedim(const Tensor& x, int64_t from, int64_t to);
+/// One axis as several of the given sizes, one of which may be -1.
+Tensor unflatten(const Tensor& x, int64_t axis, const Shape& sizes);
+/// slice() by a length, of which nothing may be beyond x.
+Tensor narrow(const Tensor& x, int64_t axis, int64_t start, int64_t length);
+inline Tensor broadcast_to(const Tensor& x, const Shape& shape) { return expand(x, shape); }
+Tensors unbind(const Tensor& x, int64_t axis = 0);
+/// At most so many pieces of one size, the last perhaps smaller.
+Tensors chunk(const Tensor& x, int64_t chunks, int64_t axis = 0);
+/// The elements of a diagonal of two axes, as the last axis; offset counts columns to the right.
+Tensor diagonal(const Tensor& x, int64_t offset = 0, int64_t axis1 = 0, int64_t axis2 = 1);
+/// The grids of coordinates (shape: all the sizes) whose i-th varies along axis i.
+Tensors meshgrid(const Tensors& xs);
+
+/// x side by side, repeats[i] times along axis i: NumPy's tile.
+Tensor repeat(const Tensor& x, const Shape& repeats);
+/// Each element along axis so many times in a row.
+Tensor repeat_interleave(const Tensor& x, int64_t repeats, int64_t axis);
+/// What leaves at one end of axis comes in at the other; without an axis, of the elements in row-major order.
+Tensor roll(const Tensor& x, int64_t shift, int64_t axis);
+Tensor roll(const Tensor& x, int64_t shift);
+/// The last two axes at and below (above) a diagonal, 0 elsewhere.
+Tensor tril(const Tensor& x, int64_t diagonal = 0);
+Tensor triu(const Tensor& x, int64_t diagonal = 0);
+/// Of one axis, the matrix with it on a diagonal; of two, that diagonal.
+Tensor diag(const Tensor& x, int64_t offset = 0);
+/// int64 (..., num_classes), 1 at x's number; -1 stands for the largest number + 1. Throws ValueError on others.
+Tensor one_hot(const Tensor& x, int64_t num_classes = -1);
+/// x, but value where mask (bool), which broadcasts, holds.
+Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value);
+/// The elements where mask (bool) holds, in row-major order, of one axis.
+Tensor masked_select(const Tensor& x, const Tensor& mask);
+/// int64 (count, rank): where x is not 0, in row-major order.
+Tensor nonzero(const Tensor& x);
+/// gather() of an index that broadcasts with x but for axis: NumPy's.
+Tensor take_along_axis(const Tensor& x, const Tensor& index, int64_t axis);
+/// (..., C r^2, H, W) as (..., C, H r, W r), and back (Shi et al., 2016).
+Tensor pixel_shuffle(const Tensor& x, int64_t factor);
+Tensor pixel_unshuffle(const Tensor& x, int64_t factor);
 
 /// x where x > 0, else weight * x: weight of one element, or of one for each channel of x (N, C, ...). Throws
 /// ShapeError.

@@ -7,7 +7,7 @@
 namespace limpid::detail {
 
 /// Throws ValueError where value is none of a type's members, which count from 0 to last: "pad: expected
-/// PadMode::constant, reflect or replicate, got PadMode(9)".
+/// PadMode::constant, reflect, replicate or circular, got PadMode(9)".
 template <class E>
 void require_member(const char* op, const char* type, E value, E last, const char* members) {
   if (value < E{} || value > last) [[unlikely]]

@@ -1,6 +1,7 @@
 // Functions of two floating-point operands, as rows of a table, and what is composed of others.
 #include <limpid/autograd/node.hpp>
 #include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/elementwise/detail/pairs.hpp>
 #include <limpid/ops/elementwise/detail/unary.hpp>
 
 #include <cmath>
@@ -109,24 +110,28 @@ Tensor hypot_slope(const Tensor& x, const Tensor& y) {
   return pair<row>(x, y);
 }
 
+}  // namespace
+
 // With p = sigmoid(a - b) and q = sigmoid(b - a):  dp/da = p q,  dp/db = -p q.
-Tensor logaddexp_slope(const Tensor& x, const Tensor& y) {
+Tensor detail::logaddexp_share(const Tensor& x, const Tensor& y) {
   static constexpr Pair row{
       .op = "logaddexp_backward",
       .kernel = in_double<logaddexp_slope_rule, 2>,
       .slope_a =
           [](const Tensor& a, const Tensor& b) {
-            const Tensor p = logaddexp_slope(a, b);
-            return p * logaddexp_slope(b, a);
+            const Tensor p = detail::logaddexp_share(a, b);
+            return p * detail::logaddexp_share(b, a);
           },
       .slope_b =
           [](const Tensor& a, const Tensor& b) {
-            const Tensor p = logaddexp_slope(a, b);
-            return -(p * logaddexp_slope(b, a));
+            const Tensor p = detail::logaddexp_share(a, b);
+            return -(p * detail::logaddexp_share(b, a));
           },
   };
   return pair<row>(x, y);
 }
+
+namespace {
 
 double xlogy_rule(double x, double y) noexcept { return x == 0 && !std::isnan(y) ? 0 : x * std::log(y); }
 
@@ -156,8 +161,8 @@ Tensor logaddexp(const Tensor& x, const Tensor& y) {
   static constexpr Pair row{
       .op = "logaddexp",
       .kernel = in_double<logaddexp_rule, 2>,
-      .slope_a = logaddexp_slope,
-      .slope_b = [](const Tensor& a, const Tensor& b) { return logaddexp_slope(b, a); },
+      .slope_a = detail::logaddexp_share,
+      .slope_b = [](const Tensor& a, const Tensor& b) { return detail::logaddexp_share(b, a); },
   };
   return pair<row>(x, y);
 }

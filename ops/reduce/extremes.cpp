@@ -1,10 +1,11 @@
-// The largest and the smallest element, and where it is.
+// The largest, the smallest and the middle element, and where it is.
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/reduce/detail/reduction_node.hpp>
+#include <limpid/ops/shaping.hpp>
 
 #include <algorithm>
 #include <limits>
@@ -138,12 +139,45 @@ Tensor first_at(const char* op, detail::ReduceInto reduction, const Tensor& x) {
 
 }  // namespace
 
-Tensor max(const Tensor& x, const Axes& axes, bool keepdims) {
-  return extreme("max", detail::max_into, x, axes, keepdims);
+Tensor amax(const Tensor& x, const Axes& axes, bool keepdims) {
+  return extreme("amax", detail::max_into, x, axes, keepdims);
 }
-Tensor min(const Tensor& x, const Axes& axes, bool keepdims) {
-  return extreme("min", detail::min_into, x, axes, keepdims);
+Tensor amin(const Tensor& x, const Axes& axes, bool keepdims) {
+  return extreme("amin", detail::min_into, x, axes, keepdims);
 }
+Tensor max(const Tensor& x) { return extreme("max", detail::max_into, x, {}, false); }
+Tensor min(const Tensor& x) { return extreme("min", detail::min_into, x, {}, false); }
+
+namespace {
+
+Selection selected(const char* op, detail::ReduceInto reduction, const Tensor& x, int64_t axis, bool keepdims) {
+  const Tensor indices = first_at(op, reduction, x, axis, true), values = gather(x, axis, indices);
+  return keepdims ? Selection{values, indices} : Selection{squeeze(values, {axis}), squeeze(indices, {axis})};
+}
+
+}  // namespace
+
+Selection max(const Tensor& x, int64_t axis, bool keepdims) {
+  return selected("max", detail::max_into, x, axis, keepdims);
+}
+Selection min(const Tensor& x, int64_t axis, bool keepdims) {
+  return selected("min", detail::min_into, x, axis, keepdims);
+}
+
+Tensor median(const Tensor& x) {
+  const detail::OpScope scope("median");
+  require_defined("median", x);
+  if (x.numel() == 0)
+    detail::throw_error<ShapeError>("median: expected at least one element, got x of shape ", x.shape());
+  Tensor y = median(reshape(x.detach(), {-1}), 0).values.clone();
+  // Its gradient is shared as that of an extreme is.
+  if (auto* node = detail::record_reduction_as<ExtremeNode>("median", y, x, normalize_axes({}, x.dim(), "median"))) {
+    node->x = x;
+    node->y = y;
+  }
+  return y;
+}
+
 Tensor argmax(const Tensor& x, int64_t axis, bool keepdims) {
   return first_at("argmax", detail::max_into, x, axis, keepdims);
 }

@@ -68,6 +68,22 @@ Tensor mean(const Tensor& x, const Axes& axes, bool keepdims) {
   return y;
 }
 
+Tensor nansum(const Tensor& x, const Axes& axes, bool keepdims) {
+  require_defined("nansum", x);
+  return sum(is_floating_point(x.dtype()) ? where(isnan(x), 0, x) : x, axes, keepdims);
+}
+
+Tensor nanmean(const Tensor& x, const Axes& axes, bool keepdims) {
+  require_defined("nanmean", x);
+  if (is_half(x.dtype())) return nanmean(x.to(float32), axes, keepdims).to(x.dtype());
+  return nansum(x, axes, keepdims) / sum(logical_not(isnan(x)), axes, keepdims);
+}
+
+Tensor count_nonzero(const Tensor& x, const Axes& axes, bool keepdims) {
+  require_defined("count_nonzero", x);
+  return sum(ne(x, 0), axes, keepdims);
+}
+
 Tensor sum_to(const Tensor& x, const Shape& shape) {
   require_defined("sum_to", x);
   if (x.shape() == shape) return x;

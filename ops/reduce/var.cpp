@@ -52,4 +52,11 @@ Tensor var(const Tensor& x, const Axes& axes, bool keepdims, double correction) 
   return y;
 }
 
+Tensor stddev(const Tensor& x, const Axes& axes, bool keepdims, double correction) {
+  const Tensor y = var(x, axes, keepdims, correction);
+  // At 0 the root's infinite derivative has nothing to meet: no element moves the variance there.
+  const Tensor positive = y > 0;
+  return where(positive, sqrt(where(positive, y, 1)), y);
+}
+
 }  // namespace limpid

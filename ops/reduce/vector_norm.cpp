@@ -71,7 +71,7 @@ struct VectorNormNode final : ReductionNode {
 
 // With the largest element divided out no power leaves the range.
 Tensor scaled_norm(const Tensor& x, const Axes& over, bool keepdims, double p) {
-  const Tensor size = abs(x), largest = max(size, over, true);
+  const Tensor size = abs(x), largest = amax(size, over, true);
   const Tensor scale = where(logical_and(gt(largest, 0), isfinite(largest)), largest, 1);
   const Tensor y = mul(pow(sum(pow(div(size, scale), p), over, true), 1 / p), scale);
   return keepdims ? y : reshape(y, reduced_shape(x.shape(), over, false));
@@ -94,7 +94,7 @@ Tensor vector_norm(const Tensor& x, double p, const Axes& axes, bool keepdims) {
     return vector_norm(x, held, axes, keepdims);
   const Axes over = normalize_axes(axes, x.dim(), "vector_norm");
   if (detail::reduced_count(x.shape(), over) == 0) return sum(x, axes, keepdims);
-  if (std::isinf(p)) return max(abs(x), axes, keepdims);
+  if (std::isinf(p)) return amax(abs(x), axes, keepdims);
   if (p == 1) return sum(abs(x), axes, keepdims);
   Tensor y;
   {

@@ -186,7 +186,7 @@ Tensor pad_constant(const Tensor& x, const Shape& before, const Shape& after, Sc
   return y;
 }
 
-// One axis of a reflecting or replicating pad: y_j = x_source(j) outside the middle, which is x itself.
+// One axis of a pad that repeats elements: y_j = x_source(j) outside the middle, which is x itself.
 struct Border {
   PadMode mode = PadMode::reflect;
   std::size_t axis = 0;
@@ -195,6 +195,7 @@ struct Border {
   int64_t source(int64_t j) const {
     const int64_t i = j - before;
     if (mode == PadMode::replicate) return std::clamp<int64_t>(i, 0, size - 1);
+    if (mode == PadMode::circular) return (i + size) % size;
     return i < 0 ? -i : i < size ? i : 2 * (size - 1) - i;
   }
   // f(j, source(j)) for each j outside the middle
@@ -266,7 +267,7 @@ Tensor unbordered(const Tensor& y, const Border& border) {
 Tensor pad(const Tensor& x, const Shape& amounts, PadMode mode, Scalar value) {
   const detail::OpScope scope("pad");
   require_defined("pad", x);
-  detail::require_member("pad", "PadMode", mode, PadMode::replicate, "constant, reflect or replicate");
+  detail::require_member("pad", "PadMode", mode, PadMode::circular, "constant, reflect, replicate or circular");
   const std::size_t dim = x.shape().size(), axes = amounts.size() / 2;
   if (amounts.size() % 2 != 0 || axes > dim)
     throw_error<ShapeError>("pad: expected (before, after) for at most ", dim, " axes, got ", amounts.size(),
@@ -281,13 +282,19 @@ Tensor pad(const Tensor& x, const Shape& amounts, PadMode mode, Scalar value) {
       throw_error<ShapeError>("pad: expected amounts that leave a size of at least 0, got (", low, ", ", high,
                               ") for axis ", a, " of shape ", x.shape());
     if (mode == PadMode::constant) continue;
-    const char* name = mode == PadMode::reflect ? "reflect" : "replicate";
+    const char* name = mode == PadMode::reflect ? "reflect" : mode == PadMode::replicate ? "replicate" : "circular";
     if (low < 0 || high < 0)
       throw_error<ValueError>("pad: expected amounts of at least 0 in ", name, " mode, got (", low, ", ", high,
                               ") for axis ", a);
-    const bool fits = mode == PadMode::reflect ? std::max(low, high) < size || low + high == 0 : size > 0 || total == 0;
+    const int64_t most = std::max(low, high);
+    const bool fits = mode == PadMode::reflect    ? most < size || most == 0
+                      : mode == PadMode::circular ? most <= size
+                                                  : size > 0 || total == 0;
     if (!fits)
-      throw_error<ShapeError>("pad: expected amounts ", mode == PadMode::reflect ? "below the axis size" : "of 0",
+      throw_error<ShapeError>("pad: expected amounts ",
+                              mode == PadMode::reflect    ? "below the axis size"
+                              : mode == PadMode::circular ? "of at most the axis size"
+                                                          : "of 0",
                               " in ", name, " mode, got (", low, ", ", high, ") for axis ", a, " of shape ", x.shape());
   }
   if (mode == PadMode::constant) return pad_constant(x, before, after, value);

@@ -35,7 +35,7 @@ TEST_CASE("a dtype that does not exist makes no tensor") {
         }) == "empty: expected MemoryFormat::contiguous or channels_last, got MemoryFormat(7)");
   CHECK(message_of([] {
           pad(ones({2}), {1, 1}, static_cast<PadMode>(9));
-        }) == "pad: expected PadMode::constant, reflect or replicate, got PadMode(9)");
+        }) == "pad: expected PadMode::constant, reflect, replicate or circular, got PadMode(9)");
 }
 
 TEST_CASE("a member that an enumeration does not have is refused, wherever it is given") {

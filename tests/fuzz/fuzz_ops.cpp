@@ -367,7 +367,7 @@ void step(Bytes& bytes, std::vector<Pair>& pool, bool recorded) {
       break;
     case 23:
       if (std::count(d.shape.begin(), d.shape.end(), 0)) break;
-      along([](const Tensor& v, int64_t axis) { return max(v, {axis}); },
+      along([](const Tensor& v, int64_t axis) { return amax(v, {axis}); },
             [](const Line& line) { return *std::max_element(line.begin(), line.end()); });
       break;
     case 24:

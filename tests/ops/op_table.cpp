@@ -211,7 +211,7 @@ Rows choices() {
 Rows reductions() {
   const Shape s{2, 3, 4};
   const std::vector<Sample> one{real(s)};
-  return {
+  Rows rows{
       {"sum", "", OP(sum(x[0], {0, 2})), one, {3}},
       {"sum", "all", OP(sum(x[0])), one, {}},
       {"mean", "", OP(mean(x[0], 1, true)), one, {2, 1, 4}},
@@ -220,9 +220,39 @@ Rows reductions() {
       {"var", "unbiased", OP(var(x[0], -1, true, 1)), one, {2, 3, 1}},
       {"prod", "", OP(prod(x[0], 2)), one, {2, 3}},
       {"prod", "all", OP(prod(x[0])), {within({5}, 0.5, 2)}, {}},
-      {"max", "", OP(max(x[0], 1)), one, {2, 4}},
+      {"amax", "", OP(amax(x[0], 1)), one, {2, 4}},
+      {"max", "axis", OP(max(x[0], 1).values), one, {2, 4}},
+      {"min", "all", OP(min(x[0])), one, {}},
+      {"min", "axis", OP(min(x[0], -1, true).values), one, {2, 3, 1}},
+      {"median", "", OP(median(x[0], 1).values), one, {2, 4}},
+      {"median", "all", OP(median(x[0])), one, {}},
+      {"quantile", "", OP(quantile(x[0], 0.3, 1, true)), one, {2, 1, 4}},
+      {"quantile", "all", OP(quantile(x[0], 0.7)), one, {}},
+      {"sort", "", OP(sort(x[0], 1).values), one, s},
+      {"sort", "descending", OP(sort(x[0], 0, true).values), one, s},
+      plain({"argsort", "", OP(argsort(x[0])), one, s}),
+      {"topk", "", OP(topk(x[0], 2, 1).values), one, {2, 2, 4}},
+      {"topk", "least", OP(topk(x[0], 3, -1, false).values), one, {2, 3, 3}},
+      plain({"unique", "", OP(unique(floor(x[0])).inverse), one, s}),
+      {"bincount", "", OP(bincount(x[0], x[1], 5)), {indices({6}, 5), real({6})}, {5}},
+      plain({"searchsorted", "", OP(searchsorted(sort(x[0]).values, x[1])), {real({9}), real(s)}, s}),
+      {"normalize", "", OP(normalize(x[0], 3)), {away_from({0}, s)}, s},
+      {"cosine_similarity", "", OP(cosine_similarity(x[0], x[1])), {real(s), real({3, 1})}, {2, 4}},
+      {"pairwise_distance", "", OP(pairwise_distance(x[0], x[1])), {real(s), real({4})}, {2, 3}},
+      {"cdist", "", OP(cdist(x[0], x[1])), {real(s), real({5, 4})}, {2, 3, 5}},
+      {"cdist", "p", OP(cdist(x[0], x[1], 1.5)), {real({3, 2}), within({2, 2}, 3, 5)}, {3, 2}},
+      {"trace", "", OP(trace(x[0])), {real({3, 4})}, {}},
+      {"cumsum", "", OP(cumsum(x[0], 1)), one, s},
+      {"cumprod", "", OP(cumprod(x[0], 1)), one, s},
+      {"cumprod", "last", OP(cumprod(x[0], -1)), one, s},
+      {"logcumsumexp", "", OP(logcumsumexp(x[0], 1)), one, s},
+      {"diff", "", OP(diff(x[0], 2, 1)), one, {2, 1, 4}},
+      {"stddev", "", OP(stddev(x[0], {0, 2}, false, 1)), one, {3}},
+      {"nansum", "", OP(nansum(x[0], 1)), one, {2, 4}},
+      {"nanmean", "", OP(nanmean(x[0], {0, 1}, true)), one, {1, 1, 4}},
+      plain({"count_nonzero", "", OP(count_nonzero(x[0], 1)), one, {2, 4}}),
       {"max", "all", OP(max(x[0])), one, {}},
-      {"min", "", OP(min(x[0], {0, 2}, true)), one, {1, 3, 1}},
+      {"amin", "", OP(amin(x[0], {0, 2}, true)), one, {1, 3, 1}},
       plain({"argmax", "", OP(argmax(x[0], 1)), one, {2, 4}}),
       plain({"argmax", "all", OP(argmax(x[0])), one, {}}),
       plain({"argmin", "", OP(argmin(x[0], 2, true)), one, {2, 3, 1}}),
@@ -239,6 +269,9 @@ Rows reductions() {
       {"vector_norm", "infinity", OP(vector_norm(x[0], INFINITY, 1)), {within(s, 0.5, 2)}, {2, 4}},
       {"sum_to", "", OP(sum_to(x[0], {3, 1})), one, {3, 1}},
   };
+  for (OpRow& r : rows)
+    if (r.op == "bincount") r.optional = 2;
+  return rows;
 }
 
 Rows statistics() {
@@ -258,6 +291,30 @@ Rows shaping() {
   const Shape s{2, 3, 4};
   const std::vector<Sample> one{real(s)};
   return {
+      {"movedim", "", OP(movedim(x[0], 0, -1)), one, {3, 4, 2}},
+      {"unflatten", "", OP(unflatten(x[0], 2, {-1, 2})), one, {2, 3, 2, 2}},
+      {"narrow", "", OP(narrow(x[0], 1, -2, 2)), one, {2, 2, 4}},
+      {"broadcast_to", "", OP(broadcast_to(x[0], {5, 3, 4})), {real({3, 1})}, {5, 3, 4}},
+      {"unbind", "", OP(unbind(x[0], 1)), one, {2, 4}},
+      {"chunk", "", OP(chunk(x[0], 2, 1)), one, {2, 2, 4}},
+      {"diagonal", "", OP(diagonal(x[0], 1, 1, 2)), one, {2, 3}},
+      {"diagonal", "below", OP(diagonal(x[0], -1, 2, 0)), one, {3, 2}},
+      {"meshgrid", "", OP(meshgrid({x[0], x[1]})), {real({3}), real({4})}, {3, 4}},
+      {"repeat", "", OP(repeat(x[0], {2, 1, 2, 3})), one, {2, 2, 6, 12}},
+      {"repeat_interleave", "", OP(repeat_interleave(x[0], 3, 1)), one, {2, 9, 4}},
+      {"roll", "", OP(roll(x[0], -1, 2)), one, s},
+      {"roll", "all", OP(roll(x[0], 7)), one, s},
+      {"tril", "", OP(tril(x[0], -1)), one, s},
+      {"triu", "", OP(triu(x[0], 1)), one, s},
+      {"diag", "", OP(diag(x[0], 1)), {real({3})}, {4, 4}},
+      {"diag", "of a matrix", OP(diag(x[0], -1)), {real({3, 4})}, {2}},
+      plain({"one_hot", "", OP(one_hot(x[0], 5)), {indices({2, 3}, 5)}, {2, 3, 5}}),
+      {"masked_fill", "", OP(masked_fill(x[0], x[1], 1.5)), {real(s), flags({3, 1})}, s},
+      {"masked_select", "", OP(masked_select(x[0], x[0].detach() < 10)), one, {24}},
+      plain({"nonzero", "", OP(nonzero(x[0] < 10)), one, {24, 3}}),
+      {"take_along_axis", "", OP(take_along_axis(x[0], x[1], 1)), {real(s), indices({1, 5, 1}, 3)}, {2, 5, 4}},
+      {"pixel_shuffle", "", OP(pixel_shuffle(x[0], 2)), {real({2, 8, 3, 2})}, {2, 2, 6, 4}},
+      {"pixel_unshuffle", "", OP(pixel_unshuffle(x[0], 2)), {real({3, 4, 6})}, {12, 2, 3}},
       {"prelu", "", OP(prelu(x[0], x[1])), {away_from({0}, s), real({3})}, s},
       {"prelu", "one weight", OP(prelu(x[0], x[1])), {away_from({0}, s), real({1})}, s},
       {"glu", "", OP(glu(x[0])), one, {2, 3, 2}},
@@ -278,6 +335,7 @@ Rows shaping() {
       {"cat", "", OP(cat({x[0], x[1]}, 1)), {real(s), real({2, 2, 4})}, {2, 5, 4}},
       {"stack", "", OP(stack({x[0], x[1]}, 1)), {real(s), real(s)}, {2, 2, 3, 4}},
       {"split", "sizes", OP(split(x[0], Shape{1, 3}, 2)), one, {2, 3, 1}},
+      {"pad", "circular", OP(pad(x[0], {2, 4, 1, 3}, PadMode::circular)), one, {2, 7, 10}},
       {"split", "equal", OP(split(x[0], int64_t{2}, 1)), one, {2, 2, 4}},
       {"flip", "", OP(flip(x[0], {0, 2})), one, s},
       {"pad", "constant", OP(pad(x[0], {1, 2, 0, 1}, PadMode::constant, 0.5)), one, {2, 4, 7}},

@@ -174,8 +174,8 @@ TEST_CASE("a zero gradient stays zero through reductions, norms and losses, what
   using F = Tensor (*)(const Tensor&);
   const F functions[] = {
       [](const Tensor& x) { return prod(x, 1); },
-      [](const Tensor& x) { return max(x, 1); },
-      [](const Tensor& x) { return min(x, 1); },
+      [](const Tensor& x) { return amax(x, 1); },
+      [](const Tensor& x) { return amin(x, 1); },
       [](const Tensor& x) { return var(x, 1); },
       [](const Tensor& x) { return var(x, 1, false, 3); },
       [](const Tensor& x) { return sqrt(var(x, 1)); },
@@ -246,7 +246,7 @@ TEST_CASE("second derivatives are right where a residual is zero") {
          return logsumexp(cat({x, x}, 0), {0}, true);
        },
        1},
-      {[](const Tensor& x) { return max(x, {0}, true); }, 1},
+      {[](const Tensor& x) { return amax(x, {0}, true); }, 1},
       {[](const Tensor& x) { return maximum(x, 0.5 * x); }, 1},
       {[](const Tensor& x) { return where(x > 0, sqrt(x), log(-x)); }, 0.5},
   };
@@ -317,7 +317,7 @@ TEST_CASE("masked softmax and its kin signal no invalid operation, nor do their 
           std::feclearexcept(FE_ALL_EXCEPT);
           for (const auto f : {softmax, log_softmax}) grad({f(x, axis)}, {x}, {ones_like(x.detach())});
           grad({logsumexp(x, axis)}, {x}, {ones({count}, dtype)});
-          grad({max(x, axis)}, {x}, {ones({count}, dtype)});
+          grad({amax(x, axis)}, {x}, {ones({count}, dtype)});
           grad({cross_entropy(x, zeros({count}, int64), Reduction::none)}, {x}, {ones({count}, dtype)});
           CHECK(std::fetestexcept(FE_INVALID) == 0);
         }

@@ -222,6 +222,7 @@ TEST_CASE("tangents of empty inputs have the shape of what they are tangents of"
       } catch (const Error&) {
         continue;  // refused
       }
+      if (ys.empty()) continue;  // of nothing, unbind makes nothing
       const Tensors dys = f.push(f.xs, f.dxs);
       for (std::size_t k = 0; k < ys.size(); ++k) CHECK(dys[k].shape() == ys[k].shape());
     }
@@ -229,7 +230,7 @@ TEST_CASE("tangents of empty inputs have the shape of what they are tangents of"
 }
 
 TEST_CASE("tangents of an extreme are shared by those that attain it, by whichever way it is found") {
-  const auto largest = [](const Tensor& t) { return max(t, 1); };
+  const auto largest = [](const Tensor& t) { return amax(t, 1); };
   // Rows of whole blocks and one element, ties within a block and across two, a NaN that wins.
   Tensor x = rand({3, 193}, float64), dx = randn({3, 193}, float64);
   double *p = x.data<double>(), *d = dx.data<double>();
@@ -248,7 +249,7 @@ TEST_CASE("tangents of an extreme are shared by those that attain it, by whichev
       for (const int64_t axis : {0, 1}) {
         const Tensor at = view(values), direction = alike ? view(along_values) : view(along_values).contiguous();
         for (const bool highest : {true, false}) {
-          const auto f = [&](const Tensor& t) { return highest ? max(t, axis) : min(t, axis); };
+          const auto f = [&](const Tensor& t) { return highest ? amax(t, axis) : amin(t, axis); };
           Tensor recorded = direction.detach().clone().set_requires_grad();
           CHECK(allclose(along(f, at, direction), along(f, at, recorded).detach(), 1e-14, 1e-15));
         }
@@ -447,8 +448,8 @@ TEST_CASE("tangents of large tensors, which threads share out, are those of smal
   // Element by element the same functions; of rows, one row at a time.
   const Tensor x = rand({64, 1024}) + 0.5, y = rand({64, 1024}) + 0.5, dx = randn({64, 1024}), dy = randn({64, 1024});
   const auto rows = [](const Tensor& a, const Tensor& b) {
-    return Tensors{silu(a) * elu(a - 1.0), a / b,     maximum(a, b),        where(gt(a, b), a, b),
-                   clamp(a, 0.7, 1.2) * b, max(a, 1), vector_norm(a, 2, 1), var(a, 1),
+    return Tensors{silu(a) * elu(a - 1.0), a / b,      maximum(a, b),        where(gt(a, b), a, b),
+                   clamp(a, 0.7, 1.2) * b, amax(a, 1), vector_norm(a, 2, 1), var(a, 1),
                    softmax(a, 1)};
   };
   const Tensors whole = jvp(rows, {x, y}, {dx, dy}).dys;

@@ -135,8 +135,8 @@ double logsumexp_of(const Values& v) {
 
 const std::vector<Op> exact_ops = {
     {"sum", sum, sum_of},
-    {"max", max, [](const Values& v) { return *std::max_element(v.begin(), v.end()); }, true},
-    {"min", min, [](const Values& v) { return *std::min_element(v.begin(), v.end()); }, true},
+    {"amax", amax, [](const Values& v) { return *std::max_element(v.begin(), v.end()); }, true},
+    {"amin", amin, [](const Values& v) { return *std::min_element(v.begin(), v.end()); }, true},
     {"all", all, [](const Values& v) { return std::all_of(v.begin(), v.end(), [](double a) { return a != 0; }); }},
     {"any", any, [](const Values& v) { return std::any_of(v.begin(), v.end(), [](double a) { return a != 0; }); }}};
 
@@ -260,7 +260,7 @@ TEST_CASE("the gradient of a p-norm is that of the p of its value") {
 TEST_CASE("channels-last stays, with keepdims") {
   const Tensor x = randn({2, 3, 4, 5}).contiguous(MemoryFormat::channels_last);
   CHECK(sum(x, 0, true).is_contiguous(MemoryFormat::channels_last));
-  CHECK(max(x, {2}, true).is_contiguous(MemoryFormat::channels_last));
+  CHECK(amax(x, {2}, true).is_contiguous(MemoryFormat::channels_last));
   CHECK(softmax(x, 1).is_contiguous(MemoryFormat::channels_last));
 }
 
@@ -294,7 +294,7 @@ TEST_CASE("threads and instruction sets show in no bit") {
       [](const Tensor& x, const Axes& a) { return var(x, a); },
       [](const Tensor& x, const Axes& a) { return vector_norm(x, 2, a); },
       [](const Tensor& x, const Axes& a) { return prod(x, a); },
-      [](const Tensor& x, const Axes& a) { return max(x, a); },
+      [](const Tensor& x, const Axes& a) { return amax(x, a); },
       [](const Tensor& x, const Axes& a) { return softmax(x, a[0]); },
       [](const Tensor& x, const Axes& a) { return log_softmax(x, a[0]); },
       [](const Tensor& x, const Axes& a) { return logsumexp(x, a); }};
@@ -425,7 +425,7 @@ TEST_CASE("gradients of first and second order by finite differences") {
                                   [](const Tensor& x) {
                                     return prod(x, {0, 2});
                                   }},
-                                 {"max", [](const Tensor& x) { return square(max(x, 1)); }},
+                                 {"max", [](const Tensor& x) { return square(amax(x, 1)); }},
                                  {"vector_norm 2",
                                   [](const Tensor& x) {
                                     return vector_norm(x, 2, {0, 1});
@@ -507,9 +507,9 @@ TEST_CASE("what reductions refuse, and how they say it") {
       {[&] { softmax(x, -3); }, "softmax: expected an axis in [-2, 2), got -3"},
       {[&] { softmax(zeros({}), 0); }, "softmax: expected no axis for a tensor of rank 0, got 0"},
       {[&] {
-         max(zeros({2, 0}), 1);
+         amax(zeros({2, 0}), 1);
        },
-       "max: expected at least one element to reduce over, got x of shape (2, 0)"},
+       "amax: expected at least one element to reduce over, got x of shape (2, 0)"},
       {[&] { argmin(zeros({0})); }, "argmin: expected at least one element to reduce over, got x of shape (0,)"},
       {[&] { var(x, {}, false, NAN); }, "var: expected correction in (-inf, inf), got nan"},
       {[&] { var(x, {}, false, -INFINITY); }, "var: expected correction in (-inf, inf), got -inf"},

@@ -1,0 +1,162 @@
+// Sorting and what is told from sorted elements: NaN is the greatest number, and ties keep their order.
+#include <limpid/limpid.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <limpid/tests/catch.hpp>
+#include <limpid/tests/settings.hpp>
+
+using namespace limpid;
+
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
+
+Tensor leaf(std::initializer_list<Scalar> values) { return tensor(values, float64).set_requires_grad(); }
+Tensor integers(const std::vector<int64_t>& values) {
+  return from_vector(values, {static_cast<int64_t>(values.size())});
+}
+bool same(const Tensor& a, const Tensor& b) { return allclose(a, b, 0, 0, true); }
+
+}  // namespace
+
+TEST_CASE("sorting is stable up and down, and NaN is the greatest") {
+  const Tensor x = tensor({3, not_a_number, 1, 3, -infinity, not_a_number, infinity}, float64);
+  const Selection up = sort(x), down = sort(x, 0, true);
+  CHECK(same(up.values, tensor({-infinity, 1, 3, 3, infinity, not_a_number, not_a_number}, float64)));
+  CHECK(equal(up.indices, integers({4, 2, 0, 3, 6, 1, 5})));
+  CHECK(equal(down.indices, integers({1, 5, 6, 0, 3, 2, 4})));
+  CHECK(equal(argsort(tensor({0, 1, 0}), -1, true), integers({1, 0, 2})));
+  // More than 16 equal elements, which an unstable sort would move.
+  const Tensor ones_and_zeros = where(remainder(arange(40), 2) == 0, zeros({40}), 1);
+  const Tensor order = argsort(ones_and_zeros);
+  CHECK(equal(slice(order, 0, 0, 20), arange(20) * 2));
+  CHECK(equal(slice(order, 0, 20), arange(20) * 2 + 1));
+}
+
+TEST_CASE("sorting along any axis of any layout and dtype is that of each slice") {
+  manual_seed(5);
+  const Tensor base = floor(rand({3, 5, 4}) * 6);
+  for (const DType dtype : {float32, float64, float16, bfloat16, int64, int32, uint8})
+    for (const bool is_strided : {false, true}) {
+      const Tensor dense = base.to(dtype),
+                   x = is_strided ? permute(permute(dense, {2, 0, 1}).clone(), {1, 2, 0}) : dense;
+      for (const int64_t axis : {0, 1, 2, -1}) {
+        CAPTURE(dtype, is_strided, axis);
+        const Selection sorted = sort(x, axis), top = topk(x, 2, axis);
+        CHECK(sorted.values.dtype() == dtype);
+        CHECK(equal(gather(dense, axis, sorted.indices), sorted.values));
+        CHECK(all(diff(sorted.values.to(float64), 1, axis) >= 0).item<bool>());
+        CHECK(equal(sum(sorted.indices, {axis}), sum(argsort(sorted.indices, axis), {axis})));
+        const Selection down = sort(x, axis, true);
+        CHECK(equal(top.values, slice(down.values, axis, 0, 2)));
+        CHECK(equal(top.indices, slice(down.indices, axis, 0, 2)));
+      }
+    }
+}
+
+TEST_CASE("sorting gives the same indices for any number of threads") {
+  manual_seed(6);
+  const Tensor x = floor(rand({64, 300}) * 50);
+  const auto at = [&](int threads) {
+    const test::WithThreads with(threads);
+    return argsort(x, 1, true);
+  };
+  CHECK(equal(at(1), at(3)));
+}
+
+TEST_CASE("topk takes what comes first in order, of any k that there is") {
+  const Tensor x = tensor({not_a_number, infinity, 3, 1}, float64);
+  CHECK(same(topk(x, 2).values, tensor({not_a_number, infinity}, float64)));
+  CHECK(equal(topk(x, 2, 0, false).indices, integers({3, 2})));
+  CHECK(topk(x, 0).values.shape() == Shape{0});
+  CHECK(topk(zeros({2, 0}), 0, 1).values.shape() == Shape{2, 0});
+  CHECK(equal(topk(zeros({20}), 3).indices, integers({0, 1, 2})));
+  CHECK_THROWS_WITH(topk(zeros({2, 3}), 4, 1), "topk: expected k in [0, 3] for axis 1 of x of shape (2, 3), got 4");
+  CHECK_THROWS_WITH(topk(zeros({2, 0}), 1), "topk: expected k in [0, 0] for axis -1 of x of shape (2, 0), got 1");
+}
+
+TEST_CASE("gradients of selections go to the indices") {
+  const Tensor x = leaf({2, 5, 2, 5});
+  const Tensor dy = tensor({1, 2, 3, 4}, float64);
+  CHECK(equal(grad({sort(x).values}, {x}, {dy})[0], tensor({1, 3, 2, 4}, float64)));
+  CHECK(equal(grad({topk(x, 2).values}, {x}, {slice(dy, 0, 0, 2)})[0], tensor({0, 1, 0, 2}, float64)));
+  // Along an axis the index has it all, over all elements ties share.
+  CHECK(equal(grad({max(x, 0).values}, {x}, {ones({}, float64)})[0], tensor({0, 1, 0, 0}, float64)));
+  CHECK(equal(grad({max(x)}, {x}, {ones({}, float64)})[0], tensor({0, 0.5, 0, 0.5}, float64)));
+  CHECK(equal(grad({min(x, 0).values}, {x}, {ones({}, float64)})[0], tensor({1, 0, 0, 0}, float64)));
+  CHECK(equal(grad({median(x, 0).values}, {x}, {ones({}, float64)})[0], tensor({0, 0, 1, 0}, float64)));
+  CHECK(equal(grad({median(x)}, {x}, {ones({}, float64)})[0], tensor({0.5, 0, 0.5, 0}, float64)));
+}
+
+TEST_CASE("the median of an even count is the lower one, and NaN wins with its index") {
+  CHECK(median(tensor({1, 4, 3, 2})).item<float>() == 2);
+  const Selection m = median(tensor({4, not_a_number, 1, not_a_number, 2}, float64), 0);
+  CHECK(std::isnan(m.values.item<double>()));
+  CHECK(m.indices.item<int64_t>() == 1);
+  const Tensor x = reshape(arange(24), {2, 3, 4});
+  CHECK(median(x, 1, true).values.shape() == Shape{2, 1, 4});
+  CHECK(equal(median(x, 2).values, select(x, 2, 1)));
+  CHECK_THROWS_AS(median(zeros({0})), ShapeError);
+  CHECK_THROWS_AS(median(zeros({2, 0}), 1), ShapeError);
+}
+
+TEST_CASE("quantiles lie between neighbours, and beside infinities are no NaN") {
+  const auto of = [](std::initializer_list<Scalar> x, double q) {
+    return quantile(tensor(x, float64), q).item<double>();
+  };
+  CHECK(of({1, 2, 3, 4}, 0.5) == 2.5);
+  CHECK(of({4, 1, 3, 2}, 0) == 1);
+  CHECK(of({4, 1, 3, 2}, 1) == 4);
+  CHECK(of({infinity, 5, 4}, 0.5) == 5);
+  CHECK(of({0, infinity}, 0.6) == infinity);
+  CHECK(of({-infinity, 0}, 0.6) == -infinity);
+  CHECK(of({-infinity, infinity, 3}, 0.5) == 3);
+  CHECK(std::isnan(of({1, not_a_number, 2}, 0)));
+  const Tensor x = reshape(arange(12).to(float64), {3, 4});
+  CHECK(equal(quantile(x, 0.25, 0), tensor({2, 3, 4, 5}, float64)));
+  CHECK(quantile(x, 0.25, 1, true).shape() == Shape{3, 1});
+  CHECK_THROWS_WITH(quantile(x, 1.5), "quantile: expected q in [0, 1], got 1.5");
+  CHECK_THROWS_WITH(quantile(arange(3), 0.5), "quantile: expected a floating-point dtype, got int64");
+}
+
+TEST_CASE("unique numbers ascend, with one NaN at the end") {
+  const Unique u = unique(tensor({not_a_number, 1, not_a_number, 1}, float64));
+  CHECK(same(u.values, tensor({1, not_a_number}, float64)));
+  CHECK(equal(u.inverse, integers({1, 0, 1, 0})));
+  CHECK(equal(u.counts, integers({2, 2})));
+  const Unique v = unique(reshape(integers({3, 1, 3, 2}), {2, 2}));
+  CHECK(equal(v.values, integers({1, 2, 3})));
+  CHECK(equal(v.inverse, reshape(integers({2, 0, 2, 1}), {2, 2})));
+  CHECK(equal(index_select(v.values, 0, reshape(v.inverse, {-1})), integers({3, 1, 3, 2})));
+  CHECK(unique(zeros({0})).values.shape() == Shape{0});
+  CHECK(unique(tensor({0, -0.0}, float64)).counts.numel() == 1);
+}
+
+TEST_CASE("bincount counts, or adds weights up, which get their gradients") {
+  CHECK(equal(bincount(integers({1, 3, 1})), integers({0, 2, 0, 1})));
+  CHECK(equal(bincount(integers({}), {}, 2), integers({0, 0})));
+  const Tensor w = leaf({0.5, 2, 3});
+  const Tensor y = bincount(integers({1, 3, 1}), w);
+  CHECK(equal(y.detach(), tensor({0, 3.5, 0, 2}, float64)));
+  CHECK(equal(grad({y}, {w}, {tensor({1, 2, 3, 4}, float64)})[0], tensor({2, 4, 2}, float64)));
+  CHECK_THROWS_WITH(bincount(integers({1, -2})), "bincount: expected numbers of at least 0, got -2");
+  CHECK_THROWS_WITH(bincount(zeros({2})), "bincount: expected integers, got float32");
+  CHECK_THROWS_AS(bincount(integers({1}), zeros({2})), ShapeError);
+}
+
+TEST_CASE("searchsorted finds places before or behind equals, NaN behind all") {
+  const Tensor bounds = tensor({1, 3, not_a_number}, float64), x = tensor({infinity, not_a_number, 1, 0, 3.5}, float64);
+  CHECK(equal(searchsorted(bounds, x), integers({2, 2, 0, 0, 2})));
+  CHECK(equal(searchsorted(bounds, x, true), integers({2, 3, 1, 0, 2})));
+  const Tensor rows = reshape(arange(6), {2, 3});
+  CHECK(equal(searchsorted(rows, reshape(integers({1, 4}), {2, 1})), reshape(integers({1, 1}), {2, 1})));
+  CHECK(searchsorted(bounds, zeros({2, 0})).shape() == Shape{2, 0});
+  CHECK_THROWS_AS(searchsorted(rows, zeros({3, 2})), ShapeError);
+}
