@@ -14,6 +14,7 @@
 #include <limpid/core/allocator.hpp>
 #include <limpid/core/dtype.hpp>
 #include <limpid/core/error.hpp>
+#include <limpid/core/index.hpp>
 #include <limpid/core/io/image.hpp>
 #include <limpid/core/io/left_out.hpp>
 #include <limpid/core/io/npy.hpp>

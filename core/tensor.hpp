@@ -16,6 +16,7 @@
 namespace LIMPID_API limpid {
 
 class Tensors;
+class TensorIndex;
 struct GradOptions;
 
 /// A handle on a strided array of one dtype; copying it shares the memory. Tensor{} is undefined and stands for "none".
@@ -23,6 +24,12 @@ class Tensor {
  public:
   Tensor() noexcept = default;
   explicit Tensor(Ref<TensorImpl> impl) noexcept : impl_(std::move(impl)) {}
+  Tensor(const Tensor&) noexcept = default;
+  Tensor(Tensor&&) noexcept = default;
+  ~Tensor() = default;
+  // x[0] = y would bind a handle that is gone at once; x[0].copy_(y) writes.
+  Tensor& operator=(const Tensor&) & noexcept = default;
+  Tensor& operator=(Tensor&&) & noexcept = default;
 
   bool defined() const noexcept { return static_cast<bool>(impl_); }
   const Shape& shape() const { return impl().shape(); }
@@ -90,8 +97,65 @@ class Tensor {
   Tensor& fill_(Scalar value);
   Tensor& zero_() { return fill_(0); }
   Tensor& add_(const Tensor& other, Scalar alpha = 1);  ///< this += alpha * other
+  Tensor& add_(Scalar other, Scalar alpha = 1);
   Tensor& mul_(const Tensor& other);
   Tensor& mul_(Scalar factor);
+  Tensor& div_(const Tensor& other);  ///< of floating-point tensors
+  Tensor& div_(Scalar divisor);
+  Tensor& operator+=(const Tensor& other) { return add_(other); }
+  Tensor& operator+=(Scalar other) { return add_(other); }
+  Tensor& operator-=(const Tensor& other) { return add_(other, -1); }
+  Tensor& operator-=(Scalar other) { return add_(other, -1); }
+  Tensor& operator*=(const Tensor& other) { return mul_(other); }
+  Tensor& operator*=(Scalar factor) { return mul_(factor); }
+  Tensor& operator/=(const Tensor& other) { return div_(other); }
+  Tensor& operator/=(Scalar divisor) { return div_(divisor); }
+
+  // Indexing (defined by ops/), see core/index.hpp.
+  /// x[i, ...] without the first axis; negative i counts from its end. A view.
+  Tensor operator[](int64_t i) const;
+  /// NumPy's x[at]: a view where no index tensor or mask is among it and no step is negative. Throws ShapeError,
+  /// ValueError (numbers out of range), DTypeError.
+  Tensor index(std::initializer_list<TensorIndex> at) const;
+  /// x[at] = values, which broadcast; with accumulate they are added, each as often as it is named. Of several values
+  /// for one element the last wins.
+  Tensor& index_put_(std::initializer_list<TensorIndex> at, const Tensor& values, bool accumulate = false);
+  Tensor& index_put_(std::initializer_list<TensorIndex> at, Scalar value, bool accumulate = false);
+
+  // Functions of the same names, to be chained (defined by ops/).
+  Tensor reshape(const Shape& shape) const;
+  Tensor flatten(int64_t first = 0, int64_t last = -1) const;
+  Tensor permute(const Axes& order) const;
+  Tensor transpose(int64_t a, int64_t b) const;
+  Tensor t() const;  ///< of a matrix, transposed
+  Tensor squeeze(const Axes& axes = {}) const;
+  Tensor unsqueeze(int64_t axis) const;
+  Tensor expand(const Shape& shape) const;
+  Tensor select(int64_t axis, int64_t index) const;
+  Tensors split(int64_t size, int64_t axis = 0) const;
+  Tensors chunk(int64_t chunks, int64_t axis = 0) const;
+  Tensor sum(const Axes& axes = {}, bool keepdims = false) const;
+  Tensor mean(const Axes& axes = {}, bool keepdims = false) const;
+  Tensor var(const Axes& axes = {}, bool keepdims = false, double correction = 0) const;
+  Tensor max() const;
+  Tensor min() const;
+  Tensor amax(const Axes& axes = {}, bool keepdims = false) const;
+  Tensor amin(const Axes& axes = {}, bool keepdims = false) const;
+  Tensor argmax(int64_t axis, bool keepdims = false) const;
+  Tensor argmin(int64_t axis, bool keepdims = false) const;
+  Tensor softmax(int64_t axis) const;
+  Tensor abs() const;
+  Tensor neg() const;
+  Tensor exp() const;
+  Tensor log() const;
+  Tensor sqrt() const;
+  Tensor square() const;
+  Tensor pow(Scalar exponent) const;
+  Tensor clamp(Scalar low, Scalar high) const;
+  Tensor relu() const;
+  Tensor sigmoid() const;
+  Tensor tanh() const;
+  Tensor matmul(const Tensor& other) const;
   uint32_t version() const { return impl().storage->version(); }
   void bump_version() const { impl().storage->bump_version(); }
 

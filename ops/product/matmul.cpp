@@ -127,4 +127,6 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   return y;
 }
 
+Tensor Tensor::matmul(const Tensor& other) const { return limpid::matmul(*this, other); }
+
 }  // namespace limpid

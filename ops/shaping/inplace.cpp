@@ -11,6 +11,7 @@
 #include <limpid/core/detail/overlap.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/map.hpp>
+#include <limpid/ops/shaping/detail/indexing.hpp>
 
 #include <cmath>
 
@@ -72,6 +73,11 @@ void require_kind(const char* op, const Tensor& x, DType source) {
     throw_error<DTypeError>(op, ": expected a source that ", x.dtype(), " can hold, got ", source);
 }
 
+void require_quotient(const char* op, const Tensor& x) {
+  if (!is_floating_point(x.dtype()))
+    throw_error<DTypeError>(op, ": expected a floating-point dtype, which quotients have, got ", x.dtype());
+}
+
 // A factor of integers has nothing behind the point, which they would lose.
 void require_whole(const char* op, const Tensor& x, Scalar factor) {
   const double value = factor.to_double();
@@ -131,6 +137,12 @@ Tensor& Tensor::add_(const Tensor& other, Scalar alpha) {
   return *this;
 }
 
+Tensor& Tensor::add_(Scalar other, Scalar alpha) {
+  require_writable("add_", *this);
+  require_whole("add_", *this, other);
+  return add_(full({}, other, is_half(dtype()) ? float32 : dtype()), alpha);
+}
+
 Tensor& Tensor::mul_(const Tensor& other) {
   require_source("mul_", *this, other);
   require_kind("mul_", *this, other.dtype());
@@ -162,6 +174,64 @@ Tensor& Tensor::mul_(Scalar factor) {
                      detail::Operand("mul_", factor, dtype()));
   bump_version();
   return *this;
+}
+
+Tensor& Tensor::div_(const Tensor& other) {
+  require_source("div_", *this, other);
+  require_quotient("div_", *this);
+  const auto quotient = [&] {
+    // In this tensor's dtype; of itself, the divisor that is kept must not change.
+    const DType compute = detail::compute_type(dtype());
+    return div(to(compute), other.is_same(*this) ? clone().to(compute) : other.to(compute)).to(dtype());
+  };
+  if (records("div_", *this, other.requires_grad())) {
+    become(*this, quotient());
+  } else {
+    const NoGradGuard guard;
+    detail::copy_into(*this, quotient());
+    bump_version();
+  }
+  return *this;
+}
+
+Tensor& Tensor::div_(Scalar divisor) {
+  require_writable("div_", *this);
+  require_quotient("div_", *this);
+  if (records("div_", *this, false)) {
+    become(*this, div(*this, divisor));
+  } else {
+    const NoGradGuard guard;
+    detail::copy_into(*this, div(*this, divisor));
+    bump_version();
+  }
+  return *this;
+}
+
+Tensor& Tensor::index_put_(std::initializer_list<TensorIndex> at, const Tensor& values, bool accumulate) {
+  const detail::OpScope scope("index_put_");
+  require_writable("index_put_", *this);
+  detail::require_defined("index_put_", "values", values);
+  require_kind("index_put_", *this, values.dtype());
+  if (records("index_put_", *this, values.requires_grad() && is_floating_point(dtype()))) {
+    become(*this, detail::put(*this, at, values, accumulate));
+    return *this;
+  }
+  const NoGradGuard guard;
+  // A negative step gives a copy, which is no way to this memory.
+  const Tensor view = accumulate ? Tensor() : detail::chosen_view(detach(), at);
+  if (view.defined() && view.shares_storage_with(*this)) {
+    require_source("index_put_", view, values);
+    detail::copy_into(view, apart_from(view, values));
+  } else {
+    detail::copy_into(*this, detail::put(detach(), at, values, accumulate));
+  }
+  bump_version();
+  return *this;
+}
+
+Tensor& Tensor::index_put_(std::initializer_list<TensorIndex> at, Scalar value, bool accumulate) {
+  require_writable("index_put_", *this);
+  return index_put_(at, full({}, value, dtype()), accumulate);
 }
 
 namespace detail {

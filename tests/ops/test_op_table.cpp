@@ -78,7 +78,9 @@ std::map<std::string, int> declared_ops() {
 TEST_CASE("every op declared in ops/ has a row for each overload") {
   const std::map<std::string, int> declared = declared_ops();
   REQUIRE(declared.size() > 80);
-  for (const auto& [op, overloads] : declared) {
+  for (const auto& entry : declared) {
+    const std::string& op = entry.first;  // clang 14 captures no structured bindings
+    const int overloads = entry.second;
     INFO(op);
     CHECK(std::count_if(op_table().begin(), op_table().end(), [&](const OpRow& row) { return row.op == op; }) >=
           overloads);

@@ -73,12 +73,12 @@ TEST_CASE("what rolls out at one end comes in at the other") {
 }
 
 TEST_CASE("diagonals and triangles are those of their indices") {
-  for (const auto& [n, m] : std::vector<std::pair<int64_t, int64_t>>{{3, 4}, {4, 3}, {1, 5}, {3, 3}}) {
-    const Tensor x = grid({n, m}) + 1;
+  for (const Shape& sizes : {Shape{3, 4}, Shape{4, 3}, Shape{1, 5}, Shape{3, 3}}) {
+    const int64_t rows = sizes[0], columns = sizes[1];
+    const Tensor x = grid(sizes) + 1;
     for (int64_t k = -5; k <= 5; ++k) {
-      CAPTURE(n, m, k);
-      const auto at = [&](int64_t i, int64_t j) { return i * m + j + 1; };
-      const auto rows = n, columns = m;  // clang 14 captures no structured bindings
+      CAPTURE(rows, columns, k);
+      const auto at = [&](int64_t i, int64_t j) { return i * columns + j + 1; };
       CHECK(equal(tril(x, k), matrix(rows, columns, [&](int64_t i, int64_t j) { return j - i <= k ? at(i, j) : 0; })));
       CHECK(equal(triu(x, k), matrix(rows, columns, [&](int64_t i, int64_t j) { return j - i >= k ? at(i, j) : 0; })));
       std::vector<int64_t> values;
