@@ -5,6 +5,7 @@
 #include <limpid/core/tensor.hpp>
 
 #include <cstdint>
+#include <initializer_list>
 
 namespace LIMPID_API limpid {
 
@@ -76,6 +77,61 @@ class Parameter {
   const Parameter& add_(const Tensor& other, Scalar alpha = 1) const { return changed(handle().add_(other, alpha)); }
   const Parameter& mul_(const Tensor& other) const { return changed(handle().mul_(other)); }
   const Parameter& mul_(Scalar factor) const { return changed(handle().mul_(factor)); }
+  const Parameter& add_(Scalar other, Scalar alpha = 1) const { return changed(handle().add_(other, alpha)); }
+  const Parameter& div_(const Tensor& other) const { return changed(handle().div_(other)); }
+  const Parameter& div_(Scalar divisor) const { return changed(handle().div_(divisor)); }
+  const Parameter& operator+=(const Tensor& other) const { return add_(other); }
+  const Parameter& operator+=(Scalar other) const { return add_(other); }
+  const Parameter& operator-=(const Tensor& other) const { return add_(other, -1); }
+  const Parameter& operator-=(Scalar other) const { return add_(other, -1); }
+  const Parameter& operator*=(const Tensor& other) const { return mul_(other); }
+  const Parameter& operator*=(Scalar factor) const { return mul_(factor); }
+  const Parameter& operator/=(const Tensor& other) const { return div_(other); }
+  const Parameter& operator/=(Scalar divisor) const { return div_(divisor); }
+  Tensor operator[](int64_t i) const { return tensor()[i]; }
+  Tensor index(std::initializer_list<TensorIndex> at) const { return tensor().index(at); }
+  const Parameter& index_put_(std::initializer_list<TensorIndex> at, const Tensor& values,
+                              bool accumulate = false) const {
+    return changed(handle().index_put_(at, values, accumulate));
+  }
+  const Parameter& index_put_(std::initializer_list<TensorIndex> at, Scalar value, bool accumulate = false) const {
+    return changed(handle().index_put_(at, value, accumulate));
+  }
+  Tensor reshape(const Shape& shape) const { return tensor().reshape(shape); }
+  Tensor flatten(int64_t first = 0, int64_t last = -1) const { return tensor().flatten(first, last); }
+  Tensor permute(const Axes& order) const { return tensor().permute(order); }
+  Tensor transpose(int64_t a, int64_t b) const { return tensor().transpose(a, b); }
+  Tensor t() const { return tensor().t(); }
+  Tensor squeeze(const Axes& axes = {}) const { return tensor().squeeze(axes); }
+  Tensor unsqueeze(int64_t axis) const { return tensor().unsqueeze(axis); }
+  Tensor expand(const Shape& shape) const { return tensor().expand(shape); }
+  Tensor select(int64_t axis, int64_t index) const { return tensor().select(axis, index); }
+  Tensors split(int64_t size, int64_t axis = 0) const { return tensor().split(size, axis); }
+  Tensors chunk(int64_t chunks, int64_t axis = 0) const { return tensor().chunk(chunks, axis); }
+  Tensor sum(const Axes& axes = {}, bool keepdims = false) const { return tensor().sum(axes, keepdims); }
+  Tensor mean(const Axes& axes = {}, bool keepdims = false) const { return tensor().mean(axes, keepdims); }
+  Tensor var(const Axes& axes = {}, bool keepdims = false, double correction = 0) const {
+    return tensor().var(axes, keepdims, correction);
+  }
+  Tensor max() const { return tensor().max(); }
+  Tensor min() const { return tensor().min(); }
+  Tensor amax(const Axes& axes = {}, bool keepdims = false) const { return tensor().amax(axes, keepdims); }
+  Tensor amin(const Axes& axes = {}, bool keepdims = false) const { return tensor().amin(axes, keepdims); }
+  Tensor argmax(int64_t axis, bool keepdims = false) const { return tensor().argmax(axis, keepdims); }
+  Tensor argmin(int64_t axis, bool keepdims = false) const { return tensor().argmin(axis, keepdims); }
+  Tensor softmax(int64_t axis) const { return tensor().softmax(axis); }
+  Tensor abs() const { return tensor().abs(); }
+  Tensor neg() const { return tensor().neg(); }
+  Tensor exp() const { return tensor().exp(); }
+  Tensor log() const { return tensor().log(); }
+  Tensor sqrt() const { return tensor().sqrt(); }
+  Tensor square() const { return tensor().square(); }
+  Tensor pow(Scalar exponent) const { return tensor().pow(exponent); }
+  Tensor clamp(Scalar low, Scalar high) const { return tensor().clamp(low, high); }
+  Tensor relu() const { return tensor().relu(); }
+  Tensor sigmoid() const { return tensor().sigmoid(); }
+  Tensor tanh() const { return tensor().tanh(); }
+  Tensor matmul(const Tensor& other) const { return tensor().matmul(other); }
   uint32_t version() const { return tensor().version(); }
   void bump_version() const { tensor().bump_version(); }
   bool requires_grad() const noexcept { return tensor().requires_grad(); }

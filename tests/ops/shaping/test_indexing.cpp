@@ -106,7 +106,8 @@ TEST_CASE("an index that cannot be is refused") {
       x.index({at({1, 1, 1}) > 0}),
       "index: expected a mask of the shape of the axes that it stands for, from axis 0 of shape (2, 3, 4) on, "
       "got (3,)");
-  CHECK_THROWS_WITH(x.index({at({0, 1}), at({0, 1, 2})}), "index: expected shapes that broadcast, got (2,) and (3,)");
+  CHECK_THROWS_WITH(x.index({at({0, 1}), at({0, 1, 2})}),
+                    "index: expected shapes that broadcast together, got (2,) and (3,)");
   CHECK_THROWS_AS(x.index({zeros({1})}), DTypeError);
   CHECK_THROWS_AS(x.index({Tensor()}), ValueError);
   CHECK_THROWS_AS(x.index({5}), ValueError);
@@ -128,7 +129,8 @@ TEST_CASE("values are put down by broadcasting, the last wins, or they add up") 
   Tensor y = arange(5);
   y.index_put_({Slice(1, None)}, y.index({Slice(None, -1)}));
   CHECK(equal(y, at({0, 0, 1, 2, 3})));
-  CHECK_THROWS_WITH(x.index_put_({0}, at({1, 2})), "index_put_: expected a source that broadcasts to (3,), got (2,)");
+  CHECK_THROWS_WITH(x.index_put_({0}, at({1, 2})),
+                    "index_put_: expected shapes that broadcast together, got (3,) and (2,)");
   CHECK_THROWS_AS(x.index_put_({0}, 1.5 * ones({3})), DTypeError);
   CHECK_THROWS_AS(x.index_put_({at({9})}, 1), ValueError);
   CHECK(equal(x, reshape(at({3, 2, 1, 0, 0, 0}), {2, 3})));
