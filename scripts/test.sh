@@ -37,7 +37,6 @@ check release
 if [ -z "$quick" ]; then
   stage "build the benchmarks" cmake --build --preset release --target limpid_benches
   scripts/fuzz.sh  # ten seconds of each reader and of the ops
-  # Where clang is here, it compiles what is sanitized once, for fuzzers and tests, and in half of the time that g++ takes.
-  if can_fuzz; then check fuzz; else check asan; fi
+  check asan
   check tsan autograd  # on one OpenMP thread: the sanitizer does not see libgomp's barriers
 fi

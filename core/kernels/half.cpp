@@ -59,7 +59,7 @@ void narrow_lanes(const float* from, uint16_t* to) noexcept {
     const auto bits = std::bit_cast<uint32_t>(from[i]);
     const auto magnitude = static_cast<int32_t>(bits & 0x7fffffffu);
     const int32_t small = std::bit_cast<int32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3f000000;
-    const int32_t normal = (magnitude + 0xfff + (magnitude >> 13 & 1) - 0x38000000) >> 13;
+    const int32_t normal = (magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13;
     const int32_t finite = magnitude < 0x38800000 ? small : normal;
     const int32_t number = magnitude >= 0x477ff000 ? 0x7c00 : finite;
     const int32_t all = magnitude > 0x7f800000 ? 0x7e00 | (magnitude >> 13 & 0x3ff) : number;
