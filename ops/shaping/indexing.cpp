@@ -49,17 +49,16 @@ Tensors places(const Tensor& mask, const Tensor& view, int64_t axis) {
   return unbind(nonzero(mask), 1);
 }
 
-// The index with 0 to size - 1 in place of -size to size - 1.
+// 0 to size - 1 in place of -size to size - 1.
+int64_t wrapped(int64_t i, int64_t axis, int64_t size) {
+  if (i < -size || i >= size)
+    throw_error<ValueError>("index: expected numbers in [", -size, ", ", size, ") for axis ", axis, ", got ", i);
+  return i < 0 ? i + size : i;
+}
 Tensor wrapped(const Tensor& index, int64_t axis, int64_t size) {
   const Tensor i = index.to(int64).contiguous(), y = empty(i.shape(), int64);
   const int64_t* from = i.data<int64_t>();
-  int64_t* to = y.data<int64_t>();
-  for (int64_t k = 0; k < i.numel(); ++k) {
-    if (from[k] < -size || from[k] >= size)
-      throw_error<ValueError>("index: expected numbers in [", -size, ", ", size, ") for axis ", axis, ", got ",
-                              from[k]);
-    to[k] = from[k] < 0 ? from[k] + size : from[k];
-  }
+  std::transform(from, from + i.numel(), y.data<int64_t>(), [=](int64_t k) { return wrapped(k, axis, size); });
   return y;
 }
 
@@ -102,10 +101,10 @@ Chosen choose(const Tensor& x, std::initializer_list<TensorIndex> index) {
       case Kind::slice: c.view = cut(c.view, axis++, i.slice()); break;
       case Kind::integer:
         // Beside index tensors it is one of them.
-        if (picks)
-          pick(wrapped(full({}, i.integer(), int64), axis, c.view.size(axis)));
+        if (const int64_t at = wrapped(i.integer(), axis, c.view.size(axis)); picks)
+          pick(full({}, at, int64));
         else
-          c.view = select(c.view, axis, i.integer());
+          c.view = select(c.view, axis, at);
         break;
       case Kind::tensor:
         if (i.tensor().dtype() == bool_)
@@ -166,7 +165,7 @@ Tensor Tensor::index(std::initializer_list<TensorIndex> at) const {
 
 Tensor Tensor::operator[](int64_t i) const {
   if (dim() == 0) throw_error<ShapeError>("index: expected at most 0 axes for shape ", shape(), ", got 1");
-  return limpid::select(*this, 0, i);
+  return limpid::select(*this, 0, wrapped(i, 0, size(0)));
 }
 
 namespace detail {
