@@ -12,7 +12,7 @@ RULES = [
     ("autograd/forward.cpp", r"jvp|end_at|run|take|reach|visit|push_forward|zero_cotangents|require_zeros|moving"),
     ("autograd/checkpoint.cpp", r"jvp|restart"),
     ("ops/*/*.cpp", r"backward|jvp|add_to|norm_gradients|gate|product_of_others|shares|unsliced|unbordered|scattered|scatter_windows|"
-                  r"spread_over_windows|input_grad|weight_grad|sum_to|accumulate|rstd_of|normalized|normalize|plus|"
+                  r"spread_over_windows|input_grad|weight_grad|sum_of_channels|bias_of_channels|add_bias|sum_to|accumulate|rstd_of|normalized|normalize|plus|"
                   r"norm_tangent|moving_x|scaled|add_product|add_new_product|mean_where_attained_of|pull_back|chain|chain_both|"
                   r"chain_over|divisor_gradient|share|pow_slope\w*|log_of_base|whole|direction|without_idle_slices"),
     ("ops/window/detail/im2col.cpp", r"conv_input_grad|conv_weight_grad|scatter_add"),
@@ -44,7 +44,7 @@ WRONG_FUNCTION = {"rsqrt": "sqrt", "cos": "sin", "sin": "cos", "eq": "ne", "gt":
                   "sigmoid": "tanh", "logical_and": "logical_or", "exp": "sin", "sign": "abs", "log": "exp"}
 WRONG_MEMBER = {"rstd": "mean", "mean": "rstd", "a": "a_xhat", "a_xhat": "a", "dy_xhat": "dy"}
 SWAPPED_ARGUMENTS = {"sub": (0, 1), "div": (0, 1), "pow": (0, 1), "matmul": (0, 1), "where": (1, 2),
-                     "conv2d_weight_grad": (0, 1), "conv2d_input_grad": (0, 1)}
+                     "weighed": (2, 3), "transposed": (2, 3), "convolved": (2, 3)}
 OPERANDS = {"a", "b", "x", "w", "weight", "gamma", "beta", "dy"}  # Saved members that have a caller's layout
 MOST_OF_A_KERNEL = 8
 TAKES_AXIS = {"sum", "mean", "transpose", "unsqueeze", "squeeze", "scatter_add", "select", "slice", "size"}

@@ -1,3 +1,4 @@
+#include <limpid/core/detail/enumeration.hpp>
 #include <limpid/nn/layers/convolution.hpp>
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/detail/uniform.hpp>
@@ -5,53 +6,147 @@
 namespace limpid::nn {
 
 using limpid::detail::message;
+using limpid::detail::shape_in_words;
+using limpid::detail::spread;
 using limpid::detail::throw_error;
 
 namespace {
 
-Shape weight_shape(int64_t in, int64_t out, Size2d kernel, const ConvOptions& options) {
-  const auto& [stride, padding, dilation, groups, bias, generator] = options;
-  detail::expect("Conv2d", {{"in channels", in, detail::count},
-                            {"out channels", out, detail::count},
-                            {"kernel", kernel, detail::window_size},
-                            {"stride", stride, detail::window_size},
-                            {"padding", padding, detail::padding_size},
-                            {"dilation", dilation, detail::window_size},
-                            {"groups", groups, detail::count}});
-  if (in % options.groups || out % options.groups)
-    throw_error<ValueError>("Conv2d: expected in and out divisible by groups, got in = ", in, ", out = ", out,
-                            ", groups = ", options.groups);
-  return {out, in / options.groups, kernel.h, kernel.w};
+// Of x, be it one of a batch or not.
+void require_channels(const char* type, const Tensor& x, int64_t in, int64_t axes) {
+  if (!x.defined() || (x.dim() == axes + 2 && x.size(1) == in) || (x.dim() == axes + 1 && x.size(0) == in)) return;
+  throw_error<ShapeError>(type, ": expected x of shape ", shape_in_words(message("(N, ", in, ", ").c_str(), "", axes),
+                          ", got ", x.shape());
 }
 
-std::string arguments(int64_t in, int64_t out, Size2d kernel, const ConvOptions& options) {
-  std::string list = message(in, ", ", out, ", kernel = ", detail::text(kernel));
-  if (options.stride != 1) list += ", stride = " + detail::text(options.stride);
-  if (options.padding != 0) list += ", padding = " + detail::text(options.padding);
-  if (options.dilation != 1) list += ", dilation = " + detail::text(options.dilation);
-  if (options.groups != 1) list += message(", groups = ", options.groups);
-  return list + (options.bias ? "" : ", bias = false");
+Shape with_kernel(int64_t first, int64_t second, const Spatial& kernel, int64_t axes) {
+  Shape shape{first, second};
+  for (int64_t a = 0; a < axes; ++a) shape.push_back(kernel[a]);
+  return shape;
+}
+
+template <class Options>
+void check(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel, const Options& options) {
+  detail::expect(type, {{"in channels", in, detail::count}, {"out channels", out, detail::count}});
+  detail::require_sizes(type, "kernel", kernel, axes, detail::window_size);
+  detail::require_sizes(type, "stride", options.stride, axes, detail::window_size);
+  detail::require_sizes(type, "dilation", options.dilation, axes, detail::window_size);
+  detail::expect(type, {{"groups", options.groups, detail::count}});
+  if (in % options.groups || out % options.groups)
+    throw_error<ValueError>(type, ": expected in and out divisible by groups, got in = ", in, ", out = ", out,
+                            ", groups = ", options.groups);
+}
+
+Shape weight_shape(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel,
+                   const ConvOptions& options) {
+  const auto& [stride, padding, dilation, groups, bias, padding_mode, generator] = options;
+  check(type, axes, in, out, kernel, options);
+  detail::require_sizes(type, "padding", padding.sizes(), axes, detail::padding_size);
+  limpid::detail::require_member(type, "Padding", padding.name(), Padding::same, "valid or same");
+  limpid::detail::require_member(type, "PadMode", padding_mode, PadMode::circular,
+                                 "constant, reflect, replicate or circular");
+  if (padding.name() == Padding::same && spread(stride, axes) != spread(1, axes))
+    throw_error<ValueError>(type, ": expected a stride of 1 with Padding::same, got ", spread(stride, axes));
+  return with_kernel(out, in / groups, kernel, axes);
+}
+
+Shape weight_shape(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel,
+                   const ConvTransposeOptions& options) {
+  const auto& [stride, padding, output_padding, groups, bias, dilation, generator] = options;
+  check(type, axes, in, out, kernel, options);
+  detail::require_sizes(type, "padding", padding, axes, detail::padding_size);
+  detail::require_sizes(type, "output_padding", output_padding, axes, detail::padding_size);
+  return with_kernel(in, out / groups, kernel, axes);
+}
+
+std::string beginning(int64_t axes, int64_t in, int64_t out, const Spatial& kernel) {
+  return message(in, ", ", out, ", kernel = ", spread(kernel, axes));
+}
+std::string unless(int64_t usual, const char* name, const Spatial& numbers, int64_t axes) {
+  const Spatial all = spread(numbers, axes);
+  return all == spread(usual, axes) ? "" : message(", ", name, " = ", all);
+}
+
+// Checked before they are printed.
+std::string arguments(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel,
+                      const ConvOptions& o) {
+  weight_shape(type, axes, in, out, kernel, o);
+  static constexpr const char* modes[] = {"zeros", "reflect", "replicate", "circular"};
+  std::string list = beginning(axes, in, out, kernel) + unless(1, "stride", o.stride, axes);
+  list += o.padding.name() == Padding::same ? ", padding = same" : unless(0, "padding", o.padding.sizes(), axes);
+  list += unless(1, "dilation", o.dilation, axes);
+  if (o.groups != 1) list += message(", groups = ", o.groups);
+  if (!o.bias) list += ", bias = false";
+  if (o.padding_mode != PadMode::constant)
+    list += message(", padding_mode = ", modes[static_cast<int>(o.padding_mode)]);
+  return list;
+}
+
+// Checked before they are printed.
+std::string arguments(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel,
+                      const ConvTransposeOptions& o) {
+  weight_shape(type, axes, in, out, kernel, o);
+  std::string list = beginning(axes, in, out, kernel) + unless(1, "stride", o.stride, axes) +
+                     unless(0, "padding", o.padding, axes) + unless(0, "output_padding", o.output_padding, axes);
+  if (o.groups != 1) list += message(", groups = ", o.groups);
+  if (!o.bias) list += ", bias = false";
+  return list + unless(1, "dilation", o.dilation, axes);
 }
 
 }  // namespace
 
-Conv2d::Conv2d(int64_t in, int64_t out, Size2d kernel, const ConvOptions& options)
-    : Conv2d(in, out, kernel, options, detail::Drawing(options.generator)) {}
-Conv2d::Conv2d(int64_t in, int64_t out, Size2d kernel, const ConvOptions& options, const detail::Drawing&)
-    : Module("Conv2d", arguments(in, out, kernel, options)),
-      weight(parameter("weight", detail::uniform_weight(weight_shape(in, out, kernel, options), options.generator))),
-      bias(parameter("bias", options.bias ? detail::uniform_bias(weight, options.generator) : Tensor())),
-      options_{options.stride, options.padding, options.dilation, options.groups} {}
+Conv::Conv(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel, const ConvOptions& options)
+    : Conv(type, axes, in, out, kernel, options, detail::Drawing(options.generator)) {}
+Conv::Conv(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel, const ConvOptions& options,
+           const detail::Drawing&)
+    : Module(type, arguments(type, axes, in, out, kernel, options)),
+      weight(parameter("weight",
+                       detail::uniform_weight(weight_shape(type, axes, in, out, kernel, options), options.generator))),
+      bias(parameter("bias", options.bias ? detail::uniform_bias(weight, out, options.generator) : Tensor())),
+      type_(type),
+      axes_(axes),
+      options_{options.stride, options.padding, options.dilation, options.groups},
+      padding_mode_(options.padding_mode) {}
 
-Tensor Conv2d::operator()(const Tensor& x) const {
+Tensor Conv::operator()(const Tensor& x_any) const {
   return detail::call_within(*this, [&] {
-    try {
-      return conv2d(x, weight, bias, options_);
-    } catch (const ShapeError&) {
-      const int64_t in = weight.size(1) * options_.groups;
-      if (x.dim() == 4 && x.size(1) == in) throw;
-      throw_error<ShapeError>("Conv2d: expected x of shape (N, ", in, ", H, W), got ", x.shape());
+    require_channels(type_, x_any, weight.size(1) * options_.groups, axes_);
+    Tensor x = x_any;
+    limpid::ConvOptions options = options_;
+    if (padding_mode_ != PadMode::constant) {
+      Shape amounts;
+      for (int64_t a = axes_; a-- > 0;) {
+        const int64_t all = options.dilation[a] * (weight.size(a + 2) - 1), each = options.padding.sizes()[a];
+        const bool same = options.padding.name() == Padding::same;
+        amounts.push_back(same ? all / 2 : each);
+        amounts.push_back(same ? all - all / 2 : each);
+      }
+      x = pad(x, amounts, padding_mode_);
+      options.padding = 0;
     }
+    const auto conv = axes_ == 1 ? conv1d : axes_ == 2 ? conv2d : conv3d;
+    return conv(x, weight, bias, options);
+  });
+}
+
+ConvTranspose::ConvTranspose(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel,
+                             const ConvTransposeOptions& options)
+    : ConvTranspose(type, axes, in, out, kernel, options, detail::Drawing(options.generator)) {}
+ConvTranspose::ConvTranspose(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel,
+                             const ConvTransposeOptions& options, const detail::Drawing&)
+    : Module(type, arguments(type, axes, in, out, kernel, options)),
+      weight(parameter("weight",
+                       detail::uniform_weight(weight_shape(type, axes, in, out, kernel, options), options.generator))),
+      bias(parameter("bias", options.bias ? detail::uniform_bias(weight, out, options.generator) : Tensor())),
+      type_(type),
+      axes_(axes),
+      options_{options.stride, options.padding, options.output_padding, options.groups, options.dilation} {}
+
+Tensor ConvTranspose::operator()(const Tensor& x) const {
+  return detail::call_within(*this, [&] {
+    require_channels(type_, x, weight.size(0), axes_);
+    const auto conv = axes_ == 1 ? conv_transpose1d : axes_ == 2 ? conv_transpose2d : conv_transpose3d;
+    return conv(x, weight, bias, options_);
   });
 }
 

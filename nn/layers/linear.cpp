@@ -21,7 +21,7 @@ Linear::Linear(int64_t in, int64_t out, const LinearOptions& options)
 Linear::Linear(int64_t in, int64_t out, const LinearOptions& options, const detail::Drawing&)
     : Module("Linear", message(in, ", ", out, options.bias ? "" : ", bias = false")),
       weight(parameter("weight", detail::uniform_weight(weight_shape(in, out), options.generator))),
-      bias(parameter("bias", options.bias ? detail::uniform_bias(weight, options.generator) : Tensor())) {}
+      bias(parameter("bias", options.bias ? detail::uniform_bias(weight, out, options.generator) : Tensor())) {}
 
 Tensor Linear::operator()(const Tensor& x) const {
   return detail::call_within(*this, [&] {

@@ -4,13 +4,15 @@
 
 namespace limpid::nn {
 
-ReflectionPad2d::ReflectionPad2d(Size2d padding) : Module("ReflectionPad2d", detail::text(padding)), padding_(padding) {
-  detail::expect("ReflectionPad2d", {{"padding", padding, detail::padding_size}});
+ReflectionPad2d::ReflectionPad2d(Spatial padding)
+    : Module("ReflectionPad2d", limpid::detail::message(limpid::detail::spread(padding, 2))),
+      padding_(padding) {
+  detail::require_sizes("ReflectionPad2d", "padding", padding, 2, detail::padding_size);
 }
 
 Tensor ReflectionPad2d::operator()(const Tensor& x) const {
   return detail::call_within(*this, [&] {
-    return pad(x, {padding_.w, padding_.w, padding_.h, padding_.h}, PadMode::reflect);
+    return pad(x, {padding_[1], padding_[1], padding_[0], padding_[0]}, PadMode::reflect);
   });
 }
 

@@ -9,12 +9,12 @@ namespace nn {
 
 /// Mirrors the last two axes beyond the border, which is not repeated.
 struct ReflectionPad2d : Module {
-  explicit ReflectionPad2d(Size2d padding);
+  explicit ReflectionPad2d(Spatial padding);
   explicit ReflectionPad2d(const int64_t (&padding)[1]) : ReflectionPad2d(padding[0]) {}  // {1}, as pools have it
   Tensor operator()(const Tensor& x) const;
 
  private:
-  Size2d padding_;
+  Spatial padding_;
 };
 
 }  // namespace nn

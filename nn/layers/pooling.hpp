@@ -10,43 +10,43 @@ namespace nn {
 // Arrays of one stand for sizes like {2}, which to a compiler could be a layer to copy as well.
 
 struct MaxPoolOptions {
-  OptionalSize2d stride = {};  ///< none: the kernel's size
-  Size2d padding = 0;
+  OptionalSpatial stride = {};  ///< none: the kernel's size
+  Spatial padding = 0;
 };
 /// max_pool2d() of x (N, C, H, W).
 struct MaxPool2d : Module {
-  explicit MaxPool2d(Size2d kernel, const MaxPoolOptions& options = {});
+  explicit MaxPool2d(Spatial kernel, const MaxPoolOptions& options = {});
   explicit MaxPool2d(const int64_t (&kernel)[1], const MaxPoolOptions& options = {}) : MaxPool2d(kernel[0], options) {}
   Tensor operator()(const Tensor& x) const;
 
  private:
-  Size2d kernel_;
+  Spatial kernel_;
   MaxPoolOptions options_;
 };
 
 struct AvgPoolOptions {
-  OptionalSize2d stride = {};  ///< none: the kernel's size
-  Size2d padding = 0;
+  OptionalSpatial stride = {};  ///< none: the kernel's size
+  Spatial padding = 0;
 };
 /// avg_pool2d() of x (N, C, H, W).
 struct AvgPool2d : Module {
-  explicit AvgPool2d(Size2d kernel, const AvgPoolOptions& options = {});
+  explicit AvgPool2d(Spatial kernel, const AvgPoolOptions& options = {});
   explicit AvgPool2d(const int64_t (&kernel)[1], const AvgPoolOptions& options = {}) : AvgPool2d(kernel[0], options) {}
   Tensor operator()(const Tensor& x) const;
 
  private:
-  Size2d kernel_;
+  Spatial kernel_;
   AvgPoolOptions options_;
 };
 
 /// Means over equal windows: (N, C, H, W) to (N, C, h, w). Throws ShapeError where h and w do not divide H and W.
 struct AdaptiveAvgPool2d : Module {
-  explicit AdaptiveAvgPool2d(Size2d size);
+  explicit AdaptiveAvgPool2d(Spatial size);
   explicit AdaptiveAvgPool2d(const int64_t (&size)[1]) : AdaptiveAvgPool2d(size[0]) {}
   Tensor operator()(const Tensor& x) const;
 
  private:
-  Size2d size_;
+  Spatial size_;
 };
 
 }  // namespace nn

@@ -17,20 +17,22 @@ Tensor Flatten::operator()(const Tensor& x) const {
   return detail::call_within(*this, [&] { return flatten(x, first_, last_); });
 }
 
-Upsample::Upsample(Size2d scale) : Module("Upsample", detail::text(scale)), scale_(scale) {
-  detail::expect("Upsample", {{"scale", scale, detail::window_size}});
+Upsample::Upsample(Spatial scale)
+    : Module("Upsample", limpid::detail::message(limpid::detail::spread(scale, 2))),
+      scale_(scale) {
+  detail::require_sizes("Upsample", "scale", scale, 2, detail::window_size);
 }
 
 Tensor Upsample::operator()(const Tensor& x) const {
   return detail::call_within(*this, [&] {
     detail::require_image("Upsample", x);
     const int64_t n = x.size(0), c = x.size(1), h = x.size(2), w = x.size(3);
-    const auto [sh, sw] = scale_;
+    const int64_t sh = scale_[0], sw = scale_[1];
     int64_t height = 0, width = 0;
     if (__builtin_mul_overflow(h, sh, &height) || __builtin_mul_overflow(w, sw, &width))
       limpid::detail::throw_error<ShapeError>(
           "Upsample: expected a result of fewer than 2^63 rows and columns, got x of ", "shape ", x.shape(),
-          " and scale ", detail::text(scale_));
+          " and scale ", limpid::detail::spread(scale_, 2));
     if (x.memory_format() == MemoryFormat::contiguous)
       return reshape(expand(reshape(x, {n, c, h, 1, w, 1}), {n, c, h, sh, w, sw}), {n, c, height, width});
     const Tensor pixels = reshape(permute(x, {0, 2, 3, 1}), {n, h, 1, w, 1, c});

@@ -24,12 +24,12 @@ struct Flatten : Module {
 
 /// Each pixel of (N, C, H, W) repeated scale.h by scale.w times: nearest-neighbour interpolation.
 struct Upsample : Module {
-  explicit Upsample(Size2d scale);
+  explicit Upsample(Spatial scale);
   explicit Upsample(const int64_t (&scale)[1]) : Upsample(scale[0]) {}  // {2}, as pools have it
   Tensor operator()(const Tensor& x) const;
 
  private:
-  Size2d scale_;
+  Spatial scale_;
 };
 
 }  // namespace nn

@@ -6,15 +6,13 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace limpid::detail::ranges {
 
 /// As error messages show them.
 std::string text(double value);
 std::string text(int64_t value);
-template <class Size>
-requires requires(Size size) { size.h + size.w; }
-std::string text(Size size) { return '(' + text(size.h) + ", " + text(size.w) + ')'; }
 
 /// All numbers from low to high; both belong to it unless it is open there. NaN is in none.
 struct Range {
@@ -42,12 +40,12 @@ class Field {
       : Field(name, range, !value || range.holds(*value), value.value_or(0)) {}
   Field(const char* name, int64_t value, const Range& range)
       : Field(name, range, range.holds(static_cast<double>(value)), value) {}
-  /// A height and a width.
-  template <class Size>
-  requires requires(Size size) { size.h + size.w; }
-  Field(const char* name, Size value, const Range& range)
-      : Field(name, range, range.holds(static_cast<double>(value.h)) && range.holds(static_cast<double>(value.w)),
-              value) {}
+  /// A number that stands in a text with others.
+  Field(const char* name, int64_t value, const Range& range, std::string text)
+      : name_(name),
+        range_(range),
+        holds_(range.holds(static_cast<double>(value))),
+        got_(std::move(text)) {}
 
   void require(const char* who) const;
 

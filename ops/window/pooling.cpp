@@ -27,23 +27,23 @@ void with_kernels(DType dtype, F&& f) {
 }
 
 // The sizes of a pooling of x; throws where there is none.
-PoolDims pool_dims(const char* op, const Tensor& x, Size2d kernel, const Pool2dOptions& options) {
+PoolDims pool_dims(const char* op, const Tensor& x, Spatial kernel, const Pool2dOptions& options) {
   detail::require_defined(op, "x", x);
   if (x.dim() != 4) throw_error<ShapeError>(op, ": expected x of shape (N, C, H, W), got ", x.shape());
-  detail::require_at_least(op, "kernel", 1, kernel);
-  const Size2d stride = options.stride.value_or(kernel), padding = options.padding;
-  detail::require_at_least(op, "stride", 1, stride);
-  detail::require_at_least(op, "padding", 0, padding);
-  detail::require_half_padded(op, kernel, padding);
+  detail::require_at_least(op, "kernel", 1, kernel, 2);
+  const Spatial stride = options.stride.value_or(kernel), padding = options.padding;
+  detail::require_at_least(op, "stride", 1, stride, 2);
+  detail::require_at_least(op, "padding", 0, padding, 2);
+  detail::require_half_padded(op, kernel, padding, 2);
   const int64_t h = x.size(2), w = x.size(3);
-  const int64_t oh = h ? detail::window_count(h, kernel.h, stride.h, padding.h, 1) : 0;
-  const int64_t ow = w ? detail::window_count(w, kernel.w, stride.w, padding.w, 1) : 0;
+  const int64_t oh = h ? detail::window_count(h, kernel[0], stride[0], 2 * padding[0], 1) : 0;
+  const int64_t ow = w ? detail::window_count(w, kernel[1], stride[1], 2 * padding[1], 1) : 0;
   if (oh < 1 || ow < 1)
     throw_error<ShapeError>(op, ": expected a kernel that fits the padded input, got x of shape ", x.shape(),
-                            ", kernel = ", kernel, " and padding = ", padding);
+                            ", kernel = ", detail::spread(kernel, 2), " and padding = ", detail::spread(padding, 2));
   detail::require_one_float_dtype(op, {{"x", &x}});
-  const detail::Extent down = detail::cut_window(h, kernel.h, stride.h, padding.h, oh),
-                       across = detail::cut_window(w, kernel.w, stride.w, padding.w, ow);
+  const detail::Extent down = detail::cut_window(h, kernel[0], stride[0], padding[0], oh),
+                       across = detail::cut_window(w, kernel[1], stride[1], padding[1], ow);
   return {
       .n = x.size(0),
       .c = x.size(1),
@@ -53,11 +53,11 @@ PoolDims pool_dims(const char* op, const Tensor& x, Size2d kernel, const Pool2dO
       .ow = ow,
       .kernel_h = down.kernel,
       .kernel_w = across.kernel,
-      .stride_h = stride.h,
-      .stride_w = stride.w,
+      .stride_h = stride[0],
+      .stride_w = stride[1],
       .padding_h = down.padding,
       .padding_w = across.padding,
-      .kernel_size = static_cast<double>(kernel.h) * static_cast<double>(kernel.w),
+      .kernel_size = static_cast<double>(kernel[0]) * static_cast<double>(kernel[1]),
   };
 }
 
@@ -200,7 +200,7 @@ Tensor spread_over_windows(const PoolDims& any, const Tensor& dy_any) {
 
 }  // namespace
 
-Tensor max_pool2d(const Tensor& x_any, Size2d kernel, const Pool2dOptions& options) {
+Tensor max_pool2d(const Tensor& x_any, Spatial kernel, const Pool2dOptions& options) {
   const detail::OpScope scope("max_pool2d");
   const PoolDims any = pool_dims("max_pool2d", x_any, kernel, options);
   if (x_any.size(2) * x_any.size(3) > std::numeric_limits<int32_t>::max())
@@ -222,7 +222,7 @@ Tensor max_pool2d(const Tensor& x_any, Size2d kernel, const Pool2dOptions& optio
   return y;
 }
 
-Tensor avg_pool2d(const Tensor& x, Size2d kernel, const Pool2dOptions& options) {
+Tensor avg_pool2d(const Tensor& x, Spatial kernel, const Pool2dOptions& options) {
   const detail::OpScope scope("avg_pool2d");
   return mean_of_windows(pool_dims("avg_pool2d", x, kernel, options), x);
 }

@@ -134,6 +134,20 @@ TEST_CASE("layers take finite numbers in range") {
   check(windows, "Conv2d", "stride", window, {}, [](int64_t v) { Conv2d(2, 2, 1, {.stride = {v, 1}}); });
   check(windows, "Conv2d", "dilation", window, {}, [](int64_t v) { Conv2d(2, 2, 1, {.dilation = {1, v}}); });
   check(windows, "Conv2d", "padding", padding, {"0"}, [](int64_t v) { Conv2d(2, 2, 1, {.padding = {v, 1}}); });
+  check(integers, "Conv1d", "in channels", count, {}, [](int64_t v) { Conv1d(v, 2, 1); });
+  check(windows, "Conv1d", "kernel", window, {}, [](int64_t v) { Conv1d(2, 2, v); });
+  check(windows, "Conv3d", "padding", padding, {"0"}, [](int64_t v) { Conv3d(2, 2, 1, {.padding = {1, 1, v}}); });
+  check(integers, "ConvTranspose1d", "out channels", count, {}, [](int64_t v) { ConvTranspose1d(2, v, 1); });
+  check(windows, "ConvTranspose2d", "stride", window, {}, [](int64_t v) { ConvTranspose2d(2, 2, 1, {.stride = v}); });
+  check(windows, "ConvTranspose2d", "padding", padding, {"0"}, [](int64_t v) {
+    ConvTranspose2d(2, 2, 1, {.padding = {v, 1}});
+  });
+  check(windows, "ConvTranspose3d", "output_padding", padding, {"0"}, [](int64_t v) {
+    ConvTranspose3d(2, 2, 1, {.output_padding = {1, v, 1}});
+  });
+  check(windows, "ConvTranspose3d", "dilation", window, {},
+        [](int64_t v) { ConvTranspose3d(2, 2, 1, {.dilation = v}); });
+  check(integers, "ConvTranspose1d", "groups", count, {}, [](int64_t v) { ConvTranspose1d(2, 2, 1, {.groups = v}); });
   check(windows, "MaxPool2d", "kernel", window, {}, [](int64_t v) { MaxPool2d({v, 1}); });
   check(windows, "MaxPool2d", "stride", window, {}, [](int64_t v) { MaxPool2d(2, {.stride = {1, v}}); });
   check(windows, "MaxPool2d", "padding", padding, {"0"}, [](int64_t v) { MaxPool2d(2, {.padding = {1, v}}); });

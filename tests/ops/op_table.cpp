@@ -346,7 +346,8 @@ Rows shaping() {
 }
 
 Rows products() {
-  static const Conv2dOptions options{.stride = {2, 1}, .padding = 1, .groups = 2};
+  static const ConvOptions options{.stride = {2, 1}, .padding = 1, .groups = 2};
+  static const ConvTransposeOptions up{.stride = {2, 1}, .padding = {1, 0}, .output_padding = {1, 0}, .groups = 2};
   const Shape x_shape{2, 4, 5, 4}, w_shape{6, 2, 3, 2}, y_shape{2, 6, 3, 5};
   Rows rows{
       {"matmul", "", OP(matmul(x[0], x[1])), {real({2, 3, 4}), real({4, 5})}, {2, 3, 5}},
@@ -356,14 +357,49 @@ Rows products() {
       {"linear", "no bias", OP(linear(x[0], x[1])), {real({3, 4}), real({5, 4})}, {3, 5}},
       elementwise(
           {"conv2d", "", OP(conv2d(x[0], x[1], x[2], options)), {real(x_shape), real(w_shape), real({6})}, y_shape}),
-      {"conv2d_input_grad",
+      elementwise({"conv1d",
+                   "",
+                   OP(conv1d(x[0], x[1], x[2], {.stride = 2, .padding = 1, .groups = 2})),
+                   {real({2, 4, 7}), real({6, 2, 3}), real({6})},
+                   {2, 6, 4}}),
+      elementwise({"conv2d",
+                   "same",
+                   OP(conv2d(x[0], x[1], x[2], {.padding = Padding::same, .dilation = {1, 2}})),
+                   {real({1, 2, 4, 5}), real({3, 2, 2, 3}), real({3})},
+                   {1, 3, 4, 5}}),
+      elementwise({"conv3d",
+                   "",
+                   OP(conv3d(x[0], x[1], x[2], {.stride = {1, 2, 1}, .padding = {1, 0, 1}, .dilation = {1, 1, 2}})),
+                   {real({1, 2, 3, 4, 5}), real({3, 2, 3, 2, 2}), real({3})},
+                   {1, 3, 3, 2, 5}}),
+      elementwise({"conv_transpose1d",
+                   "",
+                   OP(conv_transpose1d(x[0], x[1], x[2], {.stride = 2, .padding = 1, .output_padding = 1})),
+                   {real({2, 4, 5}), real({4, 3, 3}), real({3})},
+                   {2, 3, 10}}),
+      elementwise({"conv_transpose2d",
+                   "",
+                   OP(conv_transpose2d(x[0], x[1], x[2], up)),
+                   {real({2, 4, 3, 4}), real({4, 3, 3, 2}), real({6})},
+                   {2, 6, 6, 5}}),
+      elementwise({"conv_transpose2d",
+                   "cropped",
+                   OP(conv_transpose2d(x[0], x[1], x[2], {.output_padding = {1, 2}, .dilation = {2, 3}})),
+                   {real({1, 2, 3, 4}), real({2, 2, 2, 2}), real({2})},
+                   {1, 2, 6, 9}}),
+      elementwise({"conv_transpose3d",
+                   "",
+                   OP(conv_transpose3d(x[0], x[1], x[2], {.stride = {1, 2, 3}})),
+                   {real({1, 2, 2, 3, 2}), real({2, 3, 2, 2, 2}), real({3})},
+                   {1, 3, 3, 6, 5}}),
+      {"conv_input_grad",
        "",
-       OP(conv2d_input_grad(x[0], x[1], {2, 4, 5, 4}, options)),
+       OP(conv_input_grad(x[0], x[1], {2, 4, 5, 4}, options)),
        {real(y_shape), real(w_shape)},
        x_shape},
-      {"conv2d_weight_grad",
+      {"conv_weight_grad",
        "",
-       OP(conv2d_weight_grad(x[1], x[0], {6, 2, 3, 2}, options)),
+       OP(conv_weight_grad(x[1], x[0], {6, 2, 3, 2}, options)),
        {real(y_shape), real(x_shape)},
        w_shape},
       elementwise(
@@ -372,7 +408,7 @@ Rows products() {
           {"avg_pool2d", "", OP(avg_pool2d(x[0], {2, 3}, {.stride = 2, .padding = 1})), {square_image}, {2, 4, 2, 3}}),
   };
   for (OpRow& r : rows)
-    if (r.op == "linear" || r.op == "conv2d") r.optional = 4;
+    if (r.op == "linear" || (r.op.rfind("conv", 0) == 0 && r.inputs.size() == 3)) r.optional = 4;
   return rows;
 }
 

@@ -105,10 +105,10 @@ TEST_CASE("gradients of a convolution of nothing are zero") {
   const Tensor x = zeros({2, 3, 4, 4}, float64).set_requires_grad(),
                none = zeros({0, 3, 2, 2}, float64).set_requires_grad();
   spoil(x.shape());
-  const Tensor dx = conv2d_input_grad(zeros({2, 0, 3, 3}, float64), none.detach(), {2, 3, 4, 4});
+  const Tensor dx = conv_input_grad(zeros({2, 0, 3, 3}, float64), none.detach(), {2, 3, 4, 4});
   CHECK(equal(dx, zeros({2, 3, 4, 4}, float64)));
   spoil({5, 3, 2, 2});
-  const Tensor dweight = conv2d_weight_grad(zeros({0, 3, 4, 4}, float64), zeros({0, 5, 3, 3}, float64), {5, 3, 2, 2});
+  const Tensor dweight = conv_weight_grad(zeros({0, 3, 4, 4}, float64), zeros({0, 5, 3, 3}, float64), {5, 3, 2, 2});
   CHECK(equal(dweight, zeros({5, 3, 2, 2}, float64)));
 }
 

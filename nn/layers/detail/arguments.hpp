@@ -4,7 +4,7 @@
 #include <limpid/core/error.hpp>
 #include <limpid/nn/detail/call.hpp>
 #include <limpid/nn/detail/ranges.hpp>
-#include <limpid/ops/window.hpp>
+#include <limpid/ops/window/detail/window.hpp>
 
 #include <string>
 
@@ -13,6 +13,13 @@ namespace limpid::nn::detail {
 inline void require_image(const char* layer, const Tensor& x) {
   if (x.dim() != 4)
     limpid::detail::throw_error<ShapeError>(layer, ": expected x of shape (N, C, H, W), got ", x.shape());
+}
+
+/// A number for each spatial axis, each in range.
+inline void require_sizes(const char* layer, const char* name, const Spatial& sizes, int64_t axes, const Range& range) {
+  limpid::detail::require_count(layer, name, sizes, axes);
+  const Spatial all = limpid::detail::spread(sizes, axes);
+  for (int64_t a = 0; a < axes; ++a) expect(layer, {{name, all[a], range, limpid::detail::message(all)}});
 }
 
 }  // namespace limpid::nn::detail

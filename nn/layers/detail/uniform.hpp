@@ -14,9 +14,9 @@ inline Tensor uniform_weight(const Shape& shape, Generator* generator) {
   return weight;
 }
 
-/// Of a layer with this weight (out, in, *kernel): (out,).
-inline Tensor uniform_bias(const Tensor& weight, Generator* generator) {
-  Tensor bias = empty({weight.size(0)});
+/// (out,), of a layer with this weight (out, in, *kernel), or (in, out, *kernel) of a transposed convolution.
+inline Tensor uniform_bias(const Tensor& weight, int64_t out, Generator* generator) {
+  Tensor bias = empty({out});
   const double fan_in = static_cast<double>(init::fans(weight).in), bound = fan_in > 0 ? 1 / std::sqrt(fan_in) : 0;
   init::uniform_(bias, -bound, bound, generator_or_default(generator));
   return bias;

@@ -4,7 +4,7 @@
 
 namespace limpid::detail::im2col {
 
-// All memory is row-major: x (n, c, h, w), weight (o, c / groups, kh, kw), y (n, o, oh, ow); bias may be null.
+// All memory is row-major: x (n, c, *size), weight (o, c / groups, *kernel), y (n, o, *out); bias may be null.
 template <class T>
 void conv_forward(const ConvDims& dims, const T* x, const T* weight, const T* bias, T* y);
 template <class T>

@@ -23,10 +23,14 @@ struct Key {
   ConvDims dims;
   bool channels_last, bias;
   int threads;
-  // A weight gradient's x and y may be parts of wider ones.
-  int64_t padding_below, x_rows, y_rows, y_channels;
+  // A weight gradient's x and y may be parts of wider ones: in so many rows along their first axis and channels.
+  int64_t x_rows, y_rows, y_channels;
   friend bool operator==(const Key&, const Key&) = default;
 };
+
+// oneDNN is given two axes or three: a single one counts as a row of height 1.
+int64_t first_axis(const ConvDims& d) noexcept { return d.rank == 3 ? 0 : 1; }
+const ConvAxis& cut_axis(const ConvDims& d) noexcept { return d.axis[first_axis(d)]; }
 
 // By matrix products, and without AVX-512 in input gradients channels-last, oneDNN cuts sums by the number of threads.
 bool is_steady(const Key& key, std::string_view implementation) {
@@ -41,15 +45,15 @@ class Description {
       : engine_(engine),
         key_(key),
         attr_(plan_attributes()),
-        x_ours_(part_of({d().n, d().c, d().h, d().w}, d().c, key.x_rows)),
-        y_ours_(part_of({d().n, d().o, d().oh, d().ow}, key.y_channels, key.y_rows)),
-        w_ours_(weight_dims(), f32, d().groups != 1 ? tag::goihw : tag::oihw),
+        x_ours_(part_of(sizes(d().n, d().c, &ConvAxis::size), d().c, key.x_rows)),
+        y_ours_(part_of(sizes(d().n, d().o, &ConvAxis::out), key.y_channels, key.y_rows)),
+        w_ours_(weight_dims(), f32, weight_tag()),
         bias_({d().o}, f32, tag::x) {
     // Weights, and contiguous x and y, are reordered to the layout that the kernel asks for; channels-last stays in
     // place.
-    const tag inner = key.channels_last ? tag::nhwc : tag::any;
-    x_any_ = {{d().n, d().c, d().h, d().w}, f32, inner};
-    y_any_ = {{d().n, d().o, d().oh, d().ow}, f32, inner};
+    const tag inner = !key.channels_last ? tag::any : d().rank == 3 ? tag::ndhwc : tag::nhwc;
+    x_any_ = {sizes(d().n, d().c, &ConvAxis::size), f32, inner};
+    y_any_ = {sizes(d().n, d().o, &ConvAxis::out), f32, inner};
     w_any_ = {weight_dims(), f32, tag::any};
     forward_ = key.bias ? describe<Forward>(engine_, attr_, dnnl::prop_kind::forward_training, direct, x_any_, w_any_,
                                             bias_, y_any_, stride(), dilation(), padding(), padding_after())
@@ -73,21 +77,43 @@ class Description {
   static constexpr auto direct = dnnl::algorithm::convolution_direct;
 
   const ConvDims& d() const { return key_.dims; }
-  memory::dims weight_dims() const {
-    if (d().groups == 1) return {d().o, d().c, d().kh, d().kw};
-    return {d().groups, d().o / d().groups, d().c / d().groups, d().kh, d().kw};
+  // A number of each axis, behind what stands before them.
+  memory::dims with_axes(memory::dims dims, int64_t ConvAxis::*number) const {
+    for (int64_t a = first_axis(d()); a < 3; ++a) dims.push_back(d().axis[a].*number);
+    return dims;
   }
-  memory::dims stride() const { return {d().stride_h, d().stride_w}; }
-  memory::dims dilation() const { return {d().dilation_h - 1, d().dilation_w - 1}; }  // oneDNN counts the gaps
-  memory::dims padding() const { return {d().padding_h, d().padding_w}; }
-  memory::dims padding_after() const { return {key_.padding_below, d().padding_w}; }
+  memory::dims sizes(int64_t n, int64_t channels, int64_t ConvAxis::*size) const {
+    return with_axes({n, channels}, size);
+  }
+  memory::dims weight_dims() const {
+    const int64_t g = d().groups;
+    return with_axes(g == 1 ? memory::dims{d().o, d().c} : memory::dims{g, d().o / g, d().c / g}, &ConvAxis::kernel);
+  }
+  tag weight_tag() const {
+    if (d().rank == 3) return d().groups != 1 ? tag::goidhw : tag::oidhw;
+    return d().groups != 1 ? tag::goihw : tag::oihw;
+  }
+  memory::dims stride() const { return with_axes({}, &ConvAxis::stride); }
+  memory::dims dilation() const {
+    memory::dims gaps = with_axes({}, &ConvAxis::dilation);  // which is what oneDNN counts
+    for (auto& gap : gaps) --gap;
+    return gaps;
+  }
+  memory::dims padding() const { return with_axes({}, &ConvAxis::before); }
+  memory::dims padding_after() const { return with_axes({}, &ConvAxis::after); }
 
   // Dense images, or part of ones with so many channels and rows.
   memory::desc part_of(const memory::dims& part, int64_t channels, int64_t rows) const {
-    const int64_t n = part[0], w = part[3];
-    const int64_t sample = n == 1 ? part[1] * part[2] * w : channels * rows * w;  // what is not used must look dense
-    if (key_.channels_last) return {part, f32, memory::dims{sample, 1, w * channels, channels}};
-    return {part, f32, memory::dims{sample, rows * w, w, 1}};
+    memory::dims steps(part.size());
+    int64_t step = key_.channels_last ? channels : 1;
+    for (std::size_t a = part.size(); --a > 2; step *= part[a]) steps[a] = step;
+    steps[2] = step;
+    steps[1] = key_.channels_last ? 1 : rows * step;
+    // What is not used must look dense.
+    steps[0] = part[0] == 1         ? part[1] * part[2] * (key_.channels_last ? step / channels : step)
+               : key_.channels_last ? rows * step
+                                    : channels * rows * step;
+    return {part, f32, steps};
   }
 
   Plan forward() const {
@@ -142,9 +168,13 @@ PlanCache<Key>& cache() {
   return of_thread;
 }
 
+// Where x goes on beyond all windows, by more than a stride.
+bool is_cropped(const ConvDims& d) noexcept {
+  return std::any_of(d.axis, d.axis + 3, [](const ConvAxis& a) { return a.after < 0; });
+}
+
 bool is_tiny(const ConvDims& d) noexcept {
-  return onednn::is_tiny(static_cast<double>(d.n * d.o * d.oh * d.ow) *
-                         static_cast<double>(d.c / d.groups * d.kh * d.kw));
+  return onednn::is_tiny(static_cast<double>(d.n * d.o * d.y_plane()) * static_cast<double>(d.c / d.groups * d.taps()));
 }
 
 // From x to y, or from dy to dx.
@@ -156,7 +186,7 @@ struct Images {
 
 // Where oneDNN's result would depend on the number of threads, each sample on one.
 bool run(Kind kind, const ConvDims& d, MemoryFormat format, const Images& images) {
-  const int64_t x_size = d.c * d.h * d.w, y_size = d.o * d.oh * d.ow;
+  const int64_t x_size = d.c * d.x_plane(), y_size = d.o * d.y_plane();
   const auto run = [&, forward = kind == Kind::forward](const Key& key, int64_t n) {
     const float* in = images.from + n * (forward ? x_size : y_size);
     float* out = images.to + n * (forward ? y_size : x_size);
@@ -169,9 +199,8 @@ bool run(Kind kind, const ConvDims& d, MemoryFormat format, const Images& images
       .channels_last = format == MemoryFormat::channels_last,
       .bias = images.bias != nullptr,
       .threads = use_our_threads(),
-      .padding_below = d.padding_h,
-      .x_rows = d.h,
-      .y_rows = d.oh,
+      .x_rows = cut_axis(d).size,
+      .y_rows = cut_axis(d).out,
       .y_channels = d.o,
   };
   if (is_tiny(d)) {
@@ -197,9 +226,9 @@ struct Cut {
   int64_t samples, rows, outs;  // how many parts
   explicit Cut(const ConvDims& d) {
     constexpr int64_t parts = 8, few = 2, least_pixels = 1024, least_outs = 32;
-    const int64_t most = std::clamp<int64_t>(d.n * d.oh * d.ow / least_pixels, 1, parts);
+    const int64_t most = std::clamp<int64_t>(d.n * d.y_plane() / least_pixels, 1, parts);
     samples = std::min(d.n, most);
-    rows = samples < d.n ? 1 : std::min(d.oh, most / samples);
+    rows = samples < d.n ? 1 : std::min(cut_axis(d).out, most / samples);
     outs = d.groups > 1 || summands() > few ? 1 : std::clamp<int64_t>(d.o / least_outs, 1, parts / (samples * rows));
   }
   int64_t summands() const noexcept { return samples * rows; }
@@ -218,20 +247,22 @@ struct WeightGradient {
       return std::pair(size * k / parts, size * (k + 1) / parts);
     };
     const auto [n, n_end] = share(d.n, cut.samples, i / cut.outs / cut.rows);
-    const auto [p, p_end] = share(d.oh, cut.rows, i / cut.outs % cut.rows);
+    const ConvAxis& whole = cut_axis(d);
+    const auto [p, p_end] = share(whole.out, cut.rows, i / cut.outs % cut.rows);
     const auto [o, o_end] = share(d.o, cut.outs, i % cut.outs);
     // The rows of x that windows of rows [p, p_end) reach.
-    const int64_t above = p * d.stride_h - d.padding_h;
-    const int64_t below = (p_end - 1) * d.stride_h - d.padding_h + (d.kh - 1) * d.dilation_h + 1;
-    const int64_t top = std::clamp<int64_t>(above, 0, d.h), bottom = std::clamp<int64_t>(below, 0, d.h);
-    float* to = dweight + o * (d.c / d.groups) * d.kh * d.kw;
+    const int64_t above = p * whole.stride - whole.before;
+    const int64_t below = (p_end - 1) * whole.stride - whole.before + (whole.kernel - 1) * whole.dilation + 1;
+    const int64_t top = std::clamp<int64_t>(above, 0, whole.size), bottom = std::clamp<int64_t>(below, 0, whole.size);
+    float* to = dweight + o * (d.c / d.groups) * d.taps();
     if (top == bottom) {  // they see padding alone
-      std::fill_n(to, (o_end - o) * (d.c / d.groups) * d.kh * d.kw, 0.0f);
+      std::fill_n(to, (o_end - o) * (d.c / d.groups) * d.taps(), 0.0f);
       return true;
     }
     ConvDims piece = d;
-    piece.n = n_end - n, piece.h = bottom - top, piece.oh = p_end - p, piece.o = o_end - o;
-    piece.padding_h = top - above;
+    piece.n = n_end - n, piece.o = o_end - o;
+    ConvAxis& axis = piece.axis[first_axis(d)];
+    axis.size = bottom - top, axis.out = p_end - p, axis.before = top - above, axis.after = below - bottom;
     const bool channels_last = format == MemoryFormat::channels_last;
     const Key key{
         .kind = Kind::weight_grad,
@@ -239,14 +270,14 @@ struct WeightGradient {
         .channels_last = channels_last,
         .bias = false,
         .threads = 1,
-        .padding_below = below - bottom,
-        .x_rows = d.h,
-        .y_rows = d.oh,
+        .x_rows = whole.size,
+        .y_rows = whole.out,
         .y_channels = d.o,
     };
-    const float* x_part = x + n * d.c * d.h * d.w + top * d.w * (channels_last ? d.c : 1);
+    const int64_t x_row = d.x_plane() / whole.size, y_row = d.y_plane() / whole.out;
+    const float* x_part = x + n * d.c * d.x_plane() + top * x_row * (channels_last ? d.c : 1);
     const float* dy_part =
-        dy + n * d.o * d.oh * d.ow + p * d.ow * (channels_last ? d.o : 1) + o * (channels_last ? 1 : d.oh * d.ow);
+        dy + n * d.o * d.y_plane() + p * y_row * (channels_last ? d.o : 1) + o * (channels_last ? 1 : d.y_plane());
     return cache().run(key, {x_part, dy_part, to});
   }
 };
@@ -255,17 +286,19 @@ struct WeightGradient {
 
 bool conv_forward(const ConvDims& dims, MemoryFormat format, const float* x, const float* weight, const float* bias,
                   float* y) {
-  return run(Kind::forward, dims, format, {.from = x, .weight = weight, .bias = bias, .to = y});
+  return !is_cropped(dims) && run(Kind::forward, dims, format, {.from = x, .weight = weight, .bias = bias, .to = y});
 }
 
 bool conv_input_grad(const ConvDims& dims, MemoryFormat format, const float* dy, const float* weight, float* dx) {
-  return run(Kind::input_grad, dims, format, {.from = dy, .weight = weight, .bias = nullptr, .to = dx});
+  return !is_cropped(dims) &&
+         run(Kind::input_grad, dims, format, {.from = dy, .weight = weight, .bias = nullptr, .to = dx});
 }
 
 bool conv_weight_grad(const ConvDims& d, MemoryFormat format, const float* x, const float* dy, float* dweight) {
+  if (is_cropped(d)) return false;
   const WeightGradient gradient{d, format, x, dy};
   const Cut& cut = gradient.cut;
-  const int64_t size = d.o * (d.c / d.groups) * d.kh * d.kw;
+  const int64_t size = d.o * (d.c / d.groups) * d.taps();
   const Buffer sums(static_cast<std::size_t>((cut.summands() - 1) * size) * sizeof(float));
   const auto summand = [&](int64_t i) { return i ? sums.as<float>() + (i - 1) * size : dweight; };
   std::atomic<bool> done = true;

@@ -5,6 +5,8 @@
 #include <limpid/ops/window.hpp>
 #include <limpid/ops/window/detail/im2col.hpp>
 
+#include <array>
+
 #include <limpid/tests/ops/plain.hpp>
 #include <limpid/tests/thinned.hpp>
 
@@ -14,70 +16,112 @@ using namespace plain;
 namespace {
 
 struct Case {
-  int64_t n, c, h, w, o;
-  Size2d kernel;
-  Conv2dOptions options;
+  int64_t n, c;
+  Shape size;
+  int64_t o;
+  Shape kernel;
+  ConvOptions options;
 
-  Shape x() const { return {n, c, h, w}; }
-  Shape weight() const { return {o, c / options.groups, kernel.h, kernel.w}; }
+  Shape x() const { return joined({n, c}, size); }
+  Shape weight() const { return joined({o, c / options.groups}, kernel); }
+  int64_t taps() const { return kernel.numel(); }
+
+  static Shape joined(Shape shape, const Shape& axes) {
+    for (const int64_t axis : axes) shape.push_back(axis);
+    return shape;
+  }
 };
 
 const Case cases[] = {
-    {2, 1, 28, 28, 16, 3, {.padding = 1}},
-    {2, 16, 14, 14, 32, 3, {.padding = 1}},
-    {1, 1, 1, 1, 1, 1, {}},
-    {3, 4, 5, 5, 6, 1, {}},
-    {2, 3, 9, 11, 5, 3, {.stride = 2}},
-    {2, 3, 9, 11, 5, {2, 3}, {.stride = {1, 3}, .padding = {1, 2}}},
-    {1, 5, 12, 13, 7, 3, {.padding = 2, .dilation = 2}},
-    {2, 4, 11, 9, 4, {3, 2}, {.stride = {2, 1}, .padding = {0, 1}, .dilation = {1, 3}}},
-    {2, 6, 8, 8, 4, 3, {.padding = 1, .groups = 2}},
-    {2, 8, 9, 9, 8, 3, {.stride = 2, .padding = 1, .groups = 8}},
-    {1, 32, 7, 7, 64, 5, {.padding = 2, .groups = 4}},
-    {1, 2, 4, 5, 3, {4, 5}, {}},
-    {1, 2, 3, 3, 3, 5, {.padding = 1}},   // the window is wider than x
-    {1, 2, 3, 3, 3, 1, {.padding = 4}},   // windows that see padding alone
-    {2, 3, 10, 10, 2, 3, {.stride = 4}},  // rows and columns that no window sees
-    {1, 3, 40, 300, 2, {9, 9}, {.padding = 4}},
+    {2, 1, {28, 28}, 16, {3, 3}, {.padding = 1}},
+    {2, 16, {14, 14}, 32, {3, 3}, {.padding = 1}},
+    {1, 1, {1, 1}, 1, {1, 1}, {}},
+    {3, 4, {5, 5}, 6, {1, 1}, {}},
+    {2, 3, {9, 11}, 5, {3, 3}, {.stride = 2}},
+    {2, 3, {9, 11}, 5, {2, 3}, {.stride = {1, 3}, .padding = {1, 2}}},
+    {1, 5, {12, 13}, 7, {3, 3}, {.padding = 2, .dilation = 2}},
+    {2, 4, {11, 9}, 4, {3, 2}, {.stride = {2, 1}, .padding = {0, 1}, .dilation = {1, 3}}},
+    {2, 6, {8, 8}, 4, {3, 3}, {.padding = 1, .groups = 2}},
+    {2, 8, {9, 9}, 8, {3, 3}, {.stride = 2, .padding = 1, .groups = 8}},
+    {1, 32, {7, 7}, 64, {5, 5}, {.padding = 2, .groups = 4}},
+    {1, 2, {4, 5}, 3, {4, 5}, {}},
+    {1, 2, {3, 3}, 3, {5, 5}, {.padding = 1}},   // the window is wider than x
+    {1, 2, {3, 3}, 3, {1, 1}, {.padding = 4}},   // windows that see padding alone
+    {2, 3, {10, 10}, 2, {3, 3}, {.stride = 4}},  // rows and columns that no window sees
+    {1, 3, {40, 300}, 2, {9, 9}, {.padding = 4}},
+    {2, 3, {9, 10}, 4, {2, 4}, {.padding = Padding::same, .dilation = {1, 3}}},
+    {2, 3, {20}, 4, {5}, {.padding = 2}},
+    {1, 16, {300}, 16, {3}, {.stride = 2, .padding = 1}},
+    {3, 6, {17}, 9, {4}, {.stride = 3, .padding = 5, .dilation = 2, .groups = 3}},
+    {2, 5, {12}, 5, {4}, {.padding = Padding::same, .groups = 5}},
+    {1, 8, {1000}, 4, {7}, {.dilation = 16}},
+    {2, 3, {5, 6, 7}, 4, {3, 3, 3}, {.padding = 1}},
+    {1, 4, {7, 5, 6}, 6, {2, 3, 1}, {.stride = {2, 1, 3}, .padding = {1, 0, 2}, .groups = 2}},
+    {2, 2, {6, 7, 5}, 3, {2, 2, 3}, {.padding = {0, 2, 1}, .dilation = {2, 3, 1}}},
+    {1, 16, {8, 8, 8}, 16, {3, 3, 3}, {.stride = 2, .padding = 1}},
+    {1, 3, {4, 3, 5}, 2, {3, 2, 4}, {.padding = Padding::same}},
+    {1, 8, {4, 6, 6}, 8, {3, 3, 3}, {.padding = 1, .groups = 8}},
+};
+
+Tensor conv(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const ConvOptions& options = {}) {
+  return (x.dim() == 3 ? conv1d : x.dim() == 4 ? conv2d : conv3d)(x, weight, bias, options);
+}
+
+// A number of each of three axes, of which those that x does not have are single.
+struct Numbers {
+  int64_t of[3] = {1, 1, 1};
+  Numbers(const Shape& sizes) { std::copy(sizes.begin(), sizes.end(), of + 3 - sizes.dim()); }
+  Numbers(const Spatial& numbers, int64_t rank, int64_t single) : of{single, single, single} {
+    for (int64_t a = 0; a < rank; ++a) of[3 - rank + a] = numbers[a];
+  }
+  int64_t count() const { return of[0] * of[1] * of[2]; }
+  // The i-th place in row-major order.
+  std::array<int64_t, 3> place(int64_t i) const { return {i / of[2] / of[1], i / of[2] % of[1], i % of[2]}; }
 };
 
 std::vector<double> plain_conv(const Case& k, const Tensor& x, const Tensor& weight, const Tensor& bias,
                                const Shape& ys) {
   const auto vx = values(x), vw = values(weight);
   const auto vb = bias.defined() ? values(bias) : std::vector<double>(static_cast<std::size_t>(k.o));
-  const auto& [stride, padding, dilation, groups] = k.options;
-  const int64_t in = k.c / groups, out = k.o / groups;
+  const int64_t rank = k.size.dim(), in = k.c / k.options.groups, out = k.o / k.options.groups;
+  const Numbers size(k.size), kernel(k.kernel), y_size(Shape(ys.begin() + 2, ys.end())),
+      stride(k.options.stride, rank, 1), dilation(k.options.dilation, rank, 1);
+  Numbers padding(k.options.padding.sizes(), rank, 0);
+  if (k.options.padding.name() == Padding::same)
+    for (int a = 0; a < 3; ++a) padding.of[a] = dilation.of[a] * (kernel.of[a] - 1) / 2;
   std::vector<double> y;
   for (int64_t n = 0; n < k.n; ++n)
     for (int64_t o = 0; o < k.o; ++o)
-      for (int64_t p = 0; p < ys[2]; ++p)
-        for (int64_t q = 0; q < ys[3]; ++q) {
-          double sum = vb[static_cast<std::size_t>(o)];
-          for (int64_t c = 0; c < in; ++c)
-            for (int64_t i = 0; i < k.kernel.h; ++i)
-              for (int64_t j = 0; j < k.kernel.w; ++j) {
-                const int64_t h = p * stride.h - padding.h + i * dilation.h,
-                              w = q * stride.w - padding.w + j * dilation.w;
-                if (h < 0 || h >= k.h || w < 0 || w >= k.w) continue;
-                const int64_t channel = o / out * in + c;
-                sum += vx[static_cast<std::size_t>(((n * k.c + channel) * k.h + h) * k.w + w)] *
-                       vw[static_cast<std::size_t>(((o * in + c) * k.kernel.h + i) * k.kernel.w + j)];
-              }
-          y.push_back(sum);
-        }
+      for (int64_t p = 0; p < y_size.count(); ++p) {
+        double sum = vb[static_cast<std::size_t>(o)];
+        for (int64_t c = 0; c < in; ++c)
+          for (int64_t t = 0; t < kernel.count(); ++t) {
+            const auto window = y_size.place(p), tap = kernel.place(t);
+            int64_t at = n * k.c + o / out * in + c;
+            bool inside = true;
+            for (std::size_t a = 0; a < 3; ++a) {
+              const int64_t i = window[a] * stride.of[a] - padding.of[a] + tap[a] * dilation.of[a];
+              inside = inside && i >= 0 && i < size.of[a];
+              at = at * size.of[a] + i;
+            }
+            if (inside)
+              sum += vx[static_cast<std::size_t>(at)] * vw[static_cast<std::size_t>((o * in + c) * kernel.count() + t)];
+          }
+        y.push_back(sum);
+      }
   return y;
 }
 
 /// No product of an element of a and one of b is above it.
 double largest(const Tensor& a, const Tensor& b) { return max(abs(a)).item<double>() * max(abs(b)).item<double>(); }
 
-double scale(const Case& k) { return 2 * static_cast<double>(k.c / k.options.groups * k.kernel.h * k.kernel.w + 4); }
+double scale(const Case& k) { return 2 * static_cast<double>(k.c / k.options.groups * k.taps() + 4); }
 
 constexpr MemoryFormat formats[] = {MemoryFormat::contiguous, MemoryFormat::channels_last};
 
 }  // namespace
 
-TEST_CASE("conv2d's values, in either format and dtype") {
+TEST_CASE("values of convolutions, in either format and dtype") {
   for (DType dtype : {float32, float64})
     for (const Case& k : cases)
       for (MemoryFormat format : formats)
@@ -85,22 +129,22 @@ TEST_CASE("conv2d's values, in either format and dtype") {
           const Tensor x = noise(k.x(), dtype, format), weight = noise(k.weight(), dtype);
           const Tensor bias = with_bias ? noise({k.o}, dtype) : Tensor();
           CAPTURE(k.x(), k.weight(), dtype, with_bias, x.strides());
-          const Tensor y = conv2d(x, weight, bias, k.options);
+          const Tensor y = conv(x, weight, bias, k.options);
           CHECK(y.is_contiguous(x.memory_format()));
           CHECK(error(y, plain_conv(k, x, weight, bias, y.shape()), scale(k) * (1 + largest(x, weight))) <= 1);
         }
 }
 
-TEST_CASE("conv2d's gradients are its adjoints: <y, dy> = <x, dx> = <weight, dweight>") {
+TEST_CASE("gradients of convolutions are their adjoints: <y, dy> = <x, dx> = <weight, dweight>") {
   for (DType dtype : {float32, float64})
     for (const Case& k : cases)
       for (MemoryFormat format : formats)
         for (MemoryFormat dy_format : formats) {
           const Tensor x = noise(k.x(), dtype, format), weight = noise(k.weight(), dtype);
           CAPTURE(k.x(), k.weight(), dtype, x.strides());
-          const Tensor y = conv2d(x, weight, {}, k.options), dy = noise(y.shape(), dtype, dy_format);
-          const Tensor dx = conv2d_input_grad(dy, weight, k.x(), k.options);
-          const Tensor dweight = conv2d_weight_grad(x, dy, k.weight(), k.options);
+          const Tensor y = conv(x, weight, {}, k.options), dy = noise(y.shape(), dtype, dy_format);
+          const Tensor dx = conv_input_grad(dy, weight, k.x(), k.options);
+          const Tensor dweight = conv_weight_grad(x, dy, k.weight(), k.options);
           const double form = dot(y, dy);
           const double tolerance = scale(k) * epsilon(dtype) * std::sqrt(static_cast<double>(y.numel())) * 4;
           CHECK(std::abs(dot(x, dx) - form) <= tolerance);
@@ -110,43 +154,36 @@ TEST_CASE("conv2d's gradients are its adjoints: <y, dy> = <x, dx> = <weight, dwe
         }
 }
 
-TEST_CASE("float32 gradients of conv2d agree with float64's") {
+TEST_CASE("float32 gradients of convolutions agree with float64's") {
   for (const Case& k : cases)
     for (MemoryFormat format : formats) {
       const Tensor x = noise(k.x(), float32, format), weight = noise(k.weight(), float32);
-      const Tensor dy = noise(conv2d(x, weight, {}, k.options).shape(), float32, format);
+      const Tensor dy = noise(conv(x, weight, {}, k.options).shape(), float32, format);
       CAPTURE(k.x(), k.weight());
       const auto wide = [](const Tensor& t) { return detail::as_dtype(t, float64); };
-      const double per_pixel = 2 * static_cast<double>(k.o * k.kernel.h * k.kernel.w) + 8;
-      CHECK(error(conv2d_input_grad(dy, weight, k.x(), k.options),
-                  values(conv2d_input_grad(wide(dy), wide(weight), k.x(), k.options)),
+      const double per_pixel = 2 * static_cast<double>(k.o * k.taps()) + 8;
+      CHECK(error(conv_input_grad(dy, weight, k.x(), k.options),
+                  values(conv_input_grad(wide(dy), wide(weight), k.x(), k.options)),
                   per_pixel * largest(dy, weight)) <= 1);
       const double per_weight = 2 * static_cast<double>(dy.numel() / k.o) + 8;
-      CHECK(error(conv2d_weight_grad(x, dy, k.weight(), k.options),
-                  values(conv2d_weight_grad(wide(x), wide(dy), k.weight(), k.options)),
+      CHECK(error(conv_weight_grad(x, dy, k.weight(), k.options),
+                  values(conv_weight_grad(wide(x), wide(dy), k.weight(), k.options)),
                   per_weight * largest(x, dy)) <= 1);
     }
 }
 
 TEST_CASE("the fallback agrees with oneDNN") {
-  const detail::ConvDims d{.n = 2,
-                           .c = 6,
-                           .h = 9,
-                           .w = 8,
-                           .o = 4,
-                           .kh = 3,
-                           .kw = 2,
-                           .oh = 5,
-                           .ow = 8,
-                           .stride_h = 2,
-                           .stride_w = 1,
-                           .padding_h = 1,
-                           .padding_w = 1,
-                           .dilation_h = 1,
-                           .dilation_w = 2,
-                           .groups = 2};
+  const detail::ConvDims d{
+      .n = 2,
+      .c = 6,
+      .o = 4,
+      .groups = 2,
+      .rank = 2,
+      .axis = {detail::single_axis,
+               {.size = 9, .kernel = 3, .out = 5, .stride = 2, .dilation = 1, .before = 1, .after = 1},
+               {.size = 8, .kernel = 2, .out = 8, .stride = 1, .dilation = 2, .before = 1, .after = 1}}};
   const Tensor x = noise({2, 6, 9, 8}, float32), weight = noise({4, 3, 3, 2}, float32), bias = noise({4}, float32);
-  const Conv2dOptions options{.stride = {2, 1}, .padding = 1, .dilation = {1, 2}, .groups = 2};
+  const ConvOptions options{.stride = {2, 1}, .padding = 1, .dilation = {1, 2}, .groups = 2};
   const Tensor expected = conv2d(x, weight, bias, options);
   const Tensor y = empty(expected.shape());
   detail::im2col::conv_forward(d, x.data<float>(), weight.data<float>(), bias.data<float>(), y.data<float>());
@@ -157,7 +194,7 @@ TEST_CASE("conv2d's backward gives the gradients asked for, in x's format") {
   for (MemoryFormat format : formats)
     for (int mask = 1; mask < 8; ++mask) {
       CAPTURE(mask);
-      const Conv2dOptions options{.stride = 2, .padding = 1};
+      const ConvOptions options{.stride = 2, .padding = 1};
       Tensor xs[] = {noise({2, 3, 7, 6}, float64, format), noise({4, 3, 3, 3}, float64), noise({4}, float64)};
       Tensors wanted;
       for (int i = 0; i < 3; ++i)
@@ -177,7 +214,7 @@ TEST_CASE("conv2d's backward gives the gradients asked for, in x's format") {
 }
 
 TEST_CASE("the three convolutions differentiate into each other") {
-  const Conv2dOptions options{.stride = {2, 1}, .padding = 1, .groups = 2};
+  const ConvOptions options{.stride = {2, 1}, .padding = 1, .groups = 2};
   Tensor x = noise({2, 4, 6, 5}, float64), weight = noise({6, 2, 3, 3}, float64);
   x.set_requires_grad();
   weight.set_requires_grad();
@@ -189,19 +226,27 @@ TEST_CASE("the three convolutions differentiate into each other") {
   // <dx, v> is <conv2d(v, weight), dy>, and <dweight, u> is <conv2d(x, u), dy>.
   const Tensors second = grad({first[0]}, {dy, weight}, {v}, {.retain_graph = true});
   CHECK(allclose(second[0], conv2d(v, weight.detach(), {}, options), 1e-12, 1e-12));
-  CHECK(allclose(second[1], conv2d_weight_grad(v, dy.detach(), weight.shape(), options), 1e-12, 1e-12));
+  CHECK(allclose(second[1], conv_weight_grad(v, dy.detach(), weight.shape(), options), 1e-12, 1e-12));
   const Tensors third = grad({first[1]}, {dy, x}, {u});
   CHECK(allclose(third[0], conv2d(x.detach(), u, {}, options), 1e-12, 1e-12));
-  CHECK(allclose(third[1], conv2d_input_grad(dy.detach(), u, x.shape(), options), 1e-12, 1e-12));
+  CHECK(allclose(third[1], conv_input_grad(dy.detach(), u, x.shape(), options), 1e-12, 1e-12));
 }
 
-TEST_CASE("conv2d and its gradients are the same for any number of threads") {
+TEST_CASE("convolutions and their gradients are the same for any number of threads") {
   // What a weight gradient is cut into: samples, rows, output channels, all of them.
   const Case large[] = {
-      {64, 16, 28, 28, 32, 3, {.padding = 1}}, {64, 1, 28, 28, 16, 3, {.padding = 1}},
-      {1, 32, 96, 90, 64, 3, {.stride = 2}},   {3, 8, 60, 50, 16, {9, 5}, {.padding = {4, 2}, .dilation = {3, 1}}},
-      {1, 128, 7, 7, 256, 3, {.padding = 1}},  {2, 32, 28, 28, 96, 1, {}},
-      {5, 24, 19, 19, 40, 5, {.groups = 2}},   {1, 3, 64, 64, 32, {1, 3}, {.padding = {40, 0}}},
+      {64, 16, {28, 28}, 32, {3, 3}, {.padding = 1}},
+      {64, 1, {28, 28}, 16, {3, 3}, {.padding = 1}},
+      {1, 32, {96, 90}, 64, {3, 3}, {.stride = 2}},
+      {3, 8, {60, 50}, 16, {9, 5}, {.padding = {4, 2}, .dilation = {3, 1}}},
+      {1, 128, {7, 7}, 256, {3, 3}, {.padding = 1}},
+      {2, 32, {28, 28}, 96, {1, 1}, {}},
+      {5, 24, {19, 19}, 40, {5, 5}, {.groups = 2}},
+      {1, 3, {64, 64}, 32, {1, 3}, {.padding = {40, 0}}},
+      {4, 16, {700}, 32, {5}, {.padding = 2}},
+      {1, 64, {2000}, 64, {3}, {.stride = 2}},
+      {2, 16, {12, 14, 13}, 24, {3, 3, 3}, {.padding = 1}},
+      {1, 8, {20, 9, 10}, 8, {2, 3, 3}, {.stride = {2, 1, 1}, .groups = 4}},
   };
   int number = 0;
   for (DType dtype : {float32, float64})
@@ -210,33 +255,36 @@ TEST_CASE("conv2d and its gradients are the same for any number of threads") {
         if (test::is_thinned_out(number++, 5)) continue;
         const Tensor x = noise(k.x(), dtype, format), weight = noise(k.weight(), dtype), bias = noise({k.o}, dtype);
         CAPTURE(k.x(), k.weight(), dtype, x.strides());
-        const Tensor y = conv2d(x, weight, {}, k.options), dy = noise(y.shape(), dtype, format);
+        const Tensor y = conv(x, weight, {}, k.options), dy = noise(y.shape(), dtype, format);
         check_threads([&]() -> Tensors {
-          return {conv2d(x, weight, bias, k.options), conv2d_input_grad(dy, weight, k.x(), k.options),
-                  conv2d_weight_grad(x, dy, k.weight(), k.options)};
+          return {conv(x, weight, bias, k.options), conv_input_grad(dy, weight, k.x(), k.options),
+                  conv_weight_grad(x, dy, k.weight(), k.options)};
         });
         const double form = dot(y, dy);
         const double tolerance = scale(k) * epsilon(dtype) * std::sqrt(static_cast<double>(y.numel())) * 4;
-        CHECK(std::abs(dot(weight, conv2d_weight_grad(x, dy, k.weight(), k.options)) - form) <= tolerance);
+        CHECK(std::abs(dot(weight, conv_weight_grad(x, dy, k.weight(), k.options)) - form) <= tolerance);
       }
 }
 
 TEST_CASE("a weight gradient in parts is the whole one") {
   const Case parts[] = {
-      {1, 4, 70, 40, 40, 3, {.stride = {3, 1}, .padding = 1}},
-      {3, 8, 60, 50, 16, {9, 5}, {.padding = {4, 2}, .dilation = {3, 1}}},
-      {1, 3, 64, 64, 40, {1, 3}, {.padding = {40, 0}}},
-      {11, 4, 30, 20, 70, 3, {.groups = 2}},
-      {1, 16, 9, 9, 130, 3, {.padding = 1}},
+      {1, 4, {70, 40}, 40, {3, 3}, {.stride = {3, 1}, .padding = 1}},
+      {3, 8, {60, 50}, 16, {9, 5}, {.padding = {4, 2}, .dilation = {3, 1}}},
+      {1, 3, {64, 64}, 40, {1, 3}, {.padding = {40, 0}}},
+      {11, 4, {30, 20}, 70, {3, 3}, {.groups = 2}},
+      {1, 16, {9, 9}, 130, {3, 3}, {.padding = 1}},
+      {1, 4, {17, 20, 21}, 40, {3, 2, 3}, {.stride = {2, 1, 1}, .padding = 1}},
+      {2, 3, {9, 16, 20}, 33, {1, 3, 3}, {.padding = {3, 1, 1}}},
+      {3, 8, {4000}, 40, {9}, {.padding = 4, .dilation = 2}},
   };
   for (const Case& k : parts)
     for (MemoryFormat format : formats) {
       const Tensor x = noise(k.x(), float32, format), weight = noise(k.weight(), float32);
       CAPTURE(k.x(), k.weight(), x.strides());
-      const Tensor dy = noise(conv2d(x, weight, {}, k.options).shape(), float32, format);
+      const Tensor dy = noise(conv(x, weight, {}, k.options).shape(), float32, format);
       const auto wide = [](const Tensor& t) { return detail::as_dtype(t, float64); };
-      CHECK(error(conv2d_weight_grad(x, dy, k.weight(), k.options),
-                  values(conv2d_weight_grad(wide(x), wide(dy), k.weight(), k.options)),
+      CHECK(error(conv_weight_grad(x, dy, k.weight(), k.options),
+                  values(conv_weight_grad(wide(x), wide(dy), k.weight(), k.options)),
                   (2 * static_cast<double>(dy.numel() / k.o) + 8) * largest(x, dy)) <= 1);
     }
 }
@@ -249,18 +297,19 @@ TEST_CASE("conv2d of nothing") {
     CHECK(values(only_bias)[36] == 1);
     CHECK(values(only_bias)[71] == 1);
     CHECK(values(only_bias)[0] == 0);
-    CHECK(equal(conv2d_weight_grad(zeros({0, 3, 8, 8}, dtype), zeros({0, 4, 6, 6}, dtype), {4, 3, 3, 3}),
+    CHECK(equal(conv_weight_grad(zeros({0, 3, 8, 8}, dtype), zeros({0, 4, 6, 6}, dtype), {4, 3, 3, 3}),
                 zeros({4, 3, 3, 3}, dtype)));
-    CHECK(equal(conv2d_input_grad(zeros({2, 0, 6, 6}, dtype), zeros({0, 3, 3, 3}, dtype), {2, 3, 8, 8}),
+    CHECK(equal(conv_input_grad(zeros({2, 0, 6, 6}, dtype), zeros({0, 3, 3, 3}, dtype), {2, 3, 8, 8}),
                 zeros({2, 3, 8, 8}, dtype)));
   }
 }
 
 TEST_CASE("conv2d says what does not fit") {
-  const auto conv = [](const Shape& x, const Shape& weight, const Conv2dOptions& options = {}) {
+  const auto conv = [](const Shape& x, const Shape& weight, const ConvOptions& options = {}) {
     return [=] { conv2d(zeros(x), zeros(weight), {}, options); };
   };
-  CHECK(thrown<ShapeError>(conv({3, 8, 8}, {4, 3, 3, 3})) == "conv2d: expected x of shape (N, C, H, W), got (3, 8, 8)");
+  CHECK(thrown<ShapeError>(conv({8, 8}, {4, 3, 3, 3})) ==
+        "conv2d: expected x of shape (N, C, H, W) or (C, H, W), got (8, 8)");
   CHECK(thrown<ShapeError>(conv({1, 3, 8, 8}, {4, 3, 3})) ==
         "conv2d: expected weight of shape (O, C / groups, KH, KW), got (4, 3, 3)");
   CHECK(thrown<ShapeError>(conv({1, 3, 8, 8}, {4, 2, 3, 3})) ==
@@ -287,14 +336,276 @@ TEST_CASE("conv2d says what does not fit") {
         }) == "conv2d: expected bias of shape (4,), got (3,)");
   CHECK(thrown<DTypeError>([] {
           conv2d(zeros({1, 3, 8, 8}, uint8), zeros({4, 3, 3, 3}));
-        }) == "conv2d: expected x of float32 or float64, got uint8; convert with to()");
+        }) == "conv2d: expected x of a floating-point dtype, got uint8; convert with to()");
   CHECK(thrown<ValueError>([] {
           conv2d(zeros({1, 3, 8, 8}), Tensor());
         }) == "conv2d: expected a defined weight, got an undefined tensor");
   CHECK(thrown<ShapeError>([] {
-          conv2d_input_grad(zeros({1, 4, 5, 6}), zeros({4, 3, 3, 3}), {1, 3, 8, 8});
-        }) == "conv2d_input_grad: expected dy of shape (1, 4, 6, 6), got (1, 4, 5, 6)");
+          conv_input_grad(zeros({1, 4, 5, 6}), zeros({4, 3, 3, 3}), {1, 3, 8, 8});
+        }) == "conv_input_grad: expected dy of shape (1, 4, 6, 6), got (1, 4, 5, 6)");
   CHECK(thrown<ShapeError>([] {
-          conv2d_weight_grad(zeros({1, 3, 8, 8}), zeros({1, 4, 6, 5}), {4, 3, 3, 3});
-        }) == "conv2d_weight_grad: expected dy of shape (1, 4, 6, 6), got (1, 4, 6, 5)");
+          conv_weight_grad(zeros({1, 3, 8, 8}), zeros({1, 4, 6, 5}), {4, 3, 3, 3});
+        }) == "conv_weight_grad: expected dy of shape (1, 4, 6, 6), got (1, 4, 6, 5)");
+  CHECK(thrown<ShapeError>([] {
+          conv_weight_grad(zeros({1, 3}), zeros({1, 4}), {4, 3});
+        }) ==
+        "conv_weight_grad: expected weight of shape (O, C / groups, *kernel) with one to three axes of a kernel, got "
+        "(4, 3)");
+  CHECK(thrown<ShapeError>([] {
+          conv1d(zeros({8}), zeros({4, 3, 3}));
+        }) == "conv1d: expected x of shape (N, C, L) or (C, L), got (8,)");
+  CHECK(thrown<ShapeError>([] {
+          conv1d(zeros({3, 8}), zeros({4, 3, 3, 3}));
+        }) == "conv1d: expected weight of shape (O, C / groups, K), got (4, 3, 3, 3)");
+  CHECK(thrown<ShapeError>([] {
+          conv3d(zeros({1, 3, 4, 4, 4}), zeros({4, 2, 1, 1, 1}));
+        }) ==
+        "conv3d: expected x of shape (N, 2, D, H, W) for weight of shape (4, 2, 1, 1, 1) and groups = 1, got "
+        "(1, 3, 4, 4, 4)");
+  CHECK(thrown<ValueError>(conv({1, 3, 8, 8}, {4, 3, 3, 3}, {.stride = {1, 1, 1}})) ==
+        "conv2d: expected stride of one number or of two, got (1, 1, 1)");
+  CHECK(thrown<ValueError>([] {
+          conv1d(zeros({1, 3, 8}), zeros({4, 3, 3}), {}, {.dilation = {1, 2}});
+        }) == "conv1d: expected dilation of one number, got (1, 2)");
+  CHECK(thrown<ValueError>(conv({1, 3, 8, 8}, {4, 3, 3, 3}, {.stride = {1, 2}, .padding = Padding::same})) ==
+        "conv2d: expected a stride of 1 with Padding::same, got (1, 2)");
+  CHECK(thrown<ValueError>(conv({1, 3, 8, 8}, {4, 3, 3, 3}, {.padding = static_cast<Padding>(7)})) ==
+        "conv2d: expected Padding::valid or same, got Padding(7)");
+}
+
+namespace {
+
+// The places that a transposed convolution adds x to, one by one.
+struct TransposeCase {
+  int64_t n, c;
+  Shape size;
+  int64_t o;
+  Shape kernel;
+  ConvTransposeOptions options;
+
+  Shape x() const { return Case::joined({n, c}, size); }
+  Shape weight() const { return Case::joined({c, o / options.groups}, kernel); }
+};
+
+const TransposeCase transposes[] = {
+    {2, 3, {7}, 4, {3}, {.stride = 2, .padding = 1, .output_padding = 1}},
+    {2, 4, {5}, 6, {2}, {.stride = 3, .groups = 2}},  // places that nothing is added to
+    {1, 3, {6}, 2, {3}, {.stride = 2, .padding = 2, .dilation = 3}},
+    {1, 3, {6}, 2, {3}, {.stride = 2, .output_padding = 2, .dilation = 4}},  // more at the end than a stride
+    {1, 3, {6}, 2, {3}, {.stride = 3, .padding = 4, .output_padding = 3, .dilation = 4}},
+    {2, 3, {4, 5}, 4, {3, 3}, {.stride = 2, .padding = 1}},
+    {2, 8, {7, 7}, 16, {2, 2}, {.stride = 2}},
+    {2, 6, {5, 4}, 9, {3, 2}, {.stride = {1, 3}, .padding = {0, 1}, .groups = 3, .dilation = {2, 1}}},
+    {2, 5, {6, 5}, 5, {3, 3}, {.stride = 2, .padding = 1, .output_padding = 1, .groups = 5}},
+    {1, 2, {3, 4}, 3, {2, 2}, {.stride = {3, 1}, .output_padding = {2, 1}, .dilation = {1, 2}}},
+    {1, 16, {1, 1}, 8, {4, 4}, {}},
+    {1, 3, {2, 3, 4}, 2, {3, 2, 2}, {.stride = {1, 2, 3}, .padding = {1, 0, 0}, .output_padding = {0, 1, 2}}},
+    {2, 4, {3, 3, 2}, 6, {2, 2, 2}, {.stride = 2, .groups = 2}},
+};
+
+Tensor conv_transpose(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvTransposeOptions& options) {
+  return (x.dim() == 3   ? conv_transpose1d
+          : x.dim() == 4 ? conv_transpose2d
+                         : conv_transpose3d)(x, weight, bias, options);
+}
+
+std::vector<double> plain_transpose(const TransposeCase& k, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                    const Shape& ys) {
+  const auto vx = values(x), vw = values(weight), vb = values(bias);
+  const int64_t rank = k.size.dim(), in = k.c / k.options.groups, out = k.o / k.options.groups;
+  const Numbers size(k.size), kernel(k.kernel), y_size(Shape(ys.begin() + 2, ys.end())),
+      stride(k.options.stride, rank, 1), dilation(k.options.dilation, rank, 1), padding(k.options.padding, rank, 0);
+  std::vector<double> y(static_cast<std::size_t>(ys.numel()));
+  for (int64_t n = 0; n < k.n; ++n)
+    for (int64_t o = 0; o < k.o; ++o) {
+      for (int64_t p = 0; p < y_size.count(); ++p)
+        y[static_cast<std::size_t>((n * k.o + o) * y_size.count() + p)] = vb[static_cast<std::size_t>(o)];
+      for (int64_t c = o / out * in; c < (o / out + 1) * in; ++c)
+        for (int64_t i = 0; i < size.count(); ++i)
+          for (int64_t t = 0; t < kernel.count(); ++t) {
+            const auto from = size.place(i), tap = kernel.place(t);
+            int64_t at = n * k.o + o;
+            bool inside = true;
+            for (std::size_t a = 0; a < 3; ++a) {
+              const int64_t p = from[a] * stride.of[a] - padding.of[a] + tap[a] * dilation.of[a];
+              inside = inside && p >= 0 && p < y_size.of[a];
+              at = at * y_size.of[a] + p;
+            }
+            if (inside)
+              y[static_cast<std::size_t>(at)] += vx[static_cast<std::size_t>((n * k.c + c) * size.count() + i)] *
+                                                 vw[static_cast<std::size_t>((c * out + o % out) * kernel.count() + t)];
+          }
+    }
+  return y;
+}
+
+}  // namespace
+
+TEST_CASE("values of transposed convolutions, in either format and dtype") {
+  for (DType dtype : {float32, float64})
+    for (const TransposeCase& k : transposes)
+      for (MemoryFormat format : formats) {
+        const Tensor x = noise(k.x(), dtype, format), weight = noise(k.weight(), dtype), bias = noise({k.o}, dtype);
+        CAPTURE(k.x(), k.weight(), dtype, x.strides());
+        const Tensor y = conv_transpose(x, weight, bias, k.options);
+        const auto& o = k.options;
+        for (int64_t a = 0; a < k.size.dim(); ++a)
+          CHECK(y.size(a + 2) == (x.size(a + 2) - 1) * o.stride[a] - 2 * o.padding[a] +
+                                     o.dilation[a] * (weight.size(a + 2) - 1) + o.output_padding[a] + 1);
+        CHECK(y.is_contiguous(x.memory_format()));
+        const double scale = 2 * static_cast<double>(k.c * k.kernel.numel() + 4) * (1 + largest(x, weight));
+        CHECK(error(y, plain_transpose(k, x, weight, bias, y.shape()), scale) <= 1);
+      }
+}
+
+TEST_CASE("gradients of transposed convolutions are its adjoints, and those of float32 like those of float64") {
+  for (const TransposeCase& k : transposes)
+    for (MemoryFormat format : formats) {
+      CAPTURE(k.x(), k.weight());
+      const auto gradients = [&](const Tensors& at) {
+        Tensors xs;
+        for (std::size_t i = 0; i < 3; ++i) xs.push_back(at[i].detach().set_requires_grad());
+        Tensor y = conv_transpose(xs[0], xs[1], xs[2], k.options);
+        Tensors all = grad({y}, xs, {at[3]});
+        all.push_back(y.detach());
+        return all;
+      };
+      Tensors narrow{noise(k.x(), float32, format), noise(k.weight(), float32), noise({k.o}, float32)}, wide;
+      narrow.push_back(noise(conv_transpose(narrow[0], narrow[1], narrow[2], k.options).shape(), float32, format));
+      for (const Tensor& x : narrow) wide.push_back(detail::as_dtype(x, float64));
+      const Tensors dx = gradients(narrow), exact = gradients(wide);
+      for (std::size_t i = 0; i < dx.size(); ++i) CHECK(error(dx[i], values(exact[i]), 4e4) <= 1);
+      const double form = dot(exact[3], wide[3]) - dot(wide[2], exact[2]);
+      CHECK(dot(wide[0], exact[0]) == Approx(form));
+      CHECK(dot(wide[1], exact[1]) == Approx(form));
+      check_threads([&] { return gradients(narrow); });
+    }
+}
+
+TEST_CASE("transposed convolutions of hand-made numbers") {
+  // By PyTorch: stride and dilation both, and a kernel shorter than the stride.
+  const Tensor x = tensor({1, 2, 3}, float64), ones1 = ones({1, 1, 2}, float64);
+  CHECK(equal(conv_transpose1d(reshape(x, {1, 1, 3}), ones1, {}, {.stride = 3, .dilation = 2}),
+              reshape(tensor({1, 0, 1, 2, 0, 2, 3, 0, 3}, float64), {1, 1, 9})));
+  CHECK(equal(conv_transpose1d(reshape(x, {1, 3}), ones1, {}, {.stride = 4}),
+              reshape(tensor({1, 1, 0, 0, 2, 2, 0, 0, 3, 3}, float64), {1, 10})));
+  // What output_padding adds stands at the end alone: 0, or the bias.
+  CHECK(equal(conv_transpose1d(reshape(x, {1, 3}), ones1, tensor({5}, float64), {.stride = 2, .output_padding = 1}),
+              reshape(tensor({6, 6, 7, 7, 8, 8, 5}, float64), {1, 7})));
+  // Groups: weight (in, out / groups, k), and the channels of a group one after the other.
+  const Tensor channels = reshape(arange(1, 5, 1, float64), {1, 4, 1}),
+               weight = reshape(arange(1, 9, 1, float64), {4, 2, 1});
+  CHECK(equal(conv_transpose1d(channels, weight, {}, {.groups = 2}),
+              reshape(tensor({1 * 1 + 2 * 3, 1 * 2 + 2 * 4, 3 * 5 + 4 * 7, 3 * 6 + 4 * 8}, float64), {1, 4, 1})));
+}
+
+TEST_CASE("Padding::same puts the odd one at the end") {
+  const Tensor x = reshape(arange(1, 6, 1, float64), {1, 1, 5}), weight = reshape(tensor({1, 10}, float64), {1, 1, 2});
+  CHECK(equal(conv1d(x, weight, {}, {.padding = Padding::same}),
+              reshape(tensor({21, 32, 43, 54, 5}, float64), {1, 1, 5})));
+  CHECK(equal(conv1d(x, weight, {}, {.padding = Padding::valid}), conv1d(x, weight)));
+  CHECK(conv2d(ones({1, 1, 5, 4}), ones({1, 1, 4, 6}), {}, {.padding = Padding::same, .dilation = {3, 1}}).shape() ==
+        Shape{1, 1, 5, 4});
+}
+
+TEST_CASE("weights may be expanded, and operands of any layout") {
+  for (DType dtype : {float32, float64}) {
+    const Tensor one = noise({1, 3, 3, 3}, dtype), weight = expand(one, {8, 3, 3, 3});
+    const Tensor x = noise({2, 3, 9, 8}, dtype);
+    CHECK(equal(conv2d(x, weight), conv2d(x, weight.clone())));
+    CHECK(equal(conv_transpose2d(noise({1, 8, 4, 4}, dtype) * 0 + 1, weight),
+                conv_transpose2d(ones({1, 8, 4, 4}, dtype), weight.clone())));
+    CHECK(equal(conv2d(strided(x), strided(one)), conv2d(x, one)));
+    const Tensor volume = noise({1, 2, 3, 4, 5}, dtype), cube = noise({3, 2, 2, 2, 2}, dtype);
+    CHECK(allclose(conv3d(strided(volume), strided(cube)), conv3d(volume, cube), 1e-5, 1e-5));
+  }
+}
+
+TEST_CASE("convolutions take one sample without a batch") {
+  const Tensor signal = noise({3, 9}, float64), image = noise({3, 6, 7}, float64),
+               volume = noise({3, 4, 5, 6}, float64);
+  const Tensor w1 = noise({3, 2, 3}, float64), w2 = noise({3, 2, 3, 2}, float64), w3 = noise({3, 2, 2, 3, 2}, float64);
+  const auto same = [](const Tensor& y, const Tensor& batch) { return equal(unsqueeze(y, 0), batch); };
+  const auto turned = [](const Tensor& w) { return transpose(w, 0, 1); };
+  CHECK(same(conv1d(signal, turned(w1)), conv1d(unsqueeze(signal, 0), turned(w1))));
+  CHECK(same(conv2d(image, turned(w2)), conv2d(unsqueeze(image, 0), turned(w2))));
+  CHECK(same(conv3d(volume, turned(w3)), conv3d(unsqueeze(volume, 0), turned(w3))));
+  CHECK(same(conv_transpose1d(signal, w1), conv_transpose1d(unsqueeze(signal, 0), w1)));
+  CHECK(same(conv_transpose2d(image, w2), conv_transpose2d(unsqueeze(image, 0), w2)));
+  CHECK(same(conv_transpose3d(volume, w3), conv_transpose3d(unsqueeze(volume, 0), w3)));
+  const Tensor leaf = image.clone().set_requires_grad();
+  CHECK(grad({sum(conv2d(leaf, turned(w2)))}, {leaf})[0].shape() == Shape{3, 6, 7});
+}
+
+TEST_CASE("half precision is computed in float32 and rounded once") {
+  for (DType half : {bfloat16, float16}) {
+    Tensors xs{noise({2, 64, 9, 8}, float32).to(half), noise({4, 64, 3, 3}, float32).to(half),
+               noise({4}, float32).to(half)};
+    for (Tensor& x : xs) x.set_requires_grad();
+    const Tensor y = conv2d(xs[0], xs[1], xs[2], {.padding = 1});
+    const Tensor wide =
+        conv2d(xs[0].detach().to(float32), xs[1].detach().to(float32), xs[2].detach().to(float32), {.padding = 1});
+    CHECK(y.dtype() == half);
+    CHECK(equal(y.detach(), wide.to(half)));
+    for (const Tensor& dx : grad({y}, xs, {ones(y.shape(), half)})) CHECK(dx.dtype() == half);
+    CHECK(conv_transpose3d(ones({1, 2, 2, 2, 2}, half), ones({2, 1, 2, 2, 2}, half)).dtype() == half);
+    CHECK(conv_input_grad(ones({1, 4, 7, 6}, half), ones({4, 3, 3, 3}, half), {1, 3, 9, 8}).dtype() == half);
+    CHECK(conv_weight_grad(ones({1, 3, 9, 8}, half), ones({1, 4, 7, 6}, half), {4, 3, 3, 3}).dtype() == half);
+  }
+  CHECK(thrown<DTypeError>([] {
+          conv1d(zeros({1, 3, 8}, float16), zeros({4, 3, 3}));
+        }) == "conv1d: expected x and weight of one dtype, got float16 and float32; convert with to()");
+}
+
+TEST_CASE("convolutions of nothing have sizes, and gradients of zero") {
+  CHECK(conv1d(zeros({0, 3, 8}), zeros({4, 3, 3})).shape() == Shape{0, 4, 6});
+  CHECK(conv3d(zeros({0, 3, 4, 4, 4}), zeros({4, 3, 2, 2, 2})).shape() == Shape{0, 4, 3, 3, 3});
+  const Tensor x = zeros({0, 3, 8}).set_requires_grad(), weight = ones({3, 2, 3}).set_requires_grad(),
+               bias = ones({2}).set_requires_grad();
+  const Tensor y = conv_transpose1d(x, weight, bias);
+  CHECK(y.shape() == Shape{0, 2, 10});
+  const Tensors dx = grad({y}, {x, weight, bias}, {y.detach()});
+  CHECK(dx[0].shape() == x.shape());
+  CHECK(equal(dx[1], zeros({3, 2, 3})));
+  CHECK(equal(dx[2], zeros({2})));
+  // Without input channels there is the bias alone.
+  CHECK(equal(conv_transpose2d(zeros({1, 0, 2, 2}), zeros({0, 2, 2, 2}), tensor({3, 4})),
+              cat({full({1, 1, 3, 3}, 3), full({1, 1, 3, 3}, 4)}, 1)));
+}
+
+TEST_CASE("transposed convolutions say what does not fit") {
+  const auto conv = [](const Shape& x, const Shape& weight, const ConvTransposeOptions& options = {}) {
+    return [=] { conv_transpose2d(zeros(x), zeros(weight), {}, options); };
+  };
+  CHECK(thrown<ShapeError>(conv({8, 8}, {3, 4, 3, 3})) ==
+        "conv_transpose2d: expected x of shape (N, C, H, W) or (C, H, W), got (8, 8)");
+  CHECK(thrown<ShapeError>(conv({1, 3, 8, 8}, {3, 4, 3})) ==
+        "conv_transpose2d: expected weight of shape (C, O / groups, KH, KW), got (3, 4, 3)");
+  CHECK(thrown<ShapeError>(conv({1, 3, 8, 8}, {4, 3, 3, 3})) ==
+        "conv_transpose2d: expected x of shape (N, 4, H, W) for weight of shape (4, 3, 3, 3) and groups = 1, got "
+        "(1, 3, 8, 8)");
+  CHECK(thrown<ValueError>(conv({1, 3, 8, 8}, {3, 4, 3, 3}, {.groups = 4})) ==
+        "conv_transpose2d: expected groups from 1 to the number of input channels, got weight of shape (3, 4, 3, 3) "
+        "and groups = 4");
+  CHECK(thrown<ShapeError>(conv({1, 3, 8, 8}, {3, 4, 3, 3}, {.groups = 2})) ==
+        "conv_transpose2d: expected input channels divisible by groups, got weight of shape (3, 4, 3, 3) and groups = "
+        "2");
+  CHECK(thrown<ValueError>(conv({1, 3, 8, 8}, {3, 4, 3, 3}, {.stride = 2, .output_padding = {1, 2}})) ==
+        "conv_transpose2d: expected output_padding below stride or dilation, got output_padding = (1, 2), stride = "
+        "(2, 2) and dilation = (1, 1)");
+  CHECK(thrown<ShapeError>(conv({1, 3, 1, 8}, {3, 4, 3, 3}, {.padding = {2, 0}})) ==
+        "conv_transpose2d: expected a result of at least one element along each axis, got x of shape (1, 3, 1, 8), "
+        "weight of shape (3, 4, 3, 3), stride = (1, 1), padding = (2, 0) and dilation = (1, 1)");
+  CHECK(thrown<ShapeError>(conv({1, 3, 0, 8}, {3, 4, 3, 3})).find("at least one element") != std::string::npos);
+  CHECK(thrown<ValueError>(conv({1, 3, 8, 8}, {3, 4, 3, 3}, {.output_padding = -1})) ==
+        "conv_transpose2d: expected output_padding of at least 0 and below 2^31, got (-1, -1)");
+  CHECK(thrown<ShapeError>([] {
+          conv_transpose1d(zeros({1, 2, 8}), zeros({2, 3, 3}), zeros({2}), {.groups = 2});
+        }) == "conv_transpose1d: expected bias of shape (6,), got (2,)");
+  CHECK(thrown<ValueError>([] {
+          conv_transpose1d(Tensor(), zeros({2, 3, 3}));
+        }) == "conv_transpose1d: expected a defined x, got an undefined tensor");
+  CHECK(thrown<DTypeError>([] {
+          conv_transpose3d(zeros({1, 1, 1, 1, 1}, int64), zeros({1, 1, 1, 1, 1}));
+        }) == "conv_transpose3d: expected x of a floating-point dtype, got int64; convert with to()");
 }

@@ -12,7 +12,7 @@ namespace {
 
 struct Case {
   Shape x;
-  Size2d kernel;
+  Spatial kernel;
   Pool2dOptions options;
 };
 
@@ -33,18 +33,18 @@ constexpr MemoryFormat formats[] = {MemoryFormat::contiguous, MemoryFormat::chan
 // f(window's output offset, offsets of the elements of x that it sees, first to last)
 template <class F>
 Shape each_window(const Case& k, F f) {
-  const Size2d stride = k.options.stride.value_or(k.kernel), padding = k.options.padding;
+  const Spatial stride = k.options.stride.value_or(k.kernel), padding = k.options.padding;
   const int64_t h = k.x[2], w = k.x[3];
-  const int64_t oh = (h + 2 * padding.h - k.kernel.h) / stride.h + 1,
-                ow = (w + 2 * padding.w - k.kernel.w) / stride.w + 1;
+  const int64_t oh = (h + 2 * padding[0] - k.kernel[0]) / stride[0] + 1,
+                ow = (w + 2 * padding[1] - k.kernel[1]) / stride[1] + 1;
   std::size_t at = 0;
   for (int64_t plane = 0; plane < k.x[0] * k.x[1]; ++plane)
     for (int64_t p = 0; p < oh; ++p)
       for (int64_t q = 0; q < ow; ++q) {
         std::vector<std::size_t> seen;
-        for (int64_t i = 0; i < k.kernel.h; ++i)
-          for (int64_t j = 0; j < k.kernel.w; ++j) {
-            const int64_t r = p * stride.h - padding.h + i, s = q * stride.w - padding.w + j;
+        for (int64_t i = 0; i < k.kernel[0]; ++i)
+          for (int64_t j = 0; j < k.kernel[1]; ++j) {
+            const int64_t r = p * stride[0] - padding[0] + i, s = q * stride[1] - padding[1] + j;
             if (r >= 0 && r < h && s >= 0 && s < w) seen.push_back(static_cast<std::size_t>((plane * h + r) * w + s));
           }
         f(at++, seen);
@@ -75,7 +75,7 @@ TEST_CASE("max_pool2d takes the first maximum, and sends the gradient there") {
       for (const Case& k : cases)
         for (MemoryFormat format : formats) {
           Tensor x = ties(k.x, dtype, format).set_requires_grad();
-          CAPTURE(k.x, k.kernel.h, k.kernel.w, dtype, x.strides(), to_string(level));
+          CAPTURE(k.x, k.kernel[0], k.kernel[1], dtype, x.strides(), to_string(level));
           const Tensor y = max_pool2d(x, k.kernel, k.options), dy = noise(y.shape(), dtype, format);
           const auto vx = values(x), vdy = values(dy);
           std::vector<double> expected(static_cast<std::size_t>(y.numel())), dx(vx.size());
@@ -100,11 +100,11 @@ TEST_CASE("avg_pool2d's means and their adjoint") {
     for (const Case& k : cases)
       for (MemoryFormat format : formats) {
         Tensor x = noise(k.x, dtype, format).set_requires_grad();
-        CAPTURE(k.x, k.kernel.h, k.kernel.w, dtype, x.strides());
+        CAPTURE(k.x, k.kernel[0], k.kernel[1], dtype, x.strides());
         const Tensor y = avg_pool2d(x, k.kernel, k.options), dy = noise(y.shape(), dtype, format);
         const auto vx = values(x), vdy = values(dy);
         std::vector<double> expected(static_cast<std::size_t>(y.numel())), dx(vx.size());
-        const double size = static_cast<double>(k.kernel.h * k.kernel.w);
+        const double size = static_cast<double>(k.kernel[0] * k.kernel[1]);
         const Shape shape = each_window(k, [&](std::size_t p, const auto& seen) {
           for (std::size_t i : seen) expected[p] += vx[i] / size, dx[i] += vdy[p] / size;
         });
