@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <iosfwd>
 #include <string>
+#include <vector>
 
 namespace LIMPID_API limpid {
 
@@ -13,6 +14,7 @@ namespace LIMPID_API limpid {
 class Shape : public SmallVector<int64_t, 6> {
  public:
   using SmallVector::SmallVector;
+  Shape(const std::vector<int64_t>& sizes) : SmallVector(sizes.begin(), sizes.end()) {}  // NOLINT
 
   int64_t dim() const noexcept { return static_cast<int64_t>(size()); }
   /// Product of the sizes, 1 for rank 0. Throws ShapeError where it does not fit 64 bits or a size is negative.
@@ -33,6 +35,7 @@ class Axes : public SmallVector<int64_t, 6> {
   Axes(int64_t axis) : SmallVector{axis} {}  // NOLINT: sum(x, 1) is meant to work
   Axes(int axis) : Axes(int64_t{axis}) {}    // NOLINT
   using SmallVector::SmallVector;
+  Axes(const std::vector<int64_t>& axes) : SmallVector(axes.begin(), axes.end()) {}  // NOLINT
 };
 
 /// Row-major strides.

@@ -156,6 +156,7 @@ class Tensor {
   Tensor sigmoid() const;
   Tensor tanh() const;
   Tensor matmul(const Tensor& other) const;
+  Tensor mm(const Tensor& other) const;
   uint32_t version() const { return impl().storage->version(); }
   void bump_version() const { impl().storage->bump_version(); }
 
@@ -211,6 +212,7 @@ class Tensors : public SmallVector<Tensor, 4> {
   Tensors(std::size_t count, const Tensor& x) : SmallVector(count, x) {}
   template <class It>
   requires(!std::is_integral_v<It>) Tensors(It first, It last) : SmallVector(first, last) {}
+  Tensors(const std::vector<Tensor>& xs) : SmallVector(xs.begin(), xs.end()) {}  // NOLINT
   Tensors(std::initializer_list<Item> xs) {
     reserve(xs.size());
     for (const Item& x : xs) push_back(std::move(x.tensor));

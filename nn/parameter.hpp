@@ -132,6 +132,7 @@ class Parameter {
   Tensor sigmoid() const { return tensor().sigmoid(); }
   Tensor tanh() const { return tensor().tanh(); }
   Tensor matmul(const Tensor& other) const { return tensor().matmul(other); }
+  Tensor mm(const Tensor& other) const { return tensor().mm(other); }
   uint32_t version() const { return tensor().version(); }
   void bump_version() const { tensor().bump_version(); }
   bool requires_grad() const noexcept { return tensor().requires_grad(); }

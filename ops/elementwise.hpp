@@ -195,4 +195,9 @@ inline Tensor operator&&(const Tensor& a, const Tensor& b) { return logical_and(
 inline Tensor operator||(const Tensor& a, const Tensor& b) { return logical_or(a, b); }
 inline Tensor operator!(const Tensor& x) { return logical_not(x); }
 
+// The same of bool alone, as NumPy's masks are written; numbers have no bits here. Throw DTypeError.
+Tensor operator&(const Tensor& a, const Tensor& b);
+Tensor operator|(const Tensor& a, const Tensor& b);
+Tensor operator~(const Tensor& x);
+
 }  // namespace limpid

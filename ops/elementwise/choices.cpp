@@ -133,6 +133,32 @@ Tensor logical_or(const Tensor& a, const Tensor& b) {
 
 namespace {
 
+void require_bool(const char* op, const Tensor& x) {
+  require_defined(op, x);
+  if (x.dtype() != bool_)
+    detail::throw_error<DTypeError>(op, ": expected operands of dtype bool, got ", x.dtype(),
+                                    "; of numbers, compare them first");
+}
+
+}  // namespace
+
+Tensor operator&(const Tensor& a, const Tensor& b) {
+  require_bool("operator&", a);
+  require_bool("operator&", b);
+  return logical_and(a, b);
+}
+Tensor operator|(const Tensor& a, const Tensor& b) {
+  require_bool("operator|", a);
+  require_bool("operator|", b);
+  return logical_or(a, b);
+}
+Tensor operator~(const Tensor& x) {
+  require_bool("operator~", x);
+  return logical_not(x);
+}
+
+namespace {
+
 struct WhereNode final : SymmetricNode {
   Saved condition{*this, "condition"};
   const char* name() const noexcept override { return "where"; }

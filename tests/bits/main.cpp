@@ -192,7 +192,7 @@ void elementwise(Record& record) {
 /// Each row of the table of ops: its results, and the gradients of its inputs up to the third order.
 void op_rows(Record& record) {
   const auto of_library = [](const OpRow& row) {
-    return row.op == "matmul" || row.op == "linear" || row.op.rfind("conv", 0) == 0;
+    return row.of_library || row.op == "matmul" || row.op == "linear" || row.op.rfind("conv", 0) == 0;
   };
   for (const OpRow& row : op_table())
     for (const DType dtype : {float32, float64}) {

@@ -412,6 +412,29 @@ Rows products() {
   return rows;
 }
 
+Rows sums_of_products() {
+  const Sample a = real({3, 4}), b = real({4, 5}), batch = real({2, 3, 4});
+  Rows rows{
+      {"mm", "", OP(mm(x[0], x[1])), {a, b}, {3, 5}},
+      {"mv", "", OP(mv(x[0], x[1])), {a, real({4})}, {3}},
+      {"dot", "", OP(dot(x[0], x[1])), {real({4}), real({4})}, {}},
+      {"bmm", "", OP(bmm(x[0], x[1])), {batch, real({2, 4, 5})}, {2, 3, 5}},
+      {"addmm", "", OP(addmm(x[0], x[1], x[2], 0.5, 1.5)), {real({3, 1}), a, b}, {3, 5}},
+      {"tensordot", "", OP(tensordot(x[0], x[1])), {batch, real({3, 4, 5})}, {2, 5}},
+      {"tensordot", "axes", OP(tensordot(x[0], x[1], {0, -1}, {1, 0})), {batch, real({4, 2, 5})}, {3, 5}},
+      {"einsum", "", OP(einsum("bij,bjk->bik", {x[0], x[1]})), {batch, real({2, 4, 5})}, {2, 3, 5}},
+      {"einsum", "diagonal", OP(einsum("i...i->...i", {x[0]})), {real({3, 4, 3})}, {4, 3}},
+      {"einsum", "sums", OP(einsum("aij,jb->bi", {x[0], x[1]})), {batch, real({4, 2})}, {2, 3}},
+      {"einsum", "rows", OP(einsum("ij,ij->i", {x[0], x[1]})), {a, a}, {3}},
+      {"einsum", "three", OP(einsum("...ij,jk,k", {x[0], x[1], x[2]})), {batch, b, real({5})}, {2, 3}},
+      {"einsum", "size 1", OP(einsum("ij,ij->ij", {x[0], x[1]})), {real({3, 1}), a}, {3, 4}},
+  };
+  for (OpRow& r : rows) r.of_library = true;
+  rows.push_back({"outer", "", OP(outer(x[0], x[1])), {real({3}), real({4})}, {3, 4}});
+  rows.push_back({"kron", "", OP(kron(x[0], x[1])), {a, real({2, 1, 3})}, {2, 3, 12}});
+  return rows;
+}
+
 Rows normalisations() {
   const Sample& image = square_image;
   const Sample c = within({4}, 0.5, 2);
@@ -534,8 +557,8 @@ Rows conversions() {
 const std::vector<OpRow>& op_table() {
   static const Rows table = [] {
     Rows all_rows;
-    for (Rows (*family)() : {arithmetic, functions, choices, reductions, statistics, shaping, products, normalisations,
-                             losses, conversions})
+    for (Rows (*family)() : {arithmetic, functions, choices, reductions, statistics, shaping, products,
+                             sums_of_products, normalisations, losses, conversions})
       for (OpRow& row : family()) all_rows.push_back(std::move(row));
     return all_rows;
   }();

@@ -30,6 +30,7 @@ struct OpRow {
   bool keeps_format = false;  ///< channels-last in gives channels-last out
   unsigned optional = 0;      ///< bit i: input i may be undefined
   bool wide = false;          ///< the result is float64 whatever x is
+  bool of_library = false;    ///< computed by others' libraries, whose bits and flags are their own
   /// What has to stay away from 0, where the op has a kink: inputs that bring it near are drawn anew.
   limpid::Tensors (*kink)(const limpid::Tensors& x) = nullptr;
 

@@ -13,20 +13,6 @@
 namespace limpid::detail {
 namespace {
 
-// An OpenBLAS with threads of its own would fight our pool for the cores.
-void keep_one_pool() noexcept {
-  [[maybe_unused]] static const bool done = [] {
-#ifdef OPENBLAS_THREAD
-    if (openblas_get_parallel() == OPENBLAS_THREAD) {
-      openblas_set_num_threads(1);
-      logger().info(
-          "OpenBLAS has a thread pool of its own: it is set to one thread; its OpenMP build would use limpid's");
-    }
-#endif
-    return true;
-  }();
-}
-
 bool reads_rows(int64_t rows, int64_t cols, MatrixSteps s) noexcept {
   return (cols <= 1 || s.col == 1) && (rows <= 1 || s.row >= std::max<int64_t>(cols, 1));
 }
@@ -76,6 +62,19 @@ void plain_gemm(const Product<T>& p) noexcept {
 }
 
 }  // namespace
+
+void keep_one_pool() noexcept {
+  [[maybe_unused]] static const bool done = [] {
+#ifdef OPENBLAS_THREAD
+    if (openblas_get_parallel() == OPENBLAS_THREAD) {
+      openblas_set_num_threads(1);
+      logger().info(
+          "OpenBLAS has a thread pool of its own: it is set to one thread; its OpenMP build would use limpid's");
+    }
+#endif
+    return true;
+  }();
+}
 
 bool blas_reads(int64_t rows, int64_t cols, MatrixSteps s) noexcept {
   return reads_rows(rows, cols, s) || reads_rows(cols, rows, {s.col, s.row});

@@ -29,6 +29,9 @@ struct Product {
   bool accumulate = false;
 };
 
+/// An OpenBLAS with threads of its own would fight our pool for the cores: it is told to use none.
+void keep_one_pool() noexcept;
+
 /// The same bits for any number of threads; on the calling thread alone inside a parallel loop. Fast where blas_reads()
 /// both a and b; right in any case.
 template <class T>

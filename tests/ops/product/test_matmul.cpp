@@ -123,9 +123,9 @@ TEST_CASE("matmul's gradients are adjoint to it") {
     const Tensors dx = grad({y}, {a, b}, {dy});
     REQUIRE(dx[0].shape() == c.a);
     REQUIRE(dx[1].shape() == c.b);
-    const double form = dot(y, dy), tolerance = 1e-11 * (1 + static_cast<double>(y.numel()));
-    CHECK(dot(a, dx[0]) == Approx(form).margin(tolerance));
-    CHECK(dot(b, dx[1]) == Approx(form).margin(tolerance));
+    const double form = plain::dot(y, dy), tolerance = 1e-11 * (1 + static_cast<double>(y.numel()));
+    CHECK(plain::dot(a, dx[0]) == Approx(form).margin(tolerance));
+    CHECK(plain::dot(b, dx[1]) == Approx(form).margin(tolerance));
   }
 }
 
@@ -140,7 +140,7 @@ TEST_CASE("matmul can be differentiated twice") {
   const Tensors second = grad({first[0]}, {dy, b}, {v});
   CHECK(allclose(second[0], matmul(v, b).detach(), 1e-12, 1e-12));
   CHECK(second[1].shape() == b.shape());
-  CHECK(dot(second[1], b) == Approx(dot(first[0], v)));
+  CHECK(plain::dot(second[1], b) == Approx(plain::dot(first[0], v)));
 }
 
 TEST_CASE("matmul refuses what it cannot multiply") {
@@ -197,11 +197,12 @@ TEST_CASE("linear computes the gradients asked for, and no other") {
         if (mask >> i & 1) wanted.push_back(xs[i].set_requires_grad());
       const Tensor y = linear(xs[0], xs[1], xs[2]), dy = noise(y.shape(), float64);
       const Tensors dx = grad({y}, wanted, {dy});
-      const double plain_form = dot(linear(xs[0].detach(), xs[1].detach()), dy), bias_form = dot(y, dy) - plain_form;
+      const double plain_form = plain::dot(linear(xs[0].detach(), xs[1].detach()), dy),
+                   bias_form = plain::dot(y, dy) - plain_form;
       for (std::size_t i = 0, k = 0; i < 3; ++i)
         if (mask >> i & 1) {
           REQUIRE(dx[k].shape() == xs[i].shape());
-          CHECK(dot(xs[i], dx[k++]) == Approx(i == 2 ? bias_form : plain_form).margin(1e-12));
+          CHECK(plain::dot(xs[i], dx[k++]) == Approx(i == 2 ? bias_form : plain_form).margin(1e-12));
         }
     }
 }

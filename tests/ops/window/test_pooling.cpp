@@ -146,7 +146,7 @@ TEST_CASE("pools can be differentiated again") {
       Tensor v = noise(x.shape(), float64).set_requires_grad();
       const Tensor dx = grad({y}, {x}, {dy}, {.create_graph = true})[0];
       const Tensor ddy = grad({dx}, {dy}, {v}, {.create_graph = true})[0];
-      CHECK(dot(ddy, dy) == Approx(dot(dx, v)));
+      CHECK(plain::dot(ddy, dy) == Approx(plain::dot(dx, v)));
       if (average) CHECK(allclose(ddy.detach(), pool(v.detach()), 1e-12, 1e-12));
       // The adjoint of the adjoint is the map itself, whose adjoint is the first gradient again.
       CHECK(allclose(grad({ddy}, {v}, {dy})[0], dx.detach(), 1e-12, 1e-12));
