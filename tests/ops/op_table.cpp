@@ -62,6 +62,16 @@ OpRow flat(OpRow row) {
   return row;
 }
 
+// Bit i of inputs: input i may be undefined.
+OpRow optional(unsigned inputs, OpRow row) {
+  row.optional = inputs;
+  return row;
+}
+OpRow with_kink(Tensors (*kink)(const Tensors& x), OpRow row) {
+  row.kink = kink;
+  return row;
+}
+
 Rows arithmetic() {
   const Shape s{2, 3, 4}, row{4}, column{3, 1};
   Rows rows{
@@ -536,8 +546,89 @@ Rows losses() {
       {"nll_loss", "", OP(nll_loss(x[0], x[1])), {real(s), indices({3}, 4)}, {}},
       {"nll_loss", "image", OP(nll_loss(x[0], x[1], Reduction::none)), {real({2, 3, 4}), indices({2, 4}, 3)}, {2, 4}},
       {"cross_entropy", "", OP(cross_entropy(x[0], x[1])), {real(s), indices({3}, 4)}, {}},
+      optional(4, {"cross_entropy",
+                   "options",
+                   OP(cross_entropy(x[0], x[1], {.weight = x[2], .ignore_index = 2, .label_smoothing = 0.3})),
+                   {real(s), indices({3}, 4), within({4}, 0.5, 2)},
+                   {}}),
+      optional(4,
+               {"cross_entropy",
+                "probabilities",
+                OP(cross_entropy(x[0], x[1], {.weight = x[2], .label_smoothing = 0.3, .reduction = Reduction::none})),
+                {real({3, 4, 2}), within({3, 4, 2}, 0.1, 0.9), within({4}, 0.5, 2)},
+                {3, 2}}),
+      optional(4, {"nll_loss",
+                   "options",
+                   OP(nll_loss(x[0], x[1], {.weight = x[2], .ignore_index = 1})),
+                   {real({2, 3, 4}), indices({2, 4}, 3), within({3}, 0.5, 2)},
+                   {}}),
       {"bce_with_logits", "", OP(bce_with_logits(x[0], x[1])), binary, {}},
       {"bce_with_logits", "none", OP(bce_with_logits(x[0], x[1], Reduction::none)), binary, s},
+      optional(12, {"bce_with_logits",
+                    "weights",
+                    OP(bce_with_logits(x[0], x[1], {.weight = x[2], .pos_weight = x[3]})),
+                    {real(s), within(s, 0.1, 0.9), within({3, 1}, 0.5, 2), within({4}, 0.5, 2)},
+                    {}}),
+      {"binary_cross_entropy",
+       "",
+       OP(binary_cross_entropy(x[0], x[1])),
+       {within(s, 0.1, 0.9), within(s, 0.1, 0.9)},
+       {}},
+      optional(4, {"binary_cross_entropy",
+                   "weight",
+                   OP(binary_cross_entropy(x[0], x[1], {.weight = x[2], .reduction = Reduction::none})),
+                   {within(s, 0.1, 0.9), within(s, 0.1, 0.9), within(s, 0.5, 2)},
+                   s}),
+      {"kl_div", "", OP(kl_div(x[0], x[1], Reduction::batchmean)), {real(s), within(s, 0.1, 0.9)}, {}},
+      {"kl_div", "logs", OP(kl_div(x[0], x[1], {.log_target = true, .reduction = Reduction::none})), two, s},
+      {"smooth_l1_loss", "", OP(smooth_l1_loss(x[0], x[1], 0.7)), {real(s), within(s, 3, 5)}, {}},
+      {"smooth_l1_loss", "inner", OP(smooth_l1_loss(x[0], x[1], 9.0, Reduction::none)), two, s},
+      {"gaussian_nll_loss",
+       "",
+       OP(gaussian_nll_loss(x[0], x[1], x[2], {.full = true})),
+       {real(s), real(s), within({3}, 0.5, 2)},
+       {}},
+      {"poisson_nll_loss", "", OP(poisson_nll_loss(x[0], x[1], {.full = true})), {real(s), {s, 0.1, 3, {1}}}, {}},
+      {"poisson_nll_loss",
+       "rates",
+       OP(poisson_nll_loss(x[0], x[1], {.log_input = false, .reduction = Reduction::none})),
+       {within(s, 0.3, 2), within(s, 0.1, 3)},
+       s},
+      with_kink(OP(0.3 - (2 * x[2] - 1) * (x[0] - x[1])),
+                {"margin_ranking_loss",
+                 "",
+                 OP(margin_ranking_loss(x[0], x[1], 2 * x[2] - 1, {.margin = 0.3, .reduction = Reduction::sum})),
+                 {within(s, -1, 1), within(s, -1, 1), indices(s, 2)},
+                 {}}),
+      {"hinge_embedding_loss", "", OP(hinge_embedding_loss(x[0], 2 * x[1] - 1)), {{s, 0.1, 2, {1}}, indices(s, 2)}, {}},
+      with_kink(OP(cosine_similarity(x[0], x[1], 1) + 0.9),
+                {"cosine_embedding_loss",
+                 "",
+                 OP(cosine_embedding_loss(x[0], x[1], 2 * x[2] - 1, {.margin = -0.9, .reduction = Reduction::none})),
+                 {real(s), real(s), indices({3}, 2)},
+                 {3}}),
+      {"triplet_margin_loss",
+       "",
+       OP(triplet_margin_loss(x[0], x[1], x[2], {.margin = 9})),
+       {real(s), real(s), real(s)},
+       {}},
+      with_kink(OP(pairwise_distance(x[0], x[2]) - pairwise_distance(x[1], x[2])),
+                {"triplet_margin_loss",
+                 "swap",
+                 OP(triplet_margin_loss(x[0], x[1], x[2], {.margin = 9, .swap = true, .reduction = Reduction::none})),
+                 {real(s), real(s), real(s)},
+                 {3}}),
+      {"ctc_loss",
+       "",
+       OP(ctc_loss(x[0], reshape(tensor({1, 1, 3, 2}, int64), {2, 2}), tensor({5, 4}, int64), tensor({2, 1}, int64))),
+       {real({5, 2, 4})},
+       {}},
+      {"ctc_loss",
+       "none",
+       OP(ctc_loss(log_softmax(x[0], -1), tensor({1, 2}, int64), tensor({4}, int64), tensor({2}, int64),
+                   {.reduction = Reduction::none})),
+       {real({4, 3})},
+       {}},
   };
 }
 

@@ -482,6 +482,25 @@ std::vector<DerivativeRow> derivative_rows(DType dtype) {
                            : x > 0.5L ? 0.5L
                                       : x; },
        [](Real x) { return x < -0.5L || x > 0.5L ? 0 : 1.0L; }},
+      {"smooth_l1_loss", "", OF(smooth_l1_loss(x, zeros_like(x.detach()), 0.5, Reduction::none)),
+       [](Real x) { return std::abs(x) <= 0.5L ? x * x : std::abs(x) - 0.25L; },
+       [](Real x) { return x < -0.5L  ? -1.0L
+                           : x > 0.5L ? 1.0L
+                                      : 2 * x; },
+       [](Real x) { return x < -0.5L || x > 0.5L ? 0 : 2.0L; }},
+      {"poisson_nll_loss", "", OF(poisson_nll_loss(x, zeros_like(x.detach()), {.reduction = Reduction::none})),
+       number(std::exp), number(std::exp), number(std::exp)},
+      {"gaussian_nll_loss", "",
+       OF(gaussian_nll_loss(x, zeros_like(x.detach()), ones_like(x.detach()), {.reduction = Reduction::none})),
+       [](Real x) { return x * x / 2; }, [](Real x) { return x; }, one},
+      {"kl_div", "", OF(kl_div(x, ones_like(x.detach()), Reduction::none)), [](Real x) { return -x; }, constant(-1),
+       zero},
+      {"hinge_embedding_loss", "",
+       OF(hinge_embedding_loss(x, -ones_like(x.detach()), {.margin = 0, .reduction = Reduction::none})),
+       [](Real x) { return x > 0 ? 0 : -x; }, [](Real x) { return x > 0 ? 0 : -1.0L; }, zero},
+      {"margin_ranking_loss", "",
+       OF(margin_ranking_loss(x, zeros_like(x.detach()), ones_like(x.detach()), {.reduction = Reduction::none})),
+       [](Real x) { return x > 0 ? 0 : -x; }, [](Real x) { return x > 0 ? 0 : -1.0L; }, zero},
       {"nll_loss", "", OF(nll_loss(unsqueeze(x, 1), zeros(x.shape(), int64), Reduction::none)),
        [](Real x) { return -x; }, constant(-1), zero},
   };

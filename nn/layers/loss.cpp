@@ -1,0 +1,193 @@
+#include <limpid/core/detail/message.hpp>
+#include <limpid/nn/detail/call.hpp>
+#include <limpid/nn/detail/ranges.hpp>
+#include <limpid/nn/layers/loss.hpp>
+
+#include <optional>
+#include <string>
+
+namespace limpid::nn {
+
+namespace {
+
+// What was given otherwise than by default, as "a = 1, b".
+class Arguments {
+ public:
+  template <class T>
+  Arguments& add(const char* name, const T& value, const T& standard) {
+    if (value != standard) item() += limpid::detail::message(name, " = ", value);
+    return *this;
+  }
+  Arguments& add(const char* name, std::optional<int64_t> value) {
+    if (value) item() += limpid::detail::message(name, " = ", *value);
+    return *this;
+  }
+  Arguments& flag(const char* name, bool on) {
+    if (on) item() += name;
+    return *this;
+  }
+  std::string with(Reduction reduction) {
+    const char* const names[] = {"mean", "sum", "none", "batchmean"};
+    const auto at = static_cast<std::size_t>(reduction);
+    if (at != 0 && at < 4) item() += limpid::detail::message("reduction = ", names[at]);
+    return list_;
+  }
+
+ private:
+  std::string& item() { return list_.empty() ? list_ : list_ += ", "; }
+  std::string list_;
+};
+
+// A buffer of its own, which no other handle changes.
+Tensor own(const Tensor& x) { return x.defined() ? x.detach().clone() : x; }
+
+}  // namespace
+
+MSELoss::MSELoss(Reduction reduction) : Module("MSELoss", Arguments().with(reduction)), reduction_(reduction) {}
+Tensor MSELoss::operator()(const Tensor& x, const Tensor& target) const {
+  return detail::call_within(*this, [&] { return mse_loss(x, target, reduction_); });
+}
+
+L1Loss::L1Loss(Reduction reduction) : Module("L1Loss", Arguments().with(reduction)), reduction_(reduction) {}
+Tensor L1Loss::operator()(const Tensor& x, const Tensor& target) const {
+  return detail::call_within(*this, [&] { return l1_loss(x, target, reduction_); });
+}
+
+HuberLoss::HuberLoss(const HuberOptions& o)
+    : Module("HuberLoss", Arguments().add("delta", o.delta, 1.0).with(o.reduction)),
+      options_(o) {}
+Tensor HuberLoss::operator()(const Tensor& x, const Tensor& target) const {
+  return detail::call_within(*this, [&] { return huber_loss(x, target, options_.delta, options_.reduction); });
+}
+
+SmoothL1Loss::SmoothL1Loss(const SmoothL1Options& o)
+    : Module("SmoothL1Loss", Arguments().add("beta", o.beta, 1.0).with(o.reduction)),
+      options_(o) {}
+Tensor SmoothL1Loss::operator()(const Tensor& x, const Tensor& target) const {
+  return detail::call_within(*this, [&] { return smooth_l1_loss(x, target, options_.beta, options_.reduction); });
+}
+
+PoissonNLLLoss::PoissonNLLLoss(const PoissonNLLOptions& o)
+    : Module("PoissonNLLLoss", Arguments()
+                                   .flag("log_input = false", !o.log_input)
+                                   .flag("full", o.full)
+                                   .add("eps", o.eps, 1e-8)
+                                   .with(o.reduction)),
+      options_(o) {}
+Tensor PoissonNLLLoss::operator()(const Tensor& x, const Tensor& target) const {
+  return detail::call_within(*this, [&] { return poisson_nll_loss(x, target, options_); });
+}
+
+GaussianNLLLoss::GaussianNLLLoss(const GaussianNLLOptions& o)
+    : Module("GaussianNLLLoss", Arguments().flag("full", o.full).add("eps", o.eps, 1e-6).with(o.reduction)),
+      options_(o) {}
+Tensor GaussianNLLLoss::operator()(const Tensor& x, const Tensor& target, const Tensor& var) const {
+  return detail::call_within(*this, [&] { return gaussian_nll_loss(x, target, var, options_); });
+}
+
+KLDivLoss::KLDivLoss(const KLDivOptions& o)
+    : Module("KLDivLoss", Arguments().flag("log_target", o.log_target).with(o.reduction)),
+      options_(o) {}
+Tensor KLDivLoss::operator()(const Tensor& x, const Tensor& target) const {
+  return detail::call_within(*this, [&] { return kl_div(x, target, options_); });
+}
+
+BCELoss::BCELoss(const BCEOptions& o)
+    : Module("BCELoss", Arguments().flag("weight", o.weight.defined()).with(o.reduction)),
+      weight(buffer("weight", own(o.weight))),
+      options_{.weight = {}, .reduction = o.reduction} {}
+Tensor BCELoss::operator()(const Tensor& x, const Tensor& target) const {
+  return detail::call_within(
+      *this, [&] { return binary_cross_entropy(x, target, {.weight = weight, .reduction = options_.reduction}); });
+}
+
+BCEWithLogitsLoss::BCEWithLogitsLoss(const BCEWithLogitsOptions& o)
+    : Module(
+          "BCEWithLogitsLoss",
+          Arguments().flag("weight", o.weight.defined()).flag("pos_weight", o.pos_weight.defined()).with(o.reduction)),
+      weight(buffer("weight", own(o.weight))),
+      pos_weight(buffer("pos_weight", own(o.pos_weight))),
+      options_{.weight = {}, .pos_weight = {}, .reduction = o.reduction} {}
+Tensor BCEWithLogitsLoss::operator()(const Tensor& x, const Tensor& target) const {
+  return detail::call_within(*this, [&] {
+    return bce_with_logits(x, target, {.weight = weight, .pos_weight = pos_weight, .reduction = options_.reduction});
+  });
+}
+
+NLLLoss::NLLLoss(const NLLOptions& o)
+    : Module("NLLLoss",
+             Arguments().flag("weight", o.weight.defined()).add("ignore_index", o.ignore_index).with(o.reduction)),
+      weight(buffer("weight", own(o.weight))),
+      options_{.weight = {}, .ignore_index = o.ignore_index, .reduction = o.reduction} {}
+Tensor NLLLoss::operator()(const Tensor& x, const Tensor& target) const {
+  return detail::call_within(*this, [&] {
+    return nll_loss(x, target,
+                    {.weight = weight, .ignore_index = options_.ignore_index, .reduction = options_.reduction});
+  });
+}
+
+CrossEntropyLoss::CrossEntropyLoss(const CrossEntropyOptions& o)
+    : Module("CrossEntropyLoss", Arguments()
+                                     .flag("weight", o.weight.defined())
+                                     .add("ignore_index", o.ignore_index)
+                                     .add("label_smoothing", o.label_smoothing, 0.0)
+                                     .with(o.reduction)),
+      weight(buffer("weight", own(o.weight))),
+      options_{.weight = {},
+               .ignore_index = o.ignore_index,
+               .label_smoothing = o.label_smoothing,
+               .reduction = o.reduction} {
+  detail::expect("CrossEntropyLoss", {{"label_smoothing", o.label_smoothing, detail::fraction}});
+}
+Tensor CrossEntropyLoss::operator()(const Tensor& x, const Tensor& target) const {
+  return detail::call_within(*this, [&] {
+    CrossEntropyOptions options = options_;
+    options.weight = weight;
+    return cross_entropy(x, target, options);
+  });
+}
+
+CTCLoss::CTCLoss(const CTCOptions& o)
+    : Module("CTCLoss",
+             Arguments().add("blank", o.blank, int64_t{0}).flag("zero_infinity", o.zero_infinity).with(o.reduction)),
+      options_(o) {}
+Tensor CTCLoss::operator()(const Tensor& log_probs, const Tensor& targets, const Tensor& input_lengths,
+                           const Tensor& target_lengths) const {
+  return detail::call_within(*this,
+                             [&] { return ctc_loss(log_probs, targets, input_lengths, target_lengths, options_); });
+}
+
+MarginRankingLoss::MarginRankingLoss(const MarginOptions& o)
+    : Module("MarginRankingLoss", Arguments().add("margin", o.margin, 0.0).with(o.reduction)),
+      options_(o) {}
+Tensor MarginRankingLoss::operator()(const Tensor& x1, const Tensor& x2, const Tensor& target) const {
+  return detail::call_within(*this, [&] { return margin_ranking_loss(x1, x2, target, options_); });
+}
+
+CosineEmbeddingLoss::CosineEmbeddingLoss(const MarginOptions& o)
+    : Module("CosineEmbeddingLoss", Arguments().add("margin", o.margin, 0.0).with(o.reduction)),
+      options_(o) {}
+Tensor CosineEmbeddingLoss::operator()(const Tensor& x1, const Tensor& x2, const Tensor& target) const {
+  return detail::call_within(*this, [&] { return cosine_embedding_loss(x1, x2, target, options_); });
+}
+
+HingeEmbeddingLoss::HingeEmbeddingLoss(const HingeOptions& o)
+    : Module("HingeEmbeddingLoss", Arguments().add("margin", o.margin, 1.0).with(o.reduction)),
+      options_(o) {}
+Tensor HingeEmbeddingLoss::operator()(const Tensor& x, const Tensor& target) const {
+  return detail::call_within(*this, [&] { return hinge_embedding_loss(x, target, options_); });
+}
+
+TripletMarginLoss::TripletMarginLoss(const TripletOptions& o)
+    : Module("TripletMarginLoss", Arguments()
+                                      .add("margin", o.margin, 1.0)
+                                      .add("p", o.p, 2.0)
+                                      .add("eps", o.eps, 1e-6)
+                                      .flag("swap", o.swap)
+                                      .with(o.reduction)),
+      options_(o) {}
+Tensor TripletMarginLoss::operator()(const Tensor& anchor, const Tensor& positive, const Tensor& negative) const {
+  return detail::call_within(*this, [&] { return triplet_margin_loss(anchor, positive, negative, options_); });
+}
+
+}  // namespace limpid::nn
