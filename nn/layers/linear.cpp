@@ -1,7 +1,11 @@
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/detail/uniform.hpp>
 #include <limpid/nn/layers/linear.hpp>
+#include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/product.hpp>
+#include <limpid/ops/shaping.hpp>
+
+#include <cmath>
 
 namespace limpid::nn {
 
@@ -32,6 +36,56 @@ Tensor Linear::operator()(const Tensor& x) const {
       limpid::detail::throw_error<ShapeError>("Linear: expected x of shape (..., ", weight.size(1), "), got ",
                                               x.shape());
     }
+  });
+}
+
+namespace {
+
+// Within 1 / sqrt(in1), of both.
+Tensor uniform_within(const Shape& shape, int64_t in1, Generator* generator) {
+  const Tensor x = empty(shape);
+  const double bound = 1 / std::sqrt(static_cast<double>(in1));
+  init::uniform_(x, -bound, bound, detail::generator_or_default(generator));
+  return x;
+}
+
+Shape bilinear_shape(int64_t in1, int64_t in2, int64_t out) {
+  detail::expect("Bilinear", {{"in1 features", in1, detail::count},
+                              {"in2 features", in2, detail::count},
+                              {"out features", out, detail::count}});
+  return {out, in1, in2};
+}
+
+}  // namespace
+
+Bilinear::Bilinear(int64_t in1, int64_t in2, int64_t out, const BilinearOptions& options)
+    : Bilinear(in1, in2, out, options, detail::Drawing(options.generator)) {}
+Bilinear::Bilinear(int64_t in1, int64_t in2, int64_t out, const BilinearOptions& options, const detail::Drawing&)
+    : Module("Bilinear", message(in1, ", ", in2, ", ", out, options.bias ? "" : ", bias = false")),
+      weight(parameter("weight", uniform_within(bilinear_shape(in1, in2, out), in1, options.generator))),
+      bias(parameter("bias", options.bias ? uniform_within({out}, in1, options.generator) : Tensor())) {}
+
+Tensor Bilinear::operator()(const Tensor& x1, const Tensor& x2) const {
+  return detail::call_within(*this, [&] {
+    const int64_t out = weight.size(0), in1 = weight.size(1), in2 = weight.size(2);
+    const auto leading = [](const Tensor& x) {
+      return x.dim() == 0 ? Shape() : Shape(x.shape().begin(), x.shape().end() - 1);
+    };
+    if (x1.dim() == 0 || x1.size(-1) != in1)
+      limpid::detail::throw_error<ShapeError>("Bilinear: expected x1 of shape (..., ", in1, "), got ", x1.shape());
+    Shape shape = leading(x1);
+    const Shape rows = shape;
+    shape.push_back(in2);
+    if (x2.shape() != shape)
+      limpid::detail::throw_error<ShapeError>("Bilinear: expected x2 of shape ", shape, " beside x1 of shape ",
+                                              x1.shape(), ", got ", x2.shape());
+    // x1 meets all W_o in one product, (rows, out in2), and each row of that meets its x2.
+    const int64_t count = rows.numel();
+    const Tensor all = linear(reshape(x1, {count, in1}), reshape(permute(weight, {0, 2, 1}), {out * in2, in1}));
+    Tensor y = squeeze(matmul(reshape(all, {count, out, in2}), reshape(x2, {count, in2, 1})), 2);
+    if (bias.defined()) y = y + bias;
+    shape.back() = out;
+    return reshape(y, shape);
   });
 }
 
