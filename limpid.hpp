@@ -39,6 +39,7 @@
 #include <limpid/nn/layers/normalisation.hpp>
 #include <limpid/nn/layers/padding.hpp>
 #include <limpid/nn/layers/pooling.hpp>
+#include <limpid/nn/layers/recurrent.hpp>
 #include <limpid/nn/layers/shape.hpp>
 #include <limpid/nn/module.hpp>
 #include <limpid/nn/optim/adam.hpp>
@@ -55,6 +56,7 @@
 #include <limpid/ops/loss.hpp>
 #include <limpid/ops/norm.hpp>
 #include <limpid/ops/product.hpp>
+#include <limpid/ops/recurrent.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 #include <limpid/ops/window.hpp>

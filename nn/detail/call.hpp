@@ -15,7 +15,7 @@ std::string path_of(const Module& module);
 void say_where(Error& error, const Module& module) noexcept;
 
 template <class F>
-Tensor call_told(const Module& layer, const F& f) {
+auto call_told(const Module& layer, const F& f) {
   try {
     return f();
   } catch (Error& error) {
@@ -26,15 +26,15 @@ Tensor call_told(const Module& layer, const F& f) {
 
 // Apart, so that a call that nobody watches saves no register for it.
 template <class F>
-[[gnu::noinline, gnu::cold]] Tensor call_watched(const Module& layer, const F& f) {
+[[gnu::noinline, gnu::cold]] auto call_watched(const Module& layer, const F& f) {
   const std::string path = path_of(layer);
   const limpid::detail::LayerScope scope(path.c_str());
   return call_told(layer, f);
 }
 
-/// f(), the work of layer.
+/// f(), the work of layer: a tensor, or several.
 template <class F>
-Tensor call_within(const Module& layer, const F& f) {
+auto call_within(const Module& layer, const F& f) {
   if (limpid::detail::watching & limpid::detail::watch_layers) [[unlikely]]
     return call_watched(layer, f);
   return call_told(layer, f);
