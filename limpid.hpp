@@ -53,6 +53,7 @@
 #include <limpid/nn/report/table.hpp>
 #include <limpid/nn/sequential.hpp>
 #include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/linalg.hpp>
 #include <limpid/ops/loss.hpp>
 #include <limpid/ops/norm.hpp>
 #include <limpid/ops/product.hpp>

@@ -34,6 +34,16 @@ limpid_require(ZLIB zlib1g-dev)
 limpid_require(nlohmann_json nlohmann-json3-dev)
 limpid_require(onednn libdnnl-dev)
 limpid_require(cblas libopenblas-openmp-dev)
+# LAPACK is OpenBLAS's own, in the library that has BLAS: one copy of it, and one pool of threads. LAPACKE is but its
+# headers here; its library would bring in whichever LAPACK and BLAS the system prefers, beside these.
+limpid_require(lapack_headers liblapacke-dev)
+include(CheckCXXSourceCompiles)
+set(CMAKE_REQUIRED_LIBRARIES cblas::cblas)
+check_cxx_source_compiles("extern \"C\" void dgesdd_(); int main() { dgesdd_(); }" LIMPID_HAS_LAPACK)
+unset(CMAKE_REQUIRED_LIBRARIES)
+if(NOT LIMPID_HAS_LAPACK)
+  message(FATAL_ERROR "limpid: expected an OpenBLAS with LAPACK, got ${cblas_LIBRARY} without: install libopenblas-openmp-dev")
+endif()
 
 find_path(LIMPID_STB_INCLUDE_DIR stb_image_write.h PATH_SUFFIXES stb)
 mark_as_advanced(LIMPID_STB_INCLUDE_DIR)
@@ -57,7 +67,7 @@ list(REMOVE_DUPLICATES LIMPID_XTENSOR_INCLUDE_DIRS)
 
 add_library(limpid_dependencies INTERFACE)
 target_include_directories(limpid_dependencies SYSTEM INTERFACE ${LIMPID_XTENSOR_INCLUDE_DIRS} ${xsimd_headers}
-  ${LIMPID_STB_INCLUDE_DIR})
+  ${LIMPID_STB_INCLUDE_DIR} ${lapack_headers_INCLUDE_DIR})
 target_link_libraries(limpid_dependencies INTERFACE
   OpenMP::OpenMP_CXX Threads::Threads spdlog::spdlog nlohmann_json::nlohmann_json ZLIB::ZLIB onednn::onednn cblas::cblas)
 

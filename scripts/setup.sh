@@ -6,8 +6,8 @@
 set -eu
 
 libraries="
-  libxtensor-dev libxsimd-dev xtl-dev libspdlog-dev libdnnl-dev libopenblas-openmp-dev zlib1g-dev nlohmann-json3-dev
-  libstb-dev libcli11-dev catch2
+  libxtensor-dev libxsimd-dev xtl-dev libspdlog-dev libdnnl-dev libopenblas-openmp-dev liblapacke-dev zlib1g-dev
+  nlohmann-json3-dev libstb-dev libcli11-dev catch2
 "
 own="
   clang clang-14 libclang-rt-14-dev clang-19 clang-format libomp-dev libbenchmark-dev locales

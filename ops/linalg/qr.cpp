@@ -1,0 +1,103 @@
+// The QR decomposition by Householder's reflections.
+#include <limpid/autograd/detail/watch.hpp>
+#include <limpid/autograd/node.hpp>
+#include <limpid/core/detail/visit.hpp>
+#include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/linalg.hpp>
+#include <limpid/ops/linalg/detail/lapack.hpp>
+#include <limpid/ops/linalg/detail/matrices.hpp>
+#include <limpid/ops/linalg/detail/triangle.hpp>
+#include <limpid/ops/product.hpp>
+
+#include <cmath>
+#include <limits>
+
+namespace limpid {
+
+using detail::throw_error;
+using detail::transposed;
+
+namespace {
+
+constexpr const char* op = "linalg::qr";
+
+Tensor sum_of(const Tensor& a, const Tensor& b) { return !a.defined() ? b : !b.defined() ? a : add(a, b); }
+
+struct QrNode final : Node {
+  Saved q{*this, "q"}, r{*this, "r"};
+  const char* name() const noexcept override { return op; }
+
+  // a = q r of at least as many rows as columns. With w = dq^T q and m = r dr^T - w, of which copyltu takes the lower
+  // triangle and its mirror image:  da = (dq + q copyltu(m)) r^-T  (Walter and Lehmann, "Algorithmic differentiation of
+  // linear algebra functions", 2010).
+  static Tensor of_tall(const Tensor& q, const Tensor& r, const Tensor& dq, const Tensor& dr) {
+    Tensor m = dr.defined() ? matmul(r, transposed(dr)) : Tensor();
+    if (dq.defined()) m = sum_of(m, neg(matmul(transposed(dq), q)));
+    const Tensor symmetric = add(tril(m), transposed(tril(m, -1)));
+    const Tensor left = sum_of(dq, matmul(q, symmetric));
+    return transposed(
+        detail::solve_triangle(op, r, transposed(left), true, false, "matrices of independent columns for a gradient"));
+  }
+
+  Tensors backward(const Tensors& dy) override {
+    const Tensor dq = dy[0], dr = dy[1].defined() ? triu(dy[1]) : Tensor(), u = q, v = r;
+    const int64_t k = u.size(-1), n = v.size(-1);
+    if (k > n)
+      throw_error<AutogradError>(op, ": expected the reduced form for a gradient, got the complete one of ", k,
+                                 " rows and ", n, " columns: the further columns of q are not determined");
+    if (k == n) return {of_tall(u, v, dq, dr)};
+    // Wide: q, the first k columns of r and those of a are a decomposition. The others are a_2 = q r_2:
+    //   dr_2 gives da_2 = q dr_2, and dq gets a_2 dr_2^T.
+    if (!dr.defined()) {
+      const Tensor da = of_tall(u, slice(v, -1, 0, k), dq, {});
+      return {cat({da, zeros(detail::with(detail::lead_of(v), {k, n - k}), v.dtype())}, -1)};
+    }
+    const Tensor r_2 = slice(v, -1, k), dr_2 = slice(dr, -1, k);
+    const Tensor with_others = sum_of(dq, matmul(matmul(u, r_2), transposed(dr_2)));
+    return {cat({of_tall(u, slice(v, -1, 0, k), with_others, slice(dr, -1, 0, k)), matmul(u, dr_2)}, -1)};
+  }
+};
+
+// q and r of one matrix, which lies column by column in a; q has room for m columns.
+template <class T>
+void decompose(int m, int n, int columns, T* a, T* q, T* r, T* work, int size) {
+  const int k = std::min(m, n);
+  T* tau = work;
+  detail::lapack::geqrf(m, n, a, tau, work + k, size - k);
+  for (int i = 0; i < columns; ++i)
+    for (int j = 0; j < n; ++j) r[static_cast<int64_t>(i) * n + j] = j >= i ? a[static_cast<int64_t>(j) * m + i] : T{0};
+  std::copy_n(a, static_cast<int64_t>(m) * k, q);
+  detail::lapack::orgqr(m, columns, k, q, tau, work + k, size - k);
+}
+
+}  // namespace
+
+linalg::Qr linalg::qr(const Tensor& a, QrMode mode) {
+  const detail::OpScope scope(op);
+  detail::require_matrices(op, "a", a);
+  const Shape lead = detail::lead_of(a);
+  const int64_t m = a.size(-2), n = a.size(-1), k = mode == QrMode::complete ? m : std::min(m, n);
+  const int64_t count = lead.numel();
+  const Tensor work = detail::column_major(a), columns = empty(detail::with(lead, {k, m}), a.dtype());
+  Tensor r = empty(detail::with(lead, {k, n}), a.dtype());
+  if (m > 0 && n > 0)
+    detail::visit_float(a.dtype(), [&]<class T>(T) {
+      T* from = work.data<T>();
+      T* q = columns.data<T>();
+      T* to = r.data<T>();
+      const int64_t size = std::min<int64_t>(std::min(m, n) + 64 * std::max(n, k), std::numeric_limits<int>::max());
+      detail::for_each_matrix(count, 4.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k),
+                              static_cast<std::size_t>(size) * sizeof(T), [=](int64_t i, std::byte* scratch) {
+                                decompose(static_cast<int>(m), static_cast<int>(n), static_cast<int>(k),
+                                          from + i * m * n, q + i * k * m, to + i * k * n,
+                                          reinterpret_cast<T*>(scratch), static_cast<int>(size));
+                              });
+    });
+  else
+    detail::copy_into(columns, slice(eye(m, a.dtype()), 0, 0, k));
+  Tensors results{detail::row_major(transposed(columns)), std::move(r)};
+  if (auto* node = record<QrNode>(results, {a})) node->q = results[0], node->r = results[1];
+  return {std::move(results[0]), std::move(results[1])};
+}
+
+}  // namespace limpid
