@@ -30,6 +30,7 @@
 #include <limpid/nn/data/idx.hpp>
 #include <limpid/nn/data/loader.hpp>
 #include <limpid/nn/layers/activation.hpp>
+#include <limpid/nn/layers/attention.hpp>
 #include <limpid/nn/layers/convolution.hpp>
 #include <limpid/nn/layers/dropout.hpp>
 #include <limpid/nn/layers/embedding.hpp>
@@ -52,6 +53,7 @@
 #include <limpid/nn/report/progress.hpp>
 #include <limpid/nn/report/table.hpp>
 #include <limpid/nn/sequential.hpp>
+#include <limpid/ops/attention.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/linalg.hpp>
 #include <limpid/ops/loss.hpp>

@@ -1,0 +1,57 @@
+#include <limpid/ops/attention/kernels/attention.hpp>
+
+#include <limpid/core/kernels/simd.hpp>
+
+#include <limits>
+#include <type_traits>
+
+namespace limpid::kernels {
+namespace {
+
+// What is below e^-87 (of double e^-708) of the largest is nothing beside it. NaN stays.
+template <class B>
+B power(B x) noexcept {
+  constexpr auto least = std::is_same_v<typename B::value_type, double> ? -708.0 : -87.0;
+  const B low(static_cast<typename B::value_type>(least));
+  return xsimd::select(x < low, B(0), xsimd::exp(xsimd::max(low, x)));
+}
+
+// Sums of 16 lanes of float or 8 of double, whatever the width of a register: the same bits on every instruction set.
+template <class T>
+double exponentials(std::int64_t count, T shift, T* s) noexcept {
+  using B = xsimd::batch<T>;
+  constexpr std::int64_t lanes = 64 / static_cast<std::int64_t>(sizeof(T)), size = B::size, parts = lanes / size;
+  const B by(shift);
+  B sums[parts];
+  for (B& sum : sums) sum = B(0);
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes)
+    for (std::int64_t k = 0; k < parts; ++k) {
+      const B p = power(B::load_unaligned(s + i + k * size) - by);
+      p.store_unaligned(s + i + k * size);
+      sums[k] += p;
+    }
+  T rest[lanes], total[lanes];
+  for (std::int64_t k = 0; k < lanes; ++k) rest[k] = i + k < count ? s[i + k] : -std::numeric_limits<T>::infinity();
+  for (std::int64_t k = 0; k < parts; ++k) {
+    const B p = power(B::load_unaligned(rest + k * size) - by);
+    p.store_unaligned(rest + k * size);
+    (sums[k] + p).store_unaligned(total + k * size);
+  }
+  double sum = 0;
+  for (std::int64_t k = 0; k < lanes; ++k) {
+    if (i + k < count) s[i + k] = rest[k];
+    sum += static_cast<double>(total[k]);
+  }
+  return sum;
+}
+
+}  // namespace
+
+namespace LIMPID_KERNEL_ISA {
+
+const AttentionKernels<float> attention_float{.exponentials = exponentials<float>};
+const AttentionKernels<double> attention_double{.exponentials = exponentials<double>};
+
+}  // namespace LIMPID_KERNEL_ISA
+}  // namespace limpid::kernels

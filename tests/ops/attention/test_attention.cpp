@@ -1,0 +1,237 @@
+// Attention against its formula in double, and what masks mean.
+#include <limpid/core/detail/message.hpp>
+#include <limpid/limpid.hpp>
+
+#include <cmath>
+
+#include <limpid/tests/ops/plain.hpp>
+
+using namespace limpid;
+using namespace plain;
+
+namespace {
+
+const double inf = INFINITY;
+
+// softmax(scale q k^T + added) v of matrices, in double; a row of -inf alone gives 0.
+std::vector<double> by_hand(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& added, double scale) {
+  const auto qs = values(q), ks = values(k), vs = values(v), as = values(added);
+  const auto length = static_cast<std::size_t>(q.size(0)), keys = static_cast<std::size_t>(k.size(0)),
+             size = static_cast<std::size_t>(q.size(1)), width = static_cast<std::size_t>(v.size(1));
+  std::vector<double> y(length * width, 0);
+  for (std::size_t i = 0; i < length; ++i) {
+    std::vector<long double> s(keys);
+    long double most = -INFINITY, total = 0;
+    for (std::size_t j = 0; j < keys; ++j) {
+      long double dot = 0;
+      for (std::size_t e = 0; e < size; ++e) dot += static_cast<long double>(qs[i * size + e]) * ks[j * size + e];
+      s[j] = as[i * keys + j] == -INFINITY ? -INFINITY : dot * scale + as[i * keys + j];
+      most = std::max(most, s[j]);
+    }
+    for (long double& p : s) total += p = p == -INFINITY ? 0 : std::exp(p - most);
+    for (std::size_t j = 0; j < keys; ++j)
+      for (std::size_t c = 0; c < width && s[j] != 0; ++c)
+        y[i * width + c] += static_cast<double>(s[j] / total * static_cast<long double>(vs[j * width + c]));
+  }
+  return y;
+}
+
+Tensor as_added(const Tensor& allowed) { return where(allowed, 0.0, -inf).to(float64); }
+
+struct Gradients {
+  Tensor y;
+  Tensors dx;
+};
+Gradients gradients(const Tensors& given, const AttentionOptions& options, const Tensor& dy) {
+  Tensors xs;
+  for (const Tensor& x : given) xs.push_back(x.detach().clone().set_requires_grad());
+  const Tensor y = scaled_dot_product_attention(xs[0], xs[1], xs[2], options);
+  return {y.detach(), grad({y}, xs, {dy})};
+}
+
+}  // namespace
+
+TEST_CASE("attention follows its formula, beyond blocks of queries and keys too") {
+  manual_seed(1);
+  for (const DType dtype : {float32, float64})
+    for (const auto& [length, keys] : {std::pair<int64_t, int64_t>{3, 4}, {1, 1}, {70, 300}, {130, 257}, {65, 600}}) {
+      const Tensor q = 3 * randn({length, 5}, dtype), k = randn({keys, 5}, dtype), v = randn({keys, 3}, dtype);
+      const Tensor open = zeros({length, keys}, float64), some = gt(rand({length, keys}), 0.3),
+                   bias = randn({length, keys}, dtype);
+      CAPTURE(dtype, length, keys);
+      const double scale = 1 / std::sqrt(5.0), bound = dtype == float64 ? 64 : 32;
+      CHECK(error(scaled_dot_product_attention(q, k, v), by_hand(q, k, v, open, scale), bound) < 1);
+      CHECK(error(scaled_dot_product_attention(q, k, v, {.scale = 0.7}), by_hand(q, k, v, open, 0.7), bound) < 1);
+      CHECK(error(scaled_dot_product_attention(q, k, v, {.mask = some}), by_hand(q, k, v, as_added(some), scale),
+                  bound) < 1);
+      CHECK(error(scaled_dot_product_attention(q, k, v, {.mask = bias}), by_hand(q, k, v, bias.to(float64), scale),
+                  bound) < 1);
+      const Tensor rows = reshape(arange(length), {length, 1}), top = le(arange(keys), rows),
+                   bottom = le(arange(keys), rows + (keys - length));
+      CHECK(error(scaled_dot_product_attention(q, k, v, {.causal = true}), by_hand(q, k, v, as_added(top), scale),
+                  bound) < 1);
+      CHECK(error(scaled_dot_product_attention(q, k, v, {.causal = true, .alignment = CausalAlignment::bottom_right}),
+                  by_hand(q, k, v, as_added(bottom), scale), bound) < 1);
+      CHECK(error(scaled_dot_product_attention(q, k, v, {.mask = some, .causal = true}),
+                  by_hand(q, k, v, as_added(logical_and(some, top)), scale), bound) < 1);
+    }
+}
+
+TEST_CASE("the gradients of attention are those of its composition, in any layout and broadcast") {
+  manual_seed(2);
+  const auto composed = [](const Tensors& x, const Tensor& allowed) {
+    Tensor scores = matmul(x[0] / std::sqrt(6.0), transpose(x[1], -2, -1));
+    if (allowed.defined()) scores = where(allowed, scores, -inf);
+    return matmul(softmax(scores, -1), x[2]);
+  };
+  const Tensor causal = le(arange(300), reshape(arange(70), {70, 1}));
+  for (const bool is_causal : {false, true})
+    for (const bool is_permuted : {false, true}) {
+      const auto made = [&](int64_t length, int64_t heads, int64_t size) {
+        const Tensor x = is_permuted ? permute(randn({2, length, heads, size}, float64), {0, 2, 1, 3})
+                                     : randn({2, heads, length, size}, float64);
+        return x.detach().set_requires_grad();
+      };
+      const Tensors xs{made(70, 3, 6), made(300, 1, 6), made(300, 3, 4)};  // k has one head for all
+      const Tensor dy = permute(randn({2, 70, 3, 4}, float64), {0, 2, 1, 3});
+      const Tensors got = grad({scaled_dot_product_attention(xs[0], xs[1], xs[2], {.causal = is_causal})}, xs, {dy});
+      const Tensors expected = grad({composed(xs, is_causal ? causal : Tensor())}, xs, {dy});
+      for (std::size_t i = 0; i < 3; ++i) {
+        CAPTURE(is_causal, is_permuted, i);
+        CHECK(got[i].shape() == xs[i].shape());
+        CHECK(allclose(got[i], expected[i], 1e-10, 1e-11));
+      }
+    }
+}
+
+TEST_CASE("a query that may attend to no key gives 0, and all gradients of it are 0") {
+  manual_seed(3);
+  const Tensor q = randn({3, 4}, float64), k = randn({5, 4}, float64), v = randn({5, 2}, float64);
+  Tensor allowed = ones({3, 5}, bool_);
+  allowed.index_put_({1}, false);
+  const Tensor dy = randn({3, 2}, float64);
+  for (const Tensor& mask : {allowed, as_added(allowed)}) {
+    const Gradients all = gradients({q, k, v}, {.mask = mask}, dy);
+    CHECK(values(select(all.y, 0, 1)) == std::vector<double>{0, 0});
+    for (const double d : values(select(all.dx[0], 0, 1))) CHECK(d == 0);
+    // The others' gradients are those without it.
+    const Tensor rest = tensor({0, 2}, int64);
+    const Gradients without = gradients({index_select(q, 0, rest), k, v}, {}, index_select(dy, 0, rest));
+    CHECK(allclose(all.dx[1], without.dx[1], 1e-12, 1e-13));
+    CHECK(allclose(all.dx[2], without.dx[2], 1e-12, 1e-13));
+  }
+  CHECK(values(attention_weights(q, k, {.mask = allowed}).index({1})) == std::vector<double>(5, 0));
+  // No key at all.
+  const Tensor none = scaled_dot_product_attention(q, zeros({0, 4}, float64), zeros({0, 2}, float64));
+  CHECK(equal(none, zeros({3, 2}, float64)));
+}
+
+TEST_CASE("NaN and infinity in masked keys and values reach nothing") {
+  manual_seed(4);
+  for (const double bad : {static_cast<double>(NAN), inf}) {
+    Tensor q = randn({2, 3, 4}, float64), k = randn({2, 5, 4}, float64), v = randn({2, 5, 2}, float64);
+    const Tensor allowed = reshape(tensor({1, 1, 0, 1, 0, 1, 1, 1, 1, 0, 1, 0, 0, 1, 0}, bool_), {3, 5});
+    const Tensor dy = randn({2, 3, 2}, float64);
+    const Gradients clean = gradients({q, k, v}, {.mask = allowed}, dy);
+    // The last key is masked for all queries, the third for two of three.
+    k.index_put_({Slice(), 4}, bad);
+    v.index_put_({Slice(), 4}, bad);
+    const Gradients got = gradients({q, k, v}, {.mask = allowed}, dy);
+    CHECK(allclose(got.y, clean.y, 1e-13, 1e-14));
+    for (std::size_t i = 0; i < 3; ++i) CHECK(allclose(got.dx[i], clean.dx[i], 1e-12, 1e-13));
+    v.index_put_({0, 2}, bad);
+    const Gradients partly = gradients({q, k, v}, {.mask = allowed}, dy);
+    CHECK(allclose(partly.y.index({0, Slice(0, 3, 2)}), clean.y.index({0, Slice(0, 3, 2)}), 1e-13, 1e-14));
+    CHECK_FALSE(all(isfinite(partly.y.index({0, 1}))).item<bool>());
+    // Forwards and twice, too.
+    Tensor leaf = q.clone().set_requires_grad();
+    const Tensor d =
+        grad({sum(square(scaled_dot_product_attention(leaf, k.index({1}), v.index({1}), {.mask = allowed})))}, {leaf},
+             {}, {.create_graph = true})[0];
+    CHECK(all(isfinite(grad({sum(square(d))}, {leaf})[0])).item<bool>());
+  }
+}
+
+TEST_CASE("masks say by their dtype what they mean") {
+  const Tensor q = randn({3, 4}), k = randn({5, 4}), v = randn({5, 2});
+  const auto message = [&](const Tensor& mask) {
+    return thrown<Error>([&] { scaled_dot_product_attention(q, k, v, {.mask = mask}); });
+  };
+  const std::string meant =
+      "scaled_dot_product_attention: expected a floating-point mask to be added to the scores, 0 and -inf, got one of "
+      "zeros and ones alone; compare it, mask != 0, for a mask of what may be attended to";
+  CHECK(message(ones({3, 5})) == meant);
+  CHECK(message(tril(ones({3, 5}))) == meant);
+  CHECK(message(zeros({3, 5})).empty());
+  CHECK(message(tril(full({3, 5}, 0.5))).empty());
+  CHECK(message(ones({3, 5}, int64)) ==
+        "scaled_dot_product_attention: expected a mask of bool or floating point, got int64");
+  CHECK(message(ones({3, 4}, bool_)) ==
+        "scaled_dot_product_attention: expected a mask that broadcasts to (3, 5), got (3, 4)");
+  CHECK(message(ones({2, 3, 5}, bool_)) ==
+        "scaled_dot_product_attention: expected a mask that broadcasts to (3, 5), got (2, 3, 5)");
+  // One query against what keys hold: all of it, or the first key alone.
+  const Tensor one = slice(q, 0, 0, 1);
+  CHECK(allclose(scaled_dot_product_attention(one, k, v, {.causal = true}), slice(v, 0, 0, 1)));
+  CHECK(allclose(scaled_dot_product_attention(one, k, v, {.causal = true, .alignment = CausalAlignment::bottom_right}),
+                 scaled_dot_product_attention(one, k, v)));
+}
+
+TEST_CASE("dropout of attention acts in training alone, on weights that sum to 1") {
+  const Tensor q = randn({200, 4}), k = randn({50, 4}), v = ones({50, 1});
+  CHECK(allclose(scaled_dot_product_attention(q, k, v, {.dropout = 0.5}), ones({200, 1})));
+  Generator generator(3);
+  const AttentionOptions options{.dropout = 0.5, .training = true, .generator = &generator};
+  const Tensor y = scaled_dot_product_attention(q, k, v, options);
+  CHECK_FALSE(allclose(y, ones({200, 1}), 0.01));
+  CHECK(mean(y).item<double>() == Approx(1).margin(0.05));
+  CHECK(allclose(sum(attention_weights(q, k, options), -1), ones({200})));
+  CHECK(equal(scaled_dot_product_attention(q, k, v, {.dropout = 1, .training = true}), zeros({200, 1})));
+}
+
+TEST_CASE("a mask that is learned gets its gradient") {
+  Tensor bias = randn({3, 5}, float64).set_requires_grad();
+  const Tensor q = randn({2, 3, 4}, float64), k = randn({2, 5, 4}, float64), v = randn({2, 5, 2}, float64);
+  CHECK(gradcheck(
+      [&](const Tensors& x) { return Tensors{scaled_dot_product_attention(x[0], x[1], x[2], {.mask = x[3]})}; },
+      {q, k, v, bias}));
+}
+
+TEST_CASE("attention of large scores neither overflows nor loses rows, and half precision is float32's") {
+  const Tensor q = full({2, 1}, 1e4, float16), k = reshape(tensor({1, 2, 3}, float16), {3, 1}),
+               v = reshape(tensor({1, 2, 3}, float16), {3, 1});
+  const Tensor y = scaled_dot_product_attention(q, k, v, {.causal = true});
+  CHECK(y.dtype() == float16);
+  CHECK(values(y) == std::vector<double>{1, 2});
+  const Tensor a = randn({2, 6, 8}).to(bfloat16);
+  CHECK(equal(scaled_dot_product_attention(a, a, a),
+              scaled_dot_product_attention(a.to(float32), a.to(float32), a.to(float32)).to(bfloat16)));
+}
+
+TEST_CASE("attention gives the same bits for any number of threads, and on each instruction set") {
+  const Tensor q = randn({2, 3, 150, 16}), k = randn({2, 3, 270, 16}), v = randn({2, 3, 270, 8});
+  const auto run = [&]() -> Tensors {
+    const Gradients g = gradients({q, k, v}, {.causal = true}, ones({2, 3, 150, 8}));
+    return {g.y, g.dx[0], g.dx[1], g.dx[2]};
+  };
+  plain::check_threads(run);
+}
+
+TEST_CASE("attention says what it was given wrong") {
+  const Tensor q = zeros({2, 3, 4}), k = zeros({2, 5, 4}), v = zeros({2, 5, 6});
+  const auto message = [&](const Tensor& a, const Tensor& b, const Tensor& c, const AttentionOptions& o = {}) {
+    return thrown<Error>([&] { scaled_dot_product_attention(a, b, c, o); });
+  };
+  const std::string op = "scaled_dot_product_attention: expected ";
+  CHECK(message(zeros({4}), k, v) == op + "q of shape (..., L, E), got (4,)");
+  CHECK(message(q, zeros({2, 5, 3}), v) == op + "k of shape (..., S, 4), got (2, 5, 3)");
+  CHECK(message(q, k, zeros({2, 4, 6})) == op + "v of shape (..., 5, V), got (2, 4, 6)");
+  CHECK(message(q, k.to(float64), v) == op + "q and k of one dtype, got float32 and float64; convert with to()");
+  CHECK(message(q, k, v.to(float64)) == op + "q and v of one dtype, got float32 and float64; convert with to()");
+  CHECK(message(q.to(int64), k, v) == op + "q and k of a floating-point dtype, got int64; convert with to()");
+  CHECK(message(q, k, v, {.scale = NAN}) == op + "scale in (-inf, inf), got nan");
+  CHECK(message(q, k, v, {.dropout = 1.5}) == op + "dropout in [0, 1], got 1.5");
+  CHECK(message(q, k, v, {.alignment = static_cast<CausalAlignment>(2)}) ==
+        op + "CausalAlignment::top_left or bottom_right, got CausalAlignment(2)");
+  CHECK(message(q, k, Tensor()) == op + "a defined v, got an undefined tensor");
+}
