@@ -1,13 +1,17 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/number.hpp>
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/detail/philox.hpp>
 #include <limpid/core/detail/rewind.hpp>
 #include <limpid/core/random.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <numeric>
+#include <vector>
 
 namespace limpid {
 
@@ -133,6 +137,98 @@ Tensor rand_like(const Tensor& x, Generator& generator) {
 }
 Tensor randn_like(const Tensor& x, Generator& generator) {
   return randn(x.shape(), x.dtype(), x.memory_format(), generator);
+}
+
+Tensor normal(double mean, double stddev, const Shape& shape, DType dtype, Generator& generator) {
+  require_floating("normal", dtype);
+  if (!std::isfinite(mean)) throw_error<ValueError>("normal: expected a finite mean, got ", mean);
+  if (!(stddev >= 0) || std::isinf(stddev))
+    throw_error<ValueError>("normal: expected a finite stddev of at least 0, got ", stddev);
+  // randn() goes as far as sqrt(2 ln 2^bits), by words of so many bits, here rounded up.
+  const double farthest = std::abs(mean) + (dtype == float64 ? 9.42 : 6.67) * stddev;
+  std::byte place[8];
+  detail::store_number("normal", farthest, dtype, place);
+  const detail::Rewind rewind(generator);
+  Tensor y = randn(shape, dtype == float64 ? float64 : float32, generator);
+  const auto move = [&]<class T>(T* x) {
+    for (int64_t i = 0; i < y.numel(); ++i) x[i] = static_cast<T>(mean + stddev * static_cast<double>(x[i]));
+  };
+  dtype == float64 ? move(y.data<double>()) : move(y.data<float>());
+  return detail::as_dtype(y, dtype);
+}
+
+namespace {
+
+// Indices of the n weights, by the numbers of u, which are uniform in [0, 1): count of them for as many indices with
+// replacement, else one for each weight.
+void choose(const double* weights, int64_t n, const double* u, int64_t count, bool replacement, int64_t* to,
+            std::vector<double>& room, std::vector<int64_t>& order) {
+  if (replacement) {
+    // Where a weight is 0, the sum stays: it is never the first above a number.
+    std::partial_sum(weights, weights + n, room.begin());
+    const auto end = room.begin() + n;
+    for (int64_t k = 0; k < count; ++k) {
+      auto found = std::upper_bound(room.begin(), end, u[k] * room[static_cast<std::size_t>(n - 1)]);
+      // Rounded up to the sum itself, the last that is above 0.
+      if (found == end) found = std::lower_bound(room.begin(), end, room[static_cast<std::size_t>(n - 1)]);
+      to[k] = found - room.begin();
+    }
+    return;
+  }
+  // Each waits for a time of its own, exponential with its weight for a rate: the first come (Efraimidis and Spirakis,
+  // 2006). By logarithms, which neither overflow nor underflow.
+  order.clear();
+  for (int64_t i = 0; i < n; ++i) {
+    if (weights[i] == 0) continue;
+    order.push_back(i);
+    room[static_cast<std::size_t>(i)] = std::log(-std::log1p(-u[i])) - std::log(weights[i]);
+  }
+  const auto sooner = [&](int64_t a, int64_t b) {
+    const double at = room[static_cast<std::size_t>(a)], bt = room[static_cast<std::size_t>(b)];
+    return at < bt || (at == bt && a < b);
+  };
+  std::partial_sort(order.begin(), order.begin() + count, order.end(), sooner);
+  std::copy_n(order.begin(), count, to);
+}
+
+}  // namespace
+
+Tensor multinomial(const Tensor& weights, int64_t count, bool replacement, Generator& generator) {
+  if (!weights.defined()) throw_error<ValueError>("multinomial: expected defined weights, got an undefined tensor");
+  if (weights.dim() != 1 && weights.dim() != 2)
+    throw_error<ShapeError>("multinomial: expected weights of shape (n,) or (m, n), got shape ", weights.shape());
+  if (weights.dtype() == bool_) throw_error<DTypeError>("multinomial: expected weights of numbers, got bool");
+  if (count < 0) throw_error<ValueError>("multinomial: expected a count of at least 0, got ", count);
+  const bool is_row = weights.dim() == 1;
+  const int64_t n = weights.size(-1), rows = is_row ? 1 : weights.size(0);
+  const Tensor wide = detail::as_contiguous(detail::as_dtype(weights.detach(), float64));
+  for (int64_t row = 0; row < rows; ++row) {
+    int64_t above = 0;
+    double sum = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      const double w = wide.data<double>()[row * n + i];
+      if (!(w >= 0) || std::isinf(w))
+        throw_error<ValueError>("multinomial: expected weights of at least 0 and finite, got ", w);
+      above += w > 0;
+      sum += w;
+    }
+    const int64_t least = replacement ? std::min<int64_t>(count, 1) : count;
+    if (above < least)
+      throw_error<ValueError>("multinomial: expected at least ", least, " weights above 0 for a count of ", count,
+                              replacement ? "" : " without replacement", ", got ", above);
+    if (std::isinf(sum)) throw_error<ValueError>("multinomial: expected weights whose sum is finite, got infinity");
+  }
+  const detail::Rewind rewind(generator);
+  const Tensor y = empty(is_row ? Shape{count} : Shape{rows, count}, int64);
+  if (y.numel() == 0) return y;
+  const int64_t each = replacement ? count : n;
+  const Tensor u = rand({rows, each}, float64, generator);
+  std::vector<double> room(static_cast<std::size_t>(n));
+  std::vector<int64_t> order;
+  for (int64_t row = 0; row < rows; ++row)
+    choose(wide.data<double>() + row * n, n, u.data<double>() + row * each, count, replacement,
+           y.data<int64_t>() + row * count, room, order);
+  return y;
 }
 
 namespace {

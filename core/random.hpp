@@ -11,9 +11,17 @@ namespace LIMPID_API limpid {
 /// A stream of random numbers. Copies go on separately from the same position.
 class Generator {
  public:
+  /// Where a stream stands, to be kept beside a model and gone back to.
+  struct State {
+    uint64_t seed = 0, position = 0;
+    bool operator==(const State&) const = default;
+  };
+
   explicit Generator(uint64_t seed = 0) noexcept : seed_(seed) {}
   void manual_seed(uint64_t seed) noexcept { *this = Generator(seed); }
   uint64_t seed() const noexcept { return seed_; }
+  State state() const noexcept { return {seed_, position_}; }
+  void set_state(const State& state) noexcept { seed_ = state.seed, position_ = state.position; }
   /// Reserves count numbers and returns the position of the first.
   uint64_t advance(uint64_t count) noexcept;
 
@@ -34,6 +42,10 @@ Tensor rand(const Shape& shape, DType dtype, MemoryFormat format, Generator& gen
 /// Standard normal.
 Tensor randn(const Shape& shape, DType dtype = float32, Generator& generator = default_generator());
 Tensor randn(const Shape& shape, DType dtype, MemoryFormat format, Generator& generator = default_generator());
+/// Normal about mean. Throws ValueError where dtype does not hold what may be drawn, up to 9.42 standard deviations
+/// from the mean in float64, else 6.67.
+Tensor normal(double mean, double stddev, const Shape& shape, DType dtype = float32,
+              Generator& generator = default_generator());
 /// Of x's shape, dtype and memory format.
 Tensor rand_like(const Tensor& x, Generator& generator = default_generator());
 Tensor randn_like(const Tensor& x, Generator& generator = default_generator());
@@ -44,6 +56,11 @@ Tensor randint(int64_t low, int64_t high, const Shape& shape, DType dtype, Memor
                Generator& generator = default_generator());
 /// A random order of 0, ..., n - 1.
 Tensor randperm(int64_t n, Generator& generator = default_generator());
+/// int64 (count) or (m, count): as many indices of weights (n) or of each row of (m, n), each with a probability in
+/// proportion to its weight; none of weight 0 ever. Without replacement, none twice. Throws ValueError on weights that
+/// are negative or not finite, or of which too few are above 0; DTypeError on bool.
+Tensor multinomial(const Tensor& weights, int64_t count, bool replacement = false,
+                   Generator& generator = default_generator());
 /// bool, true with probability p.
 Tensor bernoulli(double p, const Shape& shape, Generator& generator = default_generator());
 Tensor bernoulli(double p, const Shape& shape, MemoryFormat format, Generator& generator = default_generator());

@@ -25,11 +25,11 @@ inline constexpr int64_t to_end = std::numeric_limits<int64_t>::max();
 Tensor slice(const Tensor& x, int64_t axis, int64_t start, int64_t stop = to_end, int64_t step = 1);
 /// x[..., index, ...], without that axis. A view.
 Tensor select(const Tensor& x, int64_t axis, int64_t index);
-/// Rows along axis at a 1-D int64 or int32 index. Throws ValueError on an index out of range.
+/// Rows along axis at a 1-D int64 or int32 index of numbers from -n to n - 1, as all below; others throw ValueError.
 Tensor index_select(const Tensor& x, int64_t axis, const Tensor& index);
 /// y[i][j][k] = x[i][index[i][j][k]][k] for axis 1, and so on; y has index's shape.
 Tensor gather(const Tensor& x, int64_t axis, const Tensor& index);
-/// y of the given shape, zero but for y[i][index[i][j][k]][k] += x[i][j][k] for axis 1, and so on: gather's transpose.
+/// y of the given shape, zero but for y[i][index[i][j][k]][k] += x[i][j][k] for axis 1, ...; x may exceed the index.
 Tensor scatter_add(const Shape& shape, int64_t axis, const Tensor& index, const Tensor& x);
 /// Side by side along axis: shapes agree but for it.
 Tensor cat(const Tensors& xs, int64_t axis = 0);

@@ -18,14 +18,16 @@ using detail::throw_error;
 
 namespace {
 
-// The index as int64, every element within [0, bound).
+// The index as int64, every element within [0, bound), which those from -bound on count from the end of.
 Tensor checked_index(const char* op, const Tensor& index, int64_t bound) {
   if (index.dtype() != int64 && index.dtype() != int32)
     throw_error<DTypeError>(op, ": expected an int64 or int32 index, got ", index.dtype());
   const Tensor wide = detail::as_dtype(index, int64), dense = detail::as_contiguous(wide);
   const int64_t* i = dense.data<int64_t>();
+  bool wraps = false;
   for (int64_t k = 0; k < dense.numel(); ++k) {
-    if (i[k] >= 0 && i[k] < bound) continue;
+    wraps = wraps || i[k] < 0;
+    if (i[k] >= -bound && i[k] < bound) continue;
     Shape position = index.shape();
     int64_t rest = k;
     for (std::size_t a = position.size(); a-- > 0;) {
@@ -33,9 +35,13 @@ Tensor checked_index(const char* op, const Tensor& index, int64_t bound) {
       position[a] = rest % size;
       rest /= size;
     }
-    throw_error<ValueError>(op, ": expected indices in [0, ", bound, "), got ", i[k], " at position ", position);
+    throw_error<ValueError>(op, ": expected indices in [", -bound, ", ", bound, "), got ", i[k], " at position ",
+                            position);
   }
-  return wide;
+  if (!wraps) return wide;
+  const Tensor wrapped = empty(index.shape(), int64);
+  std::transform(i, i + dense.numel(), wrapped.data<int64_t>(), [=](int64_t k) { return k < 0 ? k + bound : k; });
+  return wrapped;
 }
 
 // The strides of one axis put to 0.
@@ -157,6 +163,19 @@ void require_index_fits(const char* op, const Shape& shape, std::size_t axis, co
                             " and no larger than it along axes other than ", axis, ", got shape ", index.shape());
 }
 
+// The part of a source that an index covers.
+Tensor covered(const char* op, const Tensor& source, const Tensor& index) {
+  bool fits = source.shape().size() == index.shape().size();
+  for (std::size_t i = 0; fits && i < index.shape().size(); ++i) fits = index.shape()[i] <= source.shape()[i];
+  if (!fits)
+    throw_error<ShapeError>(op, ": expected values of at least the index's shape ", index.shape(), ", got ",
+                            source.shape());
+  Tensor y = source;
+  for (int64_t axis = 0; axis < index.dim(); ++axis)
+    if (y.size(axis) != index.size(axis)) y = slice(y, axis, 0, index.size(axis));
+  return y;
+}
+
 }  // namespace
 
 Tensor gather(const Tensor& x, int64_t axis, const Tensor& index) {
@@ -173,9 +192,8 @@ Tensor scatter_add(const Shape& shape, int64_t axis, const Tensor& index, const 
   const auto a = static_cast<std::size_t>(normalize_axis(axis, shape.dim(), "scatter_add"));
   shape.numel();  // throws on a shape that cannot be
   require_index_fits("scatter_add", shape, a, index);
-  if (x.shape() != index.shape())
-    throw_error<ShapeError>("scatter_add: expected x of the index's shape ", index.shape(), ", got ", x.shape());
-  return scattered("scatter_add", shape, a, checked_index("scatter_add", index, shape[a]), x);
+  const Tensor part = covered("scatter_add", x, index);
+  return scattered("scatter_add", shape, a, checked_index("scatter_add", index, shape[a]), part);
 }
 
 Tensor index_select(const Tensor& x, int64_t axis, const Tensor& index) {

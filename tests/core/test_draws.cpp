@@ -94,3 +94,77 @@ TEST_CASE("a draw that fails takes no numbers") {
   CHECK_THROWS_AS(randint(0, 2, {2}, int64, MemoryFormat::channels_last, generator), ShapeError);
   CHECK(next() == before);
 }
+
+TEST_CASE("multinomial draws in proportion to the weights, and nothing of weight 0") {
+  Generator generator(5);
+  const Tensor weights = tensor({0, 1, 0, 3, 4, 0}, float64);
+  const int64_t count = 80000;
+  const Tensor drawn = multinomial(weights, count, true, generator), often = bincount(drawn, {}, 6).to(float64);
+  CHECK(drawn.dtype() == int64);
+  for (int64_t i = 0; i < 6; ++i) {
+    const double expected = weights[i].item<double>() / 8 * count;
+    CHECK(std::abs(often[i].item<double>() - expected) <= 5 * std::sqrt(expected));
+  }
+  // Without replacement the first is drawn alike, and the second from what is left.
+  const int64_t rows = 40000;
+  const Tensor pairs = multinomial(expand(weights, {rows, 6}), 2, false, generator);
+  REQUIRE(pairs.shape() == Shape{rows, 2});
+  CHECK_FALSE(any(select(pairs, 1, 0) == select(pairs, 1, 1)).item<bool>());
+  const Tensor first = bincount(select(pairs, 1, 0), {}, 6).to(float64);
+  CHECK(std::abs(first[4].item<double>() / rows - 0.5) < 0.02);
+  const double four_three = sum((select(pairs, 1, 0) == 4) && (select(pairs, 1, 1) == 3)).item<double>() / rows;
+  CHECK(std::abs(four_three - 0.5 * 0.75) < 0.02);
+  // All of them, each once; tiny and huge weights among them.
+  const Tensor all_of_them = multinomial(tensor({1e-300, 1e300, 0, 1, 5e-324}, float64), 4, false, generator);
+  CHECK(equal(sort(all_of_them).values, tensor({0, 1, 3, 4}, int64)));
+  CHECK(multinomial(tensor({0, 0}, int64), 0).shape() == Shape{0});
+  CHECK(multinomial(zeros({0, 3}), 2).shape() == Shape{0, 2});
+  CHECK(equal(multinomial(tensor({0, 7}, int64), 3, true), ones({3}, int64)));
+  Generator a(9), b(9);
+  CHECK(equal(multinomial(weights, 3, false, a), multinomial(weights.to(float32), 3, false, b)));
+
+  CHECK(message_of([] {
+          multinomial(tensor({1, 0, 2}), 3);
+        }) == "multinomial: expected at least 3 weights above 0 for a count of 3 without replacement, got 2");
+  CHECK(message_of([] { multinomial(zeros({3}), 2, true); }) ==
+        "multinomial: expected at least 1 weights above 0 for a count of 2, got 0");
+  CHECK(message_of([] {
+          multinomial(tensor({1, -1}), 1);
+        }) == "multinomial: expected weights of at least 0 and finite, got -1");
+  CHECK(message_of([] {
+          multinomial(tensor({1, inf}), 1);
+        }) == "multinomial: expected weights of at least 0 and finite, got inf");
+  CHECK(message_of([] { multinomial(full({2}, 1.7e308, float64), 1); }) ==
+        "multinomial: expected weights whose sum is finite, got infinity");
+  CHECK(message_of([] {
+          multinomial(zeros({1, 1, 1}), 1);
+        }) == "multinomial: expected weights of shape (n,) or (m, n), got shape (1, 1, 1)");
+  CHECK(message_of([] { multinomial(ones({2}), -1); }) == "multinomial: expected a count of at least 0, got -1");
+  CHECK(message_of([] { multinomial(ones({2}, bool_), 1); }) == "multinomial: expected weights of numbers, got bool");
+  CHECK(message_of([] { multinomial({}, 1); }) == "multinomial: expected defined weights, got an undefined tensor");
+}
+
+TEST_CASE("normal is randn moved and scaled, and refuses what a dtype does not hold") {
+  Generator a(4), b(4);
+  CHECK(allclose(normal(3, 0.5, {1000}, float64, a), randn({1000}, float64, b) * 0.5 + 3.0, 1e-15, 1e-15));
+  CHECK(equal(normal(2, 0, {3}, float16), full({3}, 2, float16)));
+  CHECK(message_of([] { normal(0, -1, {2}); }) == "normal: expected a finite stddev of at least 0, got -1");
+  CHECK(message_of([] { normal(inf, 1, {2}); }) == "normal: expected a finite mean, got inf");
+  CHECK(message_of([] { normal(0, 1, {2}, int64); }) == "normal: expected a floating-point dtype, got int64");
+  CHECK_THROWS_AS(normal(0, 1e38, {2}), ValueError);
+}
+
+TEST_CASE("the state of a generator is a value to go back to") {
+  Generator generator(11);
+  rand({5}, float32, generator);
+  const Generator::State state = generator.state();
+  const Tensor x = randn({7}, float64, generator);
+  CHECK(state.seed == 11);
+  CHECK_FALSE(generator.state() == state);
+  Generator other;
+  other.set_state(state);
+  CHECK(equal(randn({7}, float64, other), x));
+  generator.set_state(state);
+  CHECK(generator.state() == state);
+  CHECK(equal(randn({7}, float64, generator), x));
+}

@@ -368,9 +368,9 @@ TEST_CASE("what shaping refuses, and how it says it") {
        },
        "split: expected sizes of at least 0 that add up to 3, got (2, 2)"},
       {[&] { split(x, 0, 1); }, "split: expected a size of at least 1, got 0"},
-      {[&] { index_select(x, 1, index); }, "index_select: expected indices in [0, 3), got 3 at position (1,)"},
-      {[&] { index_select(x, 1, tensor({-1}, int32)); },
-       "index_select: expected indices in [0, 3), got -1 at position (0,)"},
+      {[&] { index_select(x, 1, index); }, "index_select: expected indices in [-3, 3), got 3 at position (1,)"},
+      {[&] { index_select(x, 1, tensor({-4}, int32)); },
+       "index_select: expected indices in [-3, 3), got -4 at position (0,)"},
       {[&] { index_select(x, 1, zeros({1})); }, "index_select: expected an int64 or int32 index, got float32"},
       {[&] {
          index_select(x, 1, zeros({1, 1}, int64));
@@ -382,10 +382,11 @@ TEST_CASE("what shaping refuses, and how it says it") {
       {[&] {
          gather(x, 0, full({1, 3}, 2, int64));
        },
-       "gather: expected indices in [0, 2), got 2 at position (0, 0)"},
+       "gather: expected indices in [-2, 2), got 2 at position (0, 0)"},
       {[&] { scatter_add({2}, 0, index, zeros({2})); },
-       "scatter_add: expected indices in [0, 2), got 3 at position (1,)"},
-      {[&] { scatter_add({4}, 0, index, zeros({3})); }, "scatter_add: expected x of the index's shape (2,), got (3,)"},
+       "scatter_add: expected indices in [-2, 2), got 3 at position (1,)"},
+      {[&] { scatter_add({4}, 0, index, zeros({1})); },
+       "scatter_add: expected values of at least the index's shape (2,), got (1,)"},
       {[&] { cat({}, 0); }, "cat: expected at least one tensor, got none"},
       {[&] {
          cat({x, zeros({3, 3})}, 1);
