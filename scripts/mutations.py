@@ -20,7 +20,9 @@ RULES = [
                              r"channel_row|make_means|norm_total"),
     ("ops/norm/kernels/*.?pp", r"backward|channel_backward|channel_tangent|tangent_run|reduce_channel_row|apply_channel_row|reduce|reduce_run|"
                                r"dx|dx_run|dx_block|finish_sums|complete|terms|of_one_step|differentiate|gradient_terms|single_terms|sum_all"),
-    ("ops/window/kernels/pool.cpp", r"scatter|spread"),
+    ("ops/window/kernels/*.cpp", r"scatter|spread"),
+    ("ops/window/grid.cpp", r"scatter_into|weigh_into|place_of|reflected"),
+    ("ops/window/interpolate.cpp", r"transpose_of|apply"),
     ("ops/elementwise/kernels/arithmetic.cpp", r"\w+(Gradient|Tangent)::f|PowSlope::f|wins|chosen"),
     ("ops/elementwise/kernels/functions.cpp", r"\w+(Slope|Curve|Weight|OfDouble)::(f|reference)|Bell::(f|reference)"),
 ]
@@ -44,7 +46,7 @@ WRONG_FUNCTION = {"rsqrt": "sqrt", "cos": "sin", "sin": "cos", "eq": "ne", "gt":
                   "sigmoid": "tanh", "logical_and": "logical_or", "exp": "sin", "sign": "abs", "log": "exp"}
 WRONG_MEMBER = {"rstd": "mean", "mean": "rstd", "a": "a_xhat", "a_xhat": "a", "dy_xhat": "dy"}
 SWAPPED_ARGUMENTS = {"sub": (0, 1), "div": (0, 1), "pow": (0, 1), "matmul": (0, 1), "where": (1, 2),
-                     "weighed": (2, 3), "transposed": (2, 3), "convolved": (2, 3)}
+                     "weighed": (2, 3), "transposed": (2, 3), "convolved": (2, 3), "scattered": (1, 2)}
 OPERANDS = {"a", "b", "x", "w", "weight", "gamma", "beta", "dy"}  # Saved members that have a caller's layout
 MOST_OF_A_KERNEL = 8
 TAKES_AXIS = {"sum", "mean", "transpose", "unsqueeze", "squeeze", "scatter_add", "select", "slice", "size"}

@@ -13,12 +13,43 @@ Dropout::Dropout(double p, const DropoutOptions& options)
   uses_training();
 }
 
+namespace {
+
+// x with what is left out together in shape, to which x broadcasts.
+Tensor dropped(const Tensor& x, const Shape& shape, double p, Generator* generator) {
+  const double scale = p < 1 ? 1 / (1 - p) : 0;
+  const detail::Drawing drawing(generator);
+  return where(bernoulli(1 - p, shape, detail::generator_or_default(generator)), mul(x, scale), 0);
+}
+
+}  // namespace
+
 Tensor Dropout::operator()(const Tensor& x) const {
   if (!is_training() || p_ == 0) return x;
+  return detail::call_within(*this, [&] { return dropped(x, x.shape(), p_, options_.generator); });
+}
+
+ChannelDropout::ChannelDropout(const char* type, int64_t axes, double p, const DropoutOptions& options)
+    : Module(type, detail::text(p)),
+      type_(type),
+      axes_(axes),
+      p_(p),
+      options_(options) {
+  detail::expect(type, {{"p", p, detail::fraction}});
+  uses_training();
+}
+
+Tensor ChannelDropout::operator()(const Tensor& x) const {
   return detail::call_within(*this, [&] {
-    const double scale = p_ < 1 ? 1 / (1 - p_) : 0;
-    const detail::Drawing drawing(options_.generator);
-    return where(bernoulli(1 - p_, x.shape(), detail::generator_or_default(options_.generator)), mul(x, scale), 0);
+    const int64_t channels = x.dim() - axes_;  // axes up to that of the channels
+    if (channels != 1 && channels != 2)
+      limpid::detail::throw_error<ShapeError>(type_, ": expected x of shape ",
+                                              limpid::detail::shape_in_words("(N, C, ", "", axes_), " or ",
+                                              limpid::detail::shape_in_words("(C, ", "", axes_), ", got ", x.shape());
+    if (!is_training() || p_ == 0) return x;
+    Shape shape = x.shape();
+    for (int64_t a = channels; a < x.dim(); ++a) shape[static_cast<std::size_t>(a)] = 1;
+    return dropped(x, shape, p_, options_.generator);
   });
 }
 

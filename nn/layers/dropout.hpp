@@ -23,5 +23,31 @@ struct Dropout : Module {
   DropoutOptions options_;
 };
 
+/// The same for whole channels of x (N, C, *spatial), or (C, *spatial) without a batch, with as many spatial axes as
+/// the class says (Tompson et al., 2015).
+class ChannelDropout : public Module {
+ public:
+  Tensor operator()(const Tensor& x) const;
+
+ protected:
+  ChannelDropout(const char* type, int64_t axes, double p, const DropoutOptions& options);
+
+ private:
+  const char* type_;
+  int64_t axes_;
+  double p_;
+  DropoutOptions options_;
+};
+
+struct Dropout1d : ChannelDropout {
+  explicit Dropout1d(double p = 0.5, const DropoutOptions& options = {}) : ChannelDropout("Dropout1d", 1, p, options) {}
+};
+struct Dropout2d : ChannelDropout {
+  explicit Dropout2d(double p = 0.5, const DropoutOptions& options = {}) : ChannelDropout("Dropout2d", 2, p, options) {}
+};
+struct Dropout3d : ChannelDropout {
+  explicit Dropout3d(double p = 0.5, const DropoutOptions& options = {}) : ChannelDropout("Dropout3d", 3, p, options) {}
+};
+
 }  // namespace nn
 }  // namespace limpid

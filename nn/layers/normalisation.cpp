@@ -187,4 +187,27 @@ Tensor RMSNorm::operator()(const Tensor& x) const {
   return detail::call_within(*this, [&] { return rms_norm(x, shape_, weight, eps_); });
 }
 
+namespace {
+
+std::string arguments(int64_t size, const LocalResponseNormOptions& options) {
+  const auto& [alpha, beta, k] = options;
+  detail::expect("LocalResponseNorm", {{"size", size, detail::count},
+                                       {"alpha", alpha, detail::finite},
+                                       {"beta", beta, detail::finite},
+                                       {"k", k, detail::finite}});
+  return message(size, ", alpha = ", alpha, ", beta = ", beta, ", k = ", k);
+}
+
+}  // namespace
+
+LocalResponseNorm::LocalResponseNorm(int64_t size, const LocalResponseNormOptions& options)
+    : Module("LocalResponseNorm", arguments(size, options)),
+      size_(size),
+      options_(options) {}
+
+Tensor LocalResponseNorm::operator()(const Tensor& x) const {
+  return detail::call_within(*this,
+                             [&] { return local_response_norm(x, size_, options_.alpha, options_.beta, options_.k); });
+}
+
 }  // namespace limpid::nn

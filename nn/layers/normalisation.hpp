@@ -152,5 +152,19 @@ struct RMSNorm : Module {
   double eps_;
 };
 
+struct LocalResponseNormOptions {
+  double alpha = 1e-4, beta = 0.75, k = 1;
+};
+
+/// local_response_norm() of x (N, C, *) over so many channels.
+struct LocalResponseNorm : Module {
+  explicit LocalResponseNorm(int64_t size, const LocalResponseNormOptions& options = {});
+  Tensor operator()(const Tensor& x) const;
+
+ private:
+  int64_t size_;
+  LocalResponseNormOptions options_;
+};
+
 }  // namespace nn
 }  // namespace limpid

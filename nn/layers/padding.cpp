@@ -1,18 +1,40 @@
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/padding.hpp>
-#include <limpid/ops/shaping.hpp>
 
 namespace limpid::nn {
 
-ReflectionPad2d::ReflectionPad2d(Spatial padding)
-    : Module("ReflectionPad2d", limpid::detail::message(limpid::detail::spread(padding, 2))),
-      padding_(padding) {
-  detail::require_sizes("ReflectionPad2d", "padding", padding, 2, detail::padding_size);
+using limpid::detail::message;
+using limpid::detail::throw_error;
+
+namespace {
+
+template <class Settings>
+std::string arguments(const Settings& settings, const Shape& amounts) {
+  const auto& [type, axes, mode, value] = settings;
+  // Only what is constant may be cropped.
+  const detail::Range crops{-detail::padding_size.high, detail::padding_size.high};
+  for (const int64_t amount : amounts)
+    detail::expect(type, {{"padding", amount, mode == PadMode::constant ? crops : detail::padding_size}});
+  detail::expect(type, {{"value", value, detail::within_float}});
+  return value == 0 ? message(amounts) : message(amounts, ", value = ", value);
 }
 
-Tensor ReflectionPad2d::operator()(const Tensor& x) const {
+}  // namespace
+
+SpatialPad::SpatialPad(const Settings& settings, const int64_t* amounts)
+    : SpatialPad(settings, Shape(amounts, amounts + 2 * settings.axes)) {}
+SpatialPad::SpatialPad(const Settings& settings, const Shape& amounts)
+    : Module(settings.type, arguments(settings, amounts)),
+      settings_(settings),
+      amounts_(amounts) {}
+
+Tensor SpatialPad::operator()(const Tensor& x) const {
   return detail::call_within(*this, [&] {
-    return pad(x, {padding_[1], padding_[1], padding_[0], padding_[0]}, PadMode::reflect);
+    const auto& [type, axes, mode, value] = settings_;
+    if (x.defined() && x.dim() != axes + 1 && x.dim() != axes + 2)
+      throw_error<ShapeError>(type, ": expected x of shape ", limpid::detail::shape_in_words("(N, C, ", "", axes),
+                              " or ", limpid::detail::shape_in_words("(C, ", "", axes), ", got ", x.shape());
+    return pad(x, amounts_, mode, value);
   });
 }
 

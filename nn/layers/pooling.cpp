@@ -1,7 +1,8 @@
 #include <limpid/core/detail/message.hpp>
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/pooling.hpp>
-#include <limpid/ops/window/detail/window.hpp>
+
+#include <utility>
 
 namespace limpid::nn {
 
@@ -11,64 +12,111 @@ using limpid::detail::throw_error;
 
 namespace {
 
+// What both kinds of options have.
 template <class Options>
-std::string arguments(Spatial kernel, const Options& options) {
-  std::string list = message(spread(kernel, 2));
-  if (options.stride) list += ", stride = " + message(spread(*options.stride, 2));
-  return spread(options.padding, 2) == Spatial(0, 0) ? list
-                                                     : list + message(", padding = ", spread(options.padding, 2));
+void check(const char* layer, int64_t axes, const Spatial& kernel, const Options& options) {
+  detail::require_sizes(layer, "kernel", kernel, axes, detail::window_size);
+  detail::require_sizes(layer, "stride", options.stride.value_or(1), axes, detail::window_size);
+  detail::require_sizes(layer, "padding", options.padding, axes, detail::padding_size);
+  limpid::detail::require_half_padded(layer, kernel, options.padding, axes);
 }
 
-template <class Options>
-void check(const char* layer, Spatial kernel, const Options& options) {
-  const auto& [stride, padding] = options;
-  detail::require_sizes(layer, "kernel", kernel, 2, detail::window_size);
-  detail::require_sizes(layer, "stride", stride.value_or(1), 2, detail::window_size);
-  detail::require_sizes(layer, "padding", padding, 2, detail::padding_size);
-  limpid::detail::require_half_padded(layer, kernel, padding, 2);
+std::string beginning(const Spatial& kernel, const OptionalSpatial& stride, const Spatial& padding, int64_t axes) {
+  std::string list = message(spread(kernel, axes));
+  if (stride) list += message(", stride = ", spread(*stride, axes));
+  return spread(padding, axes) == spread(0, axes) ? list : list + message(", padding = ", spread(padding, axes));
+}
+
+// Checked before they are printed.
+std::string arguments(const char* layer, int64_t axes, const Spatial& kernel, const MaxPoolOptions& options) {
+  const auto& [stride, padding, dilation, ceil_mode] = options;
+  check(layer, axes, kernel, options);
+  detail::require_sizes(layer, "dilation", dilation, axes, detail::window_size);
+  std::string list = beginning(kernel, stride, padding, axes);
+  if (spread(dilation, axes) != spread(1, axes)) list += message(", dilation = ", spread(dilation, axes));
+  return ceil_mode ? list + ", ceil_mode" : list;
+}
+
+std::string arguments(const char* layer, int64_t axes, const Spatial& kernel, const AvgPoolOptions& options) {
+  const auto& [stride, padding, ceil_mode, count_include_pad, divisor_override] = options;
+  check(layer, axes, kernel, options);
+  if (divisor_override && *divisor_override == 0)
+    throw_error<ValueError>(layer, ": expected a divisor_override other than 0, got 0");
+  std::string list = beginning(kernel, stride, padding, axes);
+  if (ceil_mode) list += ", ceil_mode";
+  if (!count_include_pad) list += ", count_include_pad = false";
+  return divisor_override ? list + message(", divisor_override = ", *divisor_override) : list;
+}
+
+std::string arguments(const char* layer, int64_t axes, const Spatial& size) {
+  detail::require_sizes(layer, "size", size, axes, detail::window_size);
+  return message(spread(size, axes));
+}
+
+// A pool of several results, told as one of its first is.
+template <class F>
+Selection selection_within(const Module& layer, const F& f) {
+  Selection y;
+  detail::call_within(layer, [&] { return (y = f()).values; });
+  return y;
 }
 
 }  // namespace
 
-MaxPool2d::MaxPool2d(Spatial kernel, const MaxPoolOptions& options)
-    : Module("MaxPool2d", arguments(kernel, options)),
+MaxPool::MaxPool(const char* type, int64_t axes, const Spatial& kernel, const MaxPoolOptions& options)
+    : Module(type, arguments(type, axes, kernel, options)),
+      axes_(axes),
       kernel_(kernel),
-      options_(options) {
-  check("MaxPool2d", kernel, options);
+      options_(options) {}
+
+Tensor MaxPool::operator()(const Tensor& x) const {
+  const auto pool = axes_ == 1 ? max_pool1d : axes_ == 2 ? max_pool2d : max_pool3d;
+  return detail::call_within(*this, [&] { return pool(x, kernel_, options_); });
 }
 
-Tensor MaxPool2d::operator()(const Tensor& x) const {
-  return detail::call_within(
-      *this, [&] { return max_pool2d(x, kernel_, {.stride = options_.stride, .padding = options_.padding}); });
+Selection MaxPool::with_indices(const Tensor& x) const {
+  const auto pool = axes_ == 1   ? max_pool1d_with_indices
+                    : axes_ == 2 ? max_pool2d_with_indices
+                                 : max_pool3d_with_indices;
+  return selection_within(*this, [&] { return pool(x, kernel_, options_); });
 }
 
-AvgPool2d::AvgPool2d(Spatial kernel, const AvgPoolOptions& options)
-    : Module("AvgPool2d", arguments(kernel, options)),
+AvgPool::AvgPool(const char* type, int64_t axes, const Spatial& kernel, const AvgPoolOptions& options)
+    : Module(type, arguments(type, axes, kernel, options)),
+      axes_(axes),
       kernel_(kernel),
-      options_(options) {
-  check("AvgPool2d", kernel, options);
+      options_(options) {}
+
+Tensor AvgPool::operator()(const Tensor& x) const {
+  const auto pool = axes_ == 1 ? avg_pool1d : axes_ == 2 ? avg_pool2d : avg_pool3d;
+  return detail::call_within(*this, [&] { return pool(x, kernel_, options_); });
 }
 
-Tensor AvgPool2d::operator()(const Tensor& x) const {
-  return detail::call_within(
-      *this, [&] { return avg_pool2d(x, kernel_, {.stride = options_.stride, .padding = options_.padding}); });
+AdaptiveAvgPool::AdaptiveAvgPool(const char* type, int64_t axes, const Spatial& size)
+    : Module(type, arguments(type, axes, size)),
+      axes_(axes),
+      size_(size) {}
+
+Tensor AdaptiveAvgPool::operator()(const Tensor& x) const {
+  const auto pool = axes_ == 1 ? adaptive_avg_pool1d : axes_ == 2 ? adaptive_avg_pool2d : adaptive_avg_pool3d;
+  return detail::call_within(*this, [&] { return pool(x, size_); });
 }
 
-AdaptiveAvgPool2d::AdaptiveAvgPool2d(Spatial size)
-    : Module("AdaptiveAvgPool2d", message(spread(size, 2))),
-      size_(size) {
-  detail::require_sizes("AdaptiveAvgPool2d", "size", size, 2, detail::window_size);
+AdaptiveMaxPool::AdaptiveMaxPool(const char* type, int64_t axes, const Spatial& size)
+    : Module(type, arguments(type, axes, size)),
+      axes_(axes),
+      size_(size) {}
+
+Tensor AdaptiveMaxPool::operator()(const Tensor& x) const {
+  const auto pool = axes_ == 1 ? adaptive_max_pool1d : axes_ == 2 ? adaptive_max_pool2d : adaptive_max_pool3d;
+  return detail::call_within(*this, [&] { return pool(x, size_); });
 }
 
-Tensor AdaptiveAvgPool2d::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] {
-    detail::require_image("AdaptiveAvgPool2d", x);
-    const int64_t h = x.size(2), w = x.size(3);
-    if (h % size_[0] || w % size_[1] || h == 0 || w == 0)
-      throw_error<ShapeError>("AdaptiveAvgPool2d: expected height and width divisible by ", spread(size_, 2),
-                              ", got x of shape ", x.shape());
-    return avg_pool2d(x, {h / size_[0], w / size_[1]});
-  });
+Selection AdaptiveMaxPool::with_indices(const Tensor& x) const {
+  const auto pool = axes_ == 1   ? adaptive_max_pool1d_with_indices
+                    : axes_ == 2 ? adaptive_max_pool2d_with_indices
+                                 : adaptive_max_pool3d_with_indices;
+  return selection_within(*this, [&] { return pool(x, size_); });
 }
 
 }  // namespace limpid::nn

@@ -1,3 +1,4 @@
+#include <limpid/core/detail/enumeration.hpp>
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/shape.hpp>
 
@@ -17,27 +18,37 @@ Tensor Flatten::operator()(const Tensor& x) const {
   return detail::call_within(*this, [&] { return flatten(x, first_, last_); });
 }
 
-Upsample::Upsample(Spatial scale)
-    : Module("Upsample", limpid::detail::message(limpid::detail::spread(scale, 2))),
-      scale_(scale) {
-  detail::require_sizes("Upsample", "scale", scale, 2, detail::window_size);
+namespace {
+
+// Checked before they are printed.
+std::string arguments(const InterpolateOptions& options) {
+  using limpid::detail::message;
+  using limpid::detail::throw_error;
+  const auto& [size, scale_factor, mode, align_corners] = options;
+  limpid::detail::require_member("Upsample", "Interpolation", mode, Interpolation::area,
+                                 "nearest, nearest_exact, linear, bilinear, trilinear, bicubic or area");
+  if (size.empty() != scale_factor.has_value())
+    throw_error<ValueError>("Upsample: expected a size or a scale_factor, got ", size.empty() ? "neither" : "both");
+  if (size.dim() > 3) throw_error<ValueError>("Upsample: expected a size of at most three numbers, got ", size);
+  for (const int64_t n : size) detail::expect("Upsample", {{"size", n, detail::window_size}});
+  for (int64_t a = 0; scale_factor && a < scale_factor->count(); ++a)
+    detail::expect("Upsample", {{"scale_factor", (*scale_factor)[a], detail::finite_above_0}});
+  const bool is_linear = mode >= Interpolation::linear && mode <= Interpolation::bicubic;
+  if (align_corners && !is_linear)
+    throw_error<ValueError>("Upsample: expected align_corners with a linear or cubic mode alone");
+  static constexpr const char* modes[] = {"nearest",   "nearest_exact", "linear", "bilinear",
+                                          "trilinear", "bicubic",       "area"};
+  std::string list = scale_factor ? message("scale_factor = ", *scale_factor) : message("size = ", size);
+  list += message(", mode = ", modes[static_cast<int>(mode)]);
+  return align_corners ? list + ", align_corners" : list;
 }
 
+}  // namespace
+
+Upsample::Upsample(const InterpolateOptions& options) : Module("Upsample", arguments(options)), options_(options) {}
+
 Tensor Upsample::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] {
-    detail::require_image("Upsample", x);
-    const int64_t n = x.size(0), c = x.size(1), h = x.size(2), w = x.size(3);
-    const int64_t sh = scale_[0], sw = scale_[1];
-    int64_t height = 0, width = 0;
-    if (__builtin_mul_overflow(h, sh, &height) || __builtin_mul_overflow(w, sw, &width))
-      limpid::detail::throw_error<ShapeError>(
-          "Upsample: expected a result of fewer than 2^63 rows and columns, got x of ", "shape ", x.shape(),
-          " and scale ", limpid::detail::spread(scale_, 2));
-    if (x.memory_format() == MemoryFormat::contiguous)
-      return reshape(expand(reshape(x, {n, c, h, 1, w, 1}), {n, c, h, sh, w, sw}), {n, c, height, width});
-    const Tensor pixels = reshape(permute(x, {0, 2, 3, 1}), {n, h, 1, w, 1, c});
-    return permute(reshape(expand(pixels, {n, h, sh, w, sw, c}), {n, height, width, c}), {0, 3, 1, 2});
-  });
+  return detail::call_within(*this, [&] { return interpolate(x, options_); });
 }
 
 }  // namespace limpid::nn

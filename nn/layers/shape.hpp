@@ -22,14 +22,14 @@ struct Flatten : Module {
   int64_t first_, last_;
 };
 
-/// Each pixel of (N, C, H, W) repeated scale.h by scale.w times: nearest-neighbour interpolation.
+/// interpolate() of x (N, C, *spatial); a number alone is a scale_factor.
 struct Upsample : Module {
-  explicit Upsample(Spatial scale);
-  explicit Upsample(const int64_t (&scale)[1]) : Upsample(scale[0]) {}  // {2}, as pools have it
+  explicit Upsample(const InterpolateOptions& options);
+  explicit Upsample(double scale_factor) : Upsample(InterpolateOptions{.scale_factor = scale_factor}) {}
   Tensor operator()(const Tensor& x) const;
 
  private:
-  Spatial scale_;
+  InterpolateOptions options_;
 };
 
 }  // namespace nn

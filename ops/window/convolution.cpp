@@ -76,7 +76,7 @@ ConvDims conv_dims(const char* op, const Shape& xs, const Shape& ws, int64_t ran
   std::fill_n(d.axis, 3, detail::single_axis);
   const bool same = padding.name() == Padding::same;
   for (int64_t a = 0; a < rank; ++a) {
-    const int64_t size = xs[a + 2], kernel = ws[a + 2];
+    const int64_t size = xs[static_cast<std::size_t>(a) + 2], kernel = ws[static_cast<std::size_t>(a) + 2];
     int64_t before = padding.sizes()[a], after = before, extra = 0;
     if (same) {
       if (stride[a] != 1)
@@ -120,7 +120,7 @@ ConvDims transposed_dims(const char* op, const Shape& xs, const Shape& ws, int64
   ConvDims d{.n = xs[0], .c = ws[1] * groups, .o = ws[0], .groups = groups, .rank = rank, .axis = {}};
   std::fill_n(d.axis, 3, detail::single_axis);
   for (int64_t a = 0; a < rank; ++a) {
-    const int64_t out = xs[a + 2], kernel = ws[a + 2];
+    const int64_t out = xs[static_cast<std::size_t>(a) + 2], kernel = ws[static_cast<std::size_t>(a) + 2];
     int64_t size = 0, reach = 0;
     if (out < 1 || kernel < 1 || __builtin_mul_overflow(out - 1, stride[a], &size) ||
         __builtin_mul_overflow(dilation[a], kernel - 1, &reach) || __builtin_add_overflow(size, reach, &size) ||

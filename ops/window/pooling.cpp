@@ -3,228 +3,497 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/isa.hpp>
 #include <limpid/core/detail/parallel.hpp>
-#include <limpid/ops/detail/float_operands.hpp>
+#include <limpid/ops/detail/check.hpp>
+#include <limpid/ops/shaping.hpp>
 #include <limpid/ops/window.hpp>
 #include <limpid/ops/window/detail/onednn_windows.hpp>
 #include <limpid/ops/window/detail/window.hpp>
 #include <limpid/ops/window/kernels/pool.hpp>
+#include <limpid/ops/window/kernels/spans.hpp>
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <type_traits>
+#include <vector>
 
 namespace limpid {
 
+using detail::PoolAxis;
+using detail::shape_in_words;
+using detail::spread;
 using detail::throw_error;
 using kernels::PoolDims;
+using kernels::Span;
+using kernels::SpanDims;
 
 namespace {
 
-// f(kernels of x's type, that type)
+// ---- where windows lie
+
+// All that is known of a pooling but its operand's layout. Its windows are regular, of one size and step along each
+// axis, or each has a span of its own.
+struct Pooling {
+  int64_t n = 0, c = 0, rank = 0;
+  PoolAxis axis[3];  ///< the last `rank` are x's, those before are single
+  std::vector<Span> spans[3];
+  double divisor = 0;     ///< of every mean; 0: what the spans say
+  bool is_plain = false;  ///< `plane` tells of the windows, too: there are two axes at most, and no dilation
+  PoolDims plane{};       ///< x with all axes but the last as one
+
+  Shape shape(int64_t PoolAxis::*size) const {
+    Shape s{n, c};
+    for (int64_t a = 3 - rank; a < 3; ++a) s.push_back(axis[a].*size);
+    return s;
+  }
+  Shape x_shape() const { return shape(&PoolAxis::size); }
+  Shape y_shape() const { return shape(&PoolAxis::out); }
+
+  SpanDims dims(bool channels_last) const {
+    const auto along = [this](int a) {
+      return kernels::SpanAxis{spans[a].data(), axis[a].size, axis[a].out, axis[a].dilation};
+    };
+    return {n, c, {along(0), along(1), along(2)}, divisor, channels_last};
+  }
+  PoolDims plain(bool channels_last) const {
+    PoolDims d = plane;
+    d.channels_last = channels_last;
+    return d;
+  }
+  /// Elements of all windows of n channels, which may be more than fit 64 bits.
+  double work() const {
+    double elements = static_cast<double>(n) * static_cast<double>(c);
+    for (const auto& along : spans) {
+      double sum = 0;
+      for (const Span& span : along) sum += static_cast<double>(span.count);
+      elements *= sum;
+    }
+    return elements;
+  }
+};
+using PoolingRef = std::shared_ptr<const Pooling>;
+
+void finish(Pooling& p) {
+  const auto& [far, down, across] = p.axis;
+  p.plane = {.n = p.n,
+             .c = p.c,
+             .h = far.size * down.size,
+             .w = across.size,
+             .oh = far.out * down.out,
+             .ow = across.out,
+             .kernel_h = 1,
+             .kernel_w = 1,
+             .stride_h = 1,
+             .stride_w = 1,
+             .padding_h = 0,
+             .padding_w = 0,
+             .kernel_size = 1};
+  if (!p.is_plain) return;
+  const detail::Extent rows = detail::cut_window(down.size, down.kernel, down.stride, down.padding, down.out),
+                       columns =
+                           detail::cut_window(across.size, across.kernel, across.stride, across.padding, across.out);
+  p.plane.kernel_h = rows.kernel, p.plane.kernel_w = columns.kernel;
+  p.plane.stride_h = down.stride, p.plane.stride_w = across.stride;
+  p.plane.padding_h = rows.padding, p.plane.padding_w = columns.padding;
+  p.plane.kernel_size = p.divisor;
+}
+
+int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
+
+// How many windows an axis has; 0 where none fits.
+int64_t count_windows(const PoolAxis& a, bool ceil_mode) {
+  if (a.size == 0) return 0;
+  if (!ceil_mode) return detail::window_count(a.size, a.kernel, a.stride, 2 * a.padding, a.dilation);
+  int64_t extent;
+  if (__builtin_mul_overflow(a.dilation, a.kernel - 1, &extent)) return 0;
+  const int64_t count = floor_div(a.size + 2 * a.padding - extent - 1 + a.stride - 1, a.stride) + 1;
+  // One that begins behind x would lie in the padding alone.
+  return std::max<int64_t>(0, count - ((count - 1) * a.stride >= a.size + a.padding));
+}
+
+// The spans of regular windows. A window's size is that of its part within x and the padding, or within x alone.
+std::vector<Span> regular_spans(const PoolAxis& a, bool count_padding) {
+  std::vector<Span> spans;
+  spans.reserve(static_cast<std::size_t>(a.out));
+  for (int64_t p = 0; p < a.out; ++p) {
+    const int64_t start = p * a.stride - a.padding;
+    const int64_t skipped = start < 0 ? (-start + a.dilation - 1) / a.dilation : 0,
+                  first = start + skipped * a.dilation;
+    const int64_t count = first >= a.size ? 0 : std::min(a.kernel - skipped, (a.size - 1 - first) / a.dilation + 1);
+    const int64_t padded = std::min(start + a.kernel, a.size + a.padding) - start;  // without dilation
+    spans.push_back({first, std::max<int64_t>(count, 0), count_padding ? padded : count});
+  }
+  return spans;
+}
+
+struct Rule {
+  Spatial kernel, stride, padding, dilation = 1;
+  bool ceil_mode = false, count_include_pad = true;
+  std::optional<int64_t> divisor = {};
+};
+
+PoolingRef regular(const char* op, const Tensor& x, int64_t rank, const Rule& rule) {
+  const Spatial &kernel = rule.kernel, &stride = rule.stride, &padding = rule.padding, &dilation = rule.dilation;
+  detail::require_at_least(op, "kernel", 1, kernel, rank);
+  detail::require_at_least(op, "stride", 1, stride, rank);
+  detail::require_at_least(op, "padding", 0, padding, rank);
+  detail::require_at_least(op, "dilation", 1, dilation, rank);
+  detail::require_half_padded(op, kernel, padding, rank);
+  if (rule.divisor && *rule.divisor == 0)
+    throw_error<ValueError>(op, ": expected a divisor_override other than 0, got 0");
+  const auto given = [&] {
+    const bool dense = spread(dilation, rank) == spread(1, rank);
+    return detail::message("x of shape ", x.shape(), ", kernel = ", spread(kernel, rank),
+                           dense ? "" : detail::message(", dilation = ", spread(dilation, rank)),
+                           " and padding = ", spread(padding, rank));
+  };
+  auto p = std::make_shared<Pooling>();
+  p->n = x.size(0), p->c = x.size(1), p->rank = rank;
+  double size = 1;
+  bool is_uniform = true, is_dense = true;
+  for (int64_t i = 0; i < rank; ++i) {
+    PoolAxis& axis = p->axis[3 - rank + i];
+    axis = {.size = x.size(i + 2),
+            .out = 0,
+            .kernel = kernel[i],
+            .stride = stride[i],
+            .padding = padding[i],
+            .dilation = kernel[i] == 1 ? 1 : dilation[i]};
+    axis.out = count_windows(axis, rule.ceil_mode);
+    if (axis.out < 1) throw_error<ShapeError>(op, ": expected a kernel that fits the padded input, got ", given());
+    const int64_t counted = rule.count_include_pad ? axis.padding : 0;  // at either end
+    is_uniform = is_uniform && counted == axis.padding &&
+                 (axis.out - 1) * axis.stride - axis.padding + axis.kernel <= axis.size + counted;
+    is_dense = is_dense && axis.dilation == 1;
+    size *= static_cast<double>(axis.kernel);
+  }
+  p->divisor = rule.divisor ? static_cast<double>(*rule.divisor) : is_uniform ? size : 0;
+  p->is_plain = rank < 3 && p->divisor != 0 && is_dense;
+  if (!p->is_plain)
+    for (std::size_t a = 0; a < 3; ++a) {
+      p->spans[a] = regular_spans(p->axis[a], rule.count_include_pad);
+      for (const Span& span : p->spans[a])
+        if (span.count < 1)
+          throw_error<ShapeError>(op, ": expected windows that meet x, got one wholly in the padding of ", given());
+    }
+  finish(*p);
+  return p;
+}
+
+PoolingRef adaptive(const char* op, const Tensor& x, int64_t rank, const Spatial& size) {
+  detail::require_at_least(op, "size", 1, size, rank);
+  auto p = std::make_shared<Pooling>();
+  p->n = x.size(0), p->c = x.size(1), p->rank = rank;
+  bool is_regular = true;
+  double elements = 1;
+  for (int64_t i = 0; i < rank; ++i) {
+    PoolAxis& axis = p->axis[3 - rank + i];
+    axis.size = x.size(i + 2), axis.out = size[i];
+    if (axis.size < 1)
+      throw_error<ShapeError>(op, ": expected spatial axes of at least one element, got x of shape ", x.shape());
+    axis.kernel = axis.stride = axis.size / axis.out;
+    elements *= static_cast<double>(axis.kernel);
+    is_regular = is_regular && axis.size % axis.out == 0;
+  }
+  p->divisor = is_regular ? elements : 0;
+  p->is_plain = is_regular && rank < 3;
+  if (!p->is_plain)
+    for (std::size_t a = 0; a < 3; ++a) {
+      const int64_t m = p->axis[a].out, whole = p->axis[a].size / m, rest = p->axis[a].size % m;
+      for (int64_t i = 0; i < m; ++i) {  // i n / m without a product that overflows
+        const int64_t start = i * whole + i * rest / m, end = (i + 1) * whole + ((i + 1) * rest + m - 1) / m;
+        p->spans[a].push_back({start, end - start, end - start});
+      }
+    }
+  finish(*p);
+  return p;
+}
+
+// ---- kernels over tensors
+
+// f(kernels for windows that are plain, those for any, x's type)
 template <class F>
 void with_kernels(DType dtype, F&& f) {
-  dtype == float32 ? f(LIMPID_AT_ISA(pool_float), float{}) : f(LIMPID_AT_ISA(pool_double), double{});
+  dtype == float32 ? f(LIMPID_AT_ISA(pool_float), LIMPID_AT_ISA(spans_float), float{})
+                   : f(LIMPID_AT_ISA(pool_double), LIMPID_AT_ISA(spans_double), double{});
 }
 
-// The sizes of a pooling of x; throws where there is none.
-PoolDims pool_dims(const char* op, const Tensor& x, Spatial kernel, const Pool2dOptions& options) {
-  detail::require_defined(op, "x", x);
-  if (x.dim() != 4) throw_error<ShapeError>(op, ": expected x of shape (N, C, H, W), got ", x.shape());
-  detail::require_at_least(op, "kernel", 1, kernel, 2);
-  const Spatial stride = options.stride.value_or(kernel), padding = options.padding;
-  detail::require_at_least(op, "stride", 1, stride, 2);
-  detail::require_at_least(op, "padding", 0, padding, 2);
-  detail::require_half_padded(op, kernel, padding, 2);
-  const int64_t h = x.size(2), w = x.size(3);
-  const int64_t oh = h ? detail::window_count(h, kernel[0], stride[0], 2 * padding[0], 1) : 0;
-  const int64_t ow = w ? detail::window_count(w, kernel[1], stride[1], 2 * padding[1], 1) : 0;
-  if (oh < 1 || ow < 1)
-    throw_error<ShapeError>(op, ": expected a kernel that fits the padded input, got x of shape ", x.shape(),
-                            ", kernel = ", detail::spread(kernel, 2), " and padding = ", detail::spread(padding, 2));
-  detail::require_one_float_dtype(op, {{"x", &x}});
-  const detail::Extent down = detail::cut_window(h, kernel[0], stride[0], padding[0], oh),
-                       across = detail::cut_window(w, kernel[1], stride[1], padding[1], ow);
-  return {
-      .n = x.size(0),
-      .c = x.size(1),
-      .h = h,
-      .w = w,
-      .oh = oh,
-      .ow = ow,
-      .kernel_h = down.kernel,
-      .kernel_w = across.kernel,
-      .stride_h = stride[0],
-      .stride_w = stride[1],
-      .padding_h = down.padding,
-      .padding_w = across.padding,
-      .kernel_size = static_cast<double>(kernel[0]) * static_cast<double>(kernel[1]),
-  };
+MemoryFormat format_of(bool channels_last) {
+  return channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous;
 }
 
-Shape x_shape(const PoolDims& d) { return {d.n, d.c, d.h, d.w}; }
-Shape y_shape(const PoolDims& d) { return {d.n, d.c, d.oh, d.ow}; }
-
-MemoryFormat format_of(const PoolDims& d) {
-  return d.channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous;
+// Whether to lay the result out so: as x is, or where x is in both formats, as single pixels are, as otherwise.
+bool lies_channels_last(const Tensor& x, bool otherwise) {
+  if (x.is_contiguous() && x.is_contiguous(MemoryFormat::channels_last)) return otherwise;
+  return x.memory_format() == MemoryFormat::channels_last;
 }
 
-// d in x's format, which stays as it is where x is in both, as single pixels are.
-PoolDims in_format_of(PoolDims d, const Tensor& x) {
-  if (!(x.is_contiguous() && x.is_contiguous(MemoryFormat::channels_last)))
-    d.channels_last = x.memory_format() == MemoryFormat::channels_last;
-  return d;
-}
-
-// Shares out rows of y or planes, each range with work for about `grain` elements of x.
+// Shares out `count` rows of y or planes, each range with work for about so many elements of x.
 template <class F>
-void for_rows(const PoolDims& d, F&& f) {
-  const double grain = 32768 * static_cast<double>(d.rows()) / d.work();
-  parallel_for(d.rows(), std::max<int64_t>(1, static_cast<int64_t>(grain)), f);
+void share_out(int64_t count, double work, F&& f) {
+  parallel_for(count, std::max<int64_t>(1, static_cast<int64_t>(32768 * static_cast<double>(count) / work)), f);
 }
 template <class F>
 void for_planes(const PoolDims& d, F&& f) {
-  parallel_for(d.planes(), std::max<int64_t>(1, 32768 * d.planes() / (d.n * d.c * d.h * d.w)), f);
+  share_out(d.planes(), static_cast<double>(d.n * d.c) * static_cast<double>(d.h * d.w), f);
 }
 
-// The pair of linear maps that max_pool2d's gradients go by: y[p] = x[index[p]] and its adjoint dx[index[p]] += dy[p].
-Tensor gather_windows(const PoolDims& d, const Tensor& x, const Tensor& index);
-Tensor scatter_windows(const PoolDims& d, const Tensor& dy, const Tensor& index);
+// oneDNN knows regular windows alone, and computes on several channels or rows at a time.
+bool is_for_onednn(const Pooling& p) {
+  if (p.rank == 1 || p.c < 8) return false;
+  double size = 1;
+  for (const PoolAxis& a : p.axis) size *= static_cast<double>(a.kernel);
+  return p.divisor != 0 && p.divisor == size && !(p.is_plain && p.plane.is_cut());
+}
+detail::onednn::MeanDims mean_dims(const Pooling& p, bool channels_last) {
+  return {p.n, p.c, p.rank, {p.axis[0], p.axis[1], p.axis[2]}, channels_last};
+}
 
-struct GatherWindowsNode final : Node {
+// ---- the pair of linear maps that a maximum's gradients go by: y[p] = x[index[p]], and dx[index[p]] += dy[p]
+
+struct IndexedNode : Node {
   Saved index{*this, "index"};
-  PoolDims dims;
-  const char* name() const noexcept override { return "max_pool2d_gather"; }
-  Tensors backward(const Tensors& dy) override { return {scatter_windows(dims, dy[0], index)}; }
-  Tensors jvp(const Tensors& dx) override { return {gather_windows(dims, dx[0], index)}; }
+  PoolingRef pooling;
+  bool channels_last = false;
 };
 
-struct ScatterWindowsNode final : Node {
-  Saved index{*this, "index"};
-  PoolDims dims;
-  const char* name() const noexcept override { return "max_pool2d_scatter"; }
-  Tensors backward(const Tensors& ddx) override { return {gather_windows(dims, ddx[0], index)}; }
-  Tensors jvp(const Tensors& d) override { return {scatter_windows(dims, d[0], index)}; }
+// index is in the format given, which x and dy are brought to.
+Tensor gather_windows(const PoolingRef& p, bool channels_last, const Tensor& x, const Tensor& index);
+Tensor scatter_windows(const PoolingRef& p, bool channels_last, const Tensor& dy, const Tensor& index);
+
+struct GatherWindowsNode final : IndexedNode {
+  const char* name() const noexcept override { return "max_pool_gather"; }
+  Tensors backward(const Tensors& dy) override { return {scatter_windows(pooling, channels_last, dy[0], index)}; }
+  Tensors jvp(const Tensors& dx) override { return {gather_windows(pooling, channels_last, dx[0], index)}; }
 };
 
-struct MaxPoolNode final : Node {
-  Saved index{*this, "index"};
-  PoolDims dims;
-  const char* name() const noexcept override { return "max_pool2d"; }
+struct ScatterWindowsNode final : IndexedNode {
+  const char* name() const noexcept override { return "max_pool_scatter"; }
+  Tensors backward(const Tensors& ddx) override { return {gather_windows(pooling, channels_last, ddx[0], index)}; }
+  Tensors jvp(const Tensors& d) override { return {scatter_windows(pooling, channels_last, d[0], index)}; }
+};
+
+struct MaxPoolNode final : IndexedNode {
+  const char* op = nullptr;
+  const char* name() const noexcept override { return op; }
   // With index_p the first maximum of window p, y_p = x_(index_p):  dx_q = sum_{p: index_p = q} dy_p
-  Tensors backward(const Tensors& dy) override { return {scatter_windows(dims, dy[0], index)}; }
-  Tensors jvp(const Tensors& dx) override { return {gather_windows(dims, dx[0], index)}; }
+  Tensors backward(const Tensors& dy) override { return {scatter_windows(pooling, channels_last, dy[0], index)}; }
+  Tensors jvp(const Tensors& dx) override { return {gather_windows(pooling, channels_last, dx[0], index)}; }
 };
 
-// index is in the format of d, which x and dy are brought to.
-Tensor gather_windows(const PoolDims& d, const Tensor& x_any, const Tensor& index) {
-  const Tensor x = detail::as_contiguous(x_any, format_of(d));
-  Tensor y = empty(y_shape(d), x.dtype(), format_of(d));
+void keep(IndexedNode* node, const PoolingRef& p, bool channels_last, const Tensor& index) {
+  if (!node) return;
+  node->index = index;
+  node->pooling = p;
+  node->channels_last = channels_last;
+}
+
+Tensor gather_windows(const PoolingRef& p, bool channels_last, const Tensor& x_any, const Tensor& index) {
+  const PoolDims d = p->plain(channels_last);
+  const Tensor x = detail::as_contiguous(x_any, format_of(channels_last));
+  Tensor y = empty(p->y_shape(), x.dtype(), format_of(channels_last));
   if (y.numel())
-    with_kernels(x.dtype(), [&]<class T>(const auto& k, T) {
+    with_kernels(x.dtype(), [&]<class T>(const auto& k, const auto&, T) {
       for_planes(d, [&, from = x.data<T>(), at = index.data<int32_t>(), to = y.data<T>()](int64_t begin, int64_t end) {
         k.gather(d, begin, end, from, at, to);
       });
     });
-  if (auto* node = record<GatherWindowsNode>(y, x_any)) {
-    node->index = index;
-    node->dims = d;
-  }
+  keep(record<GatherWindowsNode>(y, x_any), p, channels_last, index);
   return y;
 }
 
-Tensor scatter_windows(const PoolDims& d, const Tensor& dy_any, const Tensor& index) {
-  const Tensor dy = detail::as_contiguous(dy_any, format_of(d));
-  Tensor dx = empty(x_shape(d), dy.dtype(), format_of(d));
+Tensor scatter_windows(const PoolingRef& p, bool channels_last, const Tensor& dy_any, const Tensor& index) {
+  const PoolDims d = p->plain(channels_last);
+  const Tensor dy = detail::as_contiguous(dy_any, format_of(channels_last));
+  Tensor dx = empty(p->x_shape(), dy.dtype(), format_of(channels_last));
   if (dx.numel())
-    with_kernels(dy.dtype(), [&]<class T>(const auto& k, T) {
+    with_kernels(dy.dtype(), [&]<class T>(const auto& k, const auto&, T) {
       for_planes(d, [&, from = dy.data<T>(), at = index.data<int32_t>(), to = dx.data<T>()](
                         int64_t begin, int64_t end) { k.scatter(d, begin, end, from, at, to); });
     });
-  if (auto* node = record<ScatterWindowsNode>(dx, dy_any)) {
-    node->index = index;
-    node->dims = d;
-  }
+  keep(record<ScatterWindowsNode>(dx, dy_any), p, channels_last, index);
   return dx;
 }
 
-Tensor mean_of_windows(const PoolDims& any, const Tensor& x);
-Tensor spread_over_windows(const PoolDims& any, const Tensor& dy);
-
-struct AvgPoolNode final : Node {
-  PoolDims dims;
-  const char* name() const noexcept override { return "avg_pool2d"; }
-  // y_p = sum_{k} x_(p+k) / K over the K elements k of a window:  dx_q = sum_{p+k=q} dy_p / K
-  Tensors backward(const Tensors& dy) override { return {spread_over_windows(dims, dy[0])}; }
-  Tensors jvp(const Tensors& dx) override { return {mean_of_windows(dims, dx[0])}; }
-};
-
-struct AvgPoolGradNode final : Node {
-  PoolDims dims;
-  const char* name() const noexcept override { return "avg_pool2d_grad"; }
-  // The adjoint of the adjoint.
-  Tensors backward(const Tensors& ddx) override { return {mean_of_windows(dims, ddx[0])}; }
-  Tensors jvp(const Tensors& d) override { return {spread_over_windows(dims, d[0])}; }
-};
-
-Tensor mean_of_windows(const PoolDims& any, const Tensor& x_any) {
-  const PoolDims d = in_format_of(any, x_any);
-  const Tensor x = detail::as_contiguous(x_any, format_of(d));
-  Tensor y = empty(y_shape(d), x.dtype(), format_of(d));
+// y, and the indices where they are wanted or recorded.
+Selection maxima(const char* op, const PoolingRef& p, const Tensor& x_any, bool with_indices) {
+  const detail::OpScope scope(op);
+  if (p->plane.h * p->plane.w > std::numeric_limits<int32_t>::max())
+    throw_error<ShapeError>(op, ": expected planes of fewer than 2^31 elements, got x of shape ", x_any.shape());
+  const bool channels_last = lies_channels_last(x_any, false);
+  const Tensor x = detail::as_contiguous(x_any, format_of(channels_last));
+  Tensor y = empty(p->y_shape(), x.dtype(), format_of(channels_last));
+  const bool indexed = with_indices || (is_grad_enabled() && x_any.requires_grad());
+  const Tensor index = indexed ? empty(p->y_shape(), int32, format_of(channels_last)) : Tensor();
   if (y.numel())
-    with_kernels(x.dtype(), [&]<class T>(const auto& k, T) {
-      if constexpr (std::is_same_v<T, float>)
-        if (detail::onednn::mean_forward(d, x.data<T>(), y.data<T>())) return;
-      for_rows(d, [&, from = x.data<T>(), to = y.data<T>()](int64_t begin, int64_t end) {
-        k.mean(d, begin, end, from, to);
-      });
+    with_kernels(x.dtype(), [&]<class T>(const auto& plain, const auto& any, T) {
+      const T* from = x.data<T>();
+      T* to = y.data<T>();
+      int32_t* at = indexed ? index.data<int32_t>() : nullptr;
+      if (p->is_plain) {
+        const PoolDims d = p->plain(channels_last);
+        share_out(d.rows(), d.work(), [&](int64_t begin, int64_t end) { plain.max(d, begin, end, from, to, at); });
+      } else {
+        const SpanDims d = p->dims(channels_last);
+        share_out(d.rows(), p->work(), [&](int64_t begin, int64_t end) { any.max(d, begin, end, from, to, at); });
+      }
     });
-  if (auto* node = record<AvgPoolNode>(y, x_any)) node->dims = d;
+  keep(record_as<MaxPoolNode>(op, y, x_any), p, channels_last, index);
+  return {y, with_indices ? detail::as_dtype(index, int64) : Tensor()};
+}
+
+// ---- means and their adjoint
+
+Tensor means(const char* op, const PoolingRef& p, bool channels_last, const Tensor& x);
+Tensor spread_over_windows(const char* op, const PoolingRef& p, bool channels_last, const Tensor& dy);
+
+struct MeanNode : Node {
+  PoolingRef pooling;
+  bool channels_last = false;
+  const char* op = nullptr;
+  const char* name() const noexcept override { return op; }
+};
+
+struct AvgPoolNode final : MeanNode {
+  // y_p = sum_{k} x_(p+k) / K_p over the elements k of window p:  dx_q = sum_{p+k=q} dy_p / K_p
+  Tensors backward(const Tensors& dy) override {
+    return {spread_over_windows("avg_pool_grad", pooling, channels_last, dy[0])};
+  }
+  Tensors jvp(const Tensors& dx) override { return {means(op, pooling, channels_last, dx[0])}; }
+};
+
+struct AvgPoolGradNode final : MeanNode {
+  // The adjoint of the adjoint.
+  Tensors backward(const Tensors& ddx) override { return {means("avg_pool", pooling, channels_last, ddx[0])}; }
+  Tensors jvp(const Tensors& d) override { return {spread_over_windows(op, pooling, channels_last, d[0])}; }
+};
+
+void keep(MeanNode* node, const PoolingRef& p, bool channels_last) {
+  if (!node) return;
+  node->pooling = p;
+  node->channels_last = channels_last;
+}
+
+Tensor means(const char* op, const PoolingRef& p, bool otherwise, const Tensor& x_any) {
+  const detail::OpScope scope(op);
+  const bool channels_last = lies_channels_last(x_any, otherwise);
+  const Tensor x = detail::as_contiguous(x_any, format_of(channels_last));
+  Tensor y = empty(p->y_shape(), x.dtype(), format_of(channels_last));
+  if (y.numel())
+    with_kernels(x.dtype(), [&]<class T>(const auto& plain, const auto& any, T) {
+      const T* from = x.data<T>();
+      T* to = y.data<T>();
+      if constexpr (std::is_same_v<T, float>)
+        if (is_for_onednn(*p) && detail::onednn::mean_forward(mean_dims(*p, channels_last), from, to)) return;
+      if (p->is_plain) {
+        const PoolDims d = p->plain(channels_last);
+        share_out(d.rows(), d.work(), [&](int64_t begin, int64_t end) { plain.mean(d, begin, end, from, to); });
+      } else {
+        const SpanDims d = p->dims(channels_last);
+        share_out(d.rows(), p->work(), [&](int64_t begin, int64_t end) { any.mean(d, begin, end, from, to); });
+      }
+    });
+  keep(record_as<AvgPoolNode>(op, y, x_any), p, channels_last);
   return y;
 }
 
-Tensor spread_over_windows(const PoolDims& any, const Tensor& dy_any) {
-  const PoolDims d = in_format_of(any, dy_any);
-  const Tensor dy = detail::as_contiguous(dy_any, format_of(d));
-  Tensor dx = empty(x_shape(d), dy.dtype(), format_of(d));
+Tensor spread_over_windows(const char* op, const PoolingRef& p, bool otherwise, const Tensor& dy_any) {
+  const bool channels_last = lies_channels_last(dy_any, otherwise);
+  const Tensor dy = detail::as_contiguous(dy_any, format_of(channels_last));
+  Tensor dx = empty(p->x_shape(), dy.dtype(), format_of(channels_last));
   if (dx.numel())
-    with_kernels(dy.dtype(), [&]<class T>(const auto& k, T) {
+    with_kernels(dy.dtype(), [&]<class T>(const auto& plain, const auto& any, T) {
+      const T* from = dy.data<T>();
+      T* to = dx.data<T>();
       if constexpr (std::is_same_v<T, float>)
-        if (detail::onednn::mean_grad(d, dy.data<T>(), dx.data<T>())) return;
-      for_planes(d, [&, from = dy.data<T>(), to = dx.data<T>()](int64_t begin, int64_t end) {
-        k.spread(d, begin, end, from, to);
-      });
+        if (is_for_onednn(*p) && detail::onednn::mean_grad(mean_dims(*p, channels_last), from, to)) return;
+      if (p->is_plain) {
+        const PoolDims d = p->plain(channels_last);
+        for_planes(d, [&](int64_t begin, int64_t end) { plain.spread(d, begin, end, from, to); });
+      } else {
+        const SpanDims d = p->dims(channels_last);
+        share_out(d.planes(), p->work(), [&](int64_t begin, int64_t end) { any.spread(d, begin, end, from, to); });
+      }
     });
-  if (auto* node = record<AvgPoolGradNode>(dx, dy_any)) node->dims = d;
+  keep(record_as<AvgPoolGradNode>(op, dx, dy_any), p, channels_last);
   return dx;
+}
+
+// ---- arguments
+
+// What of a pooling is asked for.
+enum class Wanted { means, maxima, maxima_and_indices };
+
+template <class F>
+Selection pool(const char* op, const Tensor& x, int64_t rank, Wanted wanted, F&& pooling_of) {
+  detail::require_defined(op, "x", x);
+  if (x.dim() != rank + 1 && x.dim() != rank + 2)
+    throw_error<ShapeError>(op, ": expected x of shape ", shape_in_words("(N, C, ", "", rank), " or ",
+                            shape_in_words("(C, ", "", rank), ", got ", x.shape());
+  const bool is_batch = x.dim() == rank + 2;
+  const Tensor batch = is_batch ? x : unsqueeze(x, 0);
+  const PoolingRef pooling = pooling_of(batch);
+  const DType dtype = detail::require_one_floating_dtype(op, {{"x", &x}});
+  const Tensor computed = is_half(dtype) ? batch.to(float32) : batch;
+  Selection y = wanted == Wanted::means ? Selection{means(op, pooling, false, computed), {}}
+                                        : maxima(op, pooling, computed, wanted == Wanted::maxima_and_indices);
+  y.values = y.values.to(dtype);
+  if (is_batch) return y;
+  return {squeeze(y.values, 0), y.indices.defined() ? squeeze(y.indices, 0) : Tensor()};
+}
+
+Selection max_pool(const char* op, const Tensor& any, int64_t rank, Wanted wanted, const Spatial& kernel,
+                   const MaxPoolOptions& options) {
+  const auto& [stride, padding, dilation, ceil_mode] = options;
+  const Rule rule{.kernel = kernel,
+                  .stride = stride.value_or(kernel),
+                  .padding = padding,
+                  .dilation = dilation,
+                  .ceil_mode = ceil_mode,
+                  // A maximum counts nothing: the windows of all sizes are alike to it.
+                  .divisor = 1};
+  return pool(op, any, rank, wanted, [&](const Tensor& x) { return regular(op, x, rank, rule); });
+}
+
+Tensor avg_pool(const char* op, const Tensor& any, int64_t rank, const Spatial& kernel, const AvgPoolOptions& options) {
+  const auto& [stride, padding, ceil_mode, count_include_pad, divisor_override] = options;
+  const Rule rule{.kernel = kernel,
+                  .stride = stride.value_or(kernel),
+                  .padding = padding,
+                  .ceil_mode = ceil_mode,
+                  .count_include_pad = count_include_pad,
+                  .divisor = divisor_override};
+  return pool(op, any, rank, Wanted::means, [&](const Tensor& x) { return regular(op, x, rank, rule); }).values;
+}
+
+Selection adaptive_pool(const char* op, const Tensor& any, int64_t rank, Wanted wanted, const Spatial& size) {
+  return pool(op, any, rank, wanted, [&](const Tensor& x) { return adaptive(op, x, rank, size); });
 }
 
 }  // namespace
 
-Tensor max_pool2d(const Tensor& x_any, Spatial kernel, const Pool2dOptions& options) {
-  const detail::OpScope scope("max_pool2d");
-  const PoolDims any = pool_dims("max_pool2d", x_any, kernel, options);
-  if (x_any.size(2) * x_any.size(3) > std::numeric_limits<int32_t>::max())
-    throw_error<ShapeError>("max_pool2d: expected planes of fewer than 2^31 elements, got x of shape ", x_any.shape());
-  const PoolDims d = in_format_of(any, x_any);
-  const Tensor x = detail::as_contiguous(x_any, format_of(d));
-  Tensor y = empty(y_shape(d), x.dtype(), format_of(d));
-  const bool recording = is_grad_enabled() && x_any.requires_grad();
-  const Tensor index = recording ? empty(y_shape(d), int32, format_of(d)) : Tensor();
-  if (y.numel())
-    with_kernels(x.dtype(), [&]<class T>(const auto& k, T) {
-      for_rows(d, [&, from = x.data<T>(), to = y.data<T>(), at = recording ? index.data<int32_t>() : nullptr](
-                      int64_t begin, int64_t end) { k.max(d, begin, end, from, to, at); });
-    });
-  if (auto* node = record<MaxPoolNode>(y, x_any)) {
-    node->index = index;
-    node->dims = d;
+#define LIMPID_POOLS(rank)                                                                                          \
+  Tensor max_pool##rank##d(const Tensor& x, const Spatial& kernel, const MaxPoolOptions& options) {                 \
+    return max_pool("max_pool" #rank "d", x, rank, Wanted::maxima, kernel, options).values;                         \
+  }                                                                                                                 \
+  Selection max_pool##rank##d_with_indices(const Tensor& x, const Spatial& kernel, const MaxPoolOptions& options) { \
+    return max_pool("max_pool" #rank "d", x, rank, Wanted::maxima_and_indices, kernel, options);                    \
+  }                                                                                                                 \
+  Tensor avg_pool##rank##d(const Tensor& x, const Spatial& kernel, const AvgPoolOptions& options) {                 \
+    return avg_pool("avg_pool" #rank "d", x, rank, kernel, options);                                                \
+  }                                                                                                                 \
+  Tensor adaptive_avg_pool##rank##d(const Tensor& x, const Spatial& size) {                                         \
+    return adaptive_pool("adaptive_avg_pool" #rank "d", x, rank, Wanted::means, size).values;                       \
+  }                                                                                                                 \
+  Tensor adaptive_max_pool##rank##d(const Tensor& x, const Spatial& size) {                                         \
+    return adaptive_pool("adaptive_max_pool" #rank "d", x, rank, Wanted::maxima, size).values;                      \
+  }                                                                                                                 \
+  Selection adaptive_max_pool##rank##d_with_indices(const Tensor& x, const Spatial& size) {                         \
+    return adaptive_pool("adaptive_max_pool" #rank "d", x, rank, Wanted::maxima_and_indices, size);                 \
   }
-  return y;
-}
-
-Tensor avg_pool2d(const Tensor& x, Spatial kernel, const Pool2dOptions& options) {
-  const detail::OpScope scope("avg_pool2d");
-  return mean_of_windows(pool_dims("avg_pool2d", x, kernel, options), x);
-}
+LIMPID_POOLS(1)
+LIMPID_POOLS(2)
+LIMPID_POOLS(3)
+#undef LIMPID_POOLS
 
 }  // namespace limpid

@@ -155,8 +155,16 @@ TEST_CASE("layers take finite numbers in range") {
   check(windows, "AvgPool2d", "stride", window, {}, [](int64_t v) { AvgPool2d(2, {.stride = {1, v}}); });
   check(windows, "AvgPool2d", "padding", padding, {"0"}, [](int64_t v) { AvgPool2d(2, {.padding = {1, v}}); });
   check(windows, "AdaptiveAvgPool2d", "size", window, {}, [](int64_t v) { AdaptiveAvgPool2d({1, v}); });
-  check(windows, "Upsample", "scale", window, {}, [](int64_t v) { Upsample({v, 1}); });
-  check(windows, "ReflectionPad2d", "padding", padding, {"0"}, [](int64_t v) { ReflectionPad2d({1, v}); });
+  check(windows, "Upsample", "size", window, {}, [](int64_t v) { Upsample({.size = {v, 1}}); });
+  check(doubles, "Upsample", "scale_factor", "(0, inf)", {"1e+300"}, [](double v) {
+    Upsample({.scale_factor = {1, v}});
+  });
+  check(windows, "MaxPool1d", "dilation", window, {}, [](int64_t v) { MaxPool1d(2, {.dilation = v}); });
+  check(windows, "AdaptiveMaxPool3d", "size", window, {}, [](int64_t v) { AdaptiveMaxPool3d({1, 1, v}); });
+  check(integers, "LocalResponseNorm", "size", count, {}, [](int64_t v) { LocalResponseNorm{v}; });
+  check(doubles, "LocalResponseNorm", "beta", reals, all_reals, [](double v) { LocalResponseNorm(2, {.beta = v}); });
+  check(doubles, "Dropout2d", "p", "[0, 1]", {"0"}, [](double v) { Dropout2d{v}; });
+  check(windows, "ReflectionPad2d", "padding", padding, {"0"}, [](int64_t v) { ReflectionPad2d({1, v, 1, 1}); });
   check(integers, "Embedding", "count", count, {}, [](int64_t v) { Embedding(v, 2); });
   check(integers, "Embedding", "size", count, {}, [](int64_t v) { Embedding(2, v); });
   check(doubles, "Dropout", "p", "[0, 1]", {"0"}, [](double v) { Dropout{v}; });

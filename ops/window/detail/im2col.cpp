@@ -160,7 +160,28 @@ void conv_weight_grad(const ConvDims& d, const T* x, const T* dy, T* dweight) {
   });
 }
 
+template <class T>
+void unfold(const ConvDims& d, const T* x, T* columns) {
+  const Windows windows{d, 0, d.axis[0].out * d.axis[1].out};
+  const int64_t size = d.taps() * d.y_plane();
+  parallel_for(d.n, std::max<int64_t>(1, 16384 / size), [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n) windows.gather(x + n * d.x_plane(), columns + n * size);
+  });
+}
+
+template <class T>
+void fold(const ConvDims& d, const T* columns, T* x) {
+  const Windows windows{d, 0, d.axis[0].out * d.axis[1].out};
+  const int64_t size = d.taps() * d.y_plane();
+  parallel_for(d.n, std::max<int64_t>(1, 16384 / size), [&](int64_t begin, int64_t end) {
+    std::fill(x + begin * d.x_plane(), x + end * d.x_plane(), T{});
+    for (int64_t n = begin; n < end; ++n) windows.scatter_add(columns + n * size, x + n * d.x_plane());
+  });
+}
+
 #define LIMPID_INSTANTIATE(T)                                                    \
+  template void unfold(const ConvDims&, const T*, T*);                           \
+  template void fold(const ConvDims&, const T*, T*);                             \
   template void conv_forward(const ConvDims&, const T*, const T*, const T*, T*); \
   template void conv_input_grad(const ConvDims&, const T*, const T*, T*);        \
   template void conv_weight_grad(const ConvDims&, const T*, const T*, T*);

@@ -6,7 +6,6 @@ namespace limpid::detail::onednn {
 namespace {
 
 using dnnl::memory;
-using kernels::PoolDims;
 
 #if DNNL_VERSION_MAJOR >= 3
 using Forward = dnnl::pooling_forward;
@@ -18,20 +17,31 @@ using Backward = dnnl::pooling_v2_backward;
 
 struct Key {
   bool backward;
-  PoolDims dims;
+  MeanDims dims;
   int threads;
   friend bool operator==(const Key&, const Key&) = default;
 };
 
 // Means over windows that count the padding, and their adjoint, in place.
 Plan make_plan(const dnnl::engine& engine, const Key& key) {
-  const PoolDims& d = key.dims;
+  const MeanDims& d = key.dims;
   constexpr auto f32 = memory::data_type::f32;
   constexpr auto mean = dnnl::algorithm::pooling_avg_include_padding;
-  const auto format = d.channels_last ? memory::format_tag::nhwc : memory::format_tag::nchw;
-  const memory::desc x({d.n, d.c, d.h, d.w}, f32, format), y({d.n, d.c, d.oh, d.ow}, f32, format);
-  const memory::dims stride{d.stride_h, d.stride_w}, kernel{d.kernel_h, d.kernel_w}, padding{d.padding_h, d.padding_w};
-  const memory::dims dilation{0, 0};
+  using tag = memory::format_tag;
+  // A single axis counts as a row of height 1.
+  const int64_t first = d.rank == 3 ? 0 : 1;
+  const auto with_axes = [&](memory::dims dims, int64_t PoolAxis::*number) {
+    for (int64_t a = first; a < 3; ++a) dims.push_back(d.axis[a].*number);
+    return dims;
+  };
+  const tag format = d.rank == 3       ? (d.channels_last ? tag::ndhwc : tag::ncdhw)
+                     : d.channels_last ? tag::nhwc
+                                       : tag::nchw;
+  const memory::desc x(with_axes({d.n, d.c}, &PoolAxis::size), f32, format),
+      y(with_axes({d.n, d.c}, &PoolAxis::out), f32, format);
+  const memory::dims stride = with_axes({}, &PoolAxis::stride), kernel = with_axes({}, &PoolAxis::kernel),
+                     padding = with_axes({}, &PoolAxis::padding);
+  const memory::dims dilation(kernel.size(), 0);
   const dnnl::primitive_attr attr = plan_attributes();
   const auto forward = describe<Forward>(engine, attr, dnnl::prop_kind::forward_training, mean, x, y, stride, kernel,
                                          dilation, padding, padding);
@@ -51,10 +61,17 @@ Plan make_plan(const dnnl::engine& engine, const Key& key) {
   return plan;
 }
 
-bool run(bool backward, const PoolDims& d, const float* from, float* to) {
+// Products of all windows and channels, which may be more than fit 64 bits.
+double work(const MeanDims& d) {
+  double elements = static_cast<double>(d.n) * static_cast<double>(d.c);
+  for (const PoolAxis& a : d.axis) elements *= static_cast<double>(a.out) * static_cast<double>(a.kernel);
+  return elements;
+}
+
+bool run(bool backward, const MeanDims& d, const float* from, float* to) {
   thread_local PlanCache<Key> cache(make_plan);
   Key key{.backward = backward, .dims = d, .threads = use_our_threads()};
-  if (!is_tiny(d.work())) return cache.run(key, {from, to});
+  if (!is_tiny(work(d))) return cache.run(key, {from, to});
   const OneThread guard;
   key.threads = 1;
   return cache.run(key, {from, to});
@@ -62,13 +79,14 @@ bool run(bool backward, const PoolDims& d, const float* from, float* to) {
 
 }  // namespace
 
-bool mean_forward(const PoolDims& dims, const float* x, float* y) { return !dims.is_cut() && run(false, dims, x, y); }
+bool mean_forward(const MeanDims& dims, const float* x, float* y) { return run(false, dims, x, y); }
 
-bool mean_grad(const PoolDims& dims, const float* dy, float* dx) {
-  if (dims.is_cut()) return false;
+bool mean_grad(const MeanDims& dims, const float* dy, float* dx) {
   // Where windows overlap, oneDNN's sums depend on the number of threads if channels are interleaved; and are no
   // faster.
-  if (dims.channels_last && (dims.kernel_h > dims.stride_h || dims.kernel_w > dims.stride_w)) return false;
+  if (dims.channels_last)
+    for (const PoolAxis& a : dims.axis)
+      if (a.kernel > a.stride) return false;
   return run(true, dims, dy, dx);
 }
 

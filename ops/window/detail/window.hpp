@@ -11,9 +11,10 @@
 
 namespace limpid {
 
-inline std::ostream& operator<<(std::ostream& out, const Spatial& numbers) {
-  if (numbers.count() == 1) return out << numbers[0];
-  for (int64_t a = 0; a < numbers.count(); ++a) out << (a ? ", " : "(") << numbers[a];
+template <class T>
+std::ostream& operator<<(std::ostream& out, const PerAxis<T>& numbers) {
+  if (numbers.count() == 1) return out << detail::shown(numbers[0]);
+  for (int64_t a = 0; a < numbers.count(); ++a) out << (a ? ", " : "(") << detail::shown(numbers[a]);
   return out << ')';
 }
 
@@ -29,7 +30,8 @@ inline Spatial spread(const Spatial& numbers, int64_t rank) {
 }
 
 /// Numbers are given one by one for `rank` axes, or one for all.
-inline void require_count(const char* op, const char* name, const Spatial& numbers, int64_t rank) {
+template <class T>
+void require_count(const char* op, const char* name, const PerAxis<T>& numbers, int64_t rank) {
   static constexpr const char* counts[] = {"", "", " or of two", " or of three"};
   if (numbers.count() != 1 && numbers.count() != rank)
     throw_error<ValueError>(op, ": expected ", name, " of one number", counts[rank], ", got ", numbers);

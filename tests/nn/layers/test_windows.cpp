@@ -144,3 +144,121 @@ TEST_CASE("networks of convolutions in half precision run forward and backward")
   sum(y).backward();
   for (const Tensor& p : net.parameters()) CHECK(p.grad().dtype() == bfloat16);
 }
+
+TEST_CASE("pools as layers compute what the functions do") {
+  const auto same = [](const auto& layer, const Tensor& x, const Tensor& y) {
+    CHECK(equal(layer(x), y));
+    CHECK(equal(layer(select(x, 0, 1)), select(y, 0, 1)));
+  };
+  const Tensor signal = randn({2, 3, 11}), image = randn({2, 3, 9, 8}), volume = randn({2, 3, 5, 6, 7});
+  same(nn::MaxPool1d(2), signal, max_pool1d(signal, 2));
+  same(nn::MaxPool1d({2}, {.stride = {1}}), signal, max_pool1d(signal, 2, {.stride = 1}));
+  same(nn::MaxPool2d(3, {.stride = 1, .padding = 1, .dilation = 2, .ceil_mode = true}), image,
+       max_pool2d(image, 3, {.stride = 1, .padding = 1, .dilation = 2, .ceil_mode = true}));
+  same(nn::MaxPool3d({1, 2, 3}), volume, max_pool3d(volume, {1, 2, 3}));
+  same(nn::AvgPool1d(3, {.stride = 2, .padding = 1, .count_include_pad = false}), signal,
+       avg_pool1d(signal, 3, {.stride = 2, .padding = 1, .count_include_pad = false}));
+  same(nn::AvgPool2d({2}), image, avg_pool2d(image, 2));
+  same(nn::AvgPool3d(2, {.ceil_mode = true, .divisor_override = 3}), volume,
+       avg_pool3d(volume, 2, {.ceil_mode = true, .divisor_override = 3}));
+  same(nn::AdaptiveAvgPool1d(4), signal, adaptive_avg_pool1d(signal, 4));
+  same(nn::AdaptiveAvgPool2d({4, 3}), image, adaptive_avg_pool2d(image, {4, 3}));
+  same(nn::AdaptiveAvgPool3d({4}), volume, adaptive_avg_pool3d(volume, 4));
+  same(nn::AdaptiveMaxPool1d(4), signal, adaptive_max_pool1d(signal, 4));
+  same(nn::AdaptiveMaxPool2d(4), image, adaptive_max_pool2d(image, 4));
+  same(nn::AdaptiveMaxPool3d({1, 2, 3}), volume, adaptive_max_pool3d(volume, {1, 2, 3}));
+  CHECK(equal(nn::MaxPool2d(2).with_indices(image).indices, max_pool2d_with_indices(image, 2).indices));
+  CHECK(equal(nn::AdaptiveMaxPool3d(2).with_indices(volume).indices,
+              adaptive_max_pool3d_with_indices(volume, 2).indices));
+}
+
+TEST_CASE("pools print what they were given, and refuse what makes no sense") {
+  CHECK(printed(nn::MaxPool2d(2)) == "MaxPool2d((2, 2))");
+  CHECK(printed(nn::MaxPool1d(3, {.stride = 2, .padding = 1, .dilation = 2, .ceil_mode = true})) ==
+        "MaxPool1d(3, stride = 2, padding = 1, dilation = 2, ceil_mode)");
+  CHECK(printed(nn::AvgPool3d(3, {.count_include_pad = false, .divisor_override = 5})) ==
+        "AvgPool3d((3, 3, 3), count_include_pad = false, divisor_override = 5)");
+  CHECK(printed(nn::AdaptiveMaxPool2d({2, 3})) == "AdaptiveMaxPool2d((2, 3))");
+  CHECK_THROWS_WITH(nn::MaxPool3d({1, 2}), "MaxPool3d: expected kernel of one number or of three, got (1, 2)");
+  CHECK_THROWS_WITH(nn::AvgPool1d(2, {.padding = 2}),
+                    "AvgPool1d: expected padding of at most half the kernel, got padding = 2 and kernel = 2");
+  CHECK_THROWS_WITH(nn::AvgPool2d(2, {.divisor_override = 0}),
+                    "AvgPool2d: expected a divisor_override other than 0, got 0");
+  CHECK_THROWS_WITH(nn::MaxPool1d(2, {.dilation = {1, 2}}), "MaxPool1d: expected dilation of one number, got (1, 2)");
+}
+
+TEST_CASE("Upsample, LocalResponseNorm") {
+  const Tensor x = randn({1, 2, 3, 4});
+  CHECK(equal(nn::Upsample(2)(x), interpolate(x, {.scale_factor = 2})));
+  CHECK(equal(nn::Upsample({.size = {5, 6}, .mode = Interpolation::bilinear, .align_corners = true})(x),
+              interpolate(x, {.size = {5, 6}, .mode = Interpolation::bilinear, .align_corners = true})));
+  CHECK(nn::Upsample({.scale_factor = {1, 1.5}})(x).shape() == Shape{1, 2, 3, 6});
+  CHECK(printed(nn::Upsample({.scale_factor = {2, 1.5}, .mode = Interpolation::bicubic})) ==
+        "Upsample(scale_factor = (2, 1.5), mode = bicubic)");
+  CHECK(printed(nn::Upsample({.size = {5, 6}, .mode = Interpolation::bilinear, .align_corners = true})) ==
+        "Upsample(size = (5, 6), mode = bilinear, align_corners)");
+  CHECK_THROWS_WITH(nn::Upsample({.size = {1}, .scale_factor = 2}),
+                    "Upsample: expected a size or a scale_factor, got both");
+  CHECK_THROWS_WITH(nn::Upsample(InterpolateOptions{}), "Upsample: expected a size or a scale_factor, got neither");
+  CHECK_THROWS_WITH(nn::Upsample({.size = {1}, .align_corners = true}),
+                    "Upsample: expected align_corners with a linear or cubic mode alone");
+  CHECK_THROWS_WITH(nn::Upsample({.size = {1, 1, 1, 1}}),
+                    "Upsample: expected a size of at most three numbers, got (1, 1, 1, 1)");
+  CHECK(equal(nn::LocalResponseNorm(3)(x), local_response_norm(x, 3)));
+  CHECK(equal(nn::LocalResponseNorm(2, {.alpha = 1, .beta = 0.5, .k = 2})(x), local_response_norm(x, 2, 1, 0.5, 2)));
+  CHECK(printed(nn::LocalResponseNorm(2)) == "LocalResponseNorm(2, alpha = 0.0001, beta = 0.75, k = 1)");
+}
+
+TEST_CASE("paddings of one to three axes") {
+  const Tensor signal = randn({2, 3, 5}), image = randn({2, 3, 5, 6}), volume = randn({2, 3, 3, 4, 5});
+  CHECK(equal(nn::ConstantPad1d({1, 2}, 7)(signal), pad(signal, {1, 2}, PadMode::constant, 7)));
+  CHECK(equal(nn::ConstantPad2d(-1, 7)(image), pad(image, {-1, -1, -1, -1}, PadMode::constant, 7)));
+  CHECK(
+      equal(nn::ConstantPad3d({0, 1, 2, 0, 1, 1}, -2)(volume), pad(volume, {0, 1, 2, 0, 1, 1}, PadMode::constant, -2)));
+  CHECK(equal(nn::ZeroPad1d(2)(signal), pad(signal, {2, 2})));
+  CHECK(equal(nn::ZeroPad2d({1, 0, 2, 3})(image), pad(image, {1, 0, 2, 3})));
+  CHECK(equal(nn::ZeroPad3d({1})(volume), pad(volume, {1, 1, 1, 1, 1, 1})));
+  CHECK(equal(nn::ReflectionPad1d(4)(signal), pad(signal, {4, 4}, PadMode::reflect)));
+  CHECK(equal(nn::ReflectionPad3d({1, 2, 3, 0, 2, 2})(volume), pad(volume, {1, 2, 3, 0, 2, 2}, PadMode::reflect)));
+  CHECK(equal(nn::ReplicationPad1d(7)(signal), pad(signal, {7, 7}, PadMode::replicate)));
+  CHECK(equal(nn::ReplicationPad2d({1, 2, 3, 4})(select(image, 0, 0)),
+              pad(select(image, 0, 0), {1, 2, 3, 4}, PadMode::replicate)));
+  CHECK(equal(nn::ReplicationPad3d(1)(volume), pad(volume, {1, 1, 1, 1, 1, 1}, PadMode::replicate)));
+  CHECK(equal(nn::CircularPad1d({5, 0})(signal), pad(signal, {5, 0}, PadMode::circular)));
+  CHECK(equal(nn::CircularPad2d({1, 2, 3, 4})(image), pad(image, {1, 2, 3, 4}, PadMode::circular)));
+  CHECK(equal(nn::CircularPad3d({0, 0, 0, 0, 3, 1})(volume), pad(volume, {0, 0, 0, 0, 3, 1}, PadMode::circular)));
+  CHECK(printed(nn::ReflectionPad2d({1, 2, 3, 4})) == "ReflectionPad2d((1, 2, 3, 4))");
+  CHECK(printed(nn::ConstantPad1d(1, 0.5)) == "ConstantPad1d((1, 1), value = 0.5)");
+  CHECK_THROWS_WITH(nn::ReflectionPad1d(-1), "ReflectionPad1d: expected padding in [0, 2147483647], got -1");
+  CHECK_THROWS_WITH(nn::ConstantPad1d(1, NAN),
+                    "ConstantPad1d: expected value in [-3.4028234663852886e+38, 3.4028234663852886e+38], got nan");
+  CHECK_THROWS_WITH(nn::ZeroPad2d(1)(signal.reshape({30})),
+                    "ZeroPad2d: expected x of shape (N, C, H, W) or (C, H, W), got (30,)");
+}
+
+TEST_CASE("channels are dropped whole") {
+  manual_seed(5);
+  const auto check = [](auto layer, const Tensor& x, int64_t channels_axis) {
+    const Tensor y = layer(x);
+    Axes rest;
+    for (int64_t a = channels_axis + 1; a < x.dim(); ++a) rest.push_back(a);
+    const Tensor low = amin(y, rest), high = amax(y, rest);
+    CHECK(equal(low, high));
+    CHECK(all(logical_or(eq(low, 0), eq(low, 1 / 0.75))).template item<bool>());
+    CHECK(any(eq(low, 0)).template item<bool>());
+    CHECK(any(ne(low, 0)).template item<bool>());
+    layer.eval();
+    CHECK(layer(x).is_same(x));
+  };
+  check(nn::Dropout1d(0.25), ones({8, 40, 5}), 1);
+  check(nn::Dropout1d(0.25), ones({40, 5}), 0);
+  check(nn::Dropout2d(0.25), ones({8, 40, 3, 2}), 1);
+  check(nn::Dropout2d(0.25), ones({40, 3, 2}), 0);
+  check(nn::Dropout3d(0.25), ones({8, 40, 3, 2, 2}), 1);
+  Generator one(3), two(3);
+  CHECK(equal(nn::Dropout2d(0.5, {.generator = &one})(ones({4, 9, 2, 2})),
+              nn::Dropout2d(0.5, {.generator = &two})(ones({4, 9, 2, 2}))));
+  CHECK_THROWS_WITH(nn::Dropout2d(0.5)(ones({4, 9})),
+                    "Dropout2d: expected x of shape (N, C, H, W) or (C, H, W), got (4, 9)");
+  CHECK_THROWS_WITH(nn::Dropout3d(2), "Dropout3d: expected p in [0, 1], got 2");
+}

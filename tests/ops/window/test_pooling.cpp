@@ -10,10 +10,19 @@ using namespace plain;
 
 namespace {
 
+// What both kinds of pools take.
+struct Options {
+  OptionalSpatial stride = {};
+  Spatial padding = 0;
+
+  operator MaxPoolOptions() const { return {.stride = stride, .padding = padding}; }
+  operator AvgPoolOptions() const { return {.stride = stride, .padding = padding}; }
+};
+
 struct Case {
   Shape x;
   Spatial kernel;
-  Pool2dOptions options;
+  Options options;
 };
 
 const Case cases[] = {
@@ -138,7 +147,7 @@ TEST_CASE("pools can be differentiated again") {
     for (bool average : {false, true}) {
       Tensor x = noise({2, 3, 7, 6}, float64, format).set_requires_grad();
       const auto pool = [&](const Tensor& t) {
-        const Pool2dOptions options{.stride = 2, .padding = 1};
+        const Options options{.stride = 2, .padding = 1};
         return average ? avg_pool2d(t, 3, options) : max_pool2d(t, 3, options);
       };
       const Tensor y = pool(x);
@@ -194,7 +203,7 @@ TEST_CASE("pools are the same for any number of threads") {
       for (int64_t stride : {1, 2, 3}) {
         Tensor x = noise({3, 70, 33, 31}, dtype, format).set_requires_grad();
         CAPTURE(dtype, x.strides(), stride);
-        const Pool2dOptions options{.stride = stride, .padding = 1};
+        const Options options{.stride = stride, .padding = 1};
         check_threads([&]() -> Tensors {
           const Tensor a = avg_pool2d(x, 3, options), m = max_pool2d(x, 3, options);
           return {a.detach(), m.detach(), grad({a}, {x}, {m.detach()})[0], grad({m}, {x}, {a.detach()})[0]};
@@ -222,7 +231,7 @@ TEMPLATE_TEST_CASE("windows much larger than x cost what x costs", "", float, do
   const int64_t huge = int64_t{1} << 30;
   for (const MemoryFormat format : {MemoryFormat::contiguous, MemoryFormat::channels_last}) {
     Tensor x = noise({2, 3, 4, 5}, dtype).contiguous(format).set_requires_grad();
-    const Pool2dOptions options{.stride = 1, .padding = huge / 2};
+    const Options options{.stride = 1, .padding = huge / 2};
     const Tensor largest = max_pool2d(x, huge, {.stride = {1, 1}, .padding = {huge / 2, huge / 2}});
     CHECK(largest.shape() == Shape{2, 3, 5, 6});
     // All but the last row and column of windows begin before x; each of them ends behind it.
@@ -243,8 +252,8 @@ TEMPLATE_TEST_CASE("windows much larger than x cost what x costs", "", float, do
 TEST_CASE("pools say what does not fit") {
   const Tensor x = zeros({1, 2, 4, 5});
   CHECK(thrown<ShapeError>([] {
-          max_pool2d(zeros({2, 4, 4}), 2);
-        }) == "max_pool2d: expected x of shape (N, C, H, W), got (2, 4, 4)");
+          max_pool2d(zeros({4, 4}), 2);
+        }) == "max_pool2d: expected x of shape (N, C, H, W) or (C, H, W), got (4, 4)");
   CHECK(thrown<ShapeError>([&] {
           avg_pool2d(x, {2, 6});
         }) ==
@@ -266,7 +275,7 @@ TEST_CASE("pools say what does not fit") {
         "max_pool2d: expected stride of at least 1 and below 2^31, got (0, 0)");
   CHECK(thrown<DTypeError>([&] {
           max_pool2d(zeros({1, 2, 4, 5}, int32), 2);
-        }) == "max_pool2d: expected x of float32 or float64, got int32; convert with to()");
+        }) == "max_pool2d: expected x of a floating-point dtype, got int32; convert with to()");
   CHECK(thrown<ValueError>([&] { avg_pool2d(Tensor(), 2); }) ==
         "avg_pool2d: expected a defined x, got an undefined tensor");
 }
