@@ -268,7 +268,7 @@ void run_backward(const Scheme& s, const Tensors& xs, const Tensor& y, const Ten
   const Tensor &q = xs[0], &k = xs[1], &v = xs[2];
   const Scores<T> scores(s, q, k);
   const Matrices<T> query(q, s.leading), key(k, s.leading), value(v, s.leading), arriving(dy, s.leading);
-  const auto exponentials = kernels_of<T>().exponentials;
+  const kernels::AttentionKernels<T>& kernel = kernels_of<T>();
   const T *out = y.data<T>(), *sums = log_sum.data<T>();
   if (dq) std::fill_n(dq, s.batch * s.queries * s.size, T{0});
   if (dk) std::fill_n(dk, s.batch * s.keys * s.size, T{0});
@@ -290,7 +290,7 @@ void run_backward(const Scheme& s, const Tensors& xs, const Tensor& y, const Ten
         for (int64_t j = 0; j < last; j += key_block) {
           const int64_t m = std::min(key_block, last - j);
           scores.fill(b, i, n, j, m, p.data());
-          for (int64_t r = 0; r < n; ++r) exponentials(m, sums[b * s.queries + i + r], p.data() + r * m);
+          for (int64_t r = 0; r < n; ++r) kernel.exponentials(m, sums[b * s.queries + i + r], p.data() + r * m);
           if (dv)
             add_product<T>(m, s.values, n, {p.data(), {1, m}}, dy_rows, arriving.row(),
                            dv + (b * s.keys + j) * s.values, s.values);
@@ -303,11 +303,8 @@ void run_backward(const Scheme& s, const Tensors& xs, const Tensor& y, const Ten
                            .y = dp.data(),
                            .y_row = m});
           for (int64_t r = 0; r < n; ++r)
-            for (int64_t c = 0; c < m; ++c) {
-              const T weight = p[static_cast<std::size_t>(r * m + c)];
-              T& d = dp[static_cast<std::size_t>(r * m + c)];
-              d = weight == T{0} ? T{0} : weight * (d - static_cast<T>(inner[r])) * static_cast<T>(s.scale);
-            }
+            kernel.score_gradients(m, static_cast<T>(inner[r]), static_cast<T>(s.scale), p.data() + r * m,
+                                   dp.data() + r * m);
           if (dq)
             add_product<T>(n, s.size, m, {dp.data(), {m, 1}}, key.at(b, j), key.row(),
                            dq + (b * s.queries + i) * s.size, s.size);
