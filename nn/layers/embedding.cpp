@@ -74,14 +74,16 @@ Tensor Embedding::operator()(const Tensor& index) const {
     try {
       const Tensor rows = reshape(index_select(weight, 0, reshape(index, {index.numel()})), shape);
       // The row of padding is read, but learns nothing.
-      return padding_ && rows.requires_grad() ? where(unsqueeze(eq(index, *padding_), -1), rows.detach(), rows) : rows;
+      if (!padding_ || !rows.requires_grad()) return rows;
+      const Tensor is_padding = logical_or(eq(index, *padding_), eq(index, *padding_ - weight.size(0)));
+      return where(unsqueeze(is_padding, -1), rows.detach(), rows);
     } catch (const ValueError&) {
       const Tensor all = limpid::detail::as_contiguous(limpid::detail::as_dtype(index, int64));
       const int64_t count = weight.size(0);
       for (int64_t i = 0; i < all.numel(); ++i)
-        if (const int64_t k = all.data<int64_t>()[i]; k < 0 || k >= count)
-          throw_error<ValueError>("Embedding: expected indices in [0, ", count, "), got ", k, " at element ", i,
-                                  " of an index of shape ", index.shape());
+        if (const int64_t k = all.data<int64_t>()[i]; k < -count || k >= count)
+          throw_error<ValueError>("Embedding: expected indices in [", -count, ", ", count, "), got ", k, " at element ",
+                                  i, " of an index of shape ", index.shape());
       throw;
     }
   });

@@ -88,9 +88,9 @@ TEST_CASE("layers blame what they were given") {
         }) == "Conv2d: expected x of shape (N, 4, H, W), got (1, 2, 5, 5)");
   CHECK(error_of<ValueError>([] {
           nn::Embedding(5, 2)(full({2, 2}, 5, int64));
-        }) == "Embedding: expected indices in [0, 5), got 5 at element 0 of an index of shape (2, 2)");
-  CHECK(error_of<ValueError>([] { nn::Embedding(5, 2)(full({1}, -1, int32)); }) ==
-        "Embedding: expected indices in [0, 5), got -1 at element 0 of an index of shape (1,)");
+        }) == "Embedding: expected indices in [-5, 5), got 5 at element 0 of an index of shape (2, 2)");
+  CHECK(error_of<ValueError>([] { nn::Embedding(5, 2)(full({1}, -6, int32)); }) ==
+        "Embedding: expected indices in [-5, 5), got -6 at element 0 of an index of shape (1,)");
   CHECK(error_of<DTypeError>([] { nn::Embedding(5, 2)(ones({2})); }) ==
         "Embedding: expected int64 or int32 indices, got float32");
 }

@@ -22,6 +22,10 @@ TEST_CASE("the padding of an Embedding begins as zeros, is read as it stands and
     CHECK(values(select(y.detach(), 0, 2)) == std::vector<double>{7, 7});
     sum(y).backward();
     CHECK(values(embedding.weight.grad()) == std::vector<double>{1, 1, 0, 0, 2, 2, 0, 0});
+    // The row by its number from the end.
+    embedding.zero_grad();
+    sum(embedding(tensor({-3, -2}, int64))).backward();
+    CHECK(values(embedding.weight.grad()) == std::vector<double>{0, 0, 0, 0, 1, 1, 0, 0});
   }
   nn::Embedding last(4, 2, {.padding_idx = -1});
   CHECK(values(select(last.weight.detach(), 0, 3)) == std::vector<double>{0, 0});
