@@ -31,6 +31,11 @@ else()
   set(LIMPID_KERNEL_ISAS baseline)
 endif()
 list(GET LIMPID_KERNEL_ISAS 0 LIMPID_LOWEST_ISA)
+# What the thread sanitizer looks for does not depend on the instruction set.
+if(LIMPID_SANITIZE MATCHES thread)
+  set(LIMPID_KERNEL_ISAS ${LIMPID_LOWEST_ISA})
+  add_compile_definitions(LIMPID_ONE_ISA)
+endif()
 list(TRANSFORM LIMPID_KERNEL_ISAS PREPEND limpid_kernels_ OUTPUT_VARIABLE LIMPID_KERNEL_TARGETS)
 
 # What all kernels are compiled with, after limpid_flags. -O3 in every build type, so that nothing inline is left to the
@@ -42,18 +47,24 @@ list(TRANSFORM LIMPID_KERNEL_ISAS PREPEND limpid_kernels_ OUTPUT_VARIABLE LIMPID
 add_library(limpid_kernel_flags INTERFACE)
 if(NOT LIMPID_SANITIZE)
   target_compile_options(limpid_kernel_flags INTERFACE -O3)
-elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-  # Where xsimd has no instruction for it, it makes integers of numbers beyond them one by one, and drops the results.
-  target_compile_options(limpid_kernel_flags INTERFACE -fno-sanitize=float-cast-overflow)
-elseif(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+endif()
+if(LIMPID_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(limpid_kernel_flags INTERFACE -fno-tree-pta)
-  if(LIMPID_SANITIZE MATCHES address)
-    target_compile_options(limpid_kernel_flags INTERFACE -fno-sanitize-address-use-after-scope
-      --param=asan-instrumentation-with-call-threshold=0)
+endif()
+if(LIMPID_SANITIZE MATCHES address)
+  target_compile_options(limpid_kernel_flags INTERFACE -fno-sanitize-address-use-after-scope)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(limpid_kernel_flags INTERFACE --param=asan-instrumentation-with-call-threshold=0)
+  else()
+    target_compile_options(limpid_kernel_flags INTERFACE "SHELL:-mllvm -asan-instrumentation-with-call-threshold=0")
   endif()
-  if(LIMPID_SANITIZE MATCHES undefined)
-    target_compile_options(limpid_kernel_flags INTERFACE
-      -fno-sanitize=null,alignment,object-size,vptr,nonnull-attribute,returns-nonnull-attribute)
+endif()
+if(LIMPID_SANITIZE MATCHES undefined)
+  target_compile_options(limpid_kernel_flags INTERFACE
+    -fno-sanitize=null,alignment,object-size,vptr,nonnull-attribute,returns-nonnull-attribute)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    # Where xsimd has no instruction for it, it makes integers of numbers beyond them one by one, and drops the results.
+    target_compile_options(limpid_kernel_flags INTERFACE -fno-sanitize=float-cast-overflow)
   endif()
 endif()
 

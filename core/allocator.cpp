@@ -17,10 +17,31 @@
 
 namespace limpid {
 
-using detail::caching, detail::class_count, detail::class_of, detail::FreeBlock, detail::pop, detail::push;
+using detail::class_count, detail::class_of, detail::FreeBlock, detail::pop, detail::push;
 using detail::small_classes;
 
-LIMPID_FAST_TLS thread_local constinit detail::ThreadCache detail::thread_cache{};
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__)
+#define LIMPID_NO_CACHE 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LIMPID_NO_CACHE 1
+#endif
+#endif
+
+// A recycled block would hide a use after free from the sanitizer. Here alone, for a header would say it to a test that
+// is compiled without one, too.
+#if defined(LIMPID_NO_CACHE)
+constexpr bool caching = false;
+#else
+constexpr bool caching = true;
+#endif
+
+}  // namespace
+
+LIMPID_FAST_TLS thread_local constinit detail::ThreadCache detail::thread_cache{
+    .free = {}, .guarded = false, .closed = !caching};
 
 namespace {
 

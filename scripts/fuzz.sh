@@ -1,8 +1,8 @@
 #!/bin/sh
 # Builds the fuzzers of tests/fuzz under the address and undefined-behaviour sanitizers, runs them, and prints how many
 # inputs each took. fuzz.sh [--seconds S | --runs N] [NAME...]: 10 seconds of each without it; NAME as in
-# tests/fuzz/fuzz_NAME.cpp. An input that fails is kept in build/fuzz/failures, and shown again by
-# build/fuzz/tests/fuzz/fuzz_NAME FILE. What a run found worth keeping is in build/fuzz/corpus, for the next.
+# tests/fuzz/fuzz_NAME.cpp. An input that fails is kept in build/asan/failures, and shown again by
+# build/asan/tests/fuzz/fuzz_NAME FILE. What a run found worth keeping is in build/asan/corpus, for the next.
 . "$(dirname "$0")/stages.sh"
 
 limit=-max_total_time=10
@@ -33,18 +33,18 @@ if ! can_fuzz; then
   exit 0
 fi
 
-stage "configure fuzz" cmake --preset fuzz
-stage "build fuzz" cmake --build --preset fuzz --target $(for name in $names; do echo "fuzz_$name"; done)
-python3 -B tests/fuzz/seeds.py build/fuzz/seeds
-mkdir -p build/fuzz/failures
+stage "configure asan" cmake --preset asan
+stage "build asan" cmake --build --preset asan --target $(for name in $names; do echo "fuzz_$name"; done)
+python3 -B tests/fuzz/seeds.py build/asan/seeds
+mkdir -p build/asan/failures
 export OMP_NUM_THREADS=1 LIMPID_LOG=off ASAN_OPTIONS=quarantine_size_mb=2:thread_local_quarantine_size_kb=64:malloc_context_size=4
 
 # What runs one fuzzer and prints its line; as many at once as there are cores.
 one='
-  name=$1 limit=$2 log=build/fuzz/$1.log corpus=build/fuzz/corpus/$1 result=clean
+  name=$1 limit=$2 log=build/asan/$1.log corpus=build/asan/corpus/$1 result=clean
   mkdir -p "$corpus"
-  build/fuzz/tests/fuzz/fuzz_$name "$limit" -max_len=768 -entropic=0 -timeout=60 -rss_limit_mb=2048 \
-    -print_final_stats=1 -artifact_prefix=build/fuzz/failures/$name- "$corpus" build/fuzz/seeds/$name >"$log" 2>&1 </dev/null ||
+  build/asan/tests/fuzz/fuzz_$name "$limit" -max_len=768 -entropic=0 -timeout=60 -rss_limit_mb=2048 \
+    -print_final_stats=1 -artifact_prefix=build/asan/failures/$name- "$corpus" build/asan/seeds/$name >"$log" 2>&1 </dev/null ||
     result="FAILED, see $log"
   inputs=$(sed -n "s/^stat::number_of_executed_units: *//p" "$log")
   rate=$(sed -n "s/^stat::average_exec_per_sec: *//p" "$log")

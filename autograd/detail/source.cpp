@@ -15,8 +15,10 @@
 namespace limpid::detail {
 namespace {
 
-// Mangled names of limpid and std, their nested and their local entities, and what a sanitizer puts before backtrace().
+// Mangled names of limpid and std, their nested and their local entities, and what a sanitizer puts in backtrace()'s
+// place.
 bool is_library_function(std::string_view name) {
+  if (name == "backtrace") return true;
   for (const std::string_view prefix : {"_ZN6limpid", "_ZNK6limpid", "_ZZN6limpid", "_ZZNK6limpid", "_ZNSt", "_ZNKSt",
                                         "_ZSt", "_ZZNSt", "_ZGVN6limpid", "__interceptor_"})
     if (name.substr(0, prefix.size()) == prefix) return true;

@@ -6,26 +6,11 @@
 #include <bit>
 #include <new>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define LIMPID_NO_CACHE 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define LIMPID_NO_CACHE 1
-#endif
-#endif
-
 /// For thread-local variables of the library: found by an offset instead of a call. Their sum must stay below the 1 KiB
 /// or so that every process keeps for libraries it loads while running.
 #define LIMPID_FAST_TLS [[gnu::tls_model("initial-exec")]]
 
 namespace limpid::detail {
-
-#ifdef LIMPID_NO_CACHE
-// A recycled block would hide a use after free from the sanitizer.
-inline constexpr bool caching = false;
-#else
-inline constexpr bool caching = true;
-#endif
 
 // Size classes: multiples of 64 up to 512, then four steps per power of two, so that at most a fifth is lost.
 inline constexpr std::size_t class_count = 8 + 4 * 52;
@@ -53,7 +38,7 @@ inline void push(FreeBlock*& head, void* p) noexcept { head = new (p) FreeBlock{
 // that statics destroyed after the thread's guard may still use it.
 struct ThreadCache {
   std::array<FreeBlock*, small_classes> free;
-  bool guarded, closed;
+  bool guarded, closed;  ///< closed: it keeps no block, as after the end of its thread
 };
 LIMPID_FAST_TLS extern thread_local constinit ThreadCache thread_cache;
 
@@ -62,12 +47,12 @@ void deallocate_slowly(void* p, std::size_t bytes) noexcept;
 
 /// allocate() and deallocate().
 inline void* pool_allocate(std::size_t bytes) {
-  if (caching && bytes <= small_limit) [[likely]]
+  if (bytes <= small_limit) [[likely]]
     if (FreeBlock* block = pop(thread_cache.free[class_of(bytes)])) return block;
   return allocate_slowly(bytes);
 }
 inline void pool_deallocate(void* p, std::size_t bytes) noexcept {
-  if (caching && bytes <= small_limit && !thread_cache.closed) [[likely]]
+  if (bytes <= small_limit && !thread_cache.closed) [[likely]]
     push(thread_cache.free[class_of(bytes)], p);
   else
     deallocate_slowly(p, bytes);

@@ -12,7 +12,7 @@ Tensor truth(const char* op, detail::ReduceInto reduction, const Tensor& x, cons
   detail::require_defined(op, x);
   const Axes over = normalize_axes(axes, x.dim(), op);
   const Tensor y = detail::reduced_like(x, over, keepdims, bool_);
-  reduction(y, is_half(x.dtype()) ? detail::as_dtype(x, float32) : x, over);
+  reduction(y, detail::as_dtype(x, bool_), over);
   return y;
 }
 

@@ -15,6 +15,7 @@
 
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/message_of.hpp>
+#include <limpid/tests/sanitized.hpp>
 
 #if defined(__x86_64__)
 #include <xmmintrin.h>
@@ -23,12 +24,6 @@
 using namespace limpid;
 
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool under_sanitizer = true;
-#else
-constexpr bool under_sanitizer = false;
-#endif
 
 // Runs f in a child; true if it gave true within half a minute.
 template <class F>
@@ -79,7 +74,7 @@ TEST_CASE("a child of a process with threads computes the same bits on one") {
 }
 
 TEST_CASE("a child starts without the locks of its parent's threads") {
-  if (under_sanitizer) return test::left_out("a sanitizer's runtime has locks of its own, which a child may find held");
+  if (test::under_sanitizer()) return test::left_out("a sanitizer's runtime has locks of its own, which a child may find held");
   std::atomic<bool> end{false};
   const Profiler profiler;  // of this thread, read by others; of so much that its lock is held most of the time
   for (int i = 0; i < 3000; ++i) exp(zeros({1}));
@@ -126,7 +121,7 @@ TEST_CASE("a child starts without the locks of its parent's threads") {
 }
 
 TEST_CASE("a child logs, whatever its parent's threads were logging") {
-  if (under_sanitizer) return test::left_out("a sanitizer's runtime has locks of its own, which a child may find held");
+  if (test::under_sanitizer()) return test::left_out("a sanitizer's runtime has locks of its own, which a child may find held");
   const auto level = logger().level();
   const int stderr_before = dup(2), nowhere = open("/dev/null", O_WRONLY);
   REQUIRE((stderr_before >= 0 && nowhere >= 0));
@@ -195,7 +190,7 @@ TEST_CASE("threads flush denormals, or do not, as the one that calls them") {
 #endif
 
 TEST_CASE("memory that the system does not have is an error of ours") {
-  if (under_sanitizer) return test::left_out("a sanitizer ends the process where so much memory is asked for");
+  if (test::under_sanitizer()) return test::left_out("a sanitizer ends the process where so much memory is asked for");
   CHECK(message_of([] { zeros({1000000, 1000000, 1000}); }).starts_with("allocate: expected "));
   CHECK(message_of([] { zeros({int64_t{1} << 56}, float64); }).starts_with("allocate: expected "));
 }

@@ -201,11 +201,15 @@ void sum_squares_into(const Tensor& y, const Tensor& x, const Tensor& centre, co
 
 void norm_into(const Tensor& y, const Tensor& x, const Axes& axes) { add_squares(y, x, nullptr, axes, 1, true); }
 
+// One instance for all integers: a copy is cheap beside compiling more of them.
 void prod_into(const Tensor& y, const Tensor& x, const Axes& axes) {
-  visit_number(x.dtype(), [&]<class T>(T) {
+  const auto product = [&]<class T>(T) {
     using Acc = Wide<T>;
-    fold<T, Acc, WideResult<T>>(y, x, axes, Acc{1}, [](Acc a, Acc b) { return a * b; });
-  });
+    fold<T, Acc, WideResult<T>>(y, as_dtype(x, dtype_of<T>()), axes, Acc{1}, [](Acc a, Acc b) { return a * b; });
+  };
+  if (x.dtype() == float32) return product(float{});
+  if (x.dtype() == float64) return product(double{});
+  product(int64_t{});
 }
 
 void max_into(const Tensor& y, const Tensor& x, const Axes& axes) {
@@ -222,13 +226,11 @@ void min_into(const Tensor& y, const Tensor& x, const Axes& axes) {
 }
 
 void all_into(const Tensor& y, const Tensor& x, const Axes& axes) {
-  visit_number(x.dtype(),
-               [&]<class T>(T) { fold<T, bool, bool>(y, x, axes, true, [](bool a, bool b) { return a & b; }); });
+  fold<bool, bool, bool>(y, x, axes, true, [](bool a, bool b) { return a & b; });
 }
 
 void any_into(const Tensor& y, const Tensor& x, const Axes& axes) {
-  visit_number(x.dtype(),
-               [&]<class T>(T) { fold<T, bool, bool>(y, x, axes, false, [](bool a, bool b) { return a | b; }); });
+  fold<bool, bool, bool>(y, x, axes, false, [](bool a, bool b) { return a | b; });
 }
 
 }  // namespace detail

@@ -75,7 +75,7 @@ using ReduceInto = void (*)(const Tensor& y, const Tensor& x, const Axes& axes);
 void prod_into(const Tensor& y, const Tensor& x, const Axes& axes);  ///< y as for sum_into
 void max_into(const Tensor& y, const Tensor& x, const Axes& axes);   ///< y of x's dtype; NaN wins
 void min_into(const Tensor& y, const Tensor& x, const Axes& axes);
-void all_into(const Tensor& y, const Tensor& x, const Axes& axes);  ///< y bool
+void all_into(const Tensor& y, const Tensor& x, const Axes& axes);  ///< x and y bool
 void any_into(const Tensor& y, const Tensor& x, const Axes& axes);
 
 }  // namespace limpid::detail
