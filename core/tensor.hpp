@@ -102,6 +102,9 @@ class Tensor {
   Tensor& mul_(Scalar factor);
   Tensor& div_(const Tensor& other);  ///< of floating-point tensors
   Tensor& div_(Scalar divisor);
+  Tensor& masked_fill_(const Tensor& mask, Scalar value);  ///< value where mask (bool), which broadcasts, holds
+  /// Adds alpha times the rows of source along axis at a 1-D index, each as often as it is named.
+  Tensor& index_add_(int64_t axis, const Tensor& index, const Tensor& source, Scalar alpha = 1);
   Tensor& operator+=(const Tensor& other) { return add_(other); }
   Tensor& operator+=(Scalar other) { return add_(other); }
   Tensor& operator-=(const Tensor& other) { return add_(other, -1); }

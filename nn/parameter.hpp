@@ -80,6 +80,12 @@ class Parameter {
   const Parameter& add_(Scalar other, Scalar alpha = 1) const { return changed(handle().add_(other, alpha)); }
   const Parameter& div_(const Tensor& other) const { return changed(handle().div_(other)); }
   const Parameter& div_(Scalar divisor) const { return changed(handle().div_(divisor)); }
+  const Parameter& masked_fill_(const Tensor& mask, Scalar value) const {
+    return changed(handle().masked_fill_(mask, value));
+  }
+  const Parameter& index_add_(int64_t axis, const Tensor& index, const Tensor& source, Scalar alpha = 1) const {
+    return changed(handle().index_add_(axis, index, source, alpha));
+  }
   const Parameter& operator+=(const Tensor& other) const { return add_(other); }
   const Parameter& operator+=(Scalar other) const { return add_(other); }
   const Parameter& operator-=(const Tensor& other) const { return add_(other, -1); }

@@ -31,6 +31,12 @@ Tensor index_select(const Tensor& x, int64_t axis, const Tensor& index);
 Tensor gather(const Tensor& x, int64_t axis, const Tensor& index);
 /// y of the given shape, zero but for y[i][index[i][j][k]][k] += x[i][j][k] for axis 1, ...; x may exceed the index.
 Tensor scatter_add(const Shape& shape, int64_t axis, const Tensor& index, const Tensor& x);
+/// x, but y[i][index[i][j][k]][k] = source[i][j][k] for axis 1, and so on; source, of x's dtype, may be larger than the
+/// index. Of several values for one place the last wins, and alone has its gradient.
+Tensor scatter(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source);
+Tensor scatter(const Tensor& x, int64_t axis, const Tensor& index, Scalar value);
+/// x, with alpha times the rows of source along axis added at a 1-D index, each as often as it is named.
+Tensor index_add(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source, Scalar alpha = 1);
 /// Side by side along axis: shapes agree but for it.
 Tensor cat(const Tensors& xs, int64_t axis = 0);
 /// Side by side along a new axis: shapes agree.

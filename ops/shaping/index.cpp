@@ -6,6 +6,7 @@
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/strided.hpp>
 #include <limpid/core/detail/visit.hpp>
+#include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/map.hpp>
 #include <limpid/ops/shaping.hpp>
 
@@ -176,6 +177,14 @@ Tensor covered(const char* op, const Tensor& source, const Tensor& index) {
   return y;
 }
 
+// A 1-D index along axis as one for tensors of this shape, but for axis.
+Tensor as_wide(const Tensor& rows, Shape shape, std::size_t axis) {
+  Strides strides(shape.size(), 0);
+  shape[axis] = rows.numel();
+  strides[axis] = rows.strides()[0];
+  return detail::make_view(rows, shape, strides, rows.offset());
+}
+
 }  // namespace
 
 Tensor gather(const Tensor& x, int64_t axis, const Tensor& index) {
@@ -196,17 +205,61 @@ Tensor scatter_add(const Shape& shape, int64_t axis, const Tensor& index, const 
   return scattered("scatter_add", shape, a, checked_index("scatter_add", index, shape[a]), part);
 }
 
+Tensor scatter(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source) {
+  require_defined("scatter", "x", x);
+  require_defined("scatter", "index", index);
+  require_defined("scatter", "source", source);
+  const auto a = static_cast<std::size_t>(normalize_axis(axis, x.dim(), "scatter"));
+  require_index_fits("scatter", x.shape(), a, index);
+  if (source.dtype() != x.dtype())
+    throw_error<DTypeError>("scatter: expected a source of x's dtype ", x.dtype(), ", got ", source.dtype());
+  const Tensor part = covered("scatter", source, index);
+  const Tensor at = detail::as_contiguous(checked_index("scatter", index, x.shape()[a]));
+  // Which element of the index is the last for each place of x, and which of them are such.
+  const Tensor last = full(x.shape(), -1, int64), wins = empty(index.shape(), bool_);
+  const int64_t* target = at.data<int64_t>();
+  const auto place_of = [&](int64_t i) {
+    int64_t place = 0;
+    for (std::size_t k = index.shape().size(); k-- > 0; i /= index.shape()[k])
+      place += (k == a ? 0 : i % index.shape()[k]) * last.strides()[k];
+    return place;
+  };
+  for (int64_t i = 0; i < at.numel(); ++i) last.data<int64_t>()[place_of(i) + target[i] * last.strides()[a]] = i;
+  for (int64_t i = 0; i < at.numel(); ++i)
+    wins.data<bool>()[i] = last.data<int64_t>()[place_of(i) + target[i] * last.strides()[a]] == i;
+  const Tensor winners = where(wins, part, zeros({}, part.dtype()));
+  return where(last >= 0, scattered("scatter", x.shape(), a, at, winners), x);
+}
+
+Tensor scatter(const Tensor& x, int64_t axis, const Tensor& index, Scalar value) {
+  require_defined("scatter", "x", x);
+  require_defined("scatter", "index", index);
+  return scatter(x, axis, index, expand(full({}, value, x.dtype()), index.shape()));
+}
+
+Tensor index_add(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source, Scalar alpha) {
+  require_defined("index_add", "x", x);
+  require_defined("index_add", "index", index);
+  require_defined("index_add", "source", source);
+  const auto a = static_cast<std::size_t>(normalize_axis(axis, x.dim(), "index_add"));
+  if (index.dim() != 1) throw_error<ShapeError>("index_add: expected an index of rank 1, got shape ", index.shape());
+  Shape expected = x.shape();
+  expected[a] = index.numel();
+  if (source.shape() != expected)
+    throw_error<ShapeError>("index_add: expected a source of shape ", expected, ", got ", source.shape());
+  if (source.dtype() != x.dtype())
+    throw_error<DTypeError>("index_add: expected a source of x's dtype ", x.dtype(), ", got ", source.dtype());
+  const Tensor at = as_wide(checked_index("index_add", index, x.shape()[a]), x.shape(), a);
+  const Tensor sums = scattered("index_add", x.shape(), a, at, source);
+  return add(x, alpha.to_double() == 1 ? sums : mul(sums, alpha).to(x.dtype()));
+}
+
 Tensor index_select(const Tensor& x, int64_t axis, const Tensor& index) {
   require_defined("index_select", "x", x);
   require_defined("index_select", "index", index);
   const auto a = static_cast<std::size_t>(normalize_axis(axis, x.dim(), "index_select"));
   if (index.dim() != 1) throw_error<ShapeError>("index_select: expected an index of rank 1, got shape ", index.shape());
-  const Tensor rows = checked_index("index_select", index, x.shape()[a]);
-  Shape shape = x.shape();
-  Strides strides(shape.size(), 0);
-  shape[a] = rows.numel();
-  strides[a] = rows.strides()[0];
-  return gathered("index_select", x, a, detail::make_view(rows, shape, strides, rows.offset()));
+  return gathered("index_select", x, a, as_wide(checked_index("index_select", index, x.shape()[a]), x.shape(), a));
 }
 
 }  // namespace limpid

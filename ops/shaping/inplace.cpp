@@ -11,6 +11,7 @@
 #include <limpid/core/detail/overlap.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/map.hpp>
+#include <limpid/ops/shaping.hpp>
 #include <limpid/ops/shaping/detail/indexing.hpp>
 
 #include <cmath>
@@ -232,6 +233,37 @@ Tensor& Tensor::index_put_(std::initializer_list<TensorIndex> at, const Tensor& 
 Tensor& Tensor::index_put_(std::initializer_list<TensorIndex> at, Scalar value, bool accumulate) {
   require_writable("index_put_", *this);
   return index_put_(at, full({}, value, dtype()), accumulate);
+}
+
+Tensor& Tensor::masked_fill_(const Tensor& mask, Scalar value) {
+  require_writable("masked_fill_", *this);
+  detail::require_defined("masked_fill_", "mask", mask);
+  if (mask.dtype() != bool_) throw_error<DTypeError>("masked_fill_: expected a mask of dtype bool, got ", mask.dtype());
+  if (mask.dim() > dim() || broadcast_shapes(shape(), mask.shape(), "masked_fill_") != shape())
+    throw_error<ShapeError>("masked_fill_: expected a mask that broadcasts to ", shape(), ", got ", mask.shape());
+  const Tensor number = full({}, value, dtype());
+  if (records("masked_fill_", *this, false)) {
+    become(*this, where(mask, number, *this));
+  } else {
+    const NoGradGuard guard;
+    detail::copy_into(*this, where(mask, number, detach()));
+    bump_version();
+  }
+  return *this;
+}
+
+Tensor& Tensor::index_add_(int64_t axis, const Tensor& index, const Tensor& source, Scalar alpha) {
+  const detail::OpScope scope("index_add_");
+  require_writable("index_add_", *this);
+  detail::require_defined("index_add_", "source", source);
+  if (records("index_add_", *this, source.requires_grad())) {
+    become(*this, index_add(*this, axis, index, source, alpha));
+  } else {
+    const NoGradGuard guard;
+    detail::copy_into(*this, index_add(detach(), axis, index, source, alpha));
+    bump_version();
+  }
+  return *this;
 }
 
 namespace detail {

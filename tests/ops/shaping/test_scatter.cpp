@@ -1,13 +1,22 @@
-// Indices that count from the end, and sums of what they name.
-#include <limpid/autograd/backward.hpp>
-#include <limpid/core/index.hpp>
-#include <limpid/ops/elementwise.hpp>
-#include <limpid/ops/shaping.hpp>
+// Writing at indices: added up, put down, in place.
+#include <limpid/limpid.hpp>
+
+#include <limits>
 
 #include <limpid/tests/ops/plain.hpp>
 
 using namespace limpid;
 using namespace plain;
+
+namespace {
+
+/// Draws an index for axis of shape, numbers below 0 among it.
+Tensor some_index(const Shape& shape, int64_t size, uint64_t seed) {
+  Generator generator(seed);
+  return randint(-size, size, shape, int64, generator);
+}
+
+}  // namespace
 
 TEST_CASE("indices below 0 count from the end in every function of an index") {
   const Tensor x = arange(12).to(float64).reshape({3, 4}), index = tensor({-1, 0, -3}, int64);
@@ -25,10 +34,125 @@ TEST_CASE("indices below 0 count from the end in every function of an index") {
   CHECK(equal(index, tensor({-1, 0, -3}, int64)));
 }
 
+TEST_CASE("scatter puts values down, the last of several for one place") {
+  for (const DType dtype : {float32, float64, int64, uint8, bool_, float16}) {
+    CAPTURE(dtype);
+    const Tensor x = zeros({2, 3}, dtype), index = tensor({0, 2, 0, 1, -2, -2}, int64).reshape({2, 3});
+    const Tensor source = tensor({1, 1, 0, 1, 0, 1}, dtype).reshape({2, 3});
+    CHECK(equal(scatter(x, 1, index, source), tensor({0, 0, 1, 0, 1, 0}, dtype).reshape({2, 3})));
+    CHECK(equal(scatter(x, 1, index, 1), tensor({1, 0, 1, 0, 1, 0}, dtype).reshape({2, 3})));
+  }
+  // Against a loop, in layouts of all kinds, an index smaller than x and a source larger than the index.
+  for (const int64_t axis : {0, 1, 2, -1}) {
+    Shape shape{2, 3, 2};
+    const std::size_t a = static_cast<std::size_t>(axis < 0 ? axis + 3 : axis);
+    shape[a] = 5;
+    const Tensor x = noise({3, 4, 3}, float64), index = some_index(shape, x.size(axis), 4),
+                 source = noise({5, 5, 5}, float64);
+    auto expected = values(x);
+    const Tensor at = index.contiguous();
+    for (int64_t i = 0; i < at.numel(); ++i) {
+      int64_t place[] = {i / (shape[1] * shape[2]), i / shape[2] % shape[1], i % shape[2]};
+      const double value = source[place[0]][place[1]][place[2]].item<double>();
+      place[a] = at.data<int64_t>()[i] < 0 ? at.data<int64_t>()[i] + x.size(axis) : at.data<int64_t>()[i];
+      expected[static_cast<std::size_t>((place[0] * 4 + place[1]) * 3 + place[2])] = value;
+    }
+    for (const char* layout : {"contiguous", "strided", "gaps"}) {
+      CAPTURE(axis, layout);
+      const Tensor y = scatter(in_layout(x, layout), axis, strided(index), in_layout(source, layout));
+      CHECK(values(y) == expected);
+    }
+    CHECK(gradcheck([&](const Tensor& p, const Tensor& q) { return scatter(p, axis, index, q); }, {x, source}));
+    CHECK(gradgradcheck([&](const Tensor& p, const Tensor& q) { return square(scatter(p, axis, index, q)); },
+                        {x, source}));
+  }
+  // The winner alone has the gradient, and a loser that is NaN does no harm.
+  Tensor x = zeros({2}, float64).set_requires_grad();
+  Tensor source = tensor({1, 2, 3}, float64);
+  source.index_put_({0}, std::numeric_limits<double>::quiet_NaN());
+  source.set_requires_grad();
+  const Tensor y = scatter(x, 0, tensor({1, 1, 1}, int64), source);
+  CHECK(equal(y.detach(), tensor({0, 3}, float64)));
+  const Tensors dx = grad({y}, {x, source}, {tensor({5, 7}, float64)});
+  CHECK(equal(dx[0], tensor({5, 0}, float64)));
+  CHECK(equal(dx[1], tensor({0, 0, 7}, float64)));
+  CHECK(equal(scatter(zeros({2, 0}), 0, zeros({1, 0}, int64), zeros({1, 0})), zeros({2, 0})));
+  CHECK(equal(scatter(ones({2}), 0, zeros({0}, int64), zeros({0})), ones({2})));
+
+  CHECK(
+      thrown<ShapeError>([] {
+        scatter(zeros({2, 2}), 0, zeros({1}, int64), zeros({1}));
+      }) ==
+      "scatter: expected an index of the rank of shape (2, 2) and no larger than it along axes other than 0, got shape "
+      "(1,)");
+  CHECK(thrown<ShapeError>([] { scatter(zeros({2}), 0, zeros({3}, int64), zeros({2})); }) ==
+        "scatter: expected values of at least the index's shape (3,), got (2,)");
+  CHECK(thrown<DTypeError>([] { scatter(zeros({2}), 0, zeros({1}, int64), zeros({1}, float64)); }) ==
+        "scatter: expected a source of x's dtype float32, got float64");
+  CHECK(thrown<ValueError>([] { scatter(zeros({2}), 0, full({1}, -3, int64), zeros({1})); }) ==
+        "scatter: expected indices in [-2, 2), got -3 at position (0,)");
+  CHECK(thrown<ValueError>([] { scatter(zeros({2}, uint8), 0, zeros({1}, int64), 300); }) ==
+        "full: expected a number that uint8 holds, got 300");
+}
+
 TEST_CASE("scatter_add takes what the index covers, and gives the rest no gradient") {
   Tensor x = tensor({1, 2, 3, 4, 5, 6}, float64).reshape({2, 3}).set_requires_grad();
   const Tensor y = scatter_add({2, 2}, 0, tensor({1, 1, 0, 1}, int64).reshape({2, 2}), x);
   CHECK(equal(y.detach(), tensor({4, 0, 1, 7}, float64).reshape({2, 2})));
   CHECK(equal(grad({y}, {x}, {tensor({10, 20, 30, 40}, float64).reshape({2, 2})})[0],
               tensor({30, 40, 0, 10, 40, 0}, float64).reshape({2, 3})));
+}
+
+TEST_CASE("index_add adds rows as often as they are named") {
+  for (const DType dtype : {float32, float64, int64, int32, uint8, bfloat16}) {
+    CAPTURE(dtype);
+    const Tensor x = ones({3, 2}, dtype), source = tensor({1, 2, 3, 4, 5, 6}, dtype).reshape({3, 2});
+    const Tensor index = tensor({0, -1, 0}, int64);
+    CHECK(equal(index_add(x, 0, index, source), tensor({7, 9, 1, 1, 4, 5}, dtype).reshape({3, 2})));
+    CHECK(equal(index_add(x, 0, index, source, 2), tensor({13, 17, 1, 1, 7, 9}, dtype).reshape({3, 2})));
+    Tensor y = x.clone();
+    CHECK(equal(y.index_add_(0, index, source), index_add(x, 0, index, source)));
+  }
+  CHECK(equal(index_add(ones({2, 3}), 1, zeros({0}, int64), zeros({2, 0})), ones({2, 3})));
+  CHECK(thrown<ShapeError>([] {
+          index_add(zeros({3, 2}), 0, zeros({2}, int64), zeros({2, 3}));
+        }) == "index_add: expected a source of shape (2, 2), got (2, 3)");
+  CHECK(thrown<ShapeError>([] {
+          index_add(zeros({3, 2}), 0, zeros({2, 1}, int64), zeros({2, 2}));
+        }) == "index_add: expected an index of rank 1, got shape (2, 1)");
+  CHECK(thrown<DTypeError>([] { index_add(zeros({3}), 0, zeros({1}, int64), zeros({1}, float64)); }) ==
+        "index_add: expected a source of x's dtype float32, got float64");
+  CHECK(thrown<ValueError>([] { index_add(zeros({3}), 0, full({1}, 3, int64), zeros({1})); }) ==
+        "index_add: expected indices in [-3, 3), got 3 at position (0,)");
+}
+
+TEST_CASE("masked_fill_ and index_add_ write in place, recorded too") {
+  Tensor x = tensor({1, 2, 3, 4}).reshape({2, 2});
+  const uint32_t version = x.version();
+  x.masked_fill_(tensor({1, 0}, bool_), -1);
+  CHECK(equal(x, tensor({-1, 2, -1, 4}).reshape({2, 2})));
+  CHECK(x.version() > version);
+  select(x, 1, 1).masked_fill_(tensor({0, 1}, bool_), 9);
+  CHECK(equal(x, tensor({-1, 2, -1, 9}).reshape({2, 2})));
+
+  Tensor leaf = tensor({1, 2, 3}, float64).set_requires_grad();
+  Tensor y = leaf * 2.0;
+  y.masked_fill_(tensor({0, 1, 0}, bool_), 7);
+  y.index_add_(0, tensor({0, 0}, int64), slice(leaf, 0, 1), 10);
+  CHECK(equal(y.detach(), tensor({52, 7, 6}, float64)));
+  CHECK(equal(grad({y}, {leaf}, {tensor({1, 100, 1000}, float64)})[0], tensor({2, 10, 2010}, float64)));
+
+  CHECK(thrown<AutogradError>([&] {
+          leaf.masked_fill_(tensor({0, 1, 0}, bool_), 7);
+        }) ==
+        "masked_fill_: expected a tensor that is no leaf, got a leaf that requires a gradient; write to it under a "
+        "NoGradGuard");
+  CHECK_THROWS_AS(leaf.index_add_(0, tensor({0}, int64), ones({1}, float64)), AutogradError);
+  CHECK(thrown<DTypeError>([&] { x.masked_fill_(x, 1); }) ==
+        "masked_fill_: expected a mask of dtype bool, got float32");
+  CHECK(thrown<ShapeError>([&] {
+          x.masked_fill_(ones({3, 2, 2}, bool_), 1);
+        }) == "masked_fill_: expected a mask that broadcasts to (2, 2), got (3, 2, 2)");
+  CHECK(thrown<ValueError>([&] { zeros({2}, uint8).masked_fill_(ones({2}, bool_), 256); }) ==
+        "full: expected a number that uint8 holds, got 256");
 }
