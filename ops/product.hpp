@@ -9,7 +9,8 @@
 namespace LIMPID_API limpid {
 
 /// NumPy's matmul: (..., n, k) x (..., k, m) -> (..., n, m), leading axes broadcast; a 1-D operand is a row (left) or a
-/// column (right) whose axis is dropped. float32 and float64, both of one dtype (throws DTypeError).
+/// column (right) whose axis is dropped. Both of one floating dtype (throws DTypeError). Half precision is multiplied
+/// and added in float32, and the result rounded to it, here and below.
 Tensor matmul(const Tensor& a, const Tensor& b);
 
 // matmul() of operands of these ranks and no others: nothing broadcasts. Throw ShapeError.
@@ -38,7 +39,7 @@ Tensor tensordot(const Tensor& a, const Tensor& b, const Axes& a_axes, const Axe
 /// one size, or 1, which broadcasts. Letters that "->" is not followed by are summed over, as is a "..." that is not;
 /// without "->" the result has the "..." first and then, in alphabetical order (capitals first), the letters that stand
 /// once. Spaces count for nothing. One operand may be of any dtype, and the result a view of it; of several, all are
-/// float32 or all float64, and products are formed pair by pair in the order that takes the fewest multiplications
+/// of one floating dtype, and products are formed pair by pair in the order that takes the fewest multiplications
 /// (found for up to eight operands; for more, the cheapest next pair). Throws ValueError on an equation that is none,
 /// ShapeError where it does not fit the operands, DTypeError.
 Tensor einsum(std::string_view equation, const Tensors& xs);

@@ -340,8 +340,15 @@ Tensor einsum(std::string_view text, const Tensors& xs) {
       sizes.meet(operands[i].labels[axis], operands[i].x.shape()[axis], text);
   }
   const Labels output = output_of(equation, widest, operands, text);
-  if (xs.size() > 1)
-    for (const Tensor& x : xs) detail::require_one_float_dtype("einsum", {{"operand 0", &xs[0]}, {"an operand", &x}});
+  if (xs.size() > 1) {
+    for (const Tensor& x : xs)
+      detail::require_one_floating_dtype("einsum", {{"operand 0", &xs[0]}, {"an operand", &x}});
+    if (is_half(xs[0].dtype())) {
+      Tensors wide;
+      for (const Tensor& x : xs) wide.push_back(x.to(float32));
+      return einsum(text, wide).to(xs[0].dtype());
+    }
+  }
 
   // An axis of size 1 that broadcasts is as good as none.
   for (Operand& operand : operands) {
@@ -390,7 +397,7 @@ Tensor tensordot(const Tensor& a, const Tensor& b, const Axes& a_axes, const Axe
       throw_error<ShapeError>("tensordot: expected axes that agree in size, got axis ", a_axes[i], " of a of shape ",
                               a.shape(), " and axis ", b_axes[i], " of b of shape ", b.shape());
   }
-  detail::require_one_float_dtype("tensordot", {{"a", &a}, {"b", &b}});
+  detail::require_one_floating_dtype("tensordot", {{"a", &a}, {"b", &b}});
   const auto others = [](const Tensor& x, const Axes& inner) {
     Axes axes;
     for (int64_t axis = 0; axis < x.dim(); ++axis)

@@ -21,7 +21,7 @@ void require_shapes(bool fit, const char* op, const char* expected, const Tensor
 }
 
 void require_floats(const char* op, const Tensor& a, const Tensor& b) {
-  detail::require_one_float_dtype(op, {{"a", &a}, {"b", &b}});
+  detail::require_one_floating_dtype(op, {{"a", &a}, {"b", &b}});
 }
 
 void require_matrices(const char* op, const Tensor& a, const Tensor& b) {
@@ -44,7 +44,7 @@ Tensor mv(const Tensor& a, const Tensor& x) {
   require_defined("mv", "x", x);
   require_shapes(a.dim() == 2 && x.dim() == 1 && a.size(1) == x.size(0), "mv", "a matrix (n, k) and a vector (k,)", a,
                  x);
-  detail::require_one_float_dtype("mv", {{"a", &a}, {"x", &x}});
+  detail::require_one_floating_dtype("mv", {{"a", &a}, {"x", &x}});
   return matmul(a, x);
 }
 
@@ -73,7 +73,8 @@ Tensor addmm(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta, Sca
   for (int64_t axis = 1; fits && axis <= x.dim(); ++axis)
     fits = x.size(-axis) == 1 || x.size(-axis) == shape[static_cast<std::size_t>(2 - axis)];
   if (!fits) throw_error<ShapeError>("addmm: expected x that broadcasts to ", shape, ", got shape ", x.shape());
-  detail::require_one_float_dtype("addmm", {{"x", &x}, {"a", &a}});
+  const DType dtype = detail::require_one_floating_dtype("addmm", {{"x", &x}, {"a", &a}});
+  if (is_half(dtype)) return addmm(x.to(float32), a.to(float32), b.to(float32), beta, alpha).to(dtype);
   const auto scaled = [](const Tensor& t, Scalar factor) { return factor.to_double() == 1 ? t : mul(t, factor); };
   // The factor goes to the smaller operand.
   const Tensor y = a.numel() <= b.numel() ? matmul(scaled(a, alpha), b) : matmul(a, scaled(b, alpha));

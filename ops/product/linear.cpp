@@ -104,7 +104,11 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
                             weight.shape(), ", got ", x.shape());
   if (bias.defined() && bias.shape() != Shape{weight.size(0)})
     throw_error<ShapeError>("linear: expected bias of shape ", Shape{weight.size(0)}, ", got ", bias.shape());
-  const DType dtype = detail::require_one_float_dtype("linear", {{"x", &x}, {"weight", &weight}, {"bias", &bias}});
+  const DType dtype = detail::require_one_floating_dtype("linear", {{"x", &x}, {"weight", &weight}, {"bias", &bias}});
+  if (is_half(dtype)) {
+    const Tensor wide_bias = bias.defined() ? bias.to(float32) : bias;
+    return linear(x.to(float32), weight.to(float32), wide_bias).to(dtype);
+  }
 
   Shape shape = x.shape();
   shape.back() = weight.size(0);

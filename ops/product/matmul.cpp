@@ -110,7 +110,8 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   const int64_t k = b.size(b.dim() == 1 ? 0 : -2);
   if (a.size(-1) != k)
     throw_error<ShapeError>("matmul: expected (..., n, k) and (..., k, m), got ", a.shape(), " and ", b.shape());
-  const DType dtype = detail::require_one_float_dtype("matmul", {{"a", &a}, {"b", &b}});
+  const DType dtype = detail::require_one_floating_dtype("matmul", {{"a", &a}, {"b", &b}});
+  if (is_half(dtype)) return matmul(a.to(float32), b.to(float32)).to(dtype);
   if (a.dim() == 1) return squeeze(matmul(unsqueeze(a, 0), b), b.dim() == 1 ? 0 : -2);
   if (b.dim() == 1) return squeeze(matmul(a, unsqueeze(b, 1)), -1);
 

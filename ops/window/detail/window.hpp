@@ -2,10 +2,10 @@
 #pragma once
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/error.hpp>
+#include <limpid/ops/detail/float_operands.hpp>
 #include <limpid/ops/window.hpp>
 
 #include <algorithm>
-#include <initializer_list>
 #include <limits>
 #include <ostream>
 
@@ -70,28 +70,6 @@ struct Extent {
 inline Extent cut_window(int64_t size, int64_t kernel, int64_t stride, int64_t padding, int64_t count) {
   const int64_t before = std::max<int64_t>(0, padding - (count - 1) * stride);
   return {std::min(kernel, size + padding) - before, padding - before};
-}
-
-struct WindowOperand {
-  const char* name;
-  const Tensor* x;
-};
-
-/// The dtype of all operands, any floating one. Undefined ones do not count.
-inline DType require_one_floating_dtype(const char* op, std::initializer_list<WindowOperand> operands) {
-  const WindowOperand* first = nullptr;
-  for (const WindowOperand& operand : operands) {
-    if (!operand.x->defined()) continue;
-    const DType dtype = operand.x->dtype();
-    if (!is_floating_point(dtype))
-      throw_error<DTypeError>(op, ": expected ", operand.name, " of a floating-point dtype, got ", dtype,
-                              "; convert with to()");
-    if (!first) first = &operand;
-    if (dtype != first->x->dtype())
-      throw_error<DTypeError>(op, ": expected ", first->name, " and ", operand.name, " of one dtype, got ",
-                              first->x->dtype(), " and ", dtype, "; convert with to()");
-  }
-  return first->x->dtype();
 }
 
 /// "(N, C, H, W)", with the names given for N and C; those of the spatial axes begin with `prefix`.

@@ -241,7 +241,7 @@ TEST_CASE("einsum refuses what is no sum") {
         }) == "einsum: expected operand 0 and an operand of one dtype, got float32 and float64; convert with to()");
   CHECK(thrown<DTypeError>([&] {
           einsum("ij,jk", {s.to(int64), s.to(int64)});
-        }) == "einsum: expected operand 0 of float32 or float64, got int64; convert with to()");
+        }) == "einsum: expected operand 0 of a floating-point dtype, got int64; convert with to()");
 }
 
 TEST_CASE("einsum is the same for any number of threads") {

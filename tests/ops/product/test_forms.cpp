@@ -53,7 +53,7 @@ TEST_CASE("products of given ranks are matmul's, and take no others") {
           mm(zeros({2, 3}), zeros({3, 3}, float64));
         }) == "mm: expected a and b of one dtype, got float32 and float64; convert with to()");
   CHECK(thrown<DTypeError>([] { limpid::dot(zeros({3}, int64), zeros({3}, int64)); }) ==
-        "dot: expected a of float32 or float64, got int64; convert with to()");
+        "dot: expected a of a floating-point dtype, got int64; convert with to()");
   CHECK(thrown<DTypeError>([] {
           mv(zeros({2, 3}), zeros({3}, float64));
         }) == "mv: expected a and x of one dtype, got float32 and float64; convert with to()");
@@ -162,7 +162,7 @@ TEST_CASE("tensordot sums over the axes named") {
           tensordot(zeros({3}), zeros({3, 3}), -1);
         }) == "tensordot: expected a number of axes from 0 to 1, got -1");
   CHECK(thrown<DTypeError>([] { tensordot(zeros({3}, int64), zeros({3}, int64), 1); }) ==
-        "tensordot: expected a of float32 or float64, got int64; convert with to()");
+        "tensordot: expected a of a floating-point dtype, got int64; convert with to()");
 }
 
 TEST_CASE("masks are joined by bits, numbers are not") {

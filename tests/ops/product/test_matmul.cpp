@@ -143,6 +143,29 @@ TEST_CASE("matmul can be differentiated twice") {
   CHECK(plain::dot(second[1], b) == Approx(plain::dot(first[0], v)));
 }
 
+TEST_CASE("products of half precision are rounded once, from float32") {
+  for (const DType half : {float16, bfloat16}) {
+    CAPTURE(half);
+    const Tensor a = randn({2, 5, 300}).to(half), b = randn({300, 7}).to(half), c = randn({7}).to(half);
+    const Tensor wide_a = a.to(float32), wide_b = b.to(float32), wide_c = c.to(float32);
+    CHECK(equal(matmul(a, b), matmul(wide_a, wide_b).to(half)));
+    CHECK(equal(linear(a, b.t(), c), linear(wide_a, wide_b.t(), wide_c).to(half)));
+    CHECK(equal(linear(a, b.t()), linear(wide_a, wide_b.t()).to(half)));
+    CHECK(equal(addmm(c, a[0], b, 2, 3), addmm(wide_c, wide_a[0], wide_b, 2, 3).to(half)));
+    CHECK(equal(einsum("bij,jk,k->bi", {a, b, c}), einsum("bij,jk,k->bi", {wide_a, wide_b, wide_c}).to(half)));
+    CHECK(equal(limpid::dot(ones({4096}, half), ones({4096}, half)),
+                full({}, 4096, half)));  // neither counts so far in ones
+    Tensor x = a.clone().set_requires_grad(), w = b.clone().set_requires_grad();
+    const Tensor dy = randn({2, 5, 7}).to(half);
+    const Tensors dx = grad({matmul(x, w)}, {x, w}, {dy});
+    CHECK(equal(dx[0], matmul(dy.to(float32), wide_b.t()).to(half)));
+    CHECK(dx[1].dtype() == half);
+  }
+  CHECK(thrown<DTypeError>([] {
+          matmul(zeros({2, 2}, float16), zeros({2, 2}));
+        }) == "matmul: expected a and b of one dtype, got float16 and float32; convert with to()");
+}
+
 TEST_CASE("matmul refuses what it cannot multiply") {
   const auto message = [](auto error, const Tensor& a, const Tensor& b) {
     return thrown<decltype(error)>([&] { matmul(a, b); });
@@ -154,7 +177,7 @@ TEST_CASE("matmul refuses what it cannot multiply") {
   CHECK(message(ShapeError(""), zeros({2, 3, 4}), zeros({3, 4, 5})) ==
         "matmul: expected shapes that broadcast together, got (2,) and (3,)");
   CHECK(message(DTypeError(""), zeros({2, 3}, int64), zeros({3, 2})) ==
-        "matmul: expected a of float32 or float64, got int64; convert with to()");
+        "matmul: expected a of a floating-point dtype, got int64; convert with to()");
   CHECK(message(ValueError(""), Tensor(), zeros({3, 2})) == "matmul: expected a defined a, got an undefined tensor");
 }
 
@@ -219,7 +242,7 @@ TEST_CASE("linear refuses operands that do not fit") {
         }) == "linear: expected x of rank 1 or more, got shape ()");
   CHECK(thrown<DTypeError>([] {
           linear(zeros({2, 3}), zeros({4, 3}), zeros({4}, int32));
-        }) == "linear: expected bias of float32 or float64, got int32; convert with to()");
+        }) == "linear: expected bias of a floating-point dtype, got int32; convert with to()");
 }
 
 TEST_CASE("products are the same for any number of threads") {
