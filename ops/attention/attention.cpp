@@ -1,6 +1,7 @@
 // Attention by blocks of queries and keys: of each query the largest score so far, the sum of exponentials and the
 // weighted sum of values go along from block to block, and are scaled down where a larger score comes. The backward
-// computes the weights again, from each query's log-sum.
+// computes the weights again, from each query's largest score and its sum: not from the log of the sum added to the
+// score, in whose rounding it would vanish where scores are large.
 #include <limpid/ops/attention.hpp>
 
 #include <limpid/autograd/detail/watch.hpp>
@@ -25,6 +26,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace limpid {
@@ -211,9 +213,17 @@ const kernels::AttentionKernels<T>& kernels_of() {
 // How many keys the queries before `end` see.
 int64_t keys_for(const Scheme& s, int64_t end) noexcept { return s.visible(end - 1); }
 
-// y (..., L, V), and the log-sum of each query's scores; of one that sees no key, inf.
+// Of each query the largest score, and the sum of exponentials of the scores less that one: weights are exp(score -
+// largest) / sum. Of one that sees no key inf and 1, which make weights 0.
 template <class T>
-void run_forward(const Scheme& s, const Tensor& q, const Tensor& k, const Tensor& v, T* y, T* log_sum) {
+struct Norms {
+  T* largest;
+  T* sum;
+};
+
+// y (..., L, V) and the norms.
+template <class T>
+void run_forward(const Scheme& s, const Tensor& q, const Tensor& k, const Tensor& v, T* y, const Norms<T>& norms) {
   const Scores<T> scores(s, q, k);
   const Matrices<T> value(v, s.leading);
   const auto exponentials = kernels_of<T>().exponentials;
@@ -254,8 +264,8 @@ void run_forward(const Scheme& s, const Tensor& q, const Tensor& k, const Tensor
             const bool sees = sums[p] != 0;
             for (int64_t c = 0; c < s.values && sees; ++c)
               out[p * s.values + c] = static_cast<T>(static_cast<double>(out[p * s.values + c]) / sums[p]);
-            log_sum[b * s.queries + i + p] = sees ? static_cast<T>(static_cast<double>(largest[p]) + std::log(sums[p]))
-                                                  : std::numeric_limits<T>::infinity();
+            norms.largest[b * s.queries + i + p] = sees ? largest[p] : std::numeric_limits<T>::infinity();
+            norms.sum[b * s.queries + i + p] = sees ? static_cast<T>(sums[p]) : T{1};
           }
         }
       });
@@ -263,13 +273,13 @@ void run_forward(const Scheme& s, const Tensor& q, const Tensor& k, const Tensor
 
 // dq, dk and dv (..., L, E), (..., S, E), (..., S, V), each null where it is not asked for.
 template <class T>
-void run_backward(const Scheme& s, const Tensors& xs, const Tensor& y, const Tensor& log_sum, const Tensor& dy, T* dq,
-                  T* dk, T* dv) {
+void run_backward(const Scheme& s, const Tensors& xs, const Tensor& y, const Norms<const T>& norms, const Tensor& dy,
+                  T* dq, T* dk, T* dv) {
   const Tensor &q = xs[0], &k = xs[1], &v = xs[2];
   const Scores<T> scores(s, q, k);
   const Matrices<T> query(q, s.leading), key(k, s.leading), value(v, s.leading), arriving(dy, s.leading);
   const kernels::AttentionKernels<T>& kernel = kernels_of<T>();
-  const T *out = y.data<T>(), *sums = log_sum.data<T>();
+  const T* const out = y.data<T>();
   if (dq) std::fill_n(dq, s.batch * s.queries * s.size, T{0});
   if (dk) std::fill_n(dk, s.batch * s.keys * s.size, T{0});
   if (dv) std::fill_n(dv, s.batch * s.keys * s.values, T{0});
@@ -290,7 +300,12 @@ void run_backward(const Scheme& s, const Tensors& xs, const Tensor& y, const Ten
         for (int64_t j = 0; j < last; j += key_block) {
           const int64_t m = std::min(key_block, last - j);
           scores.fill(b, i, n, j, m, p.data());
-          for (int64_t r = 0; r < n; ++r) kernel.exponentials(m, sums[b * s.queries + i + r], p.data() + r * m);
+          for (int64_t r = 0; r < n; ++r) {
+            T* const weights = p.data() + r * m;
+            kernel.exponentials(m, norms.largest[b * s.queries + i + r], weights);
+            const T sum = norms.sum[b * s.queries + i + r];
+            for (int64_t c = 0; c < m; ++c) weights[c] /= sum;
+          }
           if (dv)
             add_product<T>(m, s.values, n, {p.data(), {1, m}}, dy_rows, arriving.row(),
                            dv + (b * s.keys + j) * s.values, s.values);
@@ -323,21 +338,28 @@ Shape with(Shape leading, int64_t n, int64_t m) {
 }
 
 struct AttentionNode final : Node {
-  Saved q{*this, "q"}, k{*this, "k"}, v{*this, "v"}, mask{*this, "mask"};  // mask: one that is learned
-  Saved y{*this, "y"}, log_sum{*this, "log_sum"};
-  std::shared_ptr<const Scheme> scheme;
+  Saved q{*this, "q"}, k{*this, "k"}, v{*this, "v"}, mask{*this, "mask"};
+  Saved y{*this, "y"}, largest{*this, "largest"}, sum{*this, "sum"};
+  Scheme scheme;  // without its mask
+  bool is_mask_learned = false;
   const char* name() const noexcept override { return "scaled_dot_product_attention"; }
-  detail::Composition as_composed() const {
-    return detail::composition([s = scheme](const Tensors& xs) -> Tensors {
-      return {weighted_sum(weights_of(xs[0], xs[1], xs[3].defined() ? xs[3] : s->mask, *s), xs[2], *s)};
+  Scheme whole_scheme() {
+    Scheme s = scheme;
+    if (const Tensor m = mask; m.defined()) s.mask = m.detach();
+    return s;
+  }
+  Tensors operands() { return {q, k, v, is_mask_learned ? Tensor(mask) : Tensor()}; }
+  detail::Composition as_composed() {
+    return detail::composition([s = whole_scheme()](const Tensors& xs) -> Tensors {
+      return {weighted_sum(weights_of(xs[0], xs[1], xs[3].defined() ? xs[3] : s.mask, s), xs[2], s)};
     });
   }
-  // With p_ij = exp(s_ij - log_sum_i), s_ij = scale q_i k_j + mask_ij and y_ic = sum_j p_ij v_jc:
+  // With p_ij = exp(s_ij - largest_i) / sum_i, s_ij = scale q_i k_j + mask_ij and y_ic = sum_j p_ij v_jc:
   //   dp_ij = sum_c dy_ic v_jc,  ds_ij = p_ij (dp_ij - sum_k p_ik dp_ik),  the inner sum being sum_c y_ic dy_ic,
   //   dq_i = scale sum_j ds_ij k_j,  dk_j = scale sum_i ds_ij q_i,  dv_j = sum_i p_ij dy_i,  dmask_ij = ds_ij.
   Tensors backward(const Tensors& dy) override {
-    const Tensors given{q, k, v, mask};
-    const Scheme& s = *scheme;
+    const Tensors given = operands();
+    const Scheme s = whole_scheme();
     Tensors dx(4);
     {
       const NoGradGuard guard;
@@ -346,13 +368,13 @@ struct AttentionNode final : Node {
       if (needs(1)) dx[1] = empty(with(s.leading, s.keys, s.size), dtype);
       if (needs(2)) dx[2] = empty(with(s.leading, s.keys, s.values), dtype);
       const Tensors xs{rows_of(given[0], s.leading), rows_of(given[1], s.leading), rows_of(given[2], s.leading)};
-      const Tensor arriving = rows_of(dy[0], s.leading), out = y.get().detach(), sums = log_sum;
+      const Tensor arriving = rows_of(dy[0], s.leading), out = y.get().detach(), most = largest, sums = sum;
       detail::visit_float(dtype, [&]<class T>(T) {
         const auto to = [&](std::size_t i) { return dx[i].defined() ? dx[i].data<T>() : nullptr; };
-        run_backward<T>(s, xs, out, sums, arriving, to(0), to(1), to(2));
+        run_backward<T>(s, xs, out, {most.data<T>(), sums.data<T>()}, arriving, to(0), to(1), to(2));
       });
       if (needs(3)) {
-        const Tensor p = weights_of(given[0], given[1], given[3], s), inner = sum(mul(dy[0], out), -1, true);
+        const Tensor p = weights_of(given[0], given[1], given[3], s), inner = limpid::sum(mul(dy[0], out), -1, true);
         dx[3] = detail::chain(p, matmul(dy[0], transpose(given[2], -2, -1)) - inner);
       }
       for (std::size_t i = 0; i < 4; ++i)
@@ -362,7 +384,7 @@ struct AttentionNode final : Node {
     return dx;
   }
   Tensors jvp(const Tensors& dx) override {
-    return detail::push_through("scaled_dot_product_attention", as_composed(), {q, k, v, mask}, dx);
+    return detail::push_through("scaled_dot_product_attention", as_composed(), operands(), dx);
   }
 };
 
@@ -466,21 +488,27 @@ Tensor scaled_dot_product_attention(const Tensor& q_any, const Tensor& k_any, co
   const Tensor learned = s.mask.defined() && s.mask.requires_grad() ? s.mask : Tensor();
   if (learned.defined()) s.mask = learned.detach();
   Tensor y = empty(with(s.leading, s.queries, s.values), compute);
-  const Tensor log_sum = empty(with(s.leading, s.queries, 1), compute);
+  const Tensor largest = full(with(s.leading, s.queries, 1), infinity, compute);
+  const Tensor sums = ones(largest.shape(), compute);
   {
     const NoGradGuard guard;
     const Tensor qs = rows_of(q, s.leading), ks = rows_of(k, s.leading), vs = rows_of(v, s.leading);
     if (y.numel() > 0)
-      detail::visit_float(compute, [&]<class T>(T) { run_forward<T>(s, qs, ks, vs, y.data<T>(), log_sum.data<T>()); });
+      detail::visit_float(compute, [&]<class T>(T) {
+        run_forward<T>(s, qs, ks, vs, y.data<T>(), {largest.data<T>(), sums.data<T>()});
+      });
   }
   if (auto* node = record<AttentionNode>(y, q, k, v, learned)) {
     node->q = q;
     node->k = k;
     node->v = v;
-    node->mask = learned;
+    node->mask = learned.defined() ? learned : s.mask;
+    node->is_mask_learned = learned.defined();
     node->y = y;
-    node->log_sum = log_sum;
-    node->scheme = std::make_shared<const Scheme>(s);
+    node->largest = largest;
+    node->sum = sums;
+    s.mask = Tensor();
+    node->scheme = std::move(s);
   }
   return y.to(q_any.dtype());
 }

@@ -208,6 +208,36 @@ TEST_CASE("attention of large scores neither overflows nor loses rows, and half 
               scaled_dot_product_attention(a.to(float32), a.to(float32), a.to(float32)).to(bfloat16)));
 }
 
+TEST_CASE("the gradients of attention have weights that sum to 1, however large the scores are") {
+  for (const DType dtype : {float32, float64})
+    for (const double score : {-1e4, 1e7, -1e9, -1e18}) {
+      CAPTURE(dtype, score);
+      Tensor v = ones({4, 1}, dtype).set_requires_grad();
+      const Tensor y = scaled_dot_product_attention(zeros({1, 2}, dtype), ones({4, 2}, dtype), v,
+                                                    {.mask = full({1, 4}, score, dtype)});
+      CHECK(equal(grad({y}, {v}, {ones({1, 1}, dtype)})[0], full({4, 1}, 0.25, dtype)));
+    }
+}
+
+TEST_CASE("attention notices a mask that was changed after it") {
+  for (const bool is_bool : {true, false}) {
+    Tensor q = randn({3, 2}).set_requires_grad(), mask = is_bool ? ones({3, 3}, bool_) : full({3, 3}, -0.5);
+    const Tensor y = scaled_dot_product_attention(q, randn({3, 2}), randn({3, 2}), {.mask = mask});
+    mask.fill_(0);
+    CHECK_THROWS_AS(sum(square(y)).backward(), AutogradError);
+  }
+}
+
+TEST_CASE("attention over values of no size has gradients 0") {
+  for (int i = 0; i < 3; ++i) {
+    { const Tensor junk = full({8, 1}, -1e308, float64); }
+    Tensor q = randn({8, 4}, float64).set_requires_grad(), k = randn({8, 4}, float64).set_requires_grad();
+    sum(scaled_dot_product_attention(q, k, zeros({8, 0}, float64))).backward();
+    CHECK(equal(q.grad(), zeros({8, 4}, float64)));
+    CHECK(equal(k.grad(), zeros({8, 4}, float64)));
+  }
+}
+
 TEST_CASE("attention gives the same bits for any number of threads, and on each instruction set") {
   const Tensor q = randn({2, 3, 150, 16}), k = randn({2, 3, 270, 16}), v = randn({2, 3, 270, 8});
   const auto run = [&]() -> Tensors {
