@@ -5,12 +5,13 @@
 #include <limpid/ops/shaping.hpp>
 
 #include <concepts>
+#include <cstddef>
 
 namespace LIMPID_API limpid {
 namespace nn {
 
 /// One number for all sides, or (before, after) for the last axis, then for the one before it, as PyTorch's.
-template <int axes>
+template <std::size_t axes>
 class PadAmounts {
  public:
   constexpr PadAmounts(int64_t all) {  // NOLINT: ZeroPad2d(1) is meant to work

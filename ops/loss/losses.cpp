@@ -66,9 +66,10 @@ Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double beta, Reduct
   const Pair pair("smooth_l1_loss", x, target, reduction);
   ranges::expect("smooth_l1_loss", {{"beta", beta, ranges::finite_at_least_0}});
   const Tensor d = pair.x - pair.target;
-  if (beta == 0) return pair.type.reduced(abs(d), reduction);
-  const Tensor c = clamp(d, -beta, beta);
-  return pair.type.reduced(c / beta * (d - 0.5 * c), reduction);
+  const double width = d.dtype() == float32 ? static_cast<double>(static_cast<float>(beta)) : beta;
+  if (width == 0) return pair.type.reduced(abs(d), reduction);
+  const Tensor c = clamp(d, -width, width);
+  return pair.type.reduced(c / width * (d - 0.5 * c), reduction);
 }
 
 Tensor poisson_nll_loss(const Tensor& x, const Tensor& target, const PoissonNLLOptions& options) {
@@ -100,6 +101,8 @@ Tensor gaussian_nll_loss(const Tensor& x, const Tensor& target, const Tensor& va
   const LossType type(op, {{"x", &x}, {"target", &target}, {"var", &var}});
   ranges::expect(op, {{"eps", eps, ranges::finite_above_0}});
   const Tensor v_given = reshape(type(var), shape);
+  if (v_given.dtype() == float32 && static_cast<float>(eps) == 0)
+    throw_error<ValueError>(op, ": expected eps above 0 in float32, got ", eps);
   if (any(lt(v_given, 0)).item<bool>())
     throw_error<ValueError>(op, ": expected variances of at least 0, got ", min(v_given).item<double>());
   // What lacks to eps is added as a constant: the gradient goes through as if it had been there.

@@ -74,7 +74,8 @@ TEST_CASE("a child of a process with threads computes the same bits on one") {
 }
 
 TEST_CASE("a child starts without the locks of its parent's threads") {
-  if (test::under_sanitizer()) return test::left_out("a sanitizer's runtime has locks of its own, which a child may find held");
+  if (test::under_sanitizer())
+    return test::left_out("a sanitizer's runtime has locks of its own, which a child may find held");
   std::atomic<bool> end{false};
   const Profiler profiler;  // of this thread, read by others; of so much that its lock is held most of the time
   for (int i = 0; i < 3000; ++i) exp(zeros({1}));
@@ -121,7 +122,8 @@ TEST_CASE("a child starts without the locks of its parent's threads") {
 }
 
 TEST_CASE("a child logs, whatever its parent's threads were logging") {
-  if (test::under_sanitizer()) return test::left_out("a sanitizer's runtime has locks of its own, which a child may find held");
+  if (test::under_sanitizer())
+    return test::left_out("a sanitizer's runtime has locks of its own, which a child may find held");
   const auto level = logger().level();
   const int stderr_before = dup(2), nowhere = open("/dev/null", O_WRONLY);
   REQUIRE((stderr_before >= 0 && nowhere >= 0));

@@ -443,3 +443,12 @@ TEST_CASE("losses of half precision are those of float32, rounded") {
   }
   CHECK(mse_loss(zeros({2}, float16), zeros({2}, float64)).dtype() == float64);
 }
+
+TEST_CASE("options that float32 has no number for count as the nearest") {
+  Tensor x = ones({1}).set_requires_grad();
+  const Tensor y = smooth_l1_loss(x, zeros({1}), 1e-50);
+  CHECK(equal(y.detach(), ones({})));
+  CHECK(equal(grad({y}, {x})[0], ones({1})));
+  CHECK(thrown<ValueError>([] { gaussian_nll_loss(ones({1}), ones({1}), zeros({1}), {.eps = 1e-50}); }) ==
+        "gaussian_nll_loss: expected eps above 0 in float32, got 1e-50");
+}
