@@ -11,6 +11,7 @@
 #include <limpid/ops/shaping.hpp>
 
 #include <algorithm>
+#include <cmath>
 
 namespace limpid {
 
@@ -52,7 +53,8 @@ Strides without(Strides strides, std::size_t axis) {
 }
 
 Tensor gathered(const char* op, const Tensor& x, std::size_t axis, const Tensor& index);
-Tensor scattered(const char* op, const Shape& shape, std::size_t axis, const Tensor& index, const Tensor& x);
+Tensor scattered(const char* op, const Shape& shape, std::size_t axis, const Tensor& index, const Tensor& x,
+                 double empty_sum = 0);
 
 struct IndexNode : Node {
   Saved index{*this, "index"};
@@ -114,11 +116,13 @@ Tensor gathered(const char* op, const Tensor& x, std::size_t axis, const Tensor&
   return y;
 }
 
-Tensor scattered(const char* op, const Shape& shape, std::size_t axis, const Tensor& index, const Tensor& x) {
+// empty_sum: 0, or the -0 that changes nothing it is added to.
+Tensor scattered(const char* op, const Shape& shape, std::size_t axis, const Tensor& index, const Tensor& x,
+                 double empty_sum) {
   const detail::OpScope scope(op);
-  if (is_half(x.dtype())) return scattered(op, shape, axis, index, x.to(float32)).to(x.dtype());
+  if (is_half(x.dtype())) return scattered(op, shape, axis, index, x.to(float32), empty_sum).to(x.dtype());
   Tensor y = empty(shape, x.dtype(), x.memory_format());
-  detail::fill(y, 0);
+  detail::fill(y, empty_sum);
   if (x.numel() > 0) {
     // Shared out over everything but axis, along which additions to one element follow one another.
     Shape rows = x.shape();
@@ -175,6 +179,13 @@ Tensor covered(const char* op, const Tensor& source, const Tensor& index) {
   for (int64_t axis = 0; axis < index.dim(); ++axis)
     if (y.size(axis) != index.size(axis)) y = slice(y, axis, 0, index.size(axis));
   return y;
+}
+
+// A number for elements of x. Those of integers have nothing behind the point, which they would lose.
+void require_whole(const char* op, const Tensor& x, Scalar value) {
+  const double number = value.to_double();
+  if (!is_floating_point(x.dtype()) && number != std::trunc(number))
+    throw_error<ValueError>(op, ": expected a whole number for ", x.dtype(), ", got ", number);
 }
 
 // A 1-D index along axis as one for tensors of this shape, but for axis.
@@ -234,7 +245,10 @@ Tensor scatter(const Tensor& x, int64_t axis, const Tensor& index, const Tensor&
 Tensor scatter(const Tensor& x, int64_t axis, const Tensor& index, Scalar value) {
   require_defined("scatter", "x", x);
   require_defined("scatter", "index", index);
-  return scatter(x, axis, index, expand(full({}, value, x.dtype()), index.shape()));
+  require_whole("scatter", x, value);
+  const Tensor number = empty({}, x.dtype());
+  detail::fill(number, value, "scatter");
+  return scatter(x, axis, index, expand(number, index.shape()));
 }
 
 Tensor index_add(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source, Scalar alpha) {
@@ -249,9 +263,13 @@ Tensor index_add(const Tensor& x, int64_t axis, const Tensor& index, const Tenso
     throw_error<ShapeError>("index_add: expected a source of shape ", expected, ", got ", source.shape());
   if (source.dtype() != x.dtype())
     throw_error<DTypeError>("index_add: expected a source of x's dtype ", x.dtype(), ", got ", source.dtype());
+  require_whole("index_add", x, alpha);
   const Tensor at = as_wide(checked_index("index_add", index, x.shape()[a]), x.shape(), a);
-  const Tensor sums = scattered("index_add", x.shape(), a, at, source);
-  return add(x, alpha.to_double() == 1 ? sums : mul(sums, alpha).to(x.dtype()));
+  // Half precision is float32 until the sum is there. alpha goes to the rows: infinite, it is nothing to other places.
+  const DType wide = detail::compute_type(x.dtype());
+  Tensor rows = source.to(wide);
+  if (alpha.to_double() != 1) rows = mul(rows, alpha).to(wide);
+  return add(x.to(wide), scattered("index_add", x.shape(), a, at, rows, -0.0)).to(x.dtype());
 }
 
 Tensor index_select(const Tensor& x, int64_t axis, const Tensor& index) {

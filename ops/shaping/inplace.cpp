@@ -79,7 +79,7 @@ void require_quotient(const char* op, const Tensor& x) {
     throw_error<DTypeError>(op, ": expected a floating-point dtype, which quotients have, got ", x.dtype());
 }
 
-// A factor of integers has nothing behind the point, which they would lose.
+// A number for integers has nothing behind the point, which they would lose.
 void require_whole(const char* op, const Tensor& x, Scalar factor) {
   const double value = factor.to_double();
   if (!is_floating_point(x.dtype()) && value != std::trunc(value))
@@ -241,7 +241,9 @@ Tensor& Tensor::masked_fill_(const Tensor& mask, Scalar value) {
   if (mask.dtype() != bool_) throw_error<DTypeError>("masked_fill_: expected a mask of dtype bool, got ", mask.dtype());
   if (mask.dim() > dim() || broadcast_shapes(shape(), mask.shape(), "masked_fill_") != shape())
     throw_error<ShapeError>("masked_fill_: expected a mask that broadcasts to ", shape(), ", got ", mask.shape());
-  const Tensor number = full({}, value, dtype());
+  require_whole("masked_fill_", *this, value);
+  const Tensor number = empty({}, dtype());
+  detail::fill(number, value, "masked_fill_");
   if (records("masked_fill_", *this, false)) {
     become(*this, where(mask, number, *this));
   } else {

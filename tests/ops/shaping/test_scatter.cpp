@@ -1,6 +1,7 @@
 // Writing at indices: added up, put down, in place.
 #include <limpid/limpid.hpp>
 
+#include <cmath>
 #include <limits>
 
 #include <limpid/tests/ops/plain.hpp>
@@ -92,7 +93,9 @@ TEST_CASE("scatter puts values down, the last of several for one place") {
   CHECK(thrown<ValueError>([] { scatter(zeros({2}), 0, full({1}, -3, int64), zeros({1})); }) ==
         "scatter: expected indices in [-2, 2), got -3 at position (0,)");
   CHECK(thrown<ValueError>([] { scatter(zeros({2}, uint8), 0, zeros({1}, int64), 300); }) ==
-        "full: expected a number that uint8 holds, got 300");
+        "scatter: expected a number that uint8 holds, got 300");
+  CHECK(thrown<ValueError>([] { scatter(zeros({2}, int64), 0, zeros({1}, int64), 0.5); }) ==
+        "scatter: expected a whole number for int64, got 0.5");
 }
 
 TEST_CASE("scatter_add takes what the index covers, and gives the rest no gradient") {
@@ -126,6 +129,33 @@ TEST_CASE("index_add adds rows as often as they are named") {
         "index_add: expected indices in [-3, 3), got 3 at position (0,)");
 }
 
+TEST_CASE("index_add scales the rows, not the places that none is added to, and rounds half precision once") {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const auto in_place = [](const Tensor& x, const Tensor& index, const Tensor& source, Scalar alpha) {
+    Tensor y = x.clone();
+    return y.index_add_(0, index, source, alpha);
+  };
+  const auto apart = [](const Tensor& x, const Tensor& index, const Tensor& source, Scalar alpha) {
+    return index_add(x, 0, index, source, alpha);
+  };
+  const auto check = [&](const auto& f) {
+    const Tensor first = tensor({0}, int64), y = f(ones({2}), first, zeros({1}), infinity);
+    CHECK(std::isnan(y[0].item<float>()));
+    CHECK(y[1].item<float>() == 1);
+    const Tensor twice = tensor({0, 0}, int64);
+    CHECK(equal(f(zeros({1}, float16), twice, full({2}, 40000, float16), 0.5), full({1}, 40000, float16)));
+    // 2048 + 1 + 1, of which float16 holds the sum alone.
+    CHECK(equal(f(full({1}, 2048, float16), twice, ones({2}, float16), 1), full({1}, 2050, float16)));
+    CHECK(equal(f(full({1}, 2048, float16), first, full({1}, 3, float16), 1.0 / 3), full({1}, 2048, float16)));
+    CHECK(thrown<ValueError>([&] { f(ones({2}, int64), first, ones({1}, int64), 0.5); }) ==
+          "index_add: expected a whole number for int64, got 0.5");
+    for (const DType dtype : {float32, float64, float16, bfloat16})
+      CHECK(std::signbit(f(full({2}, -0.0, dtype), first, ones({1}, dtype), 2)[1].template item<float>()));
+  };
+  check(apart);
+  check(in_place);
+}
+
 TEST_CASE("masked_fill_ and index_add_ write in place, recorded too") {
   Tensor x = tensor({1, 2, 3, 4}).reshape({2, 2});
   const uint32_t version = x.version();
@@ -154,5 +184,7 @@ TEST_CASE("masked_fill_ and index_add_ write in place, recorded too") {
           x.masked_fill_(ones({3, 2, 2}, bool_), 1);
         }) == "masked_fill_: expected a mask that broadcasts to (2, 2), got (3, 2, 2)");
   CHECK(thrown<ValueError>([&] { zeros({2}, uint8).masked_fill_(ones({2}, bool_), 256); }) ==
-        "full: expected a number that uint8 holds, got 256");
+        "masked_fill_: expected a number that uint8 holds, got 256");
+  CHECK(thrown<ValueError>([&] { zeros({2}, int64).masked_fill_(ones({2}, bool_), 0.5); }) ==
+        "masked_fill_: expected a whole number for int64, got 0.5");
 }
