@@ -1,6 +1,7 @@
 // The QR decomposition by Householder's reflections.
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
+#include <limpid/core/detail/enumeration.hpp>
 #include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/linalg.hpp>
@@ -8,6 +9,7 @@
 #include <limpid/ops/linalg/detail/matrices.hpp>
 #include <limpid/ops/linalg/detail/triangle.hpp>
 #include <limpid/ops/product.hpp>
+#include <limpid/ops/reduce.hpp>
 
 #include <cmath>
 #include <limits>
@@ -35,8 +37,23 @@ struct QrNode final : Node {
     if (dq.defined()) m = sum_of(m, neg(matmul(transposed(dq), q)));
     const Tensor symmetric = add(tril(m), transposed(tril(m, -1)));
     const Tensor left = sum_of(dq, matmul(q, symmetric));
-    return transposed(
-        detail::solve_triangle(op, r, transposed(left), true, false, "matrices of independent columns for a gradient"));
+    return transposed(detail::solve_triangle(op, r, transposed(left), true));
+  }
+
+  // A column that depends on those before it leaves its diagonal element to rounding, by which a gradient would divide.
+  static void require_independent(const Tensor& r, int64_t rows) {
+    const NoGradGuard no_grad;
+    const int64_t k = r.size(-2), n = r.size(-1);
+    const Tensor v = slice(r.detach(), -1, 0, k);
+    if (v.numel() == 0) return;
+    const double eps =
+        r.dtype() == float64 ? std::numeric_limits<double>::epsilon() : double{std::numeric_limits<float>::epsilon()};
+    const Tensor least = mul(amax(abs(v), -2), eps * static_cast<double>(std::max(rows, n)));
+    const Tensor dependent = any(le(abs(diagonal(v, 0, -2, -1)), least), -1).contiguous();
+    for (int64_t i = 0; i < dependent.numel(); ++i)
+      if (dependent.data<bool>()[i])
+        throw_error<ValueError>(op, ": expected matrices of independent columns for a gradient, got one whose first ",
+                                k, " columns depend on one another", detail::place_of(dependent.shape(), i));
   }
 
   Tensors backward(const Tensors& dy) override {
@@ -45,6 +62,7 @@ struct QrNode final : Node {
     if (k > n)
       throw_error<AutogradError>(op, ": expected the reduced form for a gradient, got the complete one of ", k,
                                  " rows and ", n, " columns: the further columns of q are not determined");
+    require_independent(v, u.size(-2));
     if (k == n) return {of_tall(u, v, dq, dr)};
     // Wide: q, the first k columns of r and those of a are a decomposition. The others are a_2 = q r_2:
     //   dr_2 gives da_2 = q dr_2, and dq gets a_2 dr_2^T.
@@ -75,6 +93,7 @@ void decompose(int m, int n, int columns, T* a, T* q, T* r, T* work, int size) {
 linalg::Qr linalg::qr(const Tensor& a, QrMode mode) {
   const detail::OpScope scope(op);
   detail::require_matrices(op, "a", a);
+  detail::require_member(op, "QrMode", mode, QrMode::complete, "reduced or complete");
   const Shape lead = detail::lead_of(a);
   const int64_t m = a.size(-2), n = a.size(-1), k = mode == QrMode::complete ? m : std::min(m, n);
   const int64_t count = lead.numel();

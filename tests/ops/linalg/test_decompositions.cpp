@@ -92,6 +92,8 @@ TEST_CASE("qr makes up its matrix, reduced and complete") {
             CHECK(near(matmul(found.q, found.r), a, 1000));
           }
         }
+  CHECK(thrown<ValueError>([] { linalg::qr(eye(3), linalg::QrMode(7)); }) ==
+        "linalg::qr: expected QrMode::reduced or complete, got QrMode(7)");
   // LAPACK's signs, which NumPy and PyTorch have as well.
   CHECK(near(linalg::qr(matrix({3, 1, 4, 2}, 2)).r, matrix({-5, -2.2, 0, 0.4}, 2)));
 }
@@ -128,9 +130,18 @@ TEST_CASE("qr has gradients where it is determined, wide matrices too") {
   CHECK(thrown<ValueError>([&] {
           gradients(reduced, {zeros({2, 3, 2}, float64)}, ones({2, 2, 2}, float64));
         }) ==
-        "linalg::qr: expected matrices of independent columns for a gradient, got a 0 on the diagonal at index (0,) of "
-        "the "
-        "batch");
+        "linalg::qr: expected matrices of independent columns for a gradient, got one whose first 2 columns depend on "
+        "one another at index (0,) of the batch");
+  // Up to rounding, and whatever the scale of a column is.
+  for (const DType dtype : {float32, float64}) {
+    for (const Tensor& a : {matrix({1, 2, 3, 2, 4, 5, 3, 6, 9}, 3, dtype), ones({3, 3}, dtype),
+                            t(matrix({1, 2, 3, 4, 5, 6, 7, 8, 9}, 3, dtype)), matrix({0.1, 0.3, 0.2, 0.6}, 2, dtype)}) {
+      CAPTURE(a);
+      CHECK_THROWS_AS(gradients(reduced, {a}, ones(a.shape(), dtype)), ValueError);
+    }
+    const Tensor scaled = gradients(reduced, {diag(tensor({1, 1e-20}, dtype))}, eye(2, dtype))[0];
+    CHECK(near(abs(scaled), eye(2, dtype)));
+  }
 }
 
 TEST_CASE("eigh makes up its matrix from the lower triangle") {
