@@ -183,6 +183,22 @@ struct LogDetNode final : Node {
     const Tensor weights = where(is_singular, 0, dy[0]);
     return {mul(as_matrices(weights), transposed(linalg::inv(regular)))};
   }
+  // dy = trace(a^-1 da)
+  Tensors jvp(const Tensors& dx) override {
+    const Tensor matrices = a, value = y;
+    const Tensor is_singular = eq(value.detach(), -std::numeric_limits<double>::infinity());
+    const Tensor moves = any(ne(dx[0].detach(), 0), {-2, -1}),
+                 is_refused = logical_and(is_singular, moves).contiguous();
+    for (int64_t i = 0; i < is_refused.numel(); ++i)
+      if (is_refused.data<bool>()[i])
+        throw_error<AutogradError>("linalg::slogdet: expected invertible matrices for a tangent, got a singular one",
+                                   detail::place_of(is_refused.shape(), i));
+    const bool regular = !any(is_singular).item<bool>();
+    const Tensor inverse =
+        regular ? detail::inverse_of(matrices, factors, pivots)
+                : linalg::inv(where(as_matrices(is_singular), eye(matrices.size(-1), matrices.dtype()), matrices));
+    return {sum(mul(transposed(inverse), dx[0]), {-2, -1})};
+  }
 };
 
 template <class N>

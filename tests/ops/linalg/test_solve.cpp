@@ -1,4 +1,6 @@
 // Inverses, solutions, determinants and triangles: against what they are, by products.
+#include <limpid/autograd/transforms.hpp>
+
 #include <limpid/tests/ops/linalg/linalg_tests.hpp>
 
 using namespace limpid;
@@ -165,6 +167,14 @@ TEST_CASE("slogdet's gradient is refused at singular matrices, but for a dy of 0
           gradients(f, {a}, tensor({1, 2}, float64));
         }) ==
         "linalg::slogdet: expected invertible matrices for a gradient, got a singular one at index (1,) of the batch");
+  // Forward mode as well, but for a matrix that does not move.
+  const auto log_of = [](const Tensor& x) { return linalg::slogdet(x).logabsdet; };
+  const Tensor moves = noise({2, 3, 3}, float64), stands = moves * tensor({1, 0}, float64).reshape({2, 1, 1});
+  CHECK(thrown<AutogradError>([&] { jvp(log_of, {a}, {moves}); }) ==
+        "linalg::slogdet: expected invertible matrices for a tangent, got a singular one at index (1,) of the batch");
+  const Tensor along = jvp(log_of, {a}, {stands}).dys[0];
+  CHECK(along[0].item<double>() == Approx(sum(t(linalg::inv(a[0])) * moves[0]).item<double>()));
+  CHECK(along[1].item<double>() == 0);
 }
 
 TEST_CASE("triangular_solve reads one triangle, and gives gradients to no other place") {
