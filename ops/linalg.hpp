@@ -26,7 +26,7 @@ struct SignAndLog {
   Tensor logabsdet;  ///< the logarithm of |det|
 };
 /// The determinant without overflow. Of a singular matrix, (0, -inf), whose gradient is 0 where dy is, and else
-/// refused: throws AutogradError.
+/// refused, as its tangent is where the matrix moves: throws AutogradError.
 SignAndLog slogdet(const Tensor& a);
 
 /// The lower triangular l with a = l l^T; or the upper u with a = u^T u. Reads the lower (upper) triangle alone; the
@@ -57,12 +57,19 @@ struct Eigh {
   Tensor values;   ///< (..., n), ascending
   Tensor vectors;  ///< (..., n, n), one a column, orthonormal; each is determined but for its sign
 };
-/// Of symmetric matrices, of which the lower triangle is read; the gradient is symmetric. Vectors of equal values are
-/// determined but for a rotation. A gradient that depends on it is refused: throws AutogradError; one that does not is
-/// taken for that of a function of the matrix, f(a) = v f(values) v^T, the first derivative of f being what the
-/// gradient of the values says, and where that says nothing that of f(a) = a. Throws ValueError on NaN and infinity.
+/// Of symmetric matrices, of which the lower triangle is read; the gradient is symmetric. Throws ValueError on NaN and
+/// infinity.
+///
+/// Vectors of equal values are determined but for a rotation. There the gradient of a function of the matrix,
+/// f(a) = v f(values) v^T, is found if those of values and vectors tell f'/f, alike for each of the equal values, and
+/// all of them where any stands off the diagonal in the vectors taken. Any other gradient that reaches vectors of equal
+/// values, one that depends on the rotation above all, is refused: throws AutogradError. So are derivatives of second
+/// order of what reaches vectors there, and in forward mode a direction that would turn them at once, for the values as
+/// well (eigvalsh() gives theirs). Where f itself is 0, as log at 1, a gradient that is 0 on the diagonal in the
+/// vectors taken is taken for none.
 Eigh eigh(const Tensor& a);
-/// The values alone, in less time. Their gradient is finite where some are equal, too.
+/// The values alone, in less time. Their gradient is finite where some are equal, too; off the diagonal in the vectors
+/// taken its derivative is refused there.
 Tensor eigvalsh(const Tensor& a);
 
 struct Svd {
@@ -71,7 +78,8 @@ struct Svd {
   Tensor vh;  ///< (..., k, n); (..., n, n) where full
 };
 /// a = u diag(s) vh. Of equal values as for eigh(). The further columns that full_matrices adds are not determined: a
-/// gradient for them throws AutogradError. Throws ValueError on NaN and infinity.
+/// gradient for them throws AutogradError, and where there are any, forward mode does. Throws ValueError on NaN and
+/// infinity.
 Svd svd(const Tensor& a, bool full_matrices = true);
 /// The values alone, in less time.
 Tensor svdvals(const Tensor& a);

@@ -1,4 +1,7 @@
 // Cholesky, QR, eigenvalues, singular values and least squares: what they make up again, and gradients at their edges.
+#include <limpid/autograd/transforms.hpp>
+#include <limpid/ops/linalg/detail/workspace.hpp>
+
 #include <limpid/tests/ops/linalg/linalg_tests.hpp>
 
 using namespace limpid;
@@ -230,11 +233,6 @@ TEST_CASE("what does not depend on the vectors of equal values has its gradient 
                           matmul(q * tensor({3, 3, 1, 1}, float64), p), matmul(q * tensor({3, 2, 2, 0}, float64), p)}) {
     CAPTURE(a);
     CHECK(near(gradients(whole, {a}, dy)[0], dy, 1000));
-    for (int64_t i = 0; i < 16; ++i) {
-      Tensor one = zeros({16}, float64);
-      one.index_put_({i}, 1);
-      CHECK(near(gradients(whole, {a}, one.reshape({4, 4}))[0], one.reshape({4, 4}), 1000));
-    }
   }
   const Tensor tall = matmul(noise({6, 6}, float64), eye(6, float64).index({Slice(), Slice(0, 3)})),
                orthonormal = linalg::qr(tall).q;
@@ -289,8 +287,139 @@ TEST_CASE("what depends on the vectors of equal values is refused") {
         "are not determined");
   // The first ones have theirs, full or not.
   const Tensor a = noise({5, 3}, float64);
-  CHECK(gradcheck([](const Tensor& x) { return square(slice(linalg::svd(x).u, -1, 0, 3)); }, {a}));
-  CHECK(gradcheck([](const Tensor& x) { return square(slice(linalg::svd(t(x)).vh, -2, 0, 3)); }, {a}));
+  const GradcheckOptions backward{.forward = false};
+  CHECK(gradcheck([](const Tensor& x) { return square(slice(linalg::svd(x).u, -1, 0, 3)); }, {a}, backward));
+  CHECK(gradcheck([](const Tensor& x) { return square(slice(linalg::svd(t(x)).vh, -2, 0, 3)); }, {a}, backward));
+}
+
+TEST_CASE("what a gradient at equal values does not tell is refused") {
+  const Tensor two = eye(2, float64) * 2.0, corner = matrix({0, 1, 0, 0}, 2), both = matrix({0, 1, 1, 0}, 2);
+  const auto of_eigh = [](const auto& f) {
+    return [f](const Tensors& x) {
+      const linalg::Eigh parts = linalg::eigh(x[0]);
+      return matmul(parts.vectors * unsqueeze(f(parts.values), -2), t(parts.vectors));
+    };
+  };
+  const auto of_svd = [](const auto& f) {
+    return [f](const Tensors& x) {
+      const linalg::Svd parts = linalg::svd(x[0], false);
+      return matmul(parts.u * unsqueeze(f(parts.s), -2), parts.vh);
+    };
+  };
+  const auto exponential = [](const Tensor& w) { return exp(w); };
+  const auto power = [](const Tensor& w) { return square(w); };
+  const std::string untold =
+      ": expected gradients at equal values that tell what function of the matrix they belong to, got some that do not";
+  CHECK(thrown<AutogradError>([&] { gradients(of_eigh(exponential), {two}, corner); }) == "linalg::eigh" + untold);
+  CHECK(thrown<AutogradError>([&] { gradients(of_svd(power), {two}, corner); }) == "linalg::svd" + untold);
+  CHECK(thrown<AutogradError>([&] {
+          gradients(of_svd(power), {stack({diag(tensor({3, 1}, float64)), two})}, stack({corner, corner}));
+        }) == "linalg::svd" + untold + " at index (1,) of the batch");
+  // Any function would explain the same numbers on the diagonal.
+  CHECK_THROWS_AS(gradients(of_eigh(exponential), {two}, ones({2, 2}, float64)), AutogradError);
+  // Of two functions, neither of which the sum is.
+  const Tensor dy = noise({2, 2}, float64), other = noise({2, 2}, float64);
+  const auto mixed = [&](const Tensors& x) {
+    const linalg::Eigh parts = linalg::eigh(x[0]);
+    const auto make = [&](const Tensor& w) { return matmul(parts.vectors * unsqueeze(w, -2), t(parts.vectors)); };
+    return make(exp(parts.values)) * dy + make(sqrt(parts.values)) * flip(dy, {0, 1}) * 3.0;
+  };
+  CHECK_THROWS_AS(gradients(mixed, {two}, ones({2, 2}, float64)), AutogradError);
+  // log is 0 at 1, and says nothing of the rest.
+  const auto logarithm = [](const Tensor& w) { return log(w); };
+  CHECK_THROWS_AS(gradients(of_eigh(logarithm), {eye(2, float64)}, dy), AutogradError);
+  // Right where they are told, in any basis: exp, the square, and a function that does not move.
+  const Tensor symmetric = (dy + t(dy)) * 0.5, antisymmetric = (dy - t(dy)) * 0.5;
+  CHECK(near(gradients(of_eigh(exponential), {two}, dy)[0], symmetric * std::exp(2.0), 1000));
+  CHECK(near(gradients(of_svd(power), {two}, dy)[0], symmetric * 4.0 + antisymmetric * 2.0, 1000));
+  CHECK(near(gradients(of_eigh(exponential), {two}, eye(2, float64))[0], eye(2, float64) * std::exp(2.0), 1000));
+  CHECK(near(gradients(of_eigh(exponential), {two}, diag(tensor({1, 0}, float64)))[0],
+             diag(tensor({1, 0}, float64)) * std::exp(2.0), 1000));
+  // The vector of a single value beside equal ones.
+  const Tensor a = diag(tensor({1, 2, 2}, float64));
+  const auto lowest = [](const Tensors& x) {
+    const Tensor v = slice(linalg::eigh(x[0]).vectors, -1, 0, 1);
+    return matmul(v, t(v));
+  };
+  Tensor expected = zeros({3, 3}, float64);
+  expected.index_put_({0, 1}, -0.5);
+  expected.index_put_({1, 0}, -0.5);
+  Tensor at = zeros({3, 3}, float64);
+  at.index_put_({0, 1}, 1);
+  CHECK(near(gradients(lowest, {a}, at)[0], expected));
+
+  // Of second order: what is told is not told twice.
+  const auto twice = [&](const auto& f, const Tensor& x, const Tensor& direction, const Tensor& along) {
+    Tensor leaf = x.clone().set_requires_grad();
+    const Tensor dx = grad({f({leaf})}, {leaf}, {direction}, {.create_graph = true})[0];
+    return grad({dx}, {leaf}, {along})[0];
+  };
+  CHECK(thrown<AutogradError>([&] { twice(of_eigh(exponential), two, dy, symmetric); }) ==
+        "linalg::eigh: expected no equal values where a gradient of vectors is to be differentiated again, got some");
+  CHECK_THROWS_AS(twice(of_svd(power), two, dy, dy), AutogradError);
+  // Of values alone, as far as it can be told: not off the diagonal of ((2, 1), (1, 2)), the second derivatives' there.
+  const auto squares = [](const Tensors& x) { return sum(square(linalg::eigvalsh(x[0]))); };
+  const auto determinant = [](const Tensors& x) { return prod(linalg::eigh(x[0]).values); };
+  const auto singular = [](const Tensors& x) { return sum(square(linalg::svdvals(x[0]))); };
+  const Tensor one = ones({}, float64);
+  CHECK(near(twice(squares, two, one, eye(2, float64)), two));
+  CHECK_THROWS_AS(twice(squares, two, one, both), AutogradError);
+  CHECK_THROWS_AS(twice(squares, two, one, symmetric), AutogradError);
+  CHECK_THROWS_AS(twice(singular, two, one, both), AutogradError);
+  CHECK_THROWS_AS(twice(determinant, two, one, ones({2, 2}, float64)), AutogradError);
+  CHECK_THROWS_AS(twice(determinant, two, one, both), AutogradError);
+  CHECK(near(twice(determinant, two, one, eye(2, float64)), eye(2, float64)));
+}
+
+TEST_CASE("forward mode refuses what backward does") {
+  const Tensor two = eye(2, float64) * 2.0, both = matrix({0, 0.25, 0.25, 0}, 2);
+  const auto vectors = [](const Tensor& x) { return linalg::eigh(x).vectors; };
+  const auto left = [](const Tensor& x) { return linalg::svd(x).u; };
+  CHECK(thrown<AutogradError>([&] { jvp(vectors, {two}, {both}); }) ==
+        "linalg::eigh: expected a tangent that does not depend on which vectors of equal values are taken, got one "
+        "that does");
+  CHECK(thrown<AutogradError>([&] {
+          jvp(left, {stack({matrix({2, 0, 0, 1}, 2), two})}, {stack({both, both})});
+        }) ==
+        "linalg::svd: expected a tangent that does not depend on which vectors of equal values are taken, got one "
+        "that does at index (1,) of the batch");
+  CHECK(thrown<AutogradError>([&] {
+          jvp(left, {matrix({1, 2}, 2)}, {matrix({1, 0}, 2)});
+        }) ==
+        "linalg::svd: expected full_matrices = false for forward mode, got 1 further vectors, which are not "
+        "determined");
+  CHECK(equal(jvp(vectors, {two}, {eye(2, float64)}).dys[0], zeros({2, 2}, float64)));
+  // A tangent that is to be differentiated again would have to tell more.
+  const Tensor leaf = two.clone().set_requires_grad();
+  CHECK_THROWS_AS(jvp(vectors, {leaf}, {eye(2, float64)}), AutogradError);
+  // Of a symmetric matrix the lower triangle is moved alone, by the mean of both, as backward has it.
+  const auto values = [](const Tensor& x) { return linalg::eigh(x).values; };
+  CHECK(near(jvp(values, {diag(tensor({1, 3}, float64))}, {matrix({5, 1, 0, 7}, 2)}).dys[0], tensor({5, 7}, float64)));
+  const auto q = [](const Tensor& x) { return linalg::qr(x).q; };
+  CHECK_THROWS_AS(jvp(q, {ones({2, 2}, float64)}, {eye(2, float64)}), ValueError);
+}
+
+TEST_CASE("LAPACK's work space is what it asks for, not what float makes of it") {
+  const char* op = "linalg::eigh";
+  for (const int64_t n : {1, 2, 100, 8193, 8194, 8195, 9999, 20000}) {
+    const int64_t least = 2 * n * n + 6 * n + 1;
+    const double rounded = static_cast<double>(static_cast<float>(least));
+    const int64_t size = detail::lapack::room_for_eigenvalues(op, rounded, n, true);
+    CAPTURE(n);
+    CHECK(size >= least);
+    CHECK(static_cast<double>(size) >= rounded);
+    CHECK(detail::lapack::room_for_eigenvalues(op, 0, n, false) == 2 * n + 1);
+    CHECK(detail::lapack::room_for_singular_values(op, 0, n, n + 3, true) == 4 * n * n + 8 * n + 3);
+    CHECK(detail::lapack::room_for_singular_values(op, 0, n + 3, n, false) == 3 * n + std::max(n + 3, 7 * n));
+  }
+  CHECK(detail::lapack::room_for_eigenvalues(op, 500, 3, true) == 501);
+  CHECK(detail::lapack::room_for_eigenvalues(op, 0, 32766, true) == 2147418109);
+  CHECK(thrown<ShapeError>([&] { detail::lapack::room_for_eigenvalues(op, -1, 32767, true); }) ==
+        "linalg::eigh: expected matrices for which LAPACK works in at most 2147483647 numbers, got one of 32767 rows "
+        "and 32767 columns");
+  CHECK(thrown<ShapeError>([] { detail::lapack::room_for_singular_values("linalg::svd", -1, 30000, 23170, true); }) ==
+        "linalg::svd: expected matrices for which LAPACK works in at most 2147483647 numbers, got one of 30000 rows "
+        "and 23170 columns");
 }
 
 TEST_CASE("values and vectors have derivatives of both orders") {
