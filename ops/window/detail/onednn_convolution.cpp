@@ -282,6 +282,12 @@ struct WeightGradient {
   }
 };
 
+// Where several windows along the depth of a volume begin before it, oneDNN's avx512 kernel for few input channels
+// steps over planes that it has not: its weight gradient is wrong, or it reads out of bounds.
+bool begins_far_before(const ConvDims& d) {
+  return d.rank == 3 && d.axis[0].stride > 1 && d.axis[0].before > d.axis[0].stride;
+}
+
 }  // namespace
 
 bool conv_forward(const ConvDims& dims, MemoryFormat format, const float* x, const float* weight, const float* bias,
@@ -295,7 +301,7 @@ bool conv_input_grad(const ConvDims& dims, MemoryFormat format, const float* dy,
 }
 
 bool conv_weight_grad(const ConvDims& d, MemoryFormat format, const float* x, const float* dy, float* dweight) {
-  if (is_cropped(d)) return false;
+  if (is_cropped(d) || begins_far_before(d)) return false;
   const WeightGradient gradient{d, format, x, dy};
   const Cut& cut = gradient.cut;
   const int64_t size = d.o * (d.c / d.groups) * d.taps();
