@@ -103,12 +103,14 @@ inline void take_larger(index_t count, const T* __restrict x, index_t any_step, 
   }
 }
 
-// Where windows tile row-major rows without gaps or padding, all rows of a plane are one run: maxima along rows first,
-// then down columns. The first maximum of the first row that has one is the first of the window.
+// Where windows tile row-major rows without padding, and none hangs over a row's end into the next, all rows of a plane
+// are one run: maxima along rows first, then down columns. The first maximum of the first row that has one is the first
+// of the window.
 constexpr index_t tiled_limit = 4096;  // elements of h * ow, held on the stack
 
 bool tiles_rows(const PoolDims& d) noexcept {
-  return !d.channels_last && d.padding_w == 0 && d.ow * d.stride_w == d.w && d.h * d.ow <= tiled_limit;
+  return !d.channels_last && d.padding_w == 0 && d.ow * d.stride_w == d.w && d.kernel_w <= d.stride_w &&
+         d.h * d.ow <= tiled_limit;
 }
 
 // A run of maxima and their indices, against those of later elements.

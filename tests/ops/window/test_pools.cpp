@@ -309,6 +309,18 @@ TEST_CASE("pools give PyTorch's numbers") {
                       {1, 3, 2, 3})));
 }
 
+TEST_CASE("a window that hangs over the end of a row takes nothing of the next") {
+  for (DType dtype : {float32, float64})
+    for (MemoryFormat format : formats) {
+      const Tensor rows = reshape(tensor({0, 0, 0, 0, 9, 9, 9, 9}, dtype), {1, 1, 2, 4}).contiguous(format);
+      const Selection two = max_pool2d_with_indices(rows, {1, 3}, {.stride = {1, 2}, .ceil_mode = true});
+      CHECK(equal(two.values, reshape(tensor({0, 0, 9, 9}, dtype), {1, 1, 2, 2})));
+      CHECK(equal(two.indices, reshape(tensor({0, 2, 4, 6}, int64), {1, 1, 2, 2})));
+      const Tensor last = narrow(reshape(tensor({1, 2, 3, 4, 5, 6, 7}, dtype), {1, 1, 7}), 2, 0, 6);
+      CHECK(equal(max_pool1d(last, 5, {.stride = 3, .ceil_mode = true}), reshape(tensor({5, 6}, dtype), {1, 1, 2})));
+    }
+}
+
 TEST_CASE("pools of one sample, of strided views and of half precision") {
   const Tensor x = noise({3, 5, 6, 7}, float64);
   CHECK(equal(unsqueeze(max_pool3d(x, 2), 0), max_pool3d(unsqueeze(x, 0), 2)));
