@@ -43,6 +43,11 @@ ConvDims plane_dims(const char* op, int64_t h, int64_t w, const Spatial& kernel,
                      .before = padding[a],
                      .after = padding[a]};
   }
+  int64_t windows;
+  if (__builtin_mul_overflow(d.axis[1].out, d.axis[2].out, &windows))
+    throw_error<ShapeError>(op, ": expected fewer than 2^63 windows, got height and width ", Spatial(h, w),
+                            ", kernel = ", spread(kernel, 2), ", stride = ", spread(stride, 2),
+                            " and padding = ", spread(padding, 2));
   return d;
 }
 
@@ -103,6 +108,10 @@ Tensor unfold(const Tensor& x, const Spatial& kernel, const FoldOptions& options
   if (x.dim() == 3) return squeeze(unfold(unsqueeze(x, 0), kernel, options), 0);
   if (x.dim() != 4) throw_error<ShapeError>("unfold: expected x of shape (N, C, H, W) or (C, H, W), got ", x.shape());
   const ConvDims d = plane_dims("unfold", x.size(2), x.size(3), kernel, options);
+  int64_t rows;
+  if (__builtin_mul_overflow(x.size(1), d.taps(), &rows))
+    throw_error<ShapeError>("unfold: expected columns of fewer than 2^63 elements, got x of shape ", x.shape(),
+                            " and kernel = ", spread(kernel, 2));
   return in_computed_dtype("unfold", x, [&](const Tensor& images) { return unfolded(d, images); });
 }
 

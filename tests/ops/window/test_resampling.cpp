@@ -324,6 +324,29 @@ TEST_CASE("unfold and fold are each other's transpose") {
   CHECK(thrown<ValueError>([] { unfold(Tensor(), 2); }) == "unfold: expected a defined x, got an undefined tensor");
 }
 
+TEST_CASE("unfold and fold of sizes beyond 64 bits") {
+  CHECK(thrown<ShapeError>([] {
+          unfold(ones({1, 17, 1, 1}), {2147470271, 1515880253}, {.padding = {1073735135, 757940126}});
+        }) ==
+        "unfold: expected columns of fewer than 2^63 elements, got x of shape (1, 17, 1, 1) and kernel = "
+        "(2147470271, 1515880253)");
+  CHECK(thrown<ShapeError>([] {
+          unfold(ones({1, 16, 1, 1}), 1 << 30, {.padding = 1 << 29});
+        }) ==
+        "unfold: expected columns of fewer than 2^63 elements, got x of shape (1, 16, 1, 1) and kernel = "
+        "(1073741824, 1073741824)");
+  CHECK(thrown<ShapeError>([] {
+          unfold(ones({1, 1, 1, 1}), 1, {.padding = 2147483647});
+        }) ==
+        "unfold: expected fewer than 2^63 windows, got height and width (1, 1), kernel = (1, 1), stride = (1, 1) and "
+        "padding = (2147483647, 2147483647)");
+  CHECK(thrown<ShapeError>([] {
+          fold(ones({1, 1, 1}), 1, 1, {.padding = 2147483647});
+        }) ==
+        "fold: expected fewer than 2^63 windows, got height and width (1, 1), kernel = (1, 1), stride = (1, 1) and "
+        "padding = (2147483647, 2147483647)");
+}
+
 TEST_CASE("local_response_norm divides alpha by the size, and reaches one more channel down than up") {
   const Tensor x = reshape(arange(1, 5, 1, float64), {1, 4, 1});
   const auto of = [&](int64_t size) { return local_response_norm(x, size, 1, 1, 1); };
