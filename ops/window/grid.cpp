@@ -340,6 +340,19 @@ Places places_along(const Tensor& numbers, int64_t size, const GridSampleOptions
   return {part, below, above};
 }
 
+// A point that is NaN along one axis is NaN, though it lie outside along another: taps outside would not count.
+void keep_nans(const std::vector<Places>& places) {
+  for (const Places& along : places)
+    detail::visit_float(along.part.dtype(), [&]<class T>(T) {
+      const T* part = along.part.data<T>();
+      for (int64_t i = 0; i < along.part.numel(); ++i)
+        if (part[i] != part[i])
+          for (const Places& other : places)
+            for (int64_t* at : {other.below.data<int64_t>(), other.above.data<int64_t>()})
+              at[i] = std::max<int64_t>(at[i], 0);
+    });
+}
+
 // Row-major numbers of pixels from those along each axis; -1 where one is.
 void append_axis(const Tensor& pixel, const Tensor& along, int64_t size) {
   int64_t* to = pixel.data<int64_t>();
@@ -387,6 +400,7 @@ Tensor grid_sample(const Tensor& x_any, const Tensor& grid_any, const GridSample
   std::vector<Places> places;
   for (int64_t a = 0; a < rank; ++a)
     places.push_back(places_along(select(grid, 2, rank - 1 - a), xs[static_cast<std::size_t>(a) + 2], options));
+  keep_nans(places);
 
   const bool nearest = options.mode == Interpolation::nearest;
   const int64_t taps = nearest ? 1 : int64_t{1} << rank;
@@ -405,7 +419,8 @@ Tensor grid_sample(const Tensor& x_any, const Tensor& grid_any, const GridSample
     indices.push_back(index);
   }
   const bool channels_last = x_any.memory_format() == MemoryFormat::channels_last;
-  const Sizes sizes{xs[0], xs[1], xs.numel() / std::max<int64_t>(xs[0] * xs[1], 1), taps, points, channels_last};
+  const int64_t pixels = Shape(xs.begin() + 2, xs.end()).numel();
+  const Sizes sizes{xs[0], xs[1], pixels, taps, points, channels_last};
   // Axes merge without a copy in either format.
   const Tensor x = flatten(x_any.contiguous(channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous), 2);
   return reshape(sampled(sizes, x, stack(weights, 1), stack(indices, 1)), out);

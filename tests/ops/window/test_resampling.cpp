@@ -221,6 +221,36 @@ TEST_CASE("grid_sample takes any point, be it far off or no number") {
   CHECK(values(grad({y}, {grid})[0]) == std::vector<double>{0, 0});
 }
 
+TEST_CASE("grid_sample of a NaN is NaN, wherever the point lies along other axes") {
+  using enum GridPadding;
+  for (GridPadding padding : {zeros, border, reflection})
+    for (Mode mode : {Mode::bilinear, Mode::nearest})
+      for (double other : {0.0, 2.0, -1.2, -5.0, inf, -inf}) {
+        CAPTURE(static_cast<int>(padding), static_cast<int>(mode), other);
+        const GridSampleOptions options{mode, padding};
+        const Tensor plane = grid_sample(
+            image(), reshape(tensor({other, not_a_number, not_a_number, other}, float64), {1, 1, 2, 2}), options);
+        CHECK(all(isnan(plane)).item<bool>());
+        const Tensor volume =
+            grid_sample(reshape(image(), {1, 1, 1, 2, 3}),
+                        reshape(tensor({other, not_a_number, other}, float64), {1, 1, 1, 1, 3}), options);
+        CHECK(all(isnan(volume)).item<bool>());
+      }
+}
+
+TEST_CASE("grid_sample of no samples or no channels has gradients") {
+  for (const Shape& shape : {Shape{0, 2, 3, 4}, Shape{2, 0, 3, 4}, Shape{0, 2, 3, 4, 5}, Shape{2, 0, 3, 4, 5}})
+    for (Mode mode : {Mode::bilinear, Mode::nearest}) {
+      const bool is_plane = shape.dim() == 4;
+      Tensor x = zeros(shape, float64).set_requires_grad();
+      Tensor grid =
+          zeros(is_plane ? Shape{shape[0], 2, 2, 2} : Shape{shape[0], 2, 2, 2, 3}, float64).set_requires_grad();
+      const Tensors d = grad({grid_sample(x, grid, {.mode = mode}).sum()}, {x, grid});
+      CHECK(d[0].shape() == shape);
+      CHECK(equal(d[1], zeros_like(grid)));
+    }
+}
+
 TEST_CASE("grid_sample keeps formats, and bits for any number of threads") {
   for (MemoryFormat format : formats)
     for (DType dtype : {float32, float64}) {
