@@ -7,6 +7,7 @@
 #include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/detail/ranges.hpp>
+#include <limpid/ops/shaping.hpp>
 #include <limpid/ops/window.hpp>
 #include <limpid/ops/window/detail/window.hpp>
 
@@ -225,10 +226,10 @@ Tensor resample(const char* op, const LinearMapRef& map, bool transposed, int64_
 
 // ---- the rows of each mode
 
-// One axis: elements of x and of y, and how many of x one of y stands for where a scale says it.
+// One axis: elements of x and of y, and how many of y stand for one of x where a scale says it.
 struct Axis {
   int64_t size, out;
-  std::optional<double> step;
+  std::optional<double> scale;  // to be divided by: its reciprocal is rounded
 };
 
 // i a / b, rounded down; i < b, and no product overflows.
@@ -236,8 +237,8 @@ int64_t part(int64_t i, int64_t a, int64_t b) { return i * (a / b) + i * (a % b)
 
 int64_t nearest(const Axis& a, int64_t i, bool exact) {
   int64_t at;
-  if (a.step)
-    at = static_cast<int64_t>(std::floor((static_cast<double>(i) + (exact ? 0.5 : 0)) * *a.step));
+  if (a.scale)
+    at = static_cast<int64_t>(std::floor((static_cast<double>(i) + (exact ? 0.5 : 0)) / *a.scale));
   else
     at = exact ? part(2 * i + 1, a.size, 2 * a.out) : part(i, a.size, a.out);
   return std::clamp<int64_t>(at, 0, a.size - 1);
@@ -247,7 +248,7 @@ int64_t nearest(const Axis& a, int64_t i, bool exact) {
 double position(const Axis& a, int64_t i, bool align_corners) {
   const auto at = static_cast<double>(i), size = static_cast<double>(a.size), out = static_cast<double>(a.out);
   if (align_corners) return a.out > 1 ? at * (size - 1) / (out - 1) : 0;
-  return a.step ? (at + 0.5) * *a.step - 0.5 : ((2 * at + 1) * size - out) / (2 * out);
+  return a.scale ? (at + 0.5) / *a.scale - 0.5 : ((2 * at + 1) * size - out) / (2 * out);
 }
 
 void add_linear(SparseRows& rows, const Axis& a, double position) {
@@ -334,7 +335,7 @@ std::vector<Axis> axes_of(const Tensor& x, const InterpolateOptions& options) {
                                 "got x of shape ",
                                 x.shape(), " and scale_factor = ", *scale_factor);
       axis.out = static_cast<int64_t>(out);
-      axis.step = 1 / scale;
+      axis.scale = scale;
     }
     if (axis.size < 1)
       throw_error<ShapeError>(op, ": expected spatial axes of at least one element, got x of shape ", x.shape());
@@ -360,11 +361,20 @@ Tensor interpolate(const Tensor& x, const InterpolateOptions& options) {
     throw_error<ValueError>(op, ": expected align_corners with a linear or cubic mode alone");
   const std::vector<Axis> axes = axes_of(x, options);
   const DType dtype = detail::require_one_floating_dtype(op, {{"x", &x}});
+  if (x.numel() == 0) {  // of no samples or no channels: no table of rows that none is made by
+    Shape shape = x.shape();
+    for (std::size_t a = 0; a < axes.size(); ++a) shape[a + 2] = axes[a].out;
+    return reshape(x, shape).contiguous(x.memory_format()).clone();
+  }
   Tensor y = x.to(is_half(dtype) ? float32 : dtype);
   // The last axis first: where x grows, it is least then.
   for (std::size_t a = axes.size(); a-- > 0;)
-    if (axes[a].size != axes[a].out)
+    if (axes[a].size != axes[a].out) {
+      Shape shape = y.shape();
+      shape[a + 2] = axes[a].out;
+      empty(shape, y.dtype());  // what exceeds the limit of memory says so before its table of rows is made
       y = resample(op, map_of(axes[a], options.mode, options.align_corners), false, static_cast<int64_t>(a) + 2, y);
+    }
   y = y.to(dtype);
   return y.is_same(x) ? x.clone() : y;
 }

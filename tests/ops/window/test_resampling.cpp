@@ -107,6 +107,37 @@ TEST_CASE("interpolate keeps formats, bits for any number of threads, infinities
   CHECK(interpolate(zeros({0, 3, 4, 4}), {.size = {8, 8}}).shape() == Shape{0, 3, 8, 8});
 }
 
+TEST_CASE("interpolate by a scale divides by it") {
+  // 49 (1 / 49) is below 1.
+  const Tensor y = interpolate(line(2), {.scale_factor = 49});
+  CHECK(values(y)[48] == 0);
+  CHECK(values(y)[49] == 1);
+  for (int64_t scale = 1; scale < 300; ++scale) {
+    CAPTURE(scale);
+    const auto by_scale = [&](Mode mode) {
+      return interpolate(line(4), {.scale_factor = static_cast<double>(scale), .mode = mode});
+    };
+    const auto by_size = [&](Mode mode) { return interpolate(line(4), {.size = {4 * scale}, .mode = mode}); };
+    CHECK(equal(by_scale(Mode::nearest), by_size(Mode::nearest)));
+    CHECK(equal(by_scale(Mode::nearest_exact), by_size(Mode::nearest_exact)));
+    CHECK(allclose(by_scale(Mode::linear), by_size(Mode::linear), 1e-14, 1e-14));
+  }
+}
+
+TEST_CASE("interpolate of nothing makes no table of its rows") {
+  for (Mode mode : {Mode::nearest, Mode::linear}) {
+    Tensor none = zeros({0, 1, 1}).set_requires_grad();
+    const Tensor y = interpolate(none, {.size = {2147483647}, .mode = mode});
+    CHECK(y.shape() == Shape{0, 1, 2147483647});
+    CHECK(grad({y.sum()}, {none})[0].shape() == Shape{0, 1, 1});
+  }
+  const Tensor none = zeros({2, 0, 3, 3}, float16).contiguous(MemoryFormat::channels_last);
+  const Tensor y = interpolate(none, {.size = {1 << 30, 5}});
+  CHECK(y.shape() == Shape{2, 0, 1 << 30, 5});
+  CHECK(y.dtype() == float16);
+  CHECK_FALSE(interpolate(none, {.size = {3, 3}}).is_same(none));
+}
+
 TEST_CASE("interpolate says what does not fit") {
   const Tensor x = zeros({1, 1, 4, 4});
   CHECK(thrown<ValueError>([&] { interpolate(x, {}); }) ==
