@@ -197,7 +197,8 @@ PoolingRef adaptive(const char* op, const Tensor& x, int64_t rank, const Spatial
   }
   p->divisor = is_regular ? elements : 0;
   p->is_plain = is_regular && rank < 3;
-  if (!p->is_plain)
+  if (!p->is_plain && p->n * p->c > 0) {
+    empty(p->y_shape(), x.dtype());  // what exceeds the limit of memory says so before its table of windows is made
     for (std::size_t a = 0; a < 3; ++a) {
       const int64_t m = p->axis[a].out, whole = p->axis[a].size / m, rest = p->axis[a].size % m;
       for (int64_t i = 0; i < m; ++i) {  // i n / m without a product that overflows
@@ -205,6 +206,7 @@ PoolingRef adaptive(const char* op, const Tensor& x, int64_t rank, const Spatial
         p->spans[a].push_back({start, end - start, end - start});
       }
     }
+  }
   finish(*p);
   return p;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include <limpid/tests/memory.hpp>
 #include <limpid/tests/ops/plain.hpp>
 #include <limpid/tests/settings.hpp>
 
@@ -319,6 +320,23 @@ TEST_CASE("a window that hangs over the end of a row takes nothing of the next")
       const Tensor last = narrow(reshape(tensor({1, 2, 3, 4, 5, 6, 7}, dtype), {1, 1, 7}), 2, 0, 6);
       CHECK(equal(max_pool1d(last, 5, {.stride = 3, .ceil_mode = true}), reshape(tensor({5, 6}, dtype), {1, 1, 2})));
     }
+}
+
+TEST_CASE("adaptive pools of nothing make no table of their windows") {
+  Tensor none = zeros({0, 1, 1}).set_requires_grad();
+  const Tensor mean = adaptive_avg_pool1d(none, 2147483647);
+  CHECK(mean.shape() == Shape{0, 1, 2147483647});
+  CHECK(grad({mean.sum()}, {none})[0].shape() == Shape{0, 1, 1});
+  CHECK(adaptive_max_pool1d_with_indices(none, 2147483647).indices.shape() == Shape{0, 1, 2147483647});
+  CHECK(adaptive_avg_pool3d(zeros({2, 0, 3, 3, 3}), 1 << 18).shape() == Shape{2, 0, 1 << 18, 1 << 18, 1 << 18});
+}
+
+TEST_CASE("adaptive pools and interpolate say that y is beyond the limit of memory, before they make a table") {
+  const limpid::test::WithLimit limit(memory_stats().in_use + (int64_t{1} << 30));
+  const Tensor one = zeros({1, 1, 1});
+  CHECK_THROWS_AS(adaptive_avg_pool1d(one, 2147483647), MemoryError);
+  CHECK_THROWS_AS(adaptive_max_pool1d(one, 2147483647), MemoryError);
+  CHECK_THROWS_AS(interpolate(one, {.size = {2147483647}}), MemoryError);
 }
 
 TEST_CASE("pools of one sample, of strided views and of half precision") {
