@@ -31,11 +31,6 @@ else()
   set(LIMPID_KERNEL_ISAS baseline)
 endif()
 list(GET LIMPID_KERNEL_ISAS 0 LIMPID_LOWEST_ISA)
-# What the thread sanitizer looks for does not depend on the instruction set.
-if(LIMPID_SANITIZE MATCHES thread)
-  set(LIMPID_KERNEL_ISAS ${LIMPID_LOWEST_ISA})
-  add_compile_definitions(LIMPID_ONE_ISA)
-endif()
 list(TRANSFORM LIMPID_KERNEL_ISAS PREPEND limpid_kernels_ OUTPUT_VARIABLE LIMPID_KERNEL_TARGETS)
 
 # What all kernels are compiled with, after limpid_flags. -O3 in every build type, so that nothing inline is left to the

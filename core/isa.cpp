@@ -11,7 +11,7 @@ namespace limpid {
 
 namespace {
 
-#if defined(__x86_64__) && !defined(LIMPID_ONE_ISA)
+#if defined(__x86_64__)
 constexpr Isa kLevels[] = {Isa::baseline, Isa::avx2, Isa::avx512};
 
 std::size_t count_levels() noexcept {

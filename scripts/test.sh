@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds limpid with its benchmarks and runs its tests, as released, then with a library under the address and
-# undefined-behaviour sanitizers (built once for these and the fuzzers, which go first for ten seconds each), then those that
-# start threads under the thread sanitizer. --quick leaves out the benchmarks, the fuzzers, the sanitizers and the tests that
+# undefined-behaviour sanitizers (built once for these and the fuzzers, which go first for ten seconds each), then those of
+# the tape under the thread sanitizer. --quick leaves out the benchmarks, the fuzzers, the sanitizers and the tests that
 # are labelled thorough. The last lines printed are ctest's summary.
 . "$(dirname "$0")/stages.sh"
 
@@ -15,14 +15,15 @@ case ${1-} in
     ;;
 esac
 
-# check PRESET: builds and runs all its tests.
+# check PRESET [FOLDER]: builds and runs all tests, or those of one folder of tests/.
 check() {
   preset=$1
-  build "$preset"
-  echo "test $preset"
+  folder=${2-}
+  build "$preset" ${folder:+--target limpid_test_$folder}
+  echo "test $preset${folder:+ $folder}"
   log=build/$preset/ctest.log
   # From a pass, the summary is shown; from a failure, all but the lines of the tests that passed.
-  if ctest --preset "$preset" --no-label-summary ${quick:+--label-exclude thorough} \
+  if ctest --preset "$preset" --no-label-summary ${folder:+--tests-regex "^$folder/"} ${quick:+--label-exclude thorough} \
     >"$log" 2>&1 </dev/null; then
     sed -n '/% tests passed/,$p' "$log"
   else
@@ -41,5 +42,5 @@ if [ -z "$quick" ]; then
   else
     check asan-gcc
   fi
-  check tsan  # on one OpenMP thread: the sanitizer does not see libgomp's barriers
+  check tsan autograd  # on one OpenMP thread: the sanitizer does not see libgomp's barriers
 fi

@@ -35,8 +35,7 @@ inline Isa isa() noexcept {
   return level == detail::undecided ? detail::decide_isa() : level;
 }
 
-// LIMPID_ONE_ISA: cmake/kernels.cmake compiles kernels for the lowest level alone.
-#if defined(__x86_64__) && !defined(LIMPID_ONE_ISA)
+#if defined(__x86_64__)
 namespace detail {
 template <class T>
 const T& at_isa(const T& baseline, const T& avx2, const T& avx512) noexcept {
@@ -47,7 +46,7 @@ const T& at_isa(const T& baseline, const T& avx2, const T& avx512) noexcept {
 #endif
 
 /// Of the kernels of one name that are compiled once per level, those of the level in use.
-#if defined(__x86_64__) && !defined(LIMPID_ONE_ISA)
+#if defined(__x86_64__)
 #define LIMPID_AT_ISA(name)                                                                  \
   ::limpid::detail::at_isa(::limpid::kernels::baseline::name, ::limpid::kernels::avx2::name, \
                            ::limpid::kernels::avx512::name)
