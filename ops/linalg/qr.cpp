@@ -48,7 +48,7 @@ struct QrNode final : Node {
     if (v.numel() == 0) return;
     const double eps =
         r.dtype() == float64 ? std::numeric_limits<double>::epsilon() : double{std::numeric_limits<float>::epsilon()};
-    const Tensor least = mul(amax(abs(v), -2), eps * static_cast<double>(std::max(rows, n)));
+    const Tensor least = mul(amax(abs(v), -2), 16 * std::sqrt(static_cast<double>(std::max(rows, n))) * eps);
     const Tensor dependent = any(le(abs(diagonal(v, 0, -2, -1)), least), -1).contiguous();
     for (int64_t i = 0; i < dependent.numel(); ++i)
       if (dependent.data<bool>()[i])

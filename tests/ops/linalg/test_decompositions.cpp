@@ -142,6 +142,9 @@ TEST_CASE("qr has gradients where it is determined, wide matrices too") {
       CAPTURE(a);
       CHECK_THROWS_AS(gradients(reduced, {a}, ones(a.shape(), dtype)), ValueError);
     }
+    const double eps = epsilon(dtype);
+    CHECK_THROWS_AS(gradients(reduced, {matrix({1, 1, 0, 20 * eps}, 2, dtype)}, eye(2, dtype)), ValueError);
+    CHECK_NOTHROW(gradients(reduced, {matrix({1, 1, 0, 40 * eps}, 2, dtype)}, eye(2, dtype)));
     const Tensor scaled = gradients(reduced, {diag(tensor({1, 1e-20}, dtype))}, eye(2, dtype))[0];
     CHECK(near(abs(scaled), eye(2, dtype)));
   }
