@@ -11,6 +11,7 @@
 #include <limits>
 #include <numbers>
 #include <numeric>
+#include <span>
 #include <vector>
 
 namespace limpid {
@@ -159,37 +160,48 @@ Tensor normal(double mean, double stddev, const Shape& shape, DType dtype, Gener
 
 namespace {
 
-// Indices of the n weights, by the numbers of u, which are uniform in [0, 1): count of them for as many indices with
-// replacement, else one for each weight.
-void choose(const double* weights, int64_t n, const double* u, int64_t count, bool replacement, int64_t* to,
-            std::vector<double>& room, std::vector<int64_t>& order) {
-  if (replacement) {
+// Draws indices of n weights in proportion to them. u: numbers that are uniform in [0, 1).
+class Choice {
+ public:
+  explicit Choice(int64_t n) : room_(static_cast<std::size_t>(n)) {}
+
+  // An index for each of u.
+  void with_replacement(std::span<const double> weights, std::span<const double> u, int64_t* to) {
     // Where a weight is 0, the sum stays: it is never the first above a number.
-    std::partial_sum(weights, weights + n, room.begin());
-    const auto end = room.begin() + n;
-    for (int64_t k = 0; k < count; ++k) {
-      auto found = std::upper_bound(room.begin(), end, u[k] * room[static_cast<std::size_t>(n - 1)]);
-      // Rounded up to the sum itself, the last that is above 0.
-      if (found == end) found = std::lower_bound(room.begin(), end, room[static_cast<std::size_t>(n - 1)]);
-      to[k] = found - room.begin();
+    std::partial_sum(weights.begin(), weights.end(), room_.begin());
+    if (std::isinf(room_.back())) {  // fewer than 2^63 weights are no more than 2^1023 together when scaled by 2^-64
+      std::transform(weights.begin(), weights.end(), room_.begin(), [](double w) { return w * 0x1p-64; });
+      std::partial_sum(room_.begin(), room_.end(), room_.begin());
     }
-    return;
+    for (const double at : u) {
+      auto found = std::upper_bound(room_.begin(), room_.end(), at * room_.back());
+      // Rounded up to the sum itself, the last that is above 0.
+      if (found == room_.end()) found = std::lower_bound(room_.begin(), room_.end(), room_.back());
+      *to++ = found - room_.begin();
+    }
   }
-  // Each waits for a time of its own, exponential with its weight for a rate: the first come (Efraimidis and Spirakis,
-  // 2006). By logarithms, which neither overflow nor underflow.
-  order.clear();
-  for (int64_t i = 0; i < n; ++i) {
-    if (weights[i] == 0) continue;
-    order.push_back(i);
-    room[static_cast<std::size_t>(i)] = std::log(-std::log1p(-u[i])) - std::log(weights[i]);
+
+  // Each waits for a time of its own, exponential with its weight for a rate: the first `count` that come (Efraimidis
+  // and Spirakis, 2006). By logarithms, which neither overflow nor underflow. u: one for each weight.
+  void without_replacement(std::span<const double> weights, std::span<const double> u, int64_t count, int64_t* to) {
+    order_.clear();
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      if (weights[i] == 0) continue;
+      order_.push_back(static_cast<int64_t>(i));
+      room_[i] = std::log(-std::log1p(-u[i])) - std::log(weights[i]);
+    }
+    const auto sooner = [&](int64_t a, int64_t b) {
+      const double at = room_[static_cast<std::size_t>(a)], bt = room_[static_cast<std::size_t>(b)];
+      return at < bt || (at == bt && a < b);
+    };
+    std::partial_sort(order_.begin(), order_.begin() + count, order_.end(), sooner);
+    std::copy_n(order_.begin(), count, to);
   }
-  const auto sooner = [&](int64_t a, int64_t b) {
-    const double at = room[static_cast<std::size_t>(a)], bt = room[static_cast<std::size_t>(b)];
-    return at < bt || (at == bt && a < b);
-  };
-  std::partial_sort(order.begin(), order.begin() + count, order.end(), sooner);
-  std::copy_n(order.begin(), count, to);
-}
+
+ private:
+  std::vector<double> room_;  // sums, or times
+  std::vector<int64_t> order_;
+};
 
 }  // namespace
 
@@ -204,30 +216,29 @@ Tensor multinomial(const Tensor& weights, int64_t count, bool replacement, Gener
   const Tensor wide = detail::as_contiguous(detail::as_dtype(weights.detach(), float64));
   for (int64_t row = 0; row < rows; ++row) {
     int64_t above = 0;
-    double sum = 0;
     for (int64_t i = 0; i < n; ++i) {
       const double w = wide.data<double>()[row * n + i];
       if (!(w >= 0) || std::isinf(w))
         throw_error<ValueError>("multinomial: expected weights of at least 0 and finite, got ", w);
       above += w > 0;
-      sum += w;
     }
     const int64_t least = replacement ? std::min<int64_t>(count, 1) : count;
     if (above < least)
       throw_error<ValueError>("multinomial: expected at least ", least, " weights above 0 for a count of ", count,
                               replacement ? "" : " without replacement", ", got ", above);
-    if (std::isinf(sum)) throw_error<ValueError>("multinomial: expected weights whose sum is finite, got infinity");
   }
   const detail::Rewind rewind(generator);
   const Tensor y = empty(is_row ? Shape{count} : Shape{rows, count}, int64);
   if (y.numel() == 0) return y;
   const int64_t each = replacement ? count : n;
   const Tensor u = rand({rows, each}, float64, generator);
-  std::vector<double> room(static_cast<std::size_t>(n));
-  std::vector<int64_t> order;
-  for (int64_t row = 0; row < rows; ++row)
-    choose(wide.data<double>() + row * n, n, u.data<double>() + row * each, count, replacement,
-           y.data<int64_t>() + row * count, room, order);
+  Choice choice(n);
+  for (int64_t row = 0; row < rows; ++row) {
+    const std::span own(wide.data<double>() + row * n, static_cast<std::size_t>(n));
+    const std::span numbers(u.data<double>() + row * each, static_cast<std::size_t>(each));
+    int64_t* to = y.data<int64_t>() + row * count;
+    replacement ? choice.with_replacement(own, numbers, to) : choice.without_replacement(own, numbers, count, to);
+  }
   return y;
 }
 
