@@ -18,6 +18,7 @@ namespace limpid {
 
 using detail::throw_error;
 using detail::transposed;
+namespace lapack = detail::lapack;
 
 namespace {
 
@@ -76,16 +77,17 @@ struct QrNode final : Node {
   }
 };
 
-// q and r of one matrix, which lies column by column in a; q has room for m columns.
+// r of a, row by row, and q, which has as many columns as it has room for.
 template <class T>
-void decompose(int m, int n, int columns, T* a, T* q, T* r, T* work, int size) {
-  const int k = std::min(m, n);
-  T* tau = work;
-  detail::lapack::geqrf(m, n, a, tau, work + k, size - k);
-  for (int i = 0; i < columns; ++i)
-    for (int j = 0; j < n; ++j) r[static_cast<int64_t>(i) * n + j] = j >= i ? a[static_cast<int64_t>(j) * m + i] : T{0};
-  std::copy_n(a, static_cast<int64_t>(m) * k, q);
-  detail::lapack::orgqr(m, columns, k, q, tau, work + k, size - k);
+void decompose(lapack::Matrix<T> a, lapack::Matrix<T> q, T* r, lapack::Work<T> room) {
+  const int k = std::min(a.rows, a.columns);
+  T* tau = room.data;
+  const lapack::Work<T> work{room.data + k, room.size - k};
+  lapack::geqrf(a, tau, work);
+  for (int64_t i = 0; i < q.columns; ++i)
+    for (int64_t j = 0; j < a.columns; ++j) r[i * a.columns + j] = j >= i ? a.data[j * a.step + i] : T{0};
+  std::copy_n(a.data, static_cast<int64_t>(a.rows) * k, q.data);
+  lapack::orgqr(q, k, tau, work);
 }
 
 }  // namespace
@@ -105,11 +107,12 @@ linalg::Qr linalg::qr(const Tensor& a, QrMode mode) {
       T* q = columns.data<T>();
       T* to = r.data<T>();
       const int64_t size = std::min<int64_t>(std::min(m, n) + 64 * std::max(n, k), std::numeric_limits<int>::max());
+      const int rows = static_cast<int>(m);
       detail::for_each_matrix(count, 4.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k),
                               static_cast<std::size_t>(size) * sizeof(T), [=](int64_t i, std::byte* scratch) {
-                                decompose(static_cast<int>(m), static_cast<int>(n), static_cast<int>(k),
-                                          from + i * m * n, q + i * k * m, to + i * k * n,
-                                          reinterpret_cast<T*>(scratch), static_cast<int>(size));
+                                decompose<T>({from + i * m * n, rows, static_cast<int>(n), rows},
+                                             {q + i * k * m, rows, static_cast<int>(k), rows}, to + i * k * n,
+                                             {reinterpret_cast<T*>(scratch), static_cast<int>(size)});
                               });
     });
   else

@@ -121,8 +121,9 @@ Tensor detail::inverse_of(const Tensor& a, const Tensor& factors, const Tensor& 
       const int64_t size = 64 * n;  // columns for its blocks
       for_each_matrix(count, 2 * std::pow(static_cast<double>(n), 3), static_cast<std::size_t>(size) * sizeof(T),
                       [=](int64_t i, std::byte* scratch) {
-                        lapack::getri(static_cast<int>(n), to + i * n * n, at + i * n, reinterpret_cast<T*>(scratch),
-                                      static_cast<int>(std::min<int64_t>(size, std::numeric_limits<int>::max())));
+                        lapack::getri(static_cast<int>(n), to + i * n * n, at + i * n,
+                                      {reinterpret_cast<T*>(scratch),
+                                       static_cast<int>(std::min<int64_t>(size, std::numeric_limits<int>::max()))});
                       });
     });
   if (auto* node = record<InverseNode>(y, a)) node->y = y;

@@ -20,6 +20,7 @@ namespace limpid {
 
 using detail::throw_error;
 using detail::transposed;
+namespace lapack = detail::lapack;
 
 namespace {
 
@@ -357,12 +358,12 @@ linalg::Eigh decompose(const char* op, const Tensor& a, bool with_vectors) {
   std::vector<int> info(static_cast<std::size_t>(count), 0);
   if (n > 0)
     detail::visit_float(a.dtype(), [&, found = info.data()]<class T>(T) {
-      const int order = static_cast<int>(n);
+      const auto matrix = [order = static_cast<int>(n)](T* x) { return lapack::Matrix<T>{x, order, order, order}; };
       T wanted = 0;
       int more = 0;
-      detail::lapack::syevd(with_vectors, order, nullptr, nullptr, &wanted, -1, &more, -1);
-      const auto size = static_cast<std::size_t>(
-          detail::lapack::room_for_eigenvalues(op, static_cast<double>(wanted), n, with_vectors));
+      lapack::syevd(with_vectors, matrix(nullptr), nullptr, {&wanted, -1}, {&more, -1});
+      const auto size =
+          static_cast<std::size_t>(lapack::room_for_eigenvalues(op, static_cast<double>(wanted), n, with_vectors));
       T* x = work.data<T>();
       T* values = w.data<T>();
       detail::for_each_matrix(
@@ -376,8 +377,8 @@ linalg::Eigh decompose(const char* op, const Tensor& a, bool with_vectors) {
             }
             T* room = reinterpret_cast<T*>(scratch);
             if (found[i] == 0)
-              found[i] = detail::lapack::syevd(with_vectors, order, one, values + i * n, room, static_cast<int>(size),
-                                               reinterpret_cast<int*>(room + size), more);
+              found[i] = lapack::syevd(with_vectors, matrix(one), values + i * n, {room, static_cast<int>(size)},
+                                       {reinterpret_cast<int*>(room + size), more});
           });
     });
   require_success(op, info, lead);
@@ -407,27 +408,32 @@ linalg::Svd decompose(const char* op, const Tensor& a, char job) {
   const Tensor work = detail::row_major(a);
   std::vector<int> info(static_cast<std::size_t>(count), 0);
   detail::visit_float(a.dtype(), [&, found = info.data()]<class T>(T) {
-    const int rows = static_cast<int>(n), columns = static_cast<int>(m), vt_step = static_cast<int>(u_columns);
-    T wanted = 0;
-    int one = 0;
-    detail::lapack::gesdd(job, rows, columns, nullptr, nullptr, nullptr, rows, nullptr, vt_step, &wanted, -1, &one);
-    const auto size = static_cast<std::size_t>(
-        detail::lapack::room_for_singular_values(op, static_cast<double>(wanted), m, n, job != 'N'));
     T* x = work.data<T>();
     T* s = parts.s.data<T>();
     T* u = job == 'N' ? nullptr : parts.u.data<T>();
     T* vh = job == 'N' ? nullptr : parts.vh.data<T>();
-    detail::for_each_matrix(
-        count, 20.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k),
-        size * sizeof(T) + static_cast<std::size_t>(8 * k) * sizeof(int), [=](int64_t i, std::byte* scratch) {
-          T* room = reinterpret_cast<T*>(scratch);
-          found[i] =
-              detail::all_finite(x + i * m * n, m * n)
-                  ? detail::lapack::gesdd(job, rows, columns, x + i * m * n, s + i * k,
-                                          vh ? vh + i * v_rows * n : nullptr, rows, u ? u + i * m * u_columns : nullptr,
-                                          vt_step, room, static_cast<int>(size), reinterpret_cast<int*>(room + size))
-                  : not_finite;
-        });
+    const int rows = static_cast<int>(n), columns = static_cast<int>(m);
+    const auto from = [=](int64_t i) { return lapack::Matrix<T>{x + i * m * n, rows, columns, rows}; };
+    const auto to = [=](int64_t i) {
+      const int left = static_cast<int>(v_rows), right = static_cast<int>(u_columns);
+      return lapack::Singular<T>{s + i * k,
+                                 {vh ? vh + i * v_rows * n : nullptr, rows, left, rows},
+                                 {u ? u + i * m * u_columns : nullptr, right, columns, right}};
+    };
+    T wanted = 0;
+    int one = 0;
+    lapack::gesdd(job, from(0), to(0), {&wanted, -1}, &one);
+    const auto size =
+        static_cast<std::size_t>(lapack::room_for_singular_values(op, static_cast<double>(wanted), m, n, job != 'N'));
+    detail::for_each_matrix(count, 20.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k),
+                            size * sizeof(T) + static_cast<std::size_t>(8 * k) * sizeof(int),
+                            [=](int64_t i, std::byte* scratch) {
+                              T* room = reinterpret_cast<T*>(scratch);
+                              found[i] = detail::all_finite(x + i * m * n, m * n)
+                                             ? lapack::gesdd(job, from(i), to(i), {room, static_cast<int>(size)},
+                                                             reinterpret_cast<int*>(room + size))
+                                             : not_finite;
+                            });
   });
   require_success(op, info, lead);
   return parts;
