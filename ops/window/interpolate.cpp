@@ -92,15 +92,17 @@ struct FixedRows {
   }
 };
 
+// One direction of a map, by rows of any length and, where they allow it, of a fixed one.
+struct Rows {
+  explicit Rows(SparseRows rows) : any(std::move(rows)), fixed(any) {}
+  SparseRows any;
+  FixedRows fixed;
+};
+
 // A map and its transpose, which is all that derivatives of any order are made of.
 struct LinearMap {
-  explicit LinearMap(SparseRows map)
-      : rows(std::move(map)),
-        transposed(transpose_of(rows)),
-        fixed_rows(rows),
-        fixed_transposed(transposed) {}
-  SparseRows rows, transposed;
-  FixedRows fixed_rows, fixed_transposed;
+  explicit LinearMap(SparseRows map) : rows(std::move(map)), transposed(transpose_of(rows.any)) {}
+  Rows rows, transposed;
 };
 using LinearMapRef = std::shared_ptr<const LinearMap>;
 
@@ -129,10 +131,9 @@ void each_row(const SparseRows& m, const Middle& d, const T* x, int64_t begin, i
 }
 
 template <int taps, class T>
-void apply_fixed(const SparseRows& m, const FixedRows& fixed, const Middle& d, int64_t begin, int64_t end, const T* x,
-                 T* y) {
-  each_row(m, d, x, begin, end, [&](int64_t i, int64_t r, const T* from) {
-    const SparseRows::Entry* e = fixed.entries.data() + r * taps;
+void apply_fixed(const Rows& m, const Middle& d, int64_t begin, int64_t end, const T* x, T* y) {
+  each_row(m.any, d, x, begin, end, [&](int64_t i, int64_t r, const T* from) {
+    const SparseRows::Entry* e = m.fixed.entries.data() + r * taps;
     if (d.inner == 1) {
       double sum = e[0].weight * static_cast<double>(from[e[0].index]);
       for (int k = 1; k < taps; ++k) sum += e[k].weight * static_cast<double>(from[e[k].index]);
@@ -176,14 +177,14 @@ void apply_any(const SparseRows& m, const Middle& d, int64_t begin, int64_t end,
 }
 
 template <class T>
-void apply(const SparseRows& m, const FixedRows& fixed, const Middle& d, const T* x, T* y) {
+void apply(const Rows& m, const Middle& d, const T* x, T* y) {
   const int64_t grain = std::max<int64_t>(1, 16384 / d.inner);
-  parallel_for(d.outer * m.rows(), grain, [&](int64_t begin, int64_t end) {
-    switch (fixed.taps) {
-      case 1: return apply_fixed<1>(m, fixed, d, begin, end, x, y);
-      case 2: return apply_fixed<2>(m, fixed, d, begin, end, x, y);
-      case 4: return apply_fixed<4>(m, fixed, d, begin, end, x, y);
-      default: return apply_any(m, d, begin, end, x, y);
+  parallel_for(d.outer * m.any.rows(), grain, [&](int64_t begin, int64_t end) {
+    switch (m.fixed.taps) {
+      case 1: return apply_fixed<1>(m, d, begin, end, x, y);
+      case 2: return apply_fixed<2>(m, d, begin, end, x, y);
+      case 4: return apply_fixed<4>(m, d, begin, end, x, y);
+      default: return apply_any(m.any, d, begin, end, x, y);
     }
   });
 }
@@ -205,16 +206,15 @@ struct ResampleNode final : Node {
 
 Tensor resample(const char* op, const LinearMapRef& map, bool transposed, int64_t axis, const Tensor& x_any) {
   const detail::OpScope scope(op);
-  const SparseRows& rows = transposed ? map->transposed : map->rows;
-  const FixedRows& fixed = transposed ? map->fixed_transposed : map->fixed_rows;
+  const Rows& rows = transposed ? map->transposed : map->rows;
   const MemoryFormat format = x_any.memory_format();
   const Tensor x = detail::as_contiguous(x_any, format);
   Shape shape = x.shape();
-  shape[static_cast<std::size_t>(axis)] = rows.rows();
+  shape[static_cast<std::size_t>(axis)] = rows.any.rows();
   Tensor y = empty(shape, x.dtype(), format);
   if (y.numel()) {
     const Middle middle(shape, static_cast<std::size_t>(axis), format == MemoryFormat::channels_last);
-    detail::visit_float(x.dtype(), [&]<class T>(T) { apply(rows, fixed, middle, x.data<T>(), y.data<T>()); });
+    detail::visit_float(x.dtype(), [&]<class T>(T) { apply(rows, middle, x.data<T>(), y.data<T>()); });
   }
   if (auto* node = record_as<ResampleNode>(op, y, x_any)) {
     node->map = map;
