@@ -5,6 +5,7 @@
 
 namespace limpid::nn {
 
+using detail::ConvSizes;
 using limpid::detail::message;
 using limpid::detail::shape_in_words;
 using limpid::detail::spread;
@@ -19,14 +20,15 @@ void require_channels(const char* type, const Tensor& x, int64_t in, int64_t axe
                           ", got ", x.shape());
 }
 
-Shape with_kernel(int64_t first, int64_t second, const Spatial& kernel, int64_t axes) {
+Shape with_kernel(int64_t first, int64_t second, const ConvSizes& sizes) {
   Shape shape{first, second};
-  for (int64_t a = 0; a < axes; ++a) shape.push_back(kernel[a]);
+  for (int64_t a = 0; a < sizes.axes; ++a) shape.push_back(sizes.kernel[a]);
   return shape;
 }
 
 template <class Options>
-void check(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel, const Options& options) {
+void check(const ConvSizes& sizes, const Options& options) {
+  const auto& [type, axes, in, out, kernel] = sizes;
   detail::expect(type, {{"in channels", in, detail::count}, {"out channels", out, detail::count}});
   detail::require_sizes(type, "kernel", kernel, axes, detail::window_size);
   detail::require_sizes(type, "stride", options.stride, axes, detail::window_size);
@@ -37,30 +39,30 @@ void check(const char* type, int64_t axes, int64_t in, int64_t out, const Spatia
                             ", groups = ", options.groups);
 }
 
-Shape weight_shape(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel,
-                   const ConvOptions& options) {
+Shape weight_shape(const ConvSizes& sizes, const ConvOptions& options) {
+  const auto& [type, axes, in, out, kernel] = sizes;
   const auto& [stride, padding, dilation, groups, bias, padding_mode, generator] = options;
-  check(type, axes, in, out, kernel, options);
+  check(sizes, options);
   detail::require_sizes(type, "padding", padding.sizes(), axes, detail::padding_size);
   limpid::detail::require_member(type, "Padding", padding.name(), Padding::same, "valid or same");
   limpid::detail::require_member(type, "PadMode", padding_mode, PadMode::circular,
                                  "constant, reflect, replicate or circular");
   if (padding.name() == Padding::same && spread(stride, axes) != spread(1, axes))
     throw_error<ValueError>(type, ": expected a stride of 1 with Padding::same, got ", spread(stride, axes));
-  return with_kernel(out, in / groups, kernel, axes);
+  return with_kernel(out, in / groups, sizes);
 }
 
-Shape weight_shape(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel,
-                   const ConvTransposeOptions& options) {
+Shape weight_shape(const ConvSizes& sizes, const ConvTransposeOptions& options) {
+  const auto& [type, axes, in, out, kernel] = sizes;
   const auto& [stride, padding, output_padding, groups, bias, dilation, generator] = options;
-  check(type, axes, in, out, kernel, options);
+  check(sizes, options);
   detail::require_sizes(type, "padding", padding, axes, detail::padding_size);
   detail::require_sizes(type, "output_padding", output_padding, axes, detail::padding_size);
-  return with_kernel(in, out / groups, kernel, axes);
+  return with_kernel(in, out / groups, sizes);
 }
 
-std::string beginning(int64_t axes, int64_t in, int64_t out, const Spatial& kernel) {
-  return message(in, ", ", out, ", kernel = ", spread(kernel, axes));
+std::string beginning(const ConvSizes& sizes) {
+  return message(sizes.in, ", ", sizes.out, ", kernel = ", spread(sizes.kernel, sizes.axes));
 }
 std::string unless(int64_t usual, const char* name, const Spatial& numbers, int64_t axes) {
   const Spatial all = spread(numbers, axes);
@@ -68,11 +70,11 @@ std::string unless(int64_t usual, const char* name, const Spatial& numbers, int6
 }
 
 // Checked before they are printed.
-std::string arguments(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel,
-                      const ConvOptions& o) {
-  weight_shape(type, axes, in, out, kernel, o);
+std::string arguments(const ConvSizes& sizes, const ConvOptions& o) {
+  weight_shape(sizes, o);
+  const int64_t axes = sizes.axes;
   static constexpr const char* modes[] = {"zeros", "reflect", "replicate", "circular"};
-  std::string list = beginning(axes, in, out, kernel) + unless(1, "stride", o.stride, axes);
+  std::string list = beginning(sizes) + unless(1, "stride", o.stride, axes);
   list += o.padding.name() == Padding::same ? ", padding = same" : unless(0, "padding", o.padding.sizes(), axes);
   list += unless(1, "dilation", o.dilation, axes);
   if (o.groups != 1) list += message(", groups = ", o.groups);
@@ -83,28 +85,35 @@ std::string arguments(const char* type, int64_t axes, int64_t in, int64_t out, c
 }
 
 // Checked before they are printed.
-std::string arguments(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel,
-                      const ConvTransposeOptions& o) {
-  weight_shape(type, axes, in, out, kernel, o);
-  std::string list = beginning(axes, in, out, kernel) + unless(1, "stride", o.stride, axes) +
-                     unless(0, "padding", o.padding, axes) + unless(0, "output_padding", o.output_padding, axes);
+std::string arguments(const ConvSizes& sizes, const ConvTransposeOptions& o) {
+  weight_shape(sizes, o);
+  const int64_t axes = sizes.axes;
+  std::string list = beginning(sizes) + unless(1, "stride", o.stride, axes) + unless(0, "padding", o.padding, axes) +
+                     unless(0, "output_padding", o.output_padding, axes);
   if (o.groups != 1) list += message(", groups = ", o.groups);
   if (!o.bias) list += ", bias = false";
   return list + unless(1, "dilation", o.dilation, axes);
 }
 
+template <class Options>
+Tensor first_weight(const ConvSizes& sizes, const Options& options) {
+  return detail::uniform_weight(weight_shape(sizes, options), options.generator);
+}
+template <class Options>
+Tensor first_bias(const Tensor& weight, const ConvSizes& sizes, const Options& options) {
+  return options.bias ? detail::uniform_bias(weight, sizes.out, options.generator) : Tensor();
+}
+
 }  // namespace
 
-Conv::Conv(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel, const ConvOptions& options)
-    : Conv(type, axes, in, out, kernel, options, detail::Drawing(options.generator)) {}
-Conv::Conv(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel, const ConvOptions& options,
-           const detail::Drawing&)
-    : Module(type, arguments(type, axes, in, out, kernel, options)),
-      weight(parameter("weight",
-                       detail::uniform_weight(weight_shape(type, axes, in, out, kernel, options), options.generator))),
-      bias(parameter("bias", options.bias ? detail::uniform_bias(weight, out, options.generator) : Tensor())),
-      type_(type),
-      axes_(axes),
+Conv::Conv(const ConvSizes& sizes, const ConvOptions& options)
+    : Conv(sizes, options, detail::Drawing(options.generator)) {}
+Conv::Conv(const ConvSizes& sizes, const ConvOptions& options, const detail::Drawing&)
+    : Module(sizes.type, arguments(sizes, options)),
+      weight(parameter("weight", first_weight(sizes, options))),
+      bias(parameter("bias", first_bias(weight, sizes, options))),
+      type_(sizes.type),
+      axes_(sizes.axes),
       options_{options.stride, options.padding, options.dilation, options.groups},
       padding_mode_(options.padding_mode) {}
 
@@ -124,28 +133,25 @@ Tensor Conv::operator()(const Tensor& x_any) const {
       x = pad(x, amounts, padding_mode_);
       options.padding = 0;
     }
-    const auto conv = axes_ == 1 ? conv1d : axes_ == 2 ? conv2d : conv3d;
+    const auto conv = detail::for_axes(axes_, conv1d, conv2d, conv3d);
     return conv(x, weight, bias, options);
   });
 }
 
-ConvTranspose::ConvTranspose(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel,
-                             const ConvTransposeOptions& options)
-    : ConvTranspose(type, axes, in, out, kernel, options, detail::Drawing(options.generator)) {}
-ConvTranspose::ConvTranspose(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel,
-                             const ConvTransposeOptions& options, const detail::Drawing&)
-    : Module(type, arguments(type, axes, in, out, kernel, options)),
-      weight(parameter("weight",
-                       detail::uniform_weight(weight_shape(type, axes, in, out, kernel, options), options.generator))),
-      bias(parameter("bias", options.bias ? detail::uniform_bias(weight, out, options.generator) : Tensor())),
-      type_(type),
-      axes_(axes),
+ConvTranspose::ConvTranspose(const ConvSizes& sizes, const ConvTransposeOptions& options)
+    : ConvTranspose(sizes, options, detail::Drawing(options.generator)) {}
+ConvTranspose::ConvTranspose(const ConvSizes& sizes, const ConvTransposeOptions& options, const detail::Drawing&)
+    : Module(sizes.type, arguments(sizes, options)),
+      weight(parameter("weight", first_weight(sizes, options))),
+      bias(parameter("bias", first_bias(weight, sizes, options))),
+      type_(sizes.type),
+      axes_(sizes.axes),
       options_{options.stride, options.padding, options.output_padding, options.groups, options.dilation} {}
 
 Tensor ConvTranspose::operator()(const Tensor& x) const {
   return detail::call_within(*this, [&] {
     require_channels(type_, x, weight.size(0), axes_);
-    const auto conv = axes_ == 1 ? conv_transpose1d : axes_ == 2 ? conv_transpose2d : conv_transpose3d;
+    const auto conv = detail::for_axes(axes_, conv_transpose1d, conv_transpose2d, conv_transpose3d);
     return conv(x, weight, bias, options_);
   });
 }

@@ -11,7 +11,14 @@ namespace nn {
 
 namespace detail {
 struct Drawing;
-}
+
+/// Of a convolution called `type` over so many spatial axes.
+struct ConvSizes {
+  const char* type;
+  int64_t axes, in, out;
+  Spatial kernel;
+};
+}  // namespace detail
 
 struct ConvOptions {
   Spatial stride = 1;
@@ -32,11 +39,10 @@ class Conv : public Module {
   Parameter weight, bias;
 
  protected:
-  Conv(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel, const ConvOptions& options);
+  Conv(const detail::ConvSizes& sizes, const ConvOptions& options);
 
  private:
-  Conv(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel, const ConvOptions& options,
-       const detail::Drawing& drawing);
+  Conv(const detail::ConvSizes& sizes, const ConvOptions& options, const detail::Drawing& drawing);
 
   const char* type_;
   int64_t axes_;
@@ -46,15 +52,15 @@ class Conv : public Module {
 
 struct Conv1d : Conv {
   Conv1d(int64_t in, int64_t out, const Spatial& kernel, const ConvOptions& options = {})
-      : Conv("Conv1d", 1, in, out, kernel, options) {}
+      : Conv({"Conv1d", 1, in, out, kernel}, options) {}
 };
 struct Conv2d : Conv {
   Conv2d(int64_t in, int64_t out, const Spatial& kernel, const ConvOptions& options = {})
-      : Conv("Conv2d", 2, in, out, kernel, options) {}
+      : Conv({"Conv2d", 2, in, out, kernel}, options) {}
 };
 struct Conv3d : Conv {
   Conv3d(int64_t in, int64_t out, const Spatial& kernel, const ConvOptions& options = {})
-      : Conv("Conv3d", 3, in, out, kernel, options) {}
+      : Conv({"Conv3d", 3, in, out, kernel}, options) {}
 };
 
 /// In PyTorch's order.
@@ -76,12 +82,10 @@ class ConvTranspose : public Module {
   Parameter weight, bias;
 
  protected:
-  ConvTranspose(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel,
-                const ConvTransposeOptions& options);
+  ConvTranspose(const detail::ConvSizes& sizes, const ConvTransposeOptions& options);
 
  private:
-  ConvTranspose(const char* type, int64_t axes, int64_t in, int64_t out, const Spatial& kernel,
-                const ConvTransposeOptions& options, const detail::Drawing& drawing);
+  ConvTranspose(const detail::ConvSizes& sizes, const ConvTransposeOptions& options, const detail::Drawing& drawing);
 
   const char* type_;
   int64_t axes_;
@@ -90,15 +94,15 @@ class ConvTranspose : public Module {
 
 struct ConvTranspose1d : ConvTranspose {
   ConvTranspose1d(int64_t in, int64_t out, const Spatial& kernel, const ConvTransposeOptions& options = {})
-      : ConvTranspose("ConvTranspose1d", 1, in, out, kernel, options) {}
+      : ConvTranspose({"ConvTranspose1d", 1, in, out, kernel}, options) {}
 };
 struct ConvTranspose2d : ConvTranspose {
   ConvTranspose2d(int64_t in, int64_t out, const Spatial& kernel, const ConvTransposeOptions& options = {})
-      : ConvTranspose("ConvTranspose2d", 2, in, out, kernel, options) {}
+      : ConvTranspose({"ConvTranspose2d", 2, in, out, kernel}, options) {}
 };
 struct ConvTranspose3d : ConvTranspose {
   ConvTranspose3d(int64_t in, int64_t out, const Spatial& kernel, const ConvTransposeOptions& options = {})
-      : ConvTranspose("ConvTranspose3d", 3, in, out, kernel, options) {}
+      : ConvTranspose({"ConvTranspose3d", 3, in, out, kernel}, options) {}
 };
 
 }  // namespace nn

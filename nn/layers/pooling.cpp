@@ -70,14 +70,12 @@ MaxPool::MaxPool(const char* type, int64_t axes, const Spatial& kernel, const Ma
       options_(options) {}
 
 Tensor MaxPool::operator()(const Tensor& x) const {
-  const auto pool = axes_ == 1 ? max_pool1d : axes_ == 2 ? max_pool2d : max_pool3d;
+  const auto pool = detail::for_axes(axes_, max_pool1d, max_pool2d, max_pool3d);
   return detail::call_within(*this, [&] { return pool(x, kernel_, options_); });
 }
 
 Selection MaxPool::with_indices(const Tensor& x) const {
-  const auto pool = axes_ == 1   ? max_pool1d_with_indices
-                    : axes_ == 2 ? max_pool2d_with_indices
-                                 : max_pool3d_with_indices;
+  const auto pool = detail::for_axes(axes_, max_pool1d_with_indices, max_pool2d_with_indices, max_pool3d_with_indices);
   return selection_within(*this, [&] { return pool(x, kernel_, options_); });
 }
 
@@ -88,7 +86,7 @@ AvgPool::AvgPool(const char* type, int64_t axes, const Spatial& kernel, const Av
       options_(options) {}
 
 Tensor AvgPool::operator()(const Tensor& x) const {
-  const auto pool = axes_ == 1 ? avg_pool1d : axes_ == 2 ? avg_pool2d : avg_pool3d;
+  const auto pool = detail::for_axes(axes_, avg_pool1d, avg_pool2d, avg_pool3d);
   return detail::call_within(*this, [&] { return pool(x, kernel_, options_); });
 }
 
@@ -98,7 +96,7 @@ AdaptiveAvgPool::AdaptiveAvgPool(const char* type, int64_t axes, const Spatial& 
       size_(size) {}
 
 Tensor AdaptiveAvgPool::operator()(const Tensor& x) const {
-  const auto pool = axes_ == 1 ? adaptive_avg_pool1d : axes_ == 2 ? adaptive_avg_pool2d : adaptive_avg_pool3d;
+  const auto pool = detail::for_axes(axes_, adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d);
   return detail::call_within(*this, [&] { return pool(x, size_); });
 }
 
@@ -108,14 +106,13 @@ AdaptiveMaxPool::AdaptiveMaxPool(const char* type, int64_t axes, const Spatial& 
       size_(size) {}
 
 Tensor AdaptiveMaxPool::operator()(const Tensor& x) const {
-  const auto pool = axes_ == 1 ? adaptive_max_pool1d : axes_ == 2 ? adaptive_max_pool2d : adaptive_max_pool3d;
+  const auto pool = detail::for_axes(axes_, adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d);
   return detail::call_within(*this, [&] { return pool(x, size_); });
 }
 
 Selection AdaptiveMaxPool::with_indices(const Tensor& x) const {
-  const auto pool = axes_ == 1   ? adaptive_max_pool1d_with_indices
-                    : axes_ == 2 ? adaptive_max_pool2d_with_indices
-                                 : adaptive_max_pool3d_with_indices;
+  const auto pool = detail::for_axes(axes_, adaptive_max_pool1d_with_indices, adaptive_max_pool2d_with_indices,
+                                     adaptive_max_pool3d_with_indices);
   return selection_within(*this, [&] { return pool(x, size_); });
 }
 

@@ -22,4 +22,10 @@ inline void require_sizes(const char* layer, const char* name, const Spatial& si
   for (int64_t a = 0; a < axes; ++a) expect(layer, {{name, all[a], range, limpid::detail::message(all)}});
 }
 
+/// Which of the functions for one, two and three spatial axes.
+template <class F>
+F for_axes(int64_t axes, F one, F two, F three) {
+  return axes == 1 ? one : axes == 2 ? two : three;
+}
+
 }  // namespace limpid::nn::detail
