@@ -26,11 +26,9 @@ struct Scaled {
   double mantissa = 1;
   int64_t exponent = 0;
   void multiply(double x) noexcept {
-    mantissa *= x;
-    if (mantissa == 0 || !std::isfinite(mantissa)) return;
-    int e = 0;
-    mantissa = std::frexp(mantissa, &e);
-    exponent += e;
+    int of_x = 0, of_both = 0;
+    mantissa = std::frexp(mantissa * std::frexp(x, &of_x), &of_both);
+    if (mantissa != 0 && std::isfinite(mantissa)) exponent += of_x + of_both;
   }
   double value() const noexcept {
     const int64_t limit = 5000;  // past which every double is 0 or infinite

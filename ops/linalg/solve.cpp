@@ -5,6 +5,7 @@
 #include <limpid/ops/detail/float_operands.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/linalg.hpp>
+#include <limpid/ops/linalg/detail/by_division.hpp>
 #include <limpid/ops/linalg/detail/lapack.hpp>
 #include <limpid/ops/linalg/detail/lu.hpp>
 #include <limpid/ops/linalg/detail/matrices.hpp>
@@ -27,10 +28,19 @@ Lu lu_of(const Tensor& a) {
   if (n == 0) return lu;
   int* info = lu.info.data();
   visit_float(a.dtype(), [&]<class T>(T) {
+    const T* from = a.data<T>();
     T* factors = lu.factors.data<T>();
     auto* pivots = lu.pivots.data<int32_t>();
-    for_each_matrix(count, std::pow(static_cast<double>(n), 3), 0, [=](int64_t i, std::byte*) {
-      info[i] = lapack::getrf(static_cast<int>(n), factors + i * n * n, pivots + i * n);
+    const Places places(a, lead);
+    const int64_t row = a.strides()[lead.size()], col = a.strides()[lead.size() + 1];
+    for_each_matrix(count, std::pow(static_cast<double>(n), 3), 0, [&, from, factors, pivots](int64_t i, std::byte*) {
+      const by_division::View<T> one{factors + i * n * n, 1, n};
+      info[i] = lapack::getrf(static_cast<int>(n), one.data, pivots + i * n);
+      if (!by_division::suits(one, n)) return;
+      const by_division::View<const T> of_a{from + places[i], row, col};
+      for (int64_t r = 0; r < n; ++r)
+        for (int64_t c = 0; c < n; ++c) one(c, r) = of_a(r, c);
+      info[i] = by_division::lu(one, n, pivots + i * n);
     });
   });
   return lu;
@@ -117,11 +127,18 @@ Tensor detail::inverse_of(const Tensor& a, const Tensor& factors, const Tensor& 
   if (n > 0)
     visit_float(a.dtype(), [&]<class T>(T) {
       T* to = y.data<T>();
+      const T* lu = factors.data<T>();
       const auto* at = pivots.data<int32_t>();
       const int64_t size = 64 * n;  // columns for its blocks
       for_each_matrix(count, 2 * std::pow(static_cast<double>(n), 3), static_cast<std::size_t>(size) * sizeof(T),
                       [=](int64_t i, std::byte* scratch) {
-                        lapack::getri(static_cast<int>(n), to + i * n * n, at + i * n,
+                        const by_division::View<T> one{to + i * n * n, 1, n};
+                        if (by_division::suits(one, n)) {
+                          for (int64_t k = 0; k < n * n; ++k) one.data[k] = k % (n + 1) == 0;
+                          by_division::solve(false, lu + i * n * n, n, at + i * n, one, n);
+                          return;
+                        }
+                        lapack::getri(static_cast<int>(n), one.data, at + i * n,
                                       {reinterpret_cast<T*>(scratch),
                                        static_cast<int>(std::min<int64_t>(size, std::numeric_limits<int>::max()))});
                       });
@@ -142,12 +159,15 @@ Tensor detail::solution_of(const Tensor& a, const Tensor& factors, const Tensor&
       const T* lu = factors.data<T>();
       const auto* at = pivots.data<int32_t>();
       const Places places(factors, lead);
-      for_each_matrix(count, static_cast<double>(n * n) * static_cast<double>(k), 0,
-                      [&, x, lu, at](int64_t i, std::byte*) {
-                        const int64_t place = places[i];
-                        lapack::getrs(!is_transposed, static_cast<int>(n), static_cast<int>(k), lu + place,
-                                      at + place / n, x + i * n * k);
-                      });
+      for_each_matrix(
+          count, static_cast<double>(n * n) * static_cast<double>(k), 0, [&, x, lu, at](int64_t i, std::byte*) {
+            const int64_t place = places[i];
+            if (by_division::suits(by_division::View<const T>{lu + place, 1, n}, n))
+              by_division::solve<T>(!is_transposed, lu + place, n, at + place / n, {x + i * n * k, 1, n}, k);
+            else
+              lapack::getrs(!is_transposed, static_cast<int>(n), static_cast<int>(k), lu + place, at + place / n,
+                            x + i * n * k);
+          });
     });
   Tensor y = k == 1 ? make_view(columns, with(lead, {n, k}), contiguous_strides(with(lead, {n, k})), columns.offset())
                     : row_major(transposed(columns));

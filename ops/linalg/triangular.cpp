@@ -6,6 +6,7 @@
 #include <limpid/ops/detail/float_operands.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/linalg.hpp>
+#include <limpid/ops/linalg/detail/by_division.hpp>
 #include <limpid/ops/linalg/detail/lapack.hpp>
 #include <limpid/ops/linalg/detail/matrices.hpp>
 #include <limpid/ops/linalg/detail/triangle.hpp>
@@ -90,7 +91,10 @@ Tensor detail::solve_triangle(const char* op, const Tensor& a, const Tensor& b, 
              from + places[i], step, x + i * n * k, static_cast<blasint>(k));
       };
       for_each_matrix(count, static_cast<double>(n * n) * static_cast<double>(k), 0, [&](int64_t i, std::byte*) {
-        if constexpr (std::is_same_v<T, float>)
+        const by_division::View<const T> one{from + places[i], steps.row, steps.col};
+        if (!unitriangular && by_division::suits(one, n))
+          by_division::solve<T>({one, n, upper, false}, {x + i * n * k, k, 1}, k);
+        else if constexpr (std::is_same_v<T, float>)
           call(cblas_strsm, i);
         else
           call(cblas_dtrsm, i);

@@ -207,6 +207,53 @@ TEST_CASE("triangular_solve reads one triangle, and gives gradients to no other 
   CHECK(equal(v, tensor({1, 2}, float64)));
 }
 
+// Pivots without a finite reciprocal, by which OpenBLAS would multiply.
+TEST_CASE("pivots of any size are divided by") {
+  for (const DType dtype : {float32, float64})
+    for (const char* layout : layouts) {
+      const double tiny = dtype == float32 ? 1e-39 : 1e-309, e = full({}, tiny, dtype).item<double>();
+      CAPTURE(dtype, layout);
+      const Tensor two = matrix({tiny, 0, 0, 1}, 2, dtype);
+      const Tensor three = stack({matrix({1, 2, 3, e, 3 * e, 4 * e, 1, 2, 7}, 3, dtype), eye(3, dtype)});
+      const Tensor a = laid_out(two, layout), b = laid_out(three, layout), zero = zeros({2}, dtype);
+      CHECK(linalg::det(a).item<double>() == e);
+      CHECK(linalg::slogdet(a).logabsdet.item<double>() == Approx(std::log(e)));
+      CHECK(linalg::det(b)[0].item<double>() == Approx(4 * e));
+      CHECK(linalg::det(b)[1].item<double>() == 1);
+      // Products with numbers like e have few digits.
+      const auto is_close = [](const Tensor& x, const Tensor& y) { return allclose(x, y, 1e-4, 0); };
+      const Tensor x = tensor({2, -1, 3}, dtype), right = matmul(three[0], x);
+      CHECK(equal(linalg::solve(a, zero), zero));
+      CHECK(equal(linalg::solve(a, zero, false), zero));
+      for (const Tensor& y : {linalg::solve(b, right), linalg::solve(t(b), right, false)}) {
+        CHECK(is_close(y[0], x));
+        CHECK(equal(y[1], right));
+      }
+      for (const bool upper : {true, false}) {
+        const linalg::TriangularOptions from_left{.upper = upper}, from_right{.upper = !upper, .left = false};
+        CHECK(equal(linalg::triangular_solve(a, zero, from_left), zero));
+        CHECK(equal(linalg::triangular_solve(a, zero, from_right), zero));
+        const Tensor product = matmul(upper ? triu(three[0]) : tril(three[0]), x);
+        for (const Tensor& y :
+             {linalg::triangular_solve(b, product, from_left), linalg::triangular_solve(t(b), product, from_right)}) {
+          CHECK(is_close(y[0], x));
+          CHECK(equal(y[1], product));
+        }
+      }
+      CHECK(equal(linalg::inv(a), matrix({inf, 0, 0, 1}, 2, dtype)));
+      CHECK(equal(gradients([](const Tensors& xs) { return linalg::det(xs[0]); }, {a}, ones({}, dtype))[0],
+                  matrix({1, 0, 0, tiny}, 2, dtype)));
+      CHECK(near(gradients([](const Tensors& xs) { return linalg::det(xs[0]); }, {b[0]}, ones({}, dtype))[0],
+                 matrix({0, 0, 0, -8, 4, 0, 0, 0, 0}, 3, dtype)));
+      // NaN goes through as it is.
+      CHECK(std::isnan(linalg::det(matrix({not_a_number, 1, 1, tiny}, 2, dtype)).item<double>()));
+    }
+  CHECK(linalg::det(diag(tensor({2, 5e-324}, float64))).item<double>() == 1e-323);
+  CHECK(linalg::det(diag(tensor({5e-324, 1e300, 1e10, 1e10}, float64))).item<double>() == Approx(4.94065645841e-4));
+  CHECK(linalg::slogdet(diag(tensor({2, 5e-324}, float64))).logabsdet.item<double>() ==
+        Approx(std::log(2) + std::log(5e-324)));
+}
+
 TEST_CASE("solutions refuse what does not fit") {
   const Tensor a = eye(3, float64);
   CHECK(thrown<ShapeError>([&] { linalg::inv(zeros({3})); }) ==
