@@ -85,7 +85,8 @@ Svd svd(const Tensor& a, bool full_matrices = true);
 Tensor svdvals(const Tensor& a);
 
 /// The inverse of Moore and Penrose. Singular values of at most rtol times the largest count as 0; left out, rtol is
-/// max(n, m) times the dtype's epsilon. The gradient is that at constant rank. Throws ValueError.
+/// max(n, m) times the dtype's epsilon. The gradient is that at constant rank; where rtol cuts values above that
+/// rounding it is refused: throws AutogradError. Throws ValueError.
 Tensor pinv(const Tensor& a, std::optional<double> rtol = {});
 
 struct LeastSquares {

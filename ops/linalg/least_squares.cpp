@@ -20,26 +20,38 @@ namespace ranges = detail::ranges;
 
 namespace {
 
-// 1 / s for the values that count, else 0: s (..., k) is descending.
-struct Reciprocals {
-  Tensor values, is_counted;
-  Reciprocals(const Tensor& s, int64_t n, int64_t m, std::optional<double> rtol) {
-    const double eps =
-        s.dtype() == float64 ? std::numeric_limits<double>::epsilon() : double{std::numeric_limits<float>::epsilon()};
-    const double least = rtol.value_or(eps * static_cast<double>(std::max(n, m)));
-    is_counted =
-        s.size(-1) == 0 ? empty(s.shape(), bool_) : logical_and(gt(s, mul(slice(s, -1, 0, 1), least)), gt(s, 0));
-    values = where(is_counted, div(1, where(is_counted, s, 1)), 0);
-  }
-};
+// Up to which part of the largest a singular value is rounding.
+double rounding_of(const Tensor& a) {
+  const double eps =
+      a.dtype() == float64 ? std::numeric_limits<double>::epsilon() : double{std::numeric_limits<float>::epsilon()};
+  return eps * static_cast<double>(std::max(a.size(-1), a.size(-2)));
+}
+
+// Which of the values s (..., k), descending, are above this part of the largest.
+Tensor counted(const Tensor& s, double least) {
+  if (s.size(-1) == 0) return empty(s.shape(), bool_);
+  return logical_and(gt(s, mul(slice(s, -1, 0, 1), least)), gt(s, 0));
+}
+
+// 1 / s of those, else 0.
+Tensor reciprocals(const Tensor& s, const Tensor& is_counted) {
+  return where(is_counted, div(1, where(is_counted, s, 1)), 0);
+}
 
 struct PinvNode final : Node {
   Saved a{*this, "a"}, p{*this, "the pseudo-inverse"};
+  Tensor is_cut;  // whether more than rounding was
   const char* name() const noexcept override { return "linalg::pinv"; }
   // At constant rank (Golub and Pereyra, 1973)
   //   dp = -p da p + p p^T da^T (1 - a p) + (1 - p a) da^T p^T p
   // so da = -p^T g p^T + (1 - a p) g^T p p^T + p^T p g^T (1 - p a) for g = dp's gradient.
   Tensors backward(const Tensors& dy) override {
+    for (int64_t i = 0; is_cut.defined() && i < is_cut.numel(); ++i)
+      if (is_cut.data<bool>()[i])
+        throw_error<AutogradError>(
+            "linalg::pinv: expected an rtol that cuts no more than rounding for a gradient, got "
+            "one that cuts singular values above it",
+            detail::place_of(is_cut.shape(), i));
     const Tensor x = a, y = p, t = transposed(y), g = transposed(dy[0]);
     Tensor da = neg(matmul(matmul(t, dy[0]), t));
     const Tensor gpp = matmul(matmul(g, y), t), ppg = matmul(matmul(t, y), g);
@@ -75,14 +87,20 @@ Tensor linalg::pinv(const Tensor& a, std::optional<double> rtol) {
   const detail::OpScope scope(op);
   detail::require_matrices(op, "a", a);
   ranges::expect(op, {{"rtol", rtol, ranges::finite_at_least_0}});
-  Tensor p;
+  Tensor p, is_cut;
   {
     const NoGradGuard no_grad;
     const Svd parts = detail::plain_svd(op, a);
-    const Reciprocals reciprocals(parts.s, a.size(-2), a.size(-1), rtol);
-    p = matmul(transposed(parts.vh), mul(unsqueeze(reciprocals.values, -1), transposed(parts.u)));
+    const double rounding = rounding_of(a);
+    const Tensor is_counted = counted(parts.s, rtol.value_or(rounding));
+    p = matmul(transposed(parts.vh), mul(unsqueeze(reciprocals(parts.s, is_counted), -1), transposed(parts.u)));
+    if (rtol && *rtol > rounding) is_cut = any(ne(counted(parts.s, rounding), is_counted), {-1}).contiguous();
   }
-  if (auto* node = record<PinvNode>(p, a)) node->a = a, node->p = p;
+  if (auto* node = record<PinvNode>(p, a)) {
+    node->a = a;
+    node->p = p;
+    node->is_cut = is_cut;
+  }
   return p;
 }
 
@@ -96,12 +114,12 @@ linalg::LeastSquares linalg::lstsq(const Tensor& a, const Tensor& b, std::option
   {
     const NoGradGuard no_grad;
     const Svd parts = detail::plain_svd(op, a);
-    const Reciprocals reciprocals(parts.s, a.size(-2), a.size(-1), rcond);
     s = parts.s;
-    rank = sum(reciprocals.is_counted, {-1});
+    const Tensor is_counted = counted(s, rcond.value_or(rounding_of(a)));
+    rank = sum(is_counted, {-1});
     is_full = eq(rank, std::min(a.size(-1), a.size(-2))).contiguous();
     const Tensor parts_of_b = matmul(transposed(parts.u), right.detach());
-    x = matmul(transposed(parts.vh), mul(unsqueeze(reciprocals.values, -1), parts_of_b));
+    x = matmul(transposed(parts.vh), mul(unsqueeze(reciprocals(s, is_counted), -1), parts_of_b));
   }
   if (auto* node = record<LeastSquaresNode>(x, a, right)) {
     node->a = a;

@@ -482,6 +482,15 @@ TEST_CASE("pinv fulfils Penrose's conditions at any rank") {
   // At constant rank: along matrices of rank 2.
   const auto of_rank_2 = [](const Tensor& u, const Tensor& v) { return linalg::pinv(matmul(u, v), 1e-6); };
   CHECK(gradcheck(of_rank_2, {noise({5, 2}, float64), noise({2, 4}, float64)}, {.rtol = 1e-6}));
+  // Of ((1, 0), (0, 1e-3)) without its second value: not what a matrix of rank 1 has.
+  const Tensor two = stack({eye(2, float64), diag(tensor({1, 1e-3}, float64))});
+  const auto cut = [](const Tensors& x) { return linalg::pinv(x[0], 0.01); };
+  CHECK(thrown<AutogradError>([&] {
+          gradients(cut, {two}, ones({2, 2, 2}, float64));
+        }) ==
+        "linalg::pinv: expected an rtol that cuts no more than rounding for a gradient, got one that cuts singular "
+        "values above it at index (1,) of the batch");
+  CHECK_NOTHROW(gradients(cut, {two[0]}, ones({2, 2}, float64)));
 }
 
 TEST_CASE("lstsq gives the shortest of the best solutions at any rank") {
