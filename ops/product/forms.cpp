@@ -93,13 +93,14 @@ Tensor outer(const Tensor& a, const Tensor& b) {
 Tensor kron(const Tensor& a, const Tensor& b) {
   require_defined("kron", "a", a);
   require_defined("kron", "b", b);
-  // (n, m) and (p, q): (n, 1, m, 1) times (1, p, 1, q) is (n, p, m, q), read as (n p, m q).
+  // (n, m) and (p, q): (n, 1, m, 1) times (1, p, 1, q) is (n, p, m, q), read as (n p, m q). An axis of which one
+  // operand has a single element is none to it, lest there be more than a tensor may have.
   const int64_t rank = std::max(a.dim(), b.dim());
   Shape of_a, of_b, joined;
   for (int64_t axis = -rank; axis < 0; ++axis) {
     const int64_t n = axis < -a.dim() ? 1 : a.size(axis), p = axis < -b.dim() ? 1 : b.size(axis);
-    of_a.push_back(n), of_a.push_back(1);
-    of_b.push_back(1), of_b.push_back(p);
+    if (n != 1) of_a.push_back(n), of_b.push_back(1);
+    if (p != 1) of_a.push_back(1), of_b.push_back(p);
     int64_t size = 0;
     if (__builtin_mul_overflow(n, p, &size))
       throw_error<ShapeError>("kron: expected sizes whose products 64 bits hold, got ", a.shape(), " and ", b.shape());

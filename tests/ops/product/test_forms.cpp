@@ -103,6 +103,14 @@ TEST_CASE("outer and kron multiply all by all") {
   CHECK(equal(kron(tensor({1, 2}), tensor({1, 10}).reshape({2, 1})), tensor({1, 2, 10, 20}).reshape({2, 2})));
   CHECK(kron(zeros({2, 0}), zeros({3, 4})).shape() == Shape{6, 0});
   CHECK(equal(kron(full({}, 3), tensor({1, 2})), tensor({3, 6})));
+  // Of as many axes as a tensor may have.
+  const auto ones_of = [](std::size_t rank) { return Shape(std::vector<int64_t>(rank, 1)); };
+  Shape first = ones_of(64), second = first, both = first;
+  first[0] = 2, second[0] = 3, both[0] = 6;
+  first[63] = 2, both[63] = 2;
+  CHECK(equal(kron(tensor({1, 2, 3, 4}).reshape(first), tensor({1, 10, 100}).reshape(second)),
+              tensor({1, 2, 10, 20, 100, 200, 3, 4, 30, 40, 300, 400}).reshape(both)));
+  CHECK(equal(kron(ones(ones_of(40)), full(ones_of(40), 3)), full(ones_of(40), 3)));
   const int64_t large = int64_t{1} << 40;
   const Tensor none = empty({0, large});
   CHECK(thrown<ShapeError>([&] { kron(none, none); }) ==
