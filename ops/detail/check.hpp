@@ -1,7 +1,10 @@
 // Checks that ops share.
 #pragma once
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/scalar.hpp>
 #include <limpid/core/tensor.hpp>
+
+#include <cmath>
 
 namespace limpid::detail {
 
@@ -14,6 +17,13 @@ inline void require_defined(const char* op, const Tensor& x) {
 inline void require_defined(const char* op, const char* name, const Tensor& x) {
   if (!x.defined()) [[unlikely]]
     throw_error<ValueError>(op, ": expected a defined ", name, ", got an undefined tensor");
+}
+
+/// A number for elements of x: those of integers have nothing behind the point, which it would lose.
+inline void require_whole(const char* op, const Tensor& x, Scalar value) {
+  const double number = value.to_double();
+  if (!is_floating_point(x.dtype()) && number != std::trunc(number))
+    throw_error<ValueError>(op, ": expected a whole number for ", x.dtype(), ", got ", number);
 }
 
 }  // namespace limpid::detail

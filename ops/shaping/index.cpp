@@ -9,13 +9,14 @@
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/map.hpp>
 #include <limpid/ops/shaping.hpp>
+#include <limpid/ops/shaping/detail/indexing.hpp>
 
 #include <algorithm>
-#include <cmath>
 
 namespace limpid {
 
 using detail::require_defined;
+using detail::require_whole;
 using detail::throw_error;
 
 namespace {
@@ -181,13 +182,6 @@ Tensor covered(const char* op, const Tensor& source, const Tensor& index) {
   return y;
 }
 
-// A number for elements of x. Those of integers have nothing behind the point, which they would lose.
-void require_whole(const char* op, const Tensor& x, Scalar value) {
-  const double number = value.to_double();
-  if (!is_floating_point(x.dtype()) && number != std::trunc(number))
-    throw_error<ValueError>(op, ": expected a whole number for ", x.dtype(), ", got ", number);
-}
-
 // A 1-D index along axis as one for tensors of this shape, but for axis.
 Tensor as_wide(const Tensor& rows, Shape shape, std::size_t axis) {
   Strides strides(shape.size(), 0);
@@ -251,25 +245,30 @@ Tensor scatter(const Tensor& x, int64_t axis, const Tensor& index, Scalar value)
   return scatter(x, axis, index, expand(number, index.shape()));
 }
 
-Tensor index_add(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source, Scalar alpha) {
-  require_defined("index_add", "x", x);
-  require_defined("index_add", "index", index);
-  require_defined("index_add", "source", source);
-  const auto a = static_cast<std::size_t>(normalize_axis(axis, x.dim(), "index_add"));
-  if (index.dim() != 1) throw_error<ShapeError>("index_add: expected an index of rank 1, got shape ", index.shape());
+Tensor detail::index_added(const char* op, const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source,
+                           Scalar alpha) {
+  require_defined(op, "x", x);
+  require_defined(op, "index", index);
+  require_defined(op, "source", source);
+  const auto a = static_cast<std::size_t>(normalize_axis(axis, x.dim(), op));
+  if (index.dim() != 1) throw_error<ShapeError>(op, ": expected an index of rank 1, got shape ", index.shape());
   Shape expected = x.shape();
   expected[a] = index.numel();
   if (source.shape() != expected)
-    throw_error<ShapeError>("index_add: expected a source of shape ", expected, ", got ", source.shape());
+    throw_error<ShapeError>(op, ": expected a source of shape ", expected, ", got ", source.shape());
   if (source.dtype() != x.dtype())
-    throw_error<DTypeError>("index_add: expected a source of x's dtype ", x.dtype(), ", got ", source.dtype());
-  require_whole("index_add", x, alpha);
-  const Tensor at = as_wide(checked_index("index_add", index, x.shape()[a]), x.shape(), a);
+    throw_error<DTypeError>(op, ": expected a source of x's dtype ", x.dtype(), ", got ", source.dtype());
+  require_whole(op, x, alpha);
+  const Tensor at = as_wide(checked_index(op, index, x.shape()[a]), x.shape(), a);
   // Half precision is float32 until the sum is there. alpha goes to the rows: infinite, it is nothing to other places.
   const DType wide = detail::compute_type(x.dtype());
   Tensor rows = source.to(wide);
   if (alpha.to_double() != 1) rows = mul(rows, alpha).to(wide);
-  return add(x.to(wide), scattered("index_add", x.shape(), a, at, rows, -0.0)).to(x.dtype());
+  return add(x.to(wide), scattered(op, x.shape(), a, at, rows, -0.0)).to(x.dtype());
+}
+
+Tensor index_add(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source, Scalar alpha) {
+  return detail::index_added("index_add", x, axis, index, source, alpha);
 }
 
 Tensor index_select(const Tensor& x, int64_t axis, const Tensor& index) {

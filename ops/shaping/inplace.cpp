@@ -14,10 +14,9 @@
 #include <limpid/ops/shaping.hpp>
 #include <limpid/ops/shaping/detail/indexing.hpp>
 
-#include <cmath>
-
 namespace limpid {
 
+using detail::require_whole;
 using detail::require_writable;
 using detail::throw_error;
 
@@ -77,13 +76,6 @@ void require_kind(const char* op, const Tensor& x, DType source) {
 void require_quotient(const char* op, const Tensor& x) {
   if (!is_floating_point(x.dtype()))
     throw_error<DTypeError>(op, ": expected a floating-point dtype, which quotients have, got ", x.dtype());
-}
-
-// A number for integers has nothing behind the point, which they would lose.
-void require_whole(const char* op, const Tensor& x, Scalar factor) {
-  const double value = factor.to_double();
-  if (!is_floating_point(x.dtype()) && value != std::trunc(value))
-    throw_error<ValueError>(op, ": expected a whole number for ", x.dtype(), ", got ", value);
 }
 
 }  // namespace
@@ -259,10 +251,10 @@ Tensor& Tensor::index_add_(int64_t axis, const Tensor& index, const Tensor& sour
   require_writable("index_add_", *this);
   detail::require_defined("index_add_", "source", source);
   if (records("index_add_", *this, source.requires_grad())) {
-    become(*this, index_add(*this, axis, index, source, alpha));
+    become(*this, detail::index_added("index_add_", *this, axis, index, source, alpha));
   } else {
     const NoGradGuard guard;
-    detail::copy_into(*this, index_add(detach(), axis, index, source, alpha));
+    detail::copy_into(*this, detail::index_added("index_add_", detach(), axis, index, source, alpha));
     bump_version();
   }
   return *this;

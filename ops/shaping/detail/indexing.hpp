@@ -1,6 +1,7 @@
-// What x.index_put_() is made of.
+// What x.index_put_() and x.index_add_() are made of.
 #pragma once
 #include <limpid/core/index.hpp>
+#include <limpid/core/scalar.hpp>
 
 namespace limpid::detail {
 
@@ -8,5 +9,9 @@ namespace limpid::detail {
 Tensor chosen_view(const Tensor& x, std::initializer_list<TensorIndex> at);
 /// x, but values (which broadcast, and are converted) at an index, or added there.
 Tensor put(const Tensor& x, std::initializer_list<TensorIndex> at, const Tensor& values, bool accumulate);
+
+/// index_add(), with errors that name op.
+Tensor index_added(const char* op, const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source,
+                   Scalar alpha);
 
 }  // namespace limpid::detail

@@ -138,7 +138,7 @@ TEST_CASE("index_add scales the rows, not the places that none is added to, and 
   const auto apart = [](const Tensor& x, const Tensor& index, const Tensor& source, Scalar alpha) {
     return index_add(x, 0, index, source, alpha);
   };
-  const auto check = [&](const auto& f) {
+  const auto check = [&](const auto& f, const std::string& op) {
     const Tensor first = tensor({0}, int64), y = f(ones({2}), first, zeros({1}), infinity);
     CHECK(std::isnan(y[0].item<float>()));
     CHECK(y[1].item<float>() == 1);
@@ -148,12 +148,16 @@ TEST_CASE("index_add scales the rows, not the places that none is added to, and 
     CHECK(equal(f(full({1}, 2048, float16), twice, ones({2}, float16), 1), full({1}, 2050, float16)));
     CHECK(equal(f(full({1}, 2048, float16), first, full({1}, 3, float16), 1.0 / 3), full({1}, 2048, float16)));
     CHECK(thrown<ValueError>([&] { f(ones({2}, int64), first, ones({1}, int64), 0.5); }) ==
-          "index_add: expected a whole number for int64, got 0.5");
+          op + ": expected a whole number for int64, got 0.5");
+    CHECK(thrown<ShapeError>([&] { f(ones({2}), first, ones({2}), 1); }) ==
+          op + ": expected a source of shape (1,), got (2,)");
+    CHECK(thrown<ValueError>([&] { f(ones({2}), full({1}, 2, int64), ones({1}), 1); }) ==
+          op + ": expected indices in [-2, 2), got 2 at position (0,)");
     for (const DType dtype : {float32, float64, float16, bfloat16})
       CHECK(std::signbit(f(full({2}, -0.0, dtype), first, ones({1}, dtype), 2)[1].template item<float>()));
   };
-  check(apart);
-  check(in_place);
+  check(apart, "index_add");
+  check(in_place, "index_add_");
 }
 
 TEST_CASE("masked_fill_ and index_add_ write in place, recorded too") {
