@@ -111,19 +111,34 @@ int64_t count_windows(const PoolAxis& a, bool ceil_mode) {
   return std::max<int64_t>(0, count - ((count - 1) * a.stride >= a.size + a.padding));
 }
 
-// The spans of regular windows. A window's size is that of its part within x and the padding, or within x alone.
-std::vector<Span> regular_spans(const PoolAxis& a, bool count_padding) {
-  std::vector<Span> spans;
-  spans.reserve(static_cast<std::size_t>(a.out));
-  for (int64_t p = 0; p < a.out; ++p) {
-    const int64_t start = p * a.stride - a.padding;
-    const int64_t skipped = start < 0 ? (-start + a.dilation - 1) / a.dilation : 0,
-                  first = start + skipped * a.dilation;
-    const int64_t count = first >= a.size ? 0 : std::min(a.kernel - skipped, (a.size - 1 - first) / a.dilation + 1);
-    const int64_t padded = std::min(start + a.kernel, a.size + a.padding) - start;  // without dilation
-    spans.push_back({first, std::max<int64_t>(count, 0), count_padding ? padded : count});
+// Regular window p. Its size is that of its part within x and the padding, or within x alone.
+Span regular_span(const PoolAxis& a, int64_t p, bool count_padding) {
+  const int64_t start = p * a.stride - a.padding;
+  const int64_t skipped = start < 0 ? (-start + a.dilation - 1) / a.dilation : 0, first = start + skipped * a.dilation;
+  const int64_t count = first >= a.size ? 0 : std::min(a.kernel - skipped, (a.size - 1 - first) / a.dilation + 1);
+  const int64_t padded = std::min(start + a.kernel, a.size + a.padding) - start;  // without dilation
+  return {first, std::max<int64_t>(count, 0), count_padding ? padded : count};
+}
+
+// Whether a regular window has no element of x. None does that begins within x, nor one that steps no farther than x is
+// long: it starts less than its kernel before x.
+bool misses(const PoolAxis& a) {
+  if (a.dilation <= a.size) return false;
+  for (int64_t p = 0; p < a.out && p * a.stride < a.padding; ++p)
+    if (regular_span(a, p, false).count < 1) return true;
+  return false;
+}
+
+// The tables of windows, by span_of(axis, p), where there are any to compute. What exceeds the limit of memory says so
+// before its table is made.
+template <class F>
+void make_tables(Pooling& p, DType dtype, F&& span_of) {
+  if (p.is_plain || p.n == 0 || p.c == 0) return;
+  empty(p.y_shape(), dtype);
+  for (std::size_t a = 0; a < 3; ++a) {
+    p.spans[a].reserve(static_cast<std::size_t>(p.axis[a].out));
+    for (int64_t i = 0; i < p.axis[a].out; ++i) p.spans[a].push_back(span_of(p.axis[a], i));
   }
-  return spans;
 }
 
 struct Rule {
@@ -169,13 +184,10 @@ PoolingRef regular(const char* op, const Tensor& x, int64_t rank, const Rule& ru
   }
   p->divisor = rule.divisor ? static_cast<double>(*rule.divisor) : is_uniform ? size : 0;
   p->is_plain = rank < 3 && p->divisor != 0 && is_dense;
-  if (!p->is_plain)
-    for (std::size_t a = 0; a < 3; ++a) {
-      p->spans[a] = regular_spans(p->axis[a], rule.count_include_pad);
-      for (const Span& span : p->spans[a])
-        if (span.count < 1)
-          throw_error<ShapeError>(op, ": expected windows that meet x, got one wholly in the padding of ", given());
-    }
+  if (std::any_of(std::begin(p->axis), std::end(p->axis), misses))
+    throw_error<ShapeError>(op, ": expected windows that meet x, got one wholly in the padding of ", given());
+  make_tables(*p, x.dtype(),
+              [&](const PoolAxis& axis, int64_t i) { return regular_span(axis, i, rule.count_include_pad); });
   finish(*p);
   return p;
 }
@@ -197,16 +209,12 @@ PoolingRef adaptive(const char* op, const Tensor& x, int64_t rank, const Spatial
   }
   p->divisor = is_regular ? elements : 0;
   p->is_plain = is_regular && rank < 3;
-  if (!p->is_plain && p->n * p->c > 0) {
-    empty(p->y_shape(), x.dtype());  // what exceeds the limit of memory says so before its table of windows is made
-    for (std::size_t a = 0; a < 3; ++a) {
-      const int64_t m = p->axis[a].out, whole = p->axis[a].size / m, rest = p->axis[a].size % m;
-      for (int64_t i = 0; i < m; ++i) {  // i n / m without a product that overflows
-        const int64_t start = i * whole + i * rest / m, end = (i + 1) * whole + ((i + 1) * rest + m - 1) / m;
-        p->spans[a].push_back({start, end - start, end - start});
-      }
-    }
-  }
+  make_tables(*p, x.dtype(), [](const PoolAxis& axis, int64_t i) {
+    const int64_t m = axis.out, whole = axis.size / m,
+                  rest = axis.size % m;  // i n / m without a product that overflows
+    const int64_t start = i * whole + i * rest / m, end = (i + 1) * whole + ((i + 1) * rest + m - 1) / m;
+    return Span{start, end - start, end - start};
+  });
   finish(*p);
   return p;
 }

@@ -413,6 +413,24 @@ TEST_CASE("the first NaN of any window wins") {
   CHECK(max_pool1d_with_indices(row({1, 5, 2, nan, nan}), 3, {.dilation = 2}).indices.item<int64_t>() == 4);
 }
 
+TEST_CASE("pools of no samples make no table of the windows that there would be") {
+  const int64_t large = int64_t{1} << 40;
+  for (const MemoryFormat format : formats) {
+    Tensor x = empty({0, 3, 1, large}, float32, format).set_requires_grad();
+    const Tensor y = avg_pool2d(x, {1, 3}, {.stride = 1, .padding = {0, 1}, .count_include_pad = false});
+    CHECK(y.shape() == x.shape());
+    CHECK(grad({y}, {x}, {zeros(y.shape())})[0].shape() == x.shape());
+    const Tensor few = slice(x, 3, 0, 9);
+    CHECK(max_pool2d_with_indices(few, {1, 3}, {.stride = 1, .dilation = 2}).indices.shape() == Shape{0, 3, 1, 5});
+  }
+  CHECK(avg_pool3d(empty({2, 0, 1, 1, large}), {1, 1, 2}).shape() == Shape{2, 0, 1, 1, large / 2});
+  CHECK(thrown<ShapeError>([] {
+          max_pool1d(zeros({0, 1, 1}), 2, {.stride = 1, .padding = 1, .dilation = 2});
+        }) ==
+        "max_pool1d: expected windows that meet x, got one wholly in the padding of x of shape (0, 1, 1), kernel = 2, "
+        "dilation = 2 and padding = 1");
+}
+
 TEST_CASE("pools of any rank say what does not fit") {
   CHECK(thrown<ShapeError>([] { max_pool1d(zeros({4}), 2); }) ==
         "max_pool1d: expected x of shape (N, C, L) or (C, L), got (4,)");
