@@ -7,12 +7,15 @@
 #include <string>
 
 /// The members whose names begin with prefix, by the rest of their names.
-inline limpid::TensorMap torch_vectors(const std::string& prefix) {
-  static const limpid::TensorMap all = limpid::load_npz(LIMPID_TEST_DATA "/modules.npz");
+inline limpid::TensorMap members_of(const limpid::TensorMap& all, const std::string& prefix) {
   limpid::TensorMap members;
   for (const auto& [name, tensor] : all)
     if (name.compare(0, prefix.size(), prefix) == 0) members[name.substr(prefix.size())] = tensor;
   return members;
+}
+inline limpid::TensorMap torch_vectors(const std::string& prefix) {
+  static const limpid::TensorMap all = limpid::load_npz(LIMPID_TEST_DATA "/modules.npz");
+  return members_of(all, prefix);
 }
 
 inline std::set<std::string> names(const limpid::TensorMap& map) {

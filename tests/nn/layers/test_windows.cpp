@@ -2,9 +2,10 @@
 #include <limpid/limpid.hpp>
 
 #include <cmath>
-#include <sstream>
 
 #include "../../catch.hpp"
+
+#include <limpid/tests/nn/printed.hpp>
 
 using namespace limpid;
 
@@ -18,13 +19,6 @@ L with_weight(L layer, const Tensor& weight) {
   NoGradGuard no_grad;
   layer.weight.copy_(weight);
   return layer;
-}
-
-template <class L>
-std::string printed(const L& layer) {
-  std::ostringstream out;
-  out << layer;
-  return out.str();
 }
 
 }  // namespace
