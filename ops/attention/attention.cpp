@@ -11,6 +11,7 @@
 #include <limpid/core/detail/isa.hpp>
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/detail/visit.hpp>
+#include <limpid/ops/attention/detail/mask.hpp>
 #include <limpid/ops/attention/kernels/attention.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/detail/composed.hpp>
@@ -26,6 +27,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -52,13 +54,97 @@ struct Scheme {
   }
 };
 
+// The queries of the scores. They take the scale, for scores without it may be too large where those with it are not.
+Tensor scaled(const Tensor& q, const Scheme& s) { return q * s.scale; }
+
+// x with size 1 in place of axes along which it repeats itself, but for the last `kept`.
+Tensor distinct(const Tensor& x, int64_t kept) {
+  Tensor y = x;
+  for (int64_t a = 0; a + kept < x.dim(); ++a)
+    if (x.size(a) > 1 && x.strides()[static_cast<std::size_t>(a)] == 0) y = slice(y, a, 0, 1);
+  return y;
+}
+
 // ---- the composition
+//
+// Its products and their gradients are of two kinds, each with gradients of these two. In one an element of 0 (a key
+// that is masked, or a weight that is dropped) counts for nothing whatever it meets, as 0 times NaN would not; the
+// other makes such elements, which are masked after it.
+
+// y_ic = sum_j a_ij b_jc over the j where a_ij is not 0.
+Tensor sparse_product(const Tensor& a, const Tensor& b);
+// y_ij = sum_c a_ic b_jc
+Tensor inner_products(const Tensor& a, const Tensor& b);
+
+Tensor transposed(const Tensor& x) { return transpose(x, -2, -1); }
+
+struct SparseProductNode final : Node {
+  Saved a{*this, "a"}, b{*this, "b"};
+  const char* name() const noexcept override { return "attention_sparse_product"; }
+  // da_ij = sum_c dy_ic b_jc,  db_jc = sum_i a_ij dy_ic over the i where a_ij is not 0
+  Tensors backward(const Tensors& dy) override {
+    Tensors dx(2);
+    if (needs(0)) dx[0] = inner_products(dy[0], b);
+    if (needs(1)) dx[1] = sparse_product(transposed(a), dy[0]);
+    return dx;
+  }
+  Tensors jvp(const Tensors& dx) override {
+    const Tensor of_a = dx[0].defined() ? sparse_product(dx[0], b) : Tensor(),
+                 of_b = dx[1].defined() ? sparse_product(a, dx[1]) : Tensor();
+    return {of_a.defined() && of_b.defined() ? of_a + of_b : of_a.defined() ? of_a : of_b};
+  }
+};
+
+Tensor sparse_product(const Tensor& a, const Tensor& b) {
+  Tensor y = [&] {
+    const NoGradGuard guard;
+    const Tensor is_finite = isfinite(b), whole = matmul(a, b);
+    if (all(is_finite).item<bool>()) return whole;
+    // Of those that are not finite, what some y counts makes it so, and what none does is left out.
+    const Tensor counts = ne(a, 0).to(a.dtype()), others = logical_not(is_finite).to(b.dtype());
+    return where(gt(matmul(counts, others), 0), whole, matmul(a, where(is_finite, b, 0)));
+  }();
+  if (auto* node = record<SparseProductNode>(y, a, b)) {
+    node->a = a;
+    node->b = b;
+  }
+  return y;
+}
+
+struct InnerProductsNode final : Node {
+  Saved a{*this, "a"}, b{*this, "b"};
+  const char* name() const noexcept override { return "attention_inner_products"; }
+  // da_ic = sum_j dy_ij b_jc,  db_jc = sum_i dy_ij a_ic, over those where dy_ij is not 0
+  Tensors backward(const Tensors& dy) override {
+    Tensors dx(2);
+    if (needs(0)) dx[0] = sparse_product(dy[0], b);
+    if (needs(1)) dx[1] = sparse_product(transposed(dy[0]), a);
+    return dx;
+  }
+  Tensors jvp(const Tensors& dx) override {
+    const Tensor of_a = dx[0].defined() ? inner_products(dx[0], b) : Tensor(),
+                 of_b = dx[1].defined() ? inner_products(a, dx[1]) : Tensor();
+    return {of_a.defined() && of_b.defined() ? of_a + of_b : of_a.defined() ? of_a : of_b};
+  }
+};
+
+Tensor inner_products(const Tensor& a, const Tensor& b) {
+  Tensor y = [&] {
+    const NoGradGuard guard;
+    return matmul(a, transposed(b));
+  }();
+  if (auto* node = record<InnerProductsNode>(y, a, b)) {
+    node->a = a;
+    node->b = b;
+  }
+  return y;
+}
 
 // bool (L, S): the keys that causal attention lets each query see.
 Tensor seen(const Scheme& s) { return le(arange(s.keys), reshape(arange(s.queries), {s.queries, 1}) + s.offset); }
 
 // softmax of the scores; a query that sees no key has weights 0.
-Tensor weights_of(const Tensor& q, const Tensor& k_any, const Tensor& mask, const Scheme& s) {
+Tensor weights_of(const Tensor& q, const Tensor& k, const Tensor& mask, const Scheme& s) {
   Tensor allowed = s.causal ? seen(s) : Tensor();
   if (mask.defined() && mask.dtype() == bool_) allowed = allowed.defined() ? logical_and(allowed, mask) : mask;
   const bool adds = mask.defined() && mask.dtype() != bool_;
@@ -66,25 +152,15 @@ Tensor weights_of(const Tensor& q, const Tensor& k_any, const Tensor& mask, cons
     const Tensor open = ne(mask.detach(), -infinity);
     allowed = allowed.defined() ? logical_and(allowed, open) : open;
   }
-  Tensor k = k_any;
-  // Keys that no query sees are nobody's: as 0 times NaN they would reach the gradient of q.
-  if (allowed.defined()) {
-    const Tensor used = any(expand(allowed, broadcast_shapes(allowed.shape(), {s.queries, s.keys})), Axes{-2});
-    k = where(unsqueeze(used, -1), k, 0);
-  }
-  Tensor scores = matmul(q * s.scale, transpose(k, -2, -1));
+  Tensor scores = inner_products(scaled(q, s), k);
   if (adds) scores = scores + mask;
   if (allowed.defined()) scores = where(allowed, scores, -infinity);
   return softmax(scores, -1);
 }
 
-Tensor weighted_sum(const Tensor& weights, const Tensor& v_any, const Scheme& s) {
-  Tensor v = v_any;
-  if (s.causal || s.mask.defined()) {
-    const Tensor used = any(gt(weights.detach(), 0), Axes{-2});
-    v = where(unsqueeze(used, -1), v, 0);
-  }
-  return matmul(weights, v);
+// Where a weight is 0, its value counts for nothing, nor does what arrives at the weight from there.
+Tensor weighted_sum(const Tensor& weights, const Tensor& v) {
+  return sparse_product(where(ne(weights.detach(), 0), weights, 0), v);
 }
 
 // ---- by blocks
@@ -114,16 +190,20 @@ class Matrices {
   std::vector<int64_t> offsets_;
 };
 
-// x broadcast to leading axes, its last axis without gaps: what is read in place where it lies so.
+Shape with(Shape leading, int64_t n, int64_t m) {
+  leading.push_back(n);
+  leading.push_back(m);
+  return leading;
+}
+
+// x broadcast to leading axes, its last axis without gaps: what is read in place where it lies so, and else copied
+// once for all that it is broadcast to.
 Tensor rows_of(const Tensor& x, const Shape& leading) {
-  Shape shape = leading;
-  shape.push_back(x.size(-2));
-  shape.push_back(x.size(-1));
-  const Tensor wide = expand(x.detach(), shape);
-  const Strides& strides = wide.strides();
+  const Tensor own = distinct(x.detach(), 2);
+  const Strides& strides = own.strides();
   const std::size_t last = strides.size() - 1;
-  const bool fits = (wide.size(-1) <= 1 || strides[last] == 1) && strides[last - 1] >= wide.size(-1);
-  return fits ? wide : detail::as_contiguous(wide);
+  const bool fits = (own.size(-1) <= 1 || strides[last] == 1) && strides[last - 1] >= own.size(-1);
+  return expand(fits ? own : detail::as_contiguous(own), with(leading, x.size(-2), x.size(-1)));
 }
 
 template <class T>
@@ -135,32 +215,30 @@ bool all_finite(const T* x, int64_t rows, int64_t cols, int64_t row) noexcept {
   return sum == T{0};
 }
 
-// y (n, m) += a (n, k) b (k, m), where an a of 0 adds 0 whatever it meets.
+// y += a b of a b whose rows are contiguous, where an a of 0 adds 0 whatever it meets.
 template <class T>
-void add_product(int64_t n, int64_t m, int64_t k, const detail::Matrix<T>& a, const T* b, int64_t b_row, T* y,
-                 int64_t y_row) noexcept {
-  if (all_finite(b, k, m, b_row)) [[likely]]
-    return detail::gemm<T>(
-        {.n = n, .m = m, .k = k, .a = a, .b = {b, {b_row, 1}}, .y = y, .y_row = y_row, .accumulate = true});
+void add_product(detail::Product<T> product) noexcept {
+  const auto& [n, m, k, a, b, y, y_row, accumulate] = product;
+  if (all_finite(b.data, k, m, b.steps.row)) [[likely]] {
+    product.accumulate = true;
+    return detail::gemm<T>(product);
+  }
   for (int64_t i = 0; i < n; ++i)
     for (int64_t p = 0; p < k; ++p) {
       const T factor = a.at(i, p);
-      for (int64_t j = 0; factor != T{0} && j < m; ++j) y[i * y_row + j] += factor * b[p * b_row + j];
+      for (int64_t j = 0; factor != T{0} && j < m; ++j) y[i * y_row + j] += factor * b.at(p, j);
     }
 }
 
-// The scores of a block of queries and keys, from q k^T; -inf where a query may not attend.
+// The scores of a block of scaled queries and keys, from q k^T; -inf where a query may not attend.
 template <class T>
 class Scores {
  public:
   Scores(const Scheme& s, const Tensor& q, const Tensor& k) : s_(s), q_(q, s.leading), k_(k, s.leading) {
     if (!s.mask.defined()) return;
-    Shape shape = s.leading;
-    shape.push_back(s.queries);
-    shape.push_back(s.keys);
-    const Tensor mask = expand(s.mask, shape);
-    mask_row_ = mask.strides()[shape.size() - 2];
-    mask_col_ = mask.strides()[shape.size() - 1];
+    const Tensor mask = expand(s.mask, with(s.leading, s.queries, s.keys));
+    mask_row_ = mask.strides()[s.leading.size()];
+    mask_col_ = mask.strides()[s.leading.size() + 1];
     if (mask.dtype() == bool_)
       allowed_ = std::make_unique<Matrices<bool>>(mask, s.leading);
     else
@@ -176,10 +254,9 @@ class Scores {
                      .b = {k_.at(b, j), {1, k_.row()}},
                      .y = to,
                      .y_row = m});
-    const T scale = static_cast<T>(s_.scale), none = -std::numeric_limits<T>::infinity();
+    const T none = -std::numeric_limits<T>::infinity();
     for (int64_t p = 0; p < n; ++p) {
       T* row = to + p * m;
-      for (int64_t c = 0; c < m; ++c) row[c] *= scale;
       if (added_) {
         const T* added = added_->at(b) + (i + p) * mask_row_ + j * mask_col_;
         for (int64_t c = 0; c < m; ++c) row[c] = added[c * mask_col_] == none ? none : row[c] + added[c * mask_col_];
@@ -221,7 +298,7 @@ struct Norms {
   T* sum;
 };
 
-// y (..., L, V) and the norms.
+// y (..., L, V) and the norms, of scaled queries.
 template <class T>
 void run_forward(const Scheme& s, const Tensor& q, const Tensor& k, const Tensor& v, T* y, const Norms<T>& norms) {
   const Scores<T> scores(s, q, k);
@@ -258,7 +335,13 @@ void run_forward(const Scheme& s, const Tensor& q, const Tensor& k, const Tensor
               }
               sums[p] += exponentials(m, shift, row);
             }
-            add_product<T>(n, s.values, m, {block.data(), {m, 1}}, value.at(b, j), value.row(), out, s.values);
+            add_product<T>({.n = n,
+                            .m = s.values,
+                            .k = m,
+                            .a = {block.data(), {m, 1}},
+                            .b = {value.at(b, j), {value.row(), 1}},
+                            .y = out,
+                            .y_row = s.values});
           }
           for (int64_t p = 0; p < n; ++p) {
             const bool sees = sums[p] != 0;
@@ -271,10 +354,17 @@ void run_forward(const Scheme& s, const Tensor& q, const Tensor& k, const Tensor
       });
 }
 
-// dq, dk and dv (..., L, E), (..., S, E), (..., S, V), each null where it is not asked for.
+// Of the scaled queries (..., L, E), the keys (..., S, E) and the values (..., S, V); each null where it is not asked
+// for.
+template <class T>
+struct Gradients {
+  T *dq, *dk, *dv;
+};
+
 template <class T>
 void run_backward(const Scheme& s, const Tensors& xs, const Tensor& y, const Norms<const T>& norms, const Tensor& dy,
-                  T* dq, T* dk, T* dv) {
+                  const Gradients<T>& to) {
+  T *const dq = to.dq, *const dk = to.dk, *const dv = to.dv;
   const Tensor &q = xs[0], &k = xs[1], &v = xs[2];
   const Scores<T> scores(s, q, k);
   const Matrices<T> query(q, s.leading), key(k, s.leading), value(v, s.leading), arriving(dy, s.leading);
@@ -307,8 +397,13 @@ void run_backward(const Scheme& s, const Tensors& xs, const Tensor& y, const Nor
             for (int64_t c = 0; c < m; ++c) weights[c] /= sum;
           }
           if (dv)
-            add_product<T>(m, s.values, n, {p.data(), {1, m}}, dy_rows, arriving.row(),
-                           dv + (b * s.keys + j) * s.values, s.values);
+            add_product<T>({.n = m,
+                            .m = s.values,
+                            .k = n,
+                            .a = {p.data(), {1, m}},
+                            .b = {dy_rows, {arriving.row(), 1}},
+                            .y = dv + (b * s.keys + j) * s.values,
+                            .y_row = s.values});
           if (!dq && !dk) continue;
           detail::gemm<T>({.n = n,
                            .m = m,
@@ -318,23 +413,26 @@ void run_backward(const Scheme& s, const Tensors& xs, const Tensor& y, const Nor
                            .y = dp.data(),
                            .y_row = m});
           for (int64_t r = 0; r < n; ++r)
-            kernel.score_gradients(m, static_cast<T>(inner[r]), static_cast<T>(s.scale), p.data() + r * m,
-                                   dp.data() + r * m);
+            kernel.score_gradients(m, static_cast<T>(inner[r]), p.data() + r * m, dp.data() + r * m);
           if (dq)
-            add_product<T>(n, s.size, m, {dp.data(), {m, 1}}, key.at(b, j), key.row(),
-                           dq + (b * s.queries + i) * s.size, s.size);
+            add_product<T>({.n = n,
+                            .m = s.size,
+                            .k = m,
+                            .a = {dp.data(), {m, 1}},
+                            .b = {key.at(b, j), {key.row(), 1}},
+                            .y = dq + (b * s.queries + i) * s.size,
+                            .y_row = s.size});
           if (dk)
-            add_product<T>(m, s.size, n, {dp.data(), {1, m}}, query.at(b, i), query.row(),
-                           dk + (b * s.keys + j) * s.size, s.size);
+            add_product<T>({.n = m,
+                            .m = s.size,
+                            .k = n,
+                            .a = {dp.data(), {1, m}},
+                            .b = {query.at(b, i), {query.row(), 1}},
+                            .y = dk + (b * s.keys + j) * s.size,
+                            .y_row = s.size});
         }
       }
   });
-}
-
-Shape with(Shape leading, int64_t n, int64_t m) {
-  leading.push_back(n);
-  leading.push_back(m);
-  return leading;
 }
 
 struct AttentionNode final : Node {
@@ -351,7 +449,7 @@ struct AttentionNode final : Node {
   Tensors operands() { return {q, k, v, is_mask_learned ? Tensor(mask) : Tensor()}; }
   detail::Composition as_composed() {
     return detail::composition([s = whole_scheme()](const Tensors& xs) -> Tensors {
-      return {weighted_sum(weights_of(xs[0], xs[1], xs[3].defined() ? xs[3] : s.mask, s), xs[2], s)};
+      return {weighted_sum(weights_of(xs[0], xs[1], xs[3].defined() ? xs[3] : s.mask, s), xs[2])};
     });
   }
   // With p_ij = exp(s_ij - largest_i) / sum_i, s_ij = scale q_i k_j + mask_ij and y_ic = sum_j p_ij v_jc:
@@ -367,15 +465,17 @@ struct AttentionNode final : Node {
       if (needs(0)) dx[0] = empty(with(s.leading, s.queries, s.size), dtype);
       if (needs(1)) dx[1] = empty(with(s.leading, s.keys, s.size), dtype);
       if (needs(2)) dx[2] = empty(with(s.leading, s.keys, s.values), dtype);
-      const Tensors xs{rows_of(given[0], s.leading), rows_of(given[1], s.leading), rows_of(given[2], s.leading)};
+      const Tensors xs{rows_of(scaled(given[0], s), s.leading), rows_of(given[1], s.leading),
+                       rows_of(given[2], s.leading)};
       const Tensor arriving = rows_of(dy[0], s.leading), out = y.get().detach(), most = largest, sums = sum;
       detail::visit_float(dtype, [&]<class T>(T) {
         const auto to = [&](std::size_t i) { return dx[i].defined() ? dx[i].data<T>() : nullptr; };
-        run_backward<T>(s, xs, out, {most.data<T>(), sums.data<T>()}, arriving, to(0), to(1), to(2));
+        run_backward<T>(s, xs, out, {most.data<T>(), sums.data<T>()}, arriving, {to(0), to(1), to(2)});
       });
+      if (needs(0)) dx[0] = scaled(dx[0], s);
       if (needs(3)) {
         const Tensor p = weights_of(given[0], given[1], given[3], s), inner = limpid::sum(mul(dy[0], out), -1, true);
-        dx[3] = detail::chain(p, matmul(dy[0], transpose(given[2], -2, -1)) - inner);
+        dx[3] = detail::chain(p, matmul(dy[0], transposed(given[2])) - inner);
       }
       for (std::size_t i = 0; i < 4; ++i)
         if (dx[i].defined() && dx[i].shape() != given[i].shape()) dx[i] = sum_to(dx[i], given[i].shape());
@@ -400,21 +500,13 @@ void require_mask(const char* op, const Tensor& mask, const Shape& expected) {
   if (!fits) throw_error<ShapeError>(op, ": expected a mask that broadcasts to ", expected, ", got ", shape);
   if (mask.dtype() != bool_ && !is_floating_point(mask.dtype()))
     throw_error<DTypeError>(op, ": expected a mask of bool or floating point, got ", mask.dtype());
-  if (mask.dtype() == bool_ || mask.numel() == 0) return;
-  const Tensor values = detail::as_contiguous(detail::as_dtype(mask.detach(), float64));
-  const double* x = values.data<double>();
-  bool has_one = false;
-  for (int64_t i = 0; i < values.numel(); ++i) {
-    if (x[i] != 0 && x[i] != 1) return;
-    has_one = has_one || x[i] == 1;
-  }
-  if (has_one)
+  if (mask.dtype() != bool_ && detail::is_of_zeros_and_ones(mask))
     throw_error<ValueError>(op,
                             ": expected a floating-point mask to be added to the scores, 0 and -inf, got one of "
                             "zeros and ones alone; compare it, mask != 0, for a mask of what may be attended to");
 }
 
-// Checks, and brings q, k and the mask into the dtype computed in.
+// Of q and k, which it checks, without the mask.
 Scheme scheme_of(const char* op, const Tensor& q, const Tensor& k, const AttentionOptions& options) {
   const auto& [mask, causal, alignment, scale, dropout, training, generator] = options;
   detail::require_defined(op, "q", q);
@@ -447,10 +539,54 @@ DType compute_of(DType dtype) { return is_half(dtype) ? float32 : dtype; }
 Tensor mask_for(const char* op, const Tensor& mask, const Scheme& s, DType compute) {
   if (!mask.defined()) return {};
   require_mask(op, mask, with(s.leading, s.queries, s.keys));
-  return mask.dtype() == bool_ ? mask : mask.to(compute);
+  return mask.dtype() == bool_ || mask.dtype() == compute ? mask : distinct(mask, 0).to(compute);
 }
 
 }  // namespace
+
+namespace detail {
+namespace {
+
+template <class T>
+auto number(T x) noexcept {
+  if constexpr (std::is_arithmetic_v<T>)
+    return x;
+  else
+    return to_float(x);
+}
+
+// Whether all are 0 or 1; stops at the first that is neither.
+template <class T>
+bool scan(const Tensor& x, bool& has_one) {
+  const Shape& shape = x.shape();
+  const Strides& strides = x.strides();
+  const std::size_t last = shape.size() - 1;
+  for (int64_t row = 0; row < x.numel() / shape[last]; ++row) {
+    const T* at = x.data<T>();
+    int64_t rest = row;
+    for (std::size_t a = last; a-- > 0; rest /= shape[a]) at += rest % shape[a] * strides[a];
+    for (int64_t j = 0; j < shape[last]; ++j) {
+      const auto value = number(at[j * strides[last]]);
+      if (value == 1)
+        has_one = true;
+      else if (value != 0)
+        return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+bool is_of_zeros_and_ones(const Tensor& mask) {
+  if (mask.numel() == 0) return false;
+  const Tensor own = distinct(mask.detach(), 0), x = own.dim() == 0 ? reshape(own, {1}) : own;
+  bool only = true, has_one = false;
+  visit_dtype(x.dtype(), [&]<class T>(T) { only = scan<T>(x, has_one); });
+  return only && has_one;
+}
+
+}  // namespace detail
 
 Tensor attention_weights(const Tensor& q, const Tensor& k, const AttentionOptions& options) {
   const char* op = "attention_weights";
@@ -482,7 +618,7 @@ Tensor scaled_dot_product_attention(const Tensor& q_any, const Tensor& k_any, co
     Generator& generator = options.generator ? *options.generator : default_generator();
     const double kept = 1 - options.dropout;
     const Tensor keeps = bernoulli(kept, weights.shape(), generator);
-    return weighted_sum(where(keeps, weights * (kept > 0 ? 1 / kept : 0), 0), v, s).to(q_any.dtype());
+    return weighted_sum(where(keeps, weights * (kept > 0 ? 1 / kept : 0), 0), v).to(q_any.dtype());
   }
 
   const Tensor learned = s.mask.defined() && s.mask.requires_grad() ? s.mask : Tensor();
@@ -492,7 +628,7 @@ Tensor scaled_dot_product_attention(const Tensor& q_any, const Tensor& k_any, co
   const Tensor sums = ones(largest.shape(), compute);
   {
     const NoGradGuard guard;
-    const Tensor qs = rows_of(q, s.leading), ks = rows_of(k, s.leading), vs = rows_of(v, s.leading);
+    const Tensor qs = rows_of(scaled(q, s), s.leading), ks = rows_of(k, s.leading), vs = rows_of(v, s.leading);
     if (y.numel() > 0)
       detail::visit_float(compute, [&]<class T>(T) {
         run_forward<T>(s, qs, ks, vs, y.data<T>(), {largest.data<T>(), sums.data<T>()});

@@ -47,15 +47,15 @@ double exponentials(std::int64_t count, T shift, T* s) noexcept {
 }
 
 template <class T>
-void score_gradients(std::int64_t count, T inner, T scale, const T* p, T* d) noexcept {
+void score_gradients(std::int64_t count, T inner, const T* p, T* d) noexcept {
   using B = xsimd::batch<T>;
   constexpr std::int64_t size = B::size;
   std::int64_t i = 0;
   for (; i + size <= count; i += size) {
-    const B weight = B::load_unaligned(p + i), by = weight * (B::load_unaligned(d + i) - B(inner)) * B(scale);
+    const B weight = B::load_unaligned(p + i), by = weight * (B::load_unaligned(d + i) - B(inner));
     xsimd::select(weight == B(0), B(0), by).store_unaligned(d + i);
   }
-  for (; i < count; ++i) d[i] = p[i] == T{0} ? T{0} : p[i] * (d[i] - inner) * scale;
+  for (; i < count; ++i) d[i] = p[i] == T{0} ? T{0} : p[i] * (d[i] - inner);
 }
 
 }  // namespace

@@ -10,8 +10,8 @@ template <class T>
 struct AttentionKernels {
   /// s = e^(s - shift) for s that are -inf or at most shift, and their sum.
   double (*exponentials)(std::int64_t count, T shift, T* s) noexcept;
-  /// d = scale p (d - inner), but 0 where the weight p is, whatever d is.
-  void (*score_gradients)(std::int64_t count, T inner, T scale, const T* p, T* d) noexcept;
+  /// d = p (d - inner), but 0 where the weight p is, whatever d is.
+  void (*score_gradients)(std::int64_t count, T inner, const T* p, T* d) noexcept;
 };
 
 // There is no AVX-512 version: the math library's differs from AVX2's in the last bit.

@@ -152,6 +152,86 @@ TEST_CASE("NaN and infinity in masked keys and values reach nothing") {
   }
 }
 
+TEST_CASE("NaN that some queries may not see stays away from them where attention is a composition, too") {
+  manual_seed(5);
+  for (const double bad : {static_cast<double>(NAN), inf})
+    for (const bool is_key : {true, false}) {
+      CAPTURE(bad, is_key);
+      const Tensor q = randn({2, 3, 4}, float64);
+      Tensor k = randn({2, 3, 4}, float64), v = randn({2, 3, 2}, float64);
+      (is_key ? k : v).index_put_({Slice(), 2}, bad);  // which the last query alone sees
+      const auto first = [](const Tensor& x) { return slice(x, 1, 0, 2); };
+      // Of the first two queries, with all keys or with theirs alone: attention, its gradient, and that one's.
+      const auto orders = [&](const Tensor& k_of, const Tensor& v_of, const Tensor& q_of, const AttentionOptions& o) {
+        Tensor leaf = q_of.clone().set_requires_grad();
+        const Tensor y = first(scaled_dot_product_attention(leaf, k_of, v_of, o));
+        const Tensor d = first(grad({sum(square(y))}, {leaf}, {}, {.create_graph = true})[0]);
+        return Tensors{y.detach(), d.detach(), first(grad({sum(square(d))}, {leaf})[0])};
+      };
+      const auto pushed = [&](const Tensor& k_of, const Tensor& v_of, const Tensor& q_of, const AttentionOptions& o) {
+        const auto f = [&](const Tensors& x) { return Tensors{scaled_dot_product_attention(x[0], k_of, v_of, o)}; };
+        return first(jvp(f, {q_of}, {ones(q_of.shape(), float64)}).dys[0]);
+      };
+      const AttentionOptions fused{.causal = true}, composed{.causal = true, .dropout = 1e-12, .training = true};
+      const Tensors expected = orders(first(k), first(v), first(q), fused);
+      const Tensor tangent = pushed(first(k), first(v), first(q), fused);
+      for (const AttentionOptions& options : {fused, composed}) {
+        const Tensors got = orders(k, v, q, options);
+        for (std::size_t i = 0; i < 3; ++i) {
+          CAPTURE(i);
+          CHECK(allclose(got[i], expected[i], 1e-9, 1e-9));
+        }
+        CHECK(allclose(pushed(k, v, q, options), tangent, 1e-9, 1e-9));
+        CHECK_FALSE(all(isfinite(scaled_dot_product_attention(q, k, v, options).index({Slice(), 2}))).item<bool>());
+      }
+      Tensor leaf = q.clone().set_requires_grad();
+      const Tensor weights = first(attention_weights(leaf, k, {.causal = true}));
+      CHECK(all(isfinite(weights)).item<bool>());
+      CHECK(all(isfinite(first(grad({sum(square(weights))}, {leaf})[0]))).item<bool>());
+    }
+}
+
+TEST_CASE("scores are scaled before they are too large") {
+  for (const bool is_composed : {false, true}) {
+    Tensor q = full({1, 1}, 3e19).set_requires_grad(), k = full({2, 1}, 3e19).set_requires_grad();
+    const Tensor v = reshape(tensor({1, 3}, float32), {2, 1});
+    const Tensor y = scaled_dot_product_attention(
+        q, k, v, {.scale = 1e-38, .dropout = is_composed ? 1e-12 : 0, .training = is_composed});
+    CHECK(y.item<double>() == Approx(2));
+    const Tensors d = grad({y}, {q, k}, {ones({1, 1})});
+    // dk_j = scale q p_j (v_j - y)
+    CHECK(values(d[0]) == std::vector<double>{0});
+    CHECK(allclose(d[1] * 1e19, reshape(tensor({-1.5, 1.5}, float32), {2, 1}), 1e-5));
+    CHECK(values(attention_weights(q.detach(), k.detach(), {.scale = 1e-38})) == std::vector<double>{0.5, 0.5});
+  }
+}
+
+TEST_CASE("masks that are broadcast are read where they lie, and transposed keys copied once for a batch") {
+  const int64_t many = int64_t{1} << 20;
+  const Tensor x = zeros({many, 1});
+  const auto refused = [&](const Tensor& mask) {
+    return thrown<ValueError>([&] { scaled_dot_product_attention(x, x, x, {.mask = expand(mask, {many, many})}); });
+  };
+  for (const DType dtype : {float16, bfloat16, float32, float64}) CHECK_FALSE(refused(ones({1, 1}, dtype)).empty());
+  CHECK_FALSE(refused(reshape(eq(arange(many), 7).to(float32), {1, many})).empty());
+  const Tensor k = transpose(randn({4, 300}, float64), 0, 1), v = transpose(randn({2, 300}, float64), 0, 1);
+  const Tensor q = randn({5, 3, 4}, float64);
+  const Tensor y = scaled_dot_product_attention(q, k, v);
+  for (int64_t b = 0; b < 5; ++b)
+    CHECK(equal(y[b], scaled_dot_product_attention(q[b], k.contiguous(), v.contiguous())));
+  const Tensor batch = zeros({2000, 1, 4}, float64);
+  reset_peak_memory_stats();
+  const int64_t before = memory_stats().in_use;
+  scaled_dot_product_attention(batch, k, v);
+  CHECK(memory_stats().peak_in_use - before < 2000 * k.numel());
+  const Tensor repeated = expand(unsqueeze(k, 0), {5, 300, 4});
+  CHECK(equal(y, scaled_dot_product_attention(q, repeated, v)));
+  // Masks of other floating-point dtypes, repeated along some axes.
+  const Tensor bias = randn({3, 1}, float32), wide = expand(bias, {3, 300});
+  CHECK(equal(scaled_dot_product_attention(q, k, v, {.mask = wide}),
+              scaled_dot_product_attention(q, k, v, {.mask = wide.to(float64).contiguous()})));
+}
+
 TEST_CASE("masks say by their dtype what they mean") {
   const Tensor q = randn({3, 4}), k = randn({5, 4}), v = randn({5, 2});
   const auto message = [&](const Tensor& mask) {
