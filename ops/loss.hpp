@@ -18,10 +18,10 @@ enum class Reduction { mean, sum, none, batchmean };
 Tensor mse_loss(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean);
 Tensor l1_loss(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean);
 /// Quadratic within delta, linear beyond: 0.5 d^2 or delta (|d| - 0.5 delta) (Huber, 1964). Throws ValueError
-/// on a delta that is not a finite number above 0.
+/// on a delta that is not a number of float32 above 0.
 Tensor huber_loss(const Tensor& x, const Tensor& target, double delta = 1, Reduction reduction = Reduction::mean);
 /// huber_loss over its delta beta: 0.5 d^2 / beta or |d| - 0.5 beta (Girshick, 2015); l1_loss where beta is 0. Throws
-/// ValueError on a beta that is not a finite number of at least 0.
+/// ValueError on a beta that is not a number of float32 of at least 0.
 Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double beta = 1, Reduction reduction = Reduction::mean);
 
 struct PoissonNLLOptions {
@@ -31,7 +31,7 @@ struct PoissonNLLOptions {
   Reduction reduction = Reduction::mean;
 };
 /// The negative log-likelihood of counts (of any dtype) under Poisson distributions, but for a constant. Throws
-/// ValueError on an eps that is not a finite number of at least 0.
+/// ValueError on an eps that is not a number of float32 of at least 0.
 Tensor poisson_nll_loss(const Tensor& x, const Tensor& target, const PoissonNLLOptions& options = {});
 
 struct GaussianNLLOptions {

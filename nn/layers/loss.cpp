@@ -1,3 +1,4 @@
+#include <limpid/core/detail/enumeration.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/nn/detail/call.hpp>
 #include <limpid/nn/detail/ranges.hpp>
@@ -10,15 +11,16 @@ namespace limpid::nn {
 
 namespace {
 
-// What was given otherwise than by default, as "a = 1, b".
+// What was given otherwise than by default, as "a = 1, b". Checks it, as the function would at the first call.
 class Arguments {
  public:
-  template <class T>
-  Arguments& add(const char* name, const T& value, const T& standard) {
+  explicit Arguments(const char* type) : type_(type) {}
+  Arguments& number(const char* name, double value, double standard, const detail::Range& range) {
+    detail::expect(type_, {{name, value, range}});
     if (value != standard) item() += limpid::detail::message(name, " = ", value);
     return *this;
   }
-  Arguments& add(const char* name, std::optional<int64_t> value) {
+  Arguments& number(const char* name, std::optional<int64_t> value) {
     if (value) item() += limpid::detail::message(name, " = ", *value);
     return *this;
   }
@@ -26,15 +28,18 @@ class Arguments {
     if (on) item() += name;
     return *this;
   }
-  std::string with(Reduction reduction) {
+  std::string with(Reduction reduction, Reduction last = Reduction::none) {
     const char* const names[] = {"mean", "sum", "none", "batchmean"};
-    const auto at = static_cast<std::size_t>(reduction);
-    if (at != 0 && at < 4) item() += limpid::detail::message("reduction = ", names[at]);
+    limpid::detail::require_member(type_, "Reduction", reduction, last,
+                                   last == Reduction::none ? "mean, sum or none" : "mean, sum, none or batchmean");
+    if (reduction != Reduction::mean)
+      item() += limpid::detail::message("reduction = ", names[static_cast<std::size_t>(reduction)]);
     return list_;
   }
 
  private:
   std::string& item() { return list_.empty() ? list_ : list_ += ", "; }
+  const char* type_;
   std::string list_;
 };
 
@@ -43,35 +48,37 @@ Tensor own(const Tensor& x) { return x.defined() ? x.detach().clone() : x; }
 
 }  // namespace
 
-MSELoss::MSELoss(Reduction reduction) : Module("MSELoss", Arguments().with(reduction)), reduction_(reduction) {}
+MSELoss::MSELoss(Reduction reduction)
+    : Module("MSELoss", Arguments("MSELoss").with(reduction)),
+      reduction_(reduction) {}
 Tensor MSELoss::operator()(const Tensor& x, const Tensor& target) const {
   return detail::call_within(*this, [&] { return mse_loss(x, target, reduction_); });
 }
 
-L1Loss::L1Loss(Reduction reduction) : Module("L1Loss", Arguments().with(reduction)), reduction_(reduction) {}
+L1Loss::L1Loss(Reduction reduction) : Module("L1Loss", Arguments("L1Loss").with(reduction)), reduction_(reduction) {}
 Tensor L1Loss::operator()(const Tensor& x, const Tensor& target) const {
   return detail::call_within(*this, [&] { return l1_loss(x, target, reduction_); });
 }
 
 HuberLoss::HuberLoss(const HuberOptions& o)
-    : Module("HuberLoss", Arguments().add("delta", o.delta, 1.0).with(o.reduction)),
+    : Module("HuberLoss", Arguments("HuberLoss").number("delta", o.delta, 1, detail::above_0).with(o.reduction)),
       options_(o) {}
 Tensor HuberLoss::operator()(const Tensor& x, const Tensor& target) const {
   return detail::call_within(*this, [&] { return huber_loss(x, target, options_.delta, options_.reduction); });
 }
 
 SmoothL1Loss::SmoothL1Loss(const SmoothL1Options& o)
-    : Module("SmoothL1Loss", Arguments().add("beta", o.beta, 1.0).with(o.reduction)),
+    : Module("SmoothL1Loss", Arguments("SmoothL1Loss").number("beta", o.beta, 1, detail::at_least_0).with(o.reduction)),
       options_(o) {}
 Tensor SmoothL1Loss::operator()(const Tensor& x, const Tensor& target) const {
   return detail::call_within(*this, [&] { return smooth_l1_loss(x, target, options_.beta, options_.reduction); });
 }
 
 PoissonNLLLoss::PoissonNLLLoss(const PoissonNLLOptions& o)
-    : Module("PoissonNLLLoss", Arguments()
+    : Module("PoissonNLLLoss", Arguments("PoissonNLLLoss")
                                    .flag("log_input = false", !o.log_input)
                                    .flag("full", o.full)
-                                   .add("eps", o.eps, 1e-8)
+                                   .number("eps", o.eps, 1e-8, detail::at_least_0)
                                    .with(o.reduction)),
       options_(o) {}
 Tensor PoissonNLLLoss::operator()(const Tensor& x, const Tensor& target) const {
@@ -79,21 +86,25 @@ Tensor PoissonNLLLoss::operator()(const Tensor& x, const Tensor& target) const {
 }
 
 GaussianNLLLoss::GaussianNLLLoss(const GaussianNLLOptions& o)
-    : Module("GaussianNLLLoss", Arguments().flag("full", o.full).add("eps", o.eps, 1e-6).with(o.reduction)),
+    : Module("GaussianNLLLoss", Arguments("GaussianNLLLoss")
+                                    .flag("full", o.full)
+                                    .number("eps", o.eps, 1e-6, detail::above_0)
+                                    .with(o.reduction)),
       options_(o) {}
 Tensor GaussianNLLLoss::operator()(const Tensor& x, const Tensor& target, const Tensor& var) const {
   return detail::call_within(*this, [&] { return gaussian_nll_loss(x, target, var, options_); });
 }
 
 KLDivLoss::KLDivLoss(const KLDivOptions& o)
-    : Module("KLDivLoss", Arguments().flag("log_target", o.log_target).with(o.reduction)),
+    : Module("KLDivLoss",
+             Arguments("KLDivLoss").flag("log_target", o.log_target).with(o.reduction, Reduction::batchmean)),
       options_(o) {}
 Tensor KLDivLoss::operator()(const Tensor& x, const Tensor& target) const {
   return detail::call_within(*this, [&] { return kl_div(x, target, options_); });
 }
 
 BCELoss::BCELoss(const BCEOptions& o)
-    : Module("BCELoss", Arguments().flag("weight", o.weight.defined()).with(o.reduction)),
+    : Module("BCELoss", Arguments("BCELoss").flag("weight", o.weight.defined()).with(o.reduction)),
       weight(buffer("weight", own(o.weight))),
       options_{.weight = {}, .reduction = o.reduction} {}
 Tensor BCELoss::operator()(const Tensor& x, const Tensor& target) const {
@@ -102,9 +113,10 @@ Tensor BCELoss::operator()(const Tensor& x, const Tensor& target) const {
 }
 
 BCEWithLogitsLoss::BCEWithLogitsLoss(const BCEWithLogitsOptions& o)
-    : Module(
-          "BCEWithLogitsLoss",
-          Arguments().flag("weight", o.weight.defined()).flag("pos_weight", o.pos_weight.defined()).with(o.reduction)),
+    : Module("BCEWithLogitsLoss", Arguments("BCEWithLogitsLoss")
+                                      .flag("weight", o.weight.defined())
+                                      .flag("pos_weight", o.pos_weight.defined())
+                                      .with(o.reduction)),
       weight(buffer("weight", own(o.weight))),
       pos_weight(buffer("pos_weight", own(o.pos_weight))),
       options_{.weight = {}, .pos_weight = {}, .reduction = o.reduction} {}
@@ -115,8 +127,10 @@ Tensor BCEWithLogitsLoss::operator()(const Tensor& x, const Tensor& target) cons
 }
 
 NLLLoss::NLLLoss(const NLLOptions& o)
-    : Module("NLLLoss",
-             Arguments().flag("weight", o.weight.defined()).add("ignore_index", o.ignore_index).with(o.reduction)),
+    : Module("NLLLoss", Arguments("NLLLoss")
+                            .flag("weight", o.weight.defined())
+                            .number("ignore_index", o.ignore_index)
+                            .with(o.reduction)),
       weight(buffer("weight", own(o.weight))),
       options_{.weight = {}, .ignore_index = o.ignore_index, .reduction = o.reduction} {}
 Tensor NLLLoss::operator()(const Tensor& x, const Tensor& target) const {
@@ -127,18 +141,16 @@ Tensor NLLLoss::operator()(const Tensor& x, const Tensor& target) const {
 }
 
 CrossEntropyLoss::CrossEntropyLoss(const CrossEntropyOptions& o)
-    : Module("CrossEntropyLoss", Arguments()
+    : Module("CrossEntropyLoss", Arguments("CrossEntropyLoss")
                                      .flag("weight", o.weight.defined())
-                                     .add("ignore_index", o.ignore_index)
-                                     .add("label_smoothing", o.label_smoothing, 0.0)
+                                     .number("ignore_index", o.ignore_index)
+                                     .number("label_smoothing", o.label_smoothing, 0, detail::fraction)
                                      .with(o.reduction)),
       weight(buffer("weight", own(o.weight))),
       options_{.weight = {},
                .ignore_index = o.ignore_index,
                .label_smoothing = o.label_smoothing,
-               .reduction = o.reduction} {
-  detail::expect("CrossEntropyLoss", {{"label_smoothing", o.label_smoothing, detail::fraction}});
-}
+               .reduction = o.reduction} {}
 Tensor CrossEntropyLoss::operator()(const Tensor& x, const Tensor& target) const {
   return detail::call_within(*this, [&] {
     CrossEntropyOptions options = options_;
@@ -148,8 +160,10 @@ Tensor CrossEntropyLoss::operator()(const Tensor& x, const Tensor& target) const
 }
 
 CTCLoss::CTCLoss(const CTCOptions& o)
-    : Module("CTCLoss",
-             Arguments().add("blank", o.blank, int64_t{0}).flag("zero_infinity", o.zero_infinity).with(o.reduction)),
+    : Module("CTCLoss", Arguments("CTCLoss")
+                            .number("blank", static_cast<double>(o.blank), 0, detail::finite_at_least_0)
+                            .flag("zero_infinity", o.zero_infinity)
+                            .with(o.reduction)),
       options_(o) {}
 Tensor CTCLoss::operator()(const Tensor& log_probs, const Tensor& targets, const Tensor& input_lengths,
                            const Tensor& target_lengths) const {
@@ -158,31 +172,34 @@ Tensor CTCLoss::operator()(const Tensor& log_probs, const Tensor& targets, const
 }
 
 MarginRankingLoss::MarginRankingLoss(const MarginOptions& o)
-    : Module("MarginRankingLoss", Arguments().add("margin", o.margin, 0.0).with(o.reduction)),
+    : Module("MarginRankingLoss",
+             Arguments("MarginRankingLoss").number("margin", o.margin, 0, detail::within_float).with(o.reduction)),
       options_(o) {}
 Tensor MarginRankingLoss::operator()(const Tensor& x1, const Tensor& x2, const Tensor& target) const {
   return detail::call_within(*this, [&] { return margin_ranking_loss(x1, x2, target, options_); });
 }
 
 CosineEmbeddingLoss::CosineEmbeddingLoss(const MarginOptions& o)
-    : Module("CosineEmbeddingLoss", Arguments().add("margin", o.margin, 0.0).with(o.reduction)),
+    : Module("CosineEmbeddingLoss",
+             Arguments("CosineEmbeddingLoss").number("margin", o.margin, 0, {-1, 1}).with(o.reduction)),
       options_(o) {}
 Tensor CosineEmbeddingLoss::operator()(const Tensor& x1, const Tensor& x2, const Tensor& target) const {
   return detail::call_within(*this, [&] { return cosine_embedding_loss(x1, x2, target, options_); });
 }
 
 HingeEmbeddingLoss::HingeEmbeddingLoss(const HingeOptions& o)
-    : Module("HingeEmbeddingLoss", Arguments().add("margin", o.margin, 1.0).with(o.reduction)),
+    : Module("HingeEmbeddingLoss",
+             Arguments("HingeEmbeddingLoss").number("margin", o.margin, 1, detail::within_float).with(o.reduction)),
       options_(o) {}
 Tensor HingeEmbeddingLoss::operator()(const Tensor& x, const Tensor& target) const {
   return detail::call_within(*this, [&] { return hinge_embedding_loss(x, target, options_); });
 }
 
 TripletMarginLoss::TripletMarginLoss(const TripletOptions& o)
-    : Module("TripletMarginLoss", Arguments()
-                                      .add("margin", o.margin, 1.0)
-                                      .add("p", o.p, 2.0)
-                                      .add("eps", o.eps, 1e-6)
+    : Module("TripletMarginLoss", Arguments("TripletMarginLoss")
+                                      .number("margin", o.margin, 1, detail::within_float)
+                                      .number("p", o.p, 2, {0, detail::infinity, true})
+                                      .number("eps", o.eps, 1e-6, detail::at_least_0)
                                       .flag("swap", o.swap)
                                       .with(o.reduction)),
       options_(o) {}

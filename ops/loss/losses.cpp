@@ -56,7 +56,7 @@ Tensor l1_loss(const Tensor& x, const Tensor& target, Reduction reduction) {
 
 Tensor huber_loss(const Tensor& x, const Tensor& target, double delta, Reduction reduction) {
   const Pair pair("huber_loss", x, target, reduction);
-  ranges::expect("huber_loss", {{"delta", delta, ranges::finite_above_0}});
+  ranges::expect("huber_loss", {{"delta", delta, ranges::above_0}});
   // With c = d clamped to [-delta, delta], c (d - c / 2) is d^2 / 2 within and delta (|d| - delta / 2) beyond.
   const Tensor d = pair.x - pair.target, c = clamp(d, -delta, delta);
   return pair.type.reduced(c * (d - 0.5 * c), reduction);
@@ -64,7 +64,7 @@ Tensor huber_loss(const Tensor& x, const Tensor& target, double delta, Reduction
 
 Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double beta, Reduction reduction) {
   const Pair pair("smooth_l1_loss", x, target, reduction);
-  ranges::expect("smooth_l1_loss", {{"beta", beta, ranges::finite_at_least_0}});
+  ranges::expect("smooth_l1_loss", {{"beta", beta, ranges::at_least_0}});
   const Tensor d = pair.x - pair.target;
   const double width = d.dtype() == float32 ? static_cast<double>(static_cast<float>(beta)) : beta;
   if (width == 0) return pair.type.reduced(abs(d), reduction);
@@ -75,7 +75,7 @@ Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double beta, Reduct
 Tensor poisson_nll_loss(const Tensor& x, const Tensor& target, const PoissonNLLOptions& options) {
   const auto& [log_input, full, eps, reduction] = options;
   const Pair pair("poisson_nll_loss", x, target, reduction, true);
-  ranges::expect("poisson_nll_loss", {{"eps", eps, ranges::finite_at_least_0}});
+  ranges::expect("poisson_nll_loss", {{"eps", eps, ranges::at_least_0}});
   const Tensor t = pair.target;
   Tensor losses = log_input ? exp(pair.x) - chain(t, pair.x) : pair.x - chain(t, log(pair.x + eps));
   if (full) {
@@ -99,7 +99,7 @@ Tensor gaussian_nll_loss(const Tensor& x, const Tensor& target, const Tensor& va
     throw_error<ShapeError>(op, ": expected var of x's shape ", x.shape(),
                             ", or without its last axis, or with 1 there", ", got ", var.shape());
   const LossType type(op, {{"x", &x}, {"target", &target}, {"var", &var}});
-  ranges::expect(op, {{"eps", eps, ranges::finite_above_0}});
+  ranges::expect(op, {{"eps", eps, ranges::above_0}});
   const Tensor v_given = reshape(type(var), shape);
   if (v_given.dtype() == float32 && static_cast<float>(eps) == 0)
     throw_error<ValueError>(op, ": expected eps above 0 in float32, got ", eps);

@@ -18,7 +18,7 @@ Tensor margin_ranking_loss(const Tensor& x1, const Tensor& x2, const Tensor& tar
   detail::require_operands(op, reduction, {{"x1", &x1}, {"x2", &x2}, {"target", &target}});
   detail::require_one_shape(op, {{"x1", &x1}, {"x2", &x2}, {"target", &target}});
   const LossType type(op, {{"x1", &x1}, {"x2", &x2}, {"target", &target, true}});
-  ranges::expect(op, {{"margin", margin, ranges::finite}});
+  ranges::expect(op, {{"margin", margin, ranges::within_float}});
   detail::require_signs(op, target);
   return type.reduced(clamp_min(margin - type(target) * (type(x1) - type(x2)), 0), reduction);
 }
@@ -48,7 +48,7 @@ Tensor hinge_embedding_loss(const Tensor& x, const Tensor& target, const HingeOp
   detail::require_operands(op, reduction, {{"x", &x}, {"target", &target}});
   detail::require_one_shape(op, {{"x", &x}, {"target", &target}});
   const LossType type(op, {{"x", &x}, {"target", &target, true}});
-  ranges::expect(op, {{"margin", margin, ranges::finite}});
+  ranges::expect(op, {{"margin", margin, ranges::within_float}});
   detail::require_signs(op, target);
   const Tensor distance = type(x);
   return type.reduced(where(gt(target, 0), distance, clamp_min(margin - distance, 0)), reduction);
@@ -63,9 +63,9 @@ Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const T
     throw_error<ShapeError>(op, ": expected anchor of shape (N, D) or (D,), got ", anchor.shape());
   detail::require_one_shape(op, {{"anchor", &anchor}, {"positive", &positive}, {"negative", &negative}});
   const LossType type(op, {{"anchor", &anchor}, {"positive", &positive}, {"negative", &negative}});
-  ranges::expect(op, {{"margin", margin, ranges::finite},
+  ranges::expect(op, {{"margin", margin, ranges::within_float},
                       {"p", p, {0, ranges::infinity, true}},
-                      {"eps", eps, ranges::finite_at_least_0}});
+                      {"eps", eps, ranges::at_least_0}});
   const Tensor a = type(anchor), near = type(positive), far = type(negative);
   const double norm = p, offset = eps;
   const auto distance = [&](const Tensor& x, const Tensor& y) { return pairwise_distance(x, y, norm, offset); };

@@ -1,23 +1,13 @@
 // Losses as modules: they are the functions, told once.
 #include <limpid/limpid.hpp>
 
-#include <sstream>
+#include <cmath>
 
+#include <limpid/tests/nn/printed.hpp>
 #include <limpid/tests/nn/vectors.hpp>
 #include <limpid/tests/ops/plain.hpp>
 
 using namespace limpid;
-
-namespace {
-
-template <class M>
-std::string printed(const M& module) {
-  std::ostringstream out;
-  out << module;
-  return out.str();
-}
-
-}  // namespace
 
 TEST_CASE("losses as modules give what the functions give") {
   const Tensor x = randn({4, 3}), y = randn({4, 3}), z = randn({4, 3}), p = rand({4, 3}), t = randint(0, 3, {4});
@@ -80,6 +70,30 @@ TEST_CASE("losses print what they were told") {
 TEST_CASE("losses as modules refuse what the functions refuse") {
   CHECK(plain::thrown<ValueError>([] { nn::CrossEntropyLoss({.label_smoothing = 2}); }) ==
         "CrossEntropyLoss: expected label_smoothing in [0, 1], got 2");
+  const auto message = [](auto f) { return plain::thrown<ValueError>(f); };
+  const std::string most = "3.4028234663852886e+38";
+  CHECK(message([] { nn::HuberLoss({.delta = 0}); }) == "HuberLoss: expected delta in (0, " + most + "], got 0");
+  CHECK(message([] { nn::SmoothL1Loss({.beta = -1}); }) == "SmoothL1Loss: expected beta in [0, " + most + "], got -1");
+  CHECK(message([] { nn::PoissonNLLLoss({.eps = -1}); }) ==
+        "PoissonNLLLoss: expected eps in [0, " + most + "], got -1");
+  CHECK(message([] { nn::GaussianNLLLoss({.eps = 0}); }) ==
+        "GaussianNLLLoss: expected eps in (0, " + most + "], got 0");
+  CHECK(message([] { nn::MarginRankingLoss({.margin = NAN}); }) ==
+        "MarginRankingLoss: expected margin in [-" + most + ", " + most + "], got nan");
+  CHECK(message([] { nn::CosineEmbeddingLoss({.margin = 2}); }) ==
+        "CosineEmbeddingLoss: expected margin in [-1, 1], got 2");
+  CHECK(message([] { nn::HingeEmbeddingLoss({.margin = 1e300}); }) ==
+        "HingeEmbeddingLoss: expected margin in [-" + most + ", " + most + "], got 1e+300");
+  CHECK(message([] { nn::TripletMarginLoss({.margin = INFINITY}); }) ==
+        "TripletMarginLoss: expected margin in [-" + most + ", " + most + "], got inf");
+  CHECK(message([] { nn::TripletMarginLoss({.p = 0}); }) == "TripletMarginLoss: expected p in (0, inf], got 0");
+  CHECK(message([] { nn::TripletMarginLoss({.eps = -1}); }) ==
+        "TripletMarginLoss: expected eps in [0, " + most + "], got -1");
+  CHECK(message([] { nn::CTCLoss({.blank = -1}); }) == "CTCLoss: expected blank in [0, inf), got -1");
+  CHECK(message([] { nn::MSELoss(Reduction::batchmean); }) ==
+        "MSELoss: expected Reduction::mean, sum or none, got Reduction(3)");
+  CHECK(message([] { nn::KLDivLoss({.reduction = static_cast<Reduction>(4)}); }) ==
+        "KLDivLoss: expected Reduction::mean, sum, none or batchmean, got Reduction(4)");
   CHECK(plain::thrown<ShapeError>([] { nn::MSELoss()(zeros({2}), zeros({3})); }) ==
         "mse_loss: expected target of x's shape (2,), got (3,)");
 }
