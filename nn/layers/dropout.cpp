@@ -1,6 +1,7 @@
 #include <limpid/nn/detail/drawing.hpp>
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/dropout.hpp>
+#include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/elementwise.hpp>
 
 namespace limpid::nn {
@@ -25,8 +26,11 @@ Tensor dropped(const Tensor& x, const Shape& shape, double p, Generator* generat
 }  // namespace
 
 Tensor Dropout::operator()(const Tensor& x) const {
-  if (!is_training() || p_ == 0) return x;
-  return detail::call_within(*this, [&] { return dropped(x, x.shape(), p_, options_.generator); });
+  if ((!is_training() || p_ == 0) && x.defined()) return x;
+  return detail::call_within(*this, [&] {
+    limpid::detail::require_defined("Dropout", "x", x);
+    return dropped(x, x.shape(), p_, options_.generator);
+  });
 }
 
 ChannelDropout::ChannelDropout(const char* type, int64_t axes, double p, const DropoutOptions& options)
@@ -41,6 +45,7 @@ ChannelDropout::ChannelDropout(const char* type, int64_t axes, double p, const D
 
 Tensor ChannelDropout::operator()(const Tensor& x) const {
   return detail::call_within(*this, [&] {
+    limpid::detail::require_defined(type_, "x", x);
     const int64_t channels = x.dim() - axes_;  // axes up to that of the channels
     if (channels != 1 && channels != 2)
       limpid::detail::throw_error<ShapeError>(type_, ": expected x of shape ",

@@ -67,6 +67,7 @@ Embedding Embedding::from_pretrained(const Tensor& weight, const PretrainedOptio
 
 Tensor Embedding::operator()(const Tensor& index) const {
   return detail::call_within(*this, [&] {
+    limpid::detail::require_defined("Embedding", "index", index);
     if (index.dtype() != int64 && index.dtype() != int32)
       throw_error<DTypeError>("Embedding: expected int64 or int32 indices, got ", index.dtype());
     Shape shape = index.shape();

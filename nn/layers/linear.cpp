@@ -1,11 +1,10 @@
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/detail/uniform.hpp>
 #include <limpid/nn/layers/linear.hpp>
+#include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/product.hpp>
 #include <limpid/ops/shaping.hpp>
-
-#include <cmath>
 
 namespace limpid::nn {
 
@@ -41,14 +40,6 @@ Tensor Linear::operator()(const Tensor& x) const {
 
 namespace {
 
-// Within 1 / sqrt(in1), of both.
-Tensor uniform_within(const Shape& shape, int64_t in1, Generator* generator) {
-  const Tensor x = empty(shape);
-  const double bound = 1 / std::sqrt(static_cast<double>(in1));
-  init::uniform_(x, -bound, bound, detail::generator_or_default(generator));
-  return x;
-}
-
 Shape bilinear_shape(int64_t in1, int64_t in2, int64_t out) {
   detail::expect("Bilinear", {{"in1 features", in1, detail::count},
                               {"in2 features", in2, detail::count},
@@ -62,11 +53,13 @@ Bilinear::Bilinear(int64_t in1, int64_t in2, int64_t out, const BilinearOptions&
     : Bilinear(in1, in2, out, options, detail::Drawing(options.generator)) {}
 Bilinear::Bilinear(int64_t in1, int64_t in2, int64_t out, const BilinearOptions& options, const detail::Drawing&)
     : Module("Bilinear", message(in1, ", ", in2, ", ", out, options.bias ? "" : ", bias = false")),
-      weight(parameter("weight", uniform_within(bilinear_shape(in1, in2, out), in1, options.generator))),
-      bias(parameter("bias", options.bias ? uniform_within({out}, in1, options.generator) : Tensor())) {}
+      weight(parameter("weight", detail::uniform_within(bilinear_shape(in1, in2, out), in1, options.generator))),
+      bias(parameter("bias", options.bias ? detail::uniform_within({out}, in1, options.generator) : Tensor())) {}
 
 Tensor Bilinear::operator()(const Tensor& x1, const Tensor& x2) const {
   return detail::call_within(*this, [&] {
+    limpid::detail::require_defined("Bilinear", "x1", x1);
+    limpid::detail::require_defined("Bilinear", "x2", x2);
     const int64_t out = weight.size(0), in1 = weight.size(1), in2 = weight.size(2);
     const auto leading = [](const Tensor& x) {
       return x.dim() == 0 ? Shape() : Shape(x.shape().begin(), x.shape().end() - 1);

@@ -92,4 +92,15 @@ TEST_CASE("Bilinear is the sum over pairs of features") {
   CHECK(thrown<ShapeError>([&] { layer(x1, x1); }) ==
         "Bilinear: expected x2 of shape (5, 2, 4) beside x1 of shape (5, 2, 3), got (5, 2, 3)");
   CHECK(thrown<ValueError>([] { nn::Bilinear(0, 4, 2); }) == "Bilinear: expected in1 features in [1, inf), got 0");
+  CHECK(thrown<ValueError>([&] { layer(Tensor(), x2); }) == "Bilinear: expected a defined x1, got an undefined tensor");
+  CHECK(thrown<ValueError>([&] { layer(x1, Tensor()); }) == "Bilinear: expected a defined x2, got an undefined tensor");
+  CHECK(thrown<ValueError>([] { nn::Embedding(3, 4)(Tensor()); }) ==
+        "Embedding: expected a defined index, got an undefined tensor");
+  nn::Dropout dropout(0.5);
+  for (const bool training : {true, false}) {
+    dropout.train(training);
+    CHECK(thrown<ValueError>([&] { dropout(Tensor()); }) == "Dropout: expected a defined x, got an undefined tensor");
+  }
+  CHECK(thrown<ValueError>([] { nn::Dropout2d(0.5)(Tensor()); }) ==
+        "Dropout2d: expected a defined x, got an undefined tensor");
 }
