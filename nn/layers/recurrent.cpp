@@ -2,12 +2,12 @@
 #include <limpid/core/detail/log.hpp>
 #include <limpid/nn/detail/drawing.hpp>
 #include <limpid/nn/layers/detail/arguments.hpp>
-#include <limpid/nn/layers/init.hpp>
+#include <limpid/nn/layers/detail/uniform.hpp>
 #include <limpid/nn/layers/recurrent.hpp>
+#include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/shaping.hpp>
 
-#include <cmath>
 #include <string>
 
 namespace limpid::nn {
@@ -16,13 +16,6 @@ using limpid::detail::message;
 using limpid::detail::throw_error;
 
 namespace {
-
-Tensor uniform(const Shape& shape, int64_t hidden, Generator* generator) {
-  const Tensor x = empty(shape);
-  const double bound = 1 / std::sqrt(static_cast<double>(hidden));
-  init::uniform_(x, -bound, bound, detail::generator_or_default(generator));
-  return x;
-}
 
 template <class S>
 std::string arguments(const S& s) {
@@ -41,9 +34,9 @@ template <class S>
 const S& checked(const S& s) {
   const auto& [type, gates, in, hidden, num_layers, nonlinearity, bias, batch_first, dropout, bidirectional, proj_size,
                generator] = s;
-  detail::expect(type, {{"in", in, detail::count},
-                        {"hidden", hidden, detail::count},
-                        {"num_layers", num_layers, detail::count},
+  detail::expect(type, {{"in", in, detail::features},
+                        {"hidden", hidden, detail::features},
+                        {"num_layers", num_layers, detail::stacked_layers},
                         {"dropout", dropout, detail::fraction},
                         {"proj_size", proj_size, {0, static_cast<double>(hidden), false, true}}});
   limpid::detail::require_member(type, "Nonlinearity", nonlinearity, Nonlinearity::relu, "tanh or relu");
@@ -60,14 +53,14 @@ RecurrentLayers::RecurrentLayers(const Settings& s, const detail::Drawing&)
       settings_(s) {
   const int64_t directions = s.bidirectional ? 2 : 1, out = s.proj_size ? s.proj_size : s.hidden,
                 width = s.gates * s.hidden;
-  weights.reserve(static_cast<std::size_t>(s.num_layers * directions));
+  weights_.reserve(static_cast<std::size_t>(s.num_layers * directions));
   for (int64_t layer = 0; layer < s.num_layers; ++layer)
     for (int64_t direction = 0; direction < directions; ++direction) {
       const std::string end = message("_l", layer, direction ? "_reverse" : "");
       const auto made = [&](const char* name, bool wanted, const Shape& shape) {
-        return parameter(name + end, wanted ? uniform(shape, s.hidden, s.generator) : Tensor());
+        return parameter(name + end, wanted ? detail::uniform_within(shape, s.hidden, s.generator) : Tensor());
       };
-      RecurrentParameters& w = weights.emplace_back();
+      RecurrentParameters& w = weights_.emplace_back();
       w.weight_ih = made("weight_ih", true, {width, layer ? out * directions : s.in});
       w.weight_hh = made("weight_hh", true, {width, out});
       w.bias_ih = made("bias_ih", s.bias, {width});
@@ -85,6 +78,7 @@ RecurrentLayers::Result RecurrentLayers::run_checked(const Tensor& x_any, const 
                                                      const RecurrentCall& call) const {
   const Settings& s = settings_;
   const int64_t directions = s.bidirectional ? 2 : 1, out = s.proj_size ? s.proj_size : s.hidden;
+  limpid::detail::require_defined(s.type, "x", x_any);
   if ((x_any.dim() != 3 && x_any.dim() != 2) || x_any.size(-1) != s.in)
     throw_error<ShapeError>(s.type, ": expected x of shape ", s.batch_first ? "(N, T, " : "(T, N, ", s.in, "), or (T, ",
                             s.in, ") without a batch, got ", x_any.shape());
@@ -108,7 +102,7 @@ RecurrentLayers::Result RecurrentLayers::run_checked(const Tensor& x_any, const 
     Tensors sides;
     for (int64_t direction = 0; direction < directions; ++direction) {
       const int64_t at = layer * directions + direction;
-      const RecurrentParameters& w = weights[static_cast<std::size_t>(at)];
+      const RecurrentParameters& w = weights_[static_cast<std::size_t>(at)];
       const RecurrentWeights given{w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh, w.weight_hr};
       const bool reverse = direction == 1;
       const Tensor first = h0.defined() ? select(h0, 0, at) : Tensor();
@@ -165,11 +159,13 @@ namespace {
 
 // x (N, in) or (in) and states alike; what is made of it gets the same rank.
 struct CellInput {
-  bool batched;
+  bool batched = false;
   Tensor x;
-  CellInput(const char* type, const Tensor& given, int64_t in) : batched(given.dim() == 2) {
+  CellInput(const char* type, const Tensor& given, int64_t in) {
+    limpid::detail::require_defined(type, "x", given);
     if ((given.dim() != 1 && given.dim() != 2) || given.size(-1) != in)
       throw_error<ShapeError>(type, ": expected x of shape (N, ", in, ") or (", in, ",), got ", given.shape());
+    batched = given.dim() == 2;
     x = batched ? given : unsqueeze(given, 0);
   }
   Tensor state(const Tensor& h) const { return h.defined() && !batched ? unsqueeze(h, 0) : h; }
@@ -178,7 +174,7 @@ struct CellInput {
 
 template <class S>
 const S& checked_cell(const S& s) {
-  detail::expect(s.type, {{"in", s.in, detail::count}, {"hidden", s.hidden, detail::count}});
+  detail::expect(s.type, {{"in", s.in, detail::features}, {"hidden", s.hidden, detail::features}});
   return s;
 }
 
@@ -187,10 +183,12 @@ const S& checked_cell(const S& s) {
 RecurrentCell::RecurrentCell(const Settings& s) : RecurrentCell(checked_cell(s), detail::Drawing(s.generator)) {}
 RecurrentCell::RecurrentCell(const Settings& s, const detail::Drawing&)
     : Module(s.type, message(s.in, ", ", s.hidden, s.note, s.bias ? "" : ", bias = false")),
-      weight_ih(parameter("weight_ih", uniform({s.gates * s.hidden, s.in}, s.hidden, s.generator))),
-      weight_hh(parameter("weight_hh", uniform({s.gates * s.hidden, s.hidden}, s.hidden, s.generator))),
-      bias_ih(parameter("bias_ih", s.bias ? uniform({s.gates * s.hidden}, s.hidden, s.generator) : Tensor())),
-      bias_hh(parameter("bias_hh", s.bias ? uniform({s.gates * s.hidden}, s.hidden, s.generator) : Tensor())) {}
+      weight_ih(parameter("weight_ih", detail::uniform_within({s.gates * s.hidden, s.in}, s.hidden, s.generator))),
+      weight_hh(parameter("weight_hh", detail::uniform_within({s.gates * s.hidden, s.hidden}, s.hidden, s.generator))),
+      bias_ih(parameter("bias_ih",
+                        s.bias ? detail::uniform_within({s.gates * s.hidden}, s.hidden, s.generator) : Tensor())),
+      bias_hh(parameter("bias_hh",
+                        s.bias ? detail::uniform_within({s.gates * s.hidden}, s.hidden, s.generator) : Tensor())) {}
 RecurrentWeights RecurrentCell::weights() const { return {weight_ih, weight_hh, bias_ih, bias_hh, {}}; }
 
 RNNCell::RNNCell(int64_t in, int64_t hidden, const RNNCellOptions& o)

@@ -60,7 +60,7 @@ struct RecurrentParameters {
 class RecurrentLayers : public Module {
  public:
   /// By layer and, within it, direction.
-  std::vector<RecurrentParameters> weights;
+  const std::vector<RecurrentParameters>& weights() const noexcept { return weights_; }
 
  protected:
   struct Settings {
@@ -84,6 +84,7 @@ class RecurrentLayers : public Module {
   RecurrentLayers(const Settings& settings, const detail::Drawing& drawing);
   Result run_checked(const Tensor& x, const LSTMState& state, const RecurrentCall& call) const;
   Settings settings_;
+  std::vector<RecurrentParameters> weights_;
 };
 
 struct RNN : RecurrentLayers {

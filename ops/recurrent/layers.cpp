@@ -115,19 +115,27 @@ void for_rows(const Layer& layer, int64_t t, F&& f) {
   });
 }
 
-// y (n, m) += a (n, k) b^T for b (m, k); or, not transposed, b (k, m).
+// A dense matrix (count, width).
 template <class T>
-void multiply(const T* a, int64_t n, int64_t k, const Tensor& b, bool transposed, T* y, bool accumulate) {
-  const auto [row, col] = detail::matrix_steps(b);
-  const int64_t m = b.size(transposed ? 0 : 1);
-  detail::gemm<T>({.n = n,
-                   .m = m,
-                   .k = k,
-                   .a = {a, {k, 1}},
-                   .b = {b.data<T>(), transposed ? detail::MatrixSteps{col, row} : detail::MatrixSteps{row, col}},
+struct Rows {
+  const T* data;
+  int64_t count, width;
+};
+
+enum class Into { overwrite, add };
+
+// y = x w^T, or y += x w^T, of x (n, k), y (n, m) and weights (m, k).
+template <class T>
+void multiply(const Rows<T>& x, const Tensor& weight, T* y, Into into) {
+  const auto [row, col] = detail::matrix_steps(weight);
+  detail::gemm<T>({.n = x.count,
+                   .m = weight.size(0),
+                   .k = x.width,
+                   .a = {x.data, {x.width, 1}},
+                   .b = {weight.data<T>(), {col, row}},
                    .y = y,
-                   .y_row = m,
-                   .accumulate = accumulate});
+                   .y_row = weight.size(0),
+                   .accumulate = into == Into::add});
 }
 
 // Copies the rows that are not active.
@@ -189,7 +197,7 @@ Kept run_forward(const Layer& layer, const Tensors& xs, Tensors& ys) {
   }
   T* gates = kept.gates.data<T>();
   fill_rows(xs[kBiasIh], is_gru ? Tensor() : xs[kBiasHh], steps * rows, width, gates);
-  multiply(x.data<T>(), steps * rows, layer.in, weight_ih, true, gates, true);
+  multiply<T>({x.data<T>(), steps * rows, layer.in}, weight_ih, gates, Into::add);
   if (is_gru) fill_rows(xs[kBiasHh], {}, steps * rows, width, kept.gates_h.data<T>());
 
   const T *h = h0.data<T>(), *c = is_lstm ? c0.data<T>() : nullptr;
@@ -198,13 +206,13 @@ Kept run_forward(const Layer& layer, const Tensors& xs, Tensors& ys) {
     T* const at = gates + t * rows * width;
     T* const from_h = is_gru ? kept.gates_h.data<T>() + t * rows * width : at;
     T* const next = kept.states.data<T>() + t * rows * out;
-    multiply(h, rows, out, weight_hh, true, from_h, true);
+    multiply<T>({h, rows, out}, weight_hh, from_h, Into::add);
     if (is_lstm) {
       T* const next_c = kept.cells.data<T>() + t * rows * layer.hidden;
       T* const full = projects ? kept.full.data<T>() + t * rows * layer.hidden : next;
       const LstmStep<T> step{.gates = at, .c_before = c, .c = next_c, .h = full, .dh = {}, .dc = {}, .dgates = {}};
       for_rows(layer, t, [&](const StepRows& r) { kernel.lstm(r, step); });
-      if (projects) multiply(full, rows, layer.hidden, weight_hr, true, next, false);
+      if (projects) multiply<T>({full, rows, layer.hidden}, weight_hr, next, Into::overwrite);
       carry(layer, t, layer.hidden, c, next_c);
       c = next_c;
     } else if (is_gru) {
@@ -242,9 +250,10 @@ Arrived run_backward(const Layer& layer, const Tensors& xs, const Kept& kept, co
   const DType dtype = xs[kX].dtype();
   const bool is_gru = layer.cell == Cell::gru, is_lstm = layer.cell == Cell::lstm, projects = layer.is_projected(xs);
   const RecurrentKernels<T>& kernel = kernels_of<T>();
-  const Tensor weight_hh = detail::readable(xs[kWeightHh]), h0 = detail::as_contiguous(xs[kH0]),
+  // What arrives goes back through the transposed weights.
+  const Tensor weight_hh = transpose(detail::readable(xs[kWeightHh]), 0, 1), h0 = detail::as_contiguous(xs[kH0]),
                c0 = is_lstm ? detail::as_contiguous(xs[kC0]) : Tensor(),
-               weight_hr = projects ? detail::readable(xs[kWeightHr]) : Tensor();
+               weight_hr = projects ? transpose(detail::readable(xs[kWeightHr]), 0, 1) : Tensor();
   const auto buffer = [&](const Shape& shape) {
     return layer.active.defined() ? zeros(shape, dtype) : empty(shape, dtype);
   };
@@ -286,7 +295,7 @@ Arrived run_backward(const Layer& layer, const Tensors& xs, const Kept& kept, co
       if (projects) {
         T* const to = a.projected.data<T>() + t * rows * out;
         for_active([&](int64_t at) { std::copy_n(dh + at, out, to + at); });
-        multiply(to, rows, out, weight_hr, false, of_full.data<T>(), false);
+        multiply<T>({to, rows, out}, weight_hr, of_full.data<T>(), Into::overwrite);
         arriving = of_full.data<T>();
       }
       const LstmStep<T> step{.gates = gates,
@@ -313,7 +322,7 @@ Arrived run_backward(const Layer& layer, const Tensors& xs, const Kept& kept, co
       const auto run = layer.cell == Cell::rnn_relu ? kernel.rnn_relu_backward : kernel.rnn_tanh_backward;
       for_rows(layer, t, [&](const StepRows& r) { run(r, step); });
     }
-    multiply(dgates, rows, width, weight_hh, false, dh, true);
+    multiply<T>({dgates, rows, width}, weight_hh, dh, Into::add);
   }
   return a;
 }
@@ -400,9 +409,17 @@ Tensor active_steps(const char* op, const Tensor& lengths, int64_t steps, int64_
   return active;
 }
 
+// What a function asks for, its operands apart.
+struct Call {
+  const char* op;
+  Cell cell;
+  Tensor lengths = {};
+  bool reverse = false;
+};
+
 // The sequence, the last h, and of an LSTM the last c.
-Tensors run(const char* op, Cell cell, const Tensor& x, const LSTMState& state, const RecurrentWeights& weights,
-            const Tensor& lengths, bool reverse) {
+Tensors run(const Call& call, const Tensor& x, const LSTMState& state, const RecurrentWeights& weights) {
+  const auto& [op, cell, lengths, reverse] = call;
   const detail::OpScope scope(op);
   const auto& [weight_ih, weight_hh, bias_ih, bias_hh, weight_hr] = weights;
   detail::require_defined(op, "x", x);
@@ -480,19 +497,19 @@ Recurrence rnn(const Tensor& x, const Tensor& h0, const RecurrentWeights& weight
   detail::require_member("rnn", "Nonlinearity", nonlinearity, Nonlinearity::relu, "tanh or relu");
   if (weights.weight_hr.defined()) throw_error<ValueError>("rnn: expected no weight_hr, which is an LSTM's, got one");
   const Cell cell = nonlinearity == Nonlinearity::relu ? Cell::rnn_relu : Cell::rnn_tanh;
-  const Tensors ys = run("rnn", cell, x, {.h = h0, .c = {}}, weights, lengths, reverse);
+  const Tensors ys = run({"rnn", cell, lengths, reverse}, x, {.h = h0, .c = {}}, weights);
   return {ys[0], ys[1]};
 }
 
 Recurrence gru(const Tensor& x, const Tensor& h0, const RecurrentWeights& weights, const RecurrenceOptions& options) {
   if (weights.weight_hr.defined()) throw_error<ValueError>("gru: expected no weight_hr, which is an LSTM's, got one");
-  const Tensors ys = run("gru", Cell::gru, x, {.h = h0, .c = {}}, weights, options.lengths, options.reverse);
+  const Tensors ys = run({"gru", Cell::gru, options.lengths, options.reverse}, x, {.h = h0, .c = {}}, weights);
   return {ys[0], ys[1]};
 }
 
 LSTMRecurrence lstm(const Tensor& x, const LSTMState& state, const RecurrentWeights& weights,
                     const RecurrenceOptions& options) {
-  const Tensors ys = run("lstm", Cell::lstm, x, state, weights, options.lengths, options.reverse);
+  const Tensors ys = run({"lstm", Cell::lstm, options.lengths, options.reverse}, x, state, weights);
   return {ys[0], {ys[1], ys[2]}};
 }
 
@@ -509,19 +526,19 @@ Tensor one_step(const char* op, const Tensor& x) {
 
 Tensor rnn_tanh_cell(const Tensor& x, const Tensor& h, const RecurrentWeights& weights) {
   const char* op = "rnn_tanh_cell";
-  return run(op, Cell::rnn_tanh, one_step(op, x), {.h = h, .c = {}}, weights, {}, false)[1];
+  return run({op, Cell::rnn_tanh}, one_step(op, x), {.h = h, .c = {}}, weights)[1];
 }
 Tensor rnn_relu_cell(const Tensor& x, const Tensor& h, const RecurrentWeights& weights) {
   const char* op = "rnn_relu_cell";
-  return run(op, Cell::rnn_relu, one_step(op, x), {.h = h, .c = {}}, weights, {}, false)[1];
+  return run({op, Cell::rnn_relu}, one_step(op, x), {.h = h, .c = {}}, weights)[1];
 }
 Tensor gru_cell(const Tensor& x, const Tensor& h, const RecurrentWeights& weights) {
   const char* op = "gru_cell";
-  return run(op, Cell::gru, one_step(op, x), {.h = h, .c = {}}, weights, {}, false)[1];
+  return run({op, Cell::gru}, one_step(op, x), {.h = h, .c = {}}, weights)[1];
 }
 LSTMState lstm_cell(const Tensor& x, const LSTMState& state, const RecurrentWeights& weights) {
   const char* op = "lstm_cell";
-  const Tensors ys = run(op, Cell::lstm, one_step(op, x), state, weights, {}, false);
+  const Tensors ys = run({op, Cell::lstm}, one_step(op, x), state, weights);
   return {ys[1], ys[2]};
 }
 

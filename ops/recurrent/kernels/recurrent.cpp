@@ -9,13 +9,13 @@ namespace {
 
 using index_t = std::int64_t;
 
-// |x| beyond which exp would leave the normal numbers. What a gate is there, it is to the last digit, or below 1e-37.
+// e^-x for x >= 0, but 0 where that is below the normal numbers: a closed gate is 0, and lets nothing through however
+// large it is. NaN stays.
 template <class B>
-B limit() noexcept {
-  if constexpr (std::is_same_v<typename B::value_type, double>)
-    return B(708.0);
-  else
-    return B(87.0f);
+B decayed(B x) noexcept {
+  constexpr auto most = std::is_same_v<typename B::value_type, double> ? 708.396 : 87.3365;
+  const B limit(static_cast<typename B::value_type>(most));
+  return xsimd::select(x > limit, B(0), xsimd::exp(-xsimd::min(limit, x)));
 }
 
 // By e^-|x|, of which nothing cancels: sigmoid(x), sigmoid(-x) and their product, the derivative. NaN stays.
@@ -23,7 +23,7 @@ template <class B>
 struct Sigmoid {
   B value, opposite, slope;
   explicit Sigmoid(B x) noexcept {
-    const B e = xsimd::exp(-xsimd::min(limit<B>(), xsimd::abs(x))), large = B(1) / (B(1) + e), small = e * large;
+    const B e = decayed(xsimd::abs(x)), large = B(1) / (B(1) + e), small = e * large;
     value = xsimd::select(x < B(0), small, large);
     opposite = xsimd::select(x < B(0), large, small);
     slope = small * large;
@@ -34,11 +34,11 @@ template <class B>
 B tanh_of(B x) noexcept {
   return xsimd::tanh(xsimd::max(B(-20), xsimd::min(B(20), x)));  // beyond, 1 to the last digit
 }
-// 1 - tanh(x)^2 = 4 e^-2|x| / (1 + e^-2|x|)^2
+// 1 - tanh(x)^2 = (2 e^-|x| / (1 + e^-2|x|))^2
 template <class B>
 B tanh_slope(B x) noexcept {
-  const B e = xsimd::exp(-xsimd::min(limit<B>(), B(2) * xsimd::abs(x))), large = B(1) / (B(1) + e);
-  return B(4) * (e * large * large);
+  const B e = decayed(xsimd::abs(x)), secant = (e + e) / (B(1) + e * e);
+  return secant * secant;
 }
 
 // As many elements as a batch has, or what is left of a row, in place of which the rest is 0.

@@ -3,8 +3,8 @@
 #include <test_paths.hpp>
 
 #include <cmath>
-#include <sstream>
 
+#include <limpid/tests/nn/printed.hpp>
 #include <limpid/tests/nn/vectors.hpp>
 #include <limpid/tests/ops/plain.hpp>
 
@@ -14,13 +14,6 @@ using plain::thrown;
 using plain::values;
 
 namespace {
-
-template <class M>
-std::string printed(const M& module) {
-  std::ostringstream out;
-  out << module;
-  return out.str();
-}
 
 Tensor weighed(const Tensor& x, Tensor (*f)(const Tensor&)) {
   return sum(x * f(reshape(arange(x.numel()), x.shape()).to(float64)));
@@ -35,12 +28,8 @@ template <class M, class Run>
 void check_case(const std::string& name, M module, Run run) {
   CAPTURE(name);
   static const TensorMap all = load_npz(LIMPID_TEST_DATA "/recurrent.npz");
-  TensorMap vectors, state;
-  for (const auto& [key, tensor] : all)
-    if (key.compare(0, name.size() + 1, name + '/') == 0) vectors[key.substr(name.size() + 1)] = tensor;
+  const TensorMap vectors = members_of(all, name + '/'), state = members_of(vectors, "state/");
   REQUIRE(vectors.count("x") == 1);
-  for (const auto& [key, tensor] : vectors)
-    if (key.compare(0, 6, "state/") == 0) state[key.substr(6)] = tensor;
   module.to(float64);
   CHECK(names(module.state_dict()) == names(state));
   module.load_state_dict(state);
@@ -161,13 +150,13 @@ TEST_CASE("recurrent states of any layout, float32 and half precision") {
   CHECK(narrow.dtype() == bfloat16);
   CHECK(allclose(narrow.detach().to(float32), y.detach(), 0.05, 0.05));
   sum(narrow).backward();
-  CHECK(half.weights[0].weight_hh.grad().dtype() == bfloat16);
+  CHECK(half.weights()[0].weight_hh.grad().dtype() == bfloat16);
   plain::check_threads([&]() -> Tensors {
     gru.zero_grad();
     Tensor leaf = x.clone().set_requires_grad();
     const Tensor out = gru(leaf, h0).sequence;
     sum(square(out)).backward();
-    return {out.detach(), leaf.grad(), gru.weights[0].weight_hh.grad(), gru.weights[3].bias_hh.grad()};
+    return {out.detach(), leaf.grad(), gru.weights()[0].weight_hh.grad(), gru.weights()[3].bias_hh.grad()};
   });
 }
 
@@ -184,7 +173,7 @@ TEST_CASE("recurrent dropout acts between layers while training, and drops none 
   const Tensor kept = all_dropped(x).sequence.detach();
   {
     const NoGradGuard guard;
-    all_dropped.weights[1].weight_ih.fill_(0);
+    all_dropped.weights()[1].weight_ih.fill_(0);
   }
   all_dropped.eval();
   CHECK(equal(kept, all_dropped(x).sequence.detach()));
@@ -239,6 +228,25 @@ TEST_CASE("recurrent layers of no steps and no sequences") {
   CHECK(lstm(zeros({3, 0, 3})).sequence.shape() == Shape{3, 0, 8});
 }
 
+TEST_CASE("a gate that is closed lets nothing through, and derivatives are exact to the end of the normal numbers") {
+  for (const DType dtype : {float32, float64}) {
+    CAPTURE(dtype);
+    const double big = dtype == float32 ? 1e38 : 1e308;
+    const RecurrentWeights weights{
+        zeros({4, 1}, dtype), zeros({4, 1}, dtype), tensor({0, -INFINITY, 0, 0}, dtype), {}, {}};
+    Tensor c0 = full({1, 1}, big, dtype).set_requires_grad();
+    const LSTMState state = lstm_cell(zeros({1, 1}, dtype), {zeros({1, 1}, dtype), c0}, weights);
+    CHECK(state.c.item<double>() == 0);
+    CHECK(grad({state.c}, {c0}, {ones({1, 1}, dtype)})[0].item<double>() == 0);
+    // tanh' = 4 e^-2x for a large x
+    const double at = dtype == float32 ? 43.9 : 354.5;
+    Tensor x = full({1, 1}, at, dtype).set_requires_grad();
+    const Tensor y = rnn_tanh_cell(x, {}, {ones({1, 1}, dtype), zeros({1, 1}, dtype)});
+    const double slope = grad({y}, {x}, {ones({1, 1}, dtype)})[0].item<double>();
+    CHECK(slope == Approx(4 * std::exp(-2 * x.item<double>())).epsilon(1e-5));
+  }
+}
+
 TEST_CASE("recurrent layers begin within 1 / sqrt(hidden), and draw from their generator") {
   Generator one(7), two(7);
   nn::LSTM a(3, 16, {.num_layers = 2, .generator = &one}), b(3, 16, {.num_layers = 2, .generator = &two});
@@ -264,17 +272,17 @@ TEST_CASE("recurrent layers print, copy and convert") {
   nn::GRU copy = nn::clone(gru), other(2, 3);
   {
     const NoGradGuard guard;
-    copy.weights[0].weight_ih.fill_(0);
+    copy.weights()[0].weight_ih.fill_(0);
   }
-  CHECK_FALSE(equal(gru.weights[0].weight_ih.detach(), copy.weights[0].weight_ih.detach()));
+  CHECK_FALSE(equal(gru.weights()[0].weight_ih.detach(), copy.weights()[0].weight_ih.detach()));
   other = copy;
-  CHECK(other.weights[0].weight_ih.is_same(copy.weights[0].weight_ih));
+  CHECK(other.weights()[0].weight_ih.is_same(copy.weights()[0].weight_ih));
   struct Net : nn::Module {
     nn::LSTM lstm;
     Net() : lstm(add("lstm", nn::LSTM(2, 3))) {}
   } net;
   net.to(float64);
-  CHECK(net.lstm.weights[0].bias_hh.dtype() == float64);
+  CHECK(net.lstm.weights()[0].bias_hh.dtype() == float64);
   CHECK(net.state_dict().count("lstm.weight_ih_l0") == 1);
   try {
     net.lstm(zeros({4, 1, 3}, float64));
@@ -287,11 +295,26 @@ TEST_CASE("recurrent layers print, copy and convert") {
 
 TEST_CASE("recurrent layers say what they were given wrong") {
   const auto message = [](auto f) { return thrown<Error>(f); };
-  CHECK(message([] { nn::LSTM(0, 3); }) == "LSTM: expected in in [1, inf), got 0");
-  CHECK(message([] { nn::GRU(3, 3, {.num_layers = 0}); }) == "GRU: expected num_layers in [1, inf), got 0");
+  CHECK(message([] { nn::LSTM(0, 3); }) == "LSTM: expected in in [1, 2147483647], got 0");
+  CHECK(message([] { nn::GRU(3, 3, {.num_layers = 0}); }) == "GRU: expected num_layers in [1, 65536], got 0");
   CHECK(message([] { nn::GRU(3, 3, {.dropout = 2}); }) == "GRU: expected dropout in [0, 1], got 2");
   CHECK(message([] { nn::LSTM(3, 3, {.proj_size = 3}); }) == "LSTM: expected proj_size in [0, 3), got 3");
-  CHECK(message([] { nn::GRUCell(3, 0); }) == "GRUCell: expected hidden in [1, inf), got 0");
+  CHECK(message([] { nn::GRUCell(3, 0); }) == "GRUCell: expected hidden in [1, 2147483647], got 0");
+  CHECK(message([] { nn::RNN(2, 2, {.num_layers = int64_t{1} << 62}); }) ==
+        "RNN: expected num_layers in [1, 65536], got 4611686018427387904");
+  CHECK(message([] { nn::LSTM(2, int64_t{1} << 61); }) ==
+        "LSTM: expected hidden in [1, 2147483647], got 2305843009213693952");
+  CHECK(message([] { nn::LSTMCell(2, int64_t{1} << 61); }) ==
+        "LSTMCell: expected hidden in [1, 2147483647], got 2305843009213693952");
+  const auto undefined = [](const std::string& type) {
+    return type + ": expected a defined x, got an undefined tensor";
+  };
+  CHECK(message([] { nn::RNN(2, 2)(Tensor()); }) == undefined("RNN"));
+  CHECK(message([] { nn::GRU(2, 2)(Tensor()); }) == undefined("GRU"));
+  CHECK(message([] { nn::LSTM(2, 2)(Tensor()); }) == undefined("LSTM"));
+  CHECK(message([] { nn::RNNCell(2, 2)(Tensor()); }) == undefined("RNNCell"));
+  CHECK(message([] { nn::GRUCell(2, 2)(Tensor()); }) == undefined("GRUCell"));
+  CHECK(message([] { nn::LSTMCell(2, 2)(Tensor()); }) == undefined("LSTMCell"));
   const nn::LSTM lstm(3, 4, {.num_layers = 2, .batch_first = true});
   CHECK(message([&] {
           lstm(zeros({2, 5, 4}));
