@@ -3,6 +3,8 @@
 #include <limpid/nn/layers/attention.hpp>
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/init.hpp>
+#include <limpid/ops/attention/detail/mask.hpp>
+#include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/product.hpp>
 #include <limpid/ops/reduce.hpp>
@@ -31,11 +33,11 @@ std::string arguments(int64_t embed_dim, int64_t heads, const MultiheadAttention
 
 int64_t checked(int64_t embed_dim, int64_t heads, const MultiheadAttentionOptions& options) {
   const auto& [dropout, bias, kdim, vdim, batch_first, generator] = options;
-  detail::expect("MultiheadAttention", {{"embed_dim", embed_dim, detail::count},
-                                        {"num_heads", heads, detail::count},
+  detail::expect("MultiheadAttention", {{"embed_dim", embed_dim, detail::features},
+                                        {"num_heads", heads, detail::features},
                                         {"dropout", dropout, detail::fraction},
-                                        {"kdim", kdim.value_or(1), detail::count},
-                                        {"vdim", vdim.value_or(1), detail::count}});
+                                        {"kdim", kdim.value_or(1), detail::features},
+                                        {"vdim", vdim.value_or(1), detail::features}});
   if (embed_dim % heads)
     throw_error<ValueError>("MultiheadAttention: expected embed_dim divisible by num_heads, got ", embed_dim, " and ",
                             heads);
@@ -51,6 +53,17 @@ Tensor xavier(bool wanted, const Shape& shape, Generator* generator) {
 
 bool is_joint(int64_t embed_dim, const MultiheadAttentionOptions& o) {
   return o.kdim.value_or(embed_dim) == embed_dim && o.vdim.value_or(embed_dim) == embed_dim;
+}
+
+// One of floating point that was meant to be bool would block the opposite of what it was made for.
+void require_mask(const char* name, const Tensor& mask) {
+  if (!mask.defined() || mask.dtype() == bool_) return;
+  if (!is_floating_point(mask.dtype()))
+    throw_error<DTypeError>("MultiheadAttention: expected ", name, " of bool or floating point, got ", mask.dtype());
+  if (limpid::detail::is_of_zeros_and_ones(mask))
+    throw_error<ValueError>("MultiheadAttention: expected a floating-point ", name,
+                            " to be added to the scores, 0 and -inf, got one of zeros and ones alone; compare it, ",
+                            name, " != 0, for a mask of what may not be attended to");
 }
 
 // A mask in PyTorch's sense as one to be added.
@@ -100,11 +113,14 @@ AttentionResult MultiheadAttention::run(const Tensor& query, const Tensor& key, 
   const int64_t features[] = {e, options_.kdim.value_or(e), options_.vdim.value_or(e)};
   const char* const names[] = {"query", "key", "value"};
   const Tensor* const given[] = {&query, &key, &value};
+  const char* const lengths[] = {"L", "S", "S"};
+  for (std::size_t i = 0; i < 3; ++i) limpid::detail::require_defined(type, names[i], *given[i]);
   const bool batched = query.dim() == 3;
   for (std::size_t i = 0; i < 3; ++i)
     if ((query.dim() != 2 && !batched) || given[i]->dim() != query.dim() || given[i]->size(-1) != features[i])
-      throw_error<ShapeError>(type, ": expected ", names[i], " of shape ", options_.batch_first ? "(N, L, " : "(L, N, ",
-                              features[i], "), or all without N, got ", given[i]->shape());
+      throw_error<ShapeError>(type, ": expected ", names[i], " of shape (", options_.batch_first ? "N, " : "",
+                              lengths[i], options_.batch_first ? ", " : ", N, ", features[i],
+                              "), or all without N, got ", given[i]->shape());
   // (N, L, features)
   const auto brought = [&](const Tensor& x) {
     return !batched ? unsqueeze(x, 0) : options_.batch_first ? x : transpose(x, 0, 1);
@@ -132,6 +148,8 @@ AttentionResult MultiheadAttention::run(const Tensor& query, const Tensor& key, 
   }
   for (Tensor& x : projected) x = permute(reshape(x, {n, x.size(1), heads, size}), {0, 2, 1, 3});
 
+  require_mask("attn_mask", attn_mask);
+  require_mask("key_padding_mask", padding);
   Tensor mask = attn_mask, keys_mask = padding;
   if (mask.defined()) {
     if (mask.shape() == Shape{n * heads, length, keys} && mask.dim() == 3)
@@ -175,8 +193,8 @@ std::string arguments(int64_t d_model, int64_t nhead, const TransformerOptions& 
 
 std::string checked(const char* type, int64_t d_model, int64_t nhead, const TransformerOptions& options) {
   const auto& [dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, generator] = options;
-  detail::expect(type, {{"d_model", d_model, detail::count},
-                        {"nhead", nhead, detail::count},
+  detail::expect(type, {{"d_model", d_model, detail::features},
+                        {"nhead", nhead, detail::features},
                         {"dim_feedforward", dim_feedforward, detail::count},
                         {"dropout", dropout, detail::fraction},
                         {"layer_norm_eps", layer_norm_eps, detail::at_least_0}});
@@ -207,6 +225,9 @@ Tensor added_to(const Tensor& x, const LayerNorm& norm, const Dropout& dropout, 
 }  // namespace
 
 TransformerEncoderLayer::TransformerEncoderLayer(int64_t d, int64_t nhead, const TransformerOptions& o)
+    : TransformerEncoderLayer(d, nhead, o, detail::Drawing(o.generator)) {}
+TransformerEncoderLayer::TransformerEncoderLayer(int64_t d, int64_t nhead, const TransformerOptions& o,
+                                                 const detail::Drawing&)
     : Module("TransformerEncoderLayer", checked("TransformerEncoderLayer", d, nhead, o)),
       self_attn(add("self_attn", attention(d, nhead, o))),
       linear1(add("linear1", Linear(d, o.dim_feedforward, {.generator = o.generator}))),
@@ -222,6 +243,7 @@ TransformerEncoderLayer::TransformerEncoderLayer(int64_t d, int64_t nhead, const
 
 Tensor TransformerEncoderLayer::operator()(const Tensor& src, const EncoderCall& call) const {
   return detail::call_within(*this, [&] {
+    limpid::detail::require_defined("TransformerEncoderLayer", "src", src);
     const bool first = options_.norm_first;
     const Tensor x = added_to(src, norm1, dropout1, first, [&](const Tensor& z) {
       return self_attn(z, z, z,
@@ -237,6 +259,9 @@ Tensor TransformerEncoderLayer::operator()(const Tensor& src, const EncoderCall&
 }
 
 TransformerDecoderLayer::TransformerDecoderLayer(int64_t d, int64_t nhead, const TransformerOptions& o)
+    : TransformerDecoderLayer(d, nhead, o, detail::Drawing(o.generator)) {}
+TransformerDecoderLayer::TransformerDecoderLayer(int64_t d, int64_t nhead, const TransformerOptions& o,
+                                                 const detail::Drawing&)
     : Module("TransformerDecoderLayer", checked("TransformerDecoderLayer", d, nhead, o)),
       self_attn(add("self_attn", attention(d, nhead, o))),
       multihead_attn(add("multihead_attn", attention(d, nhead, o))),
@@ -255,6 +280,8 @@ TransformerDecoderLayer::TransformerDecoderLayer(int64_t d, int64_t nhead, const
 
 Tensor TransformerDecoderLayer::operator()(const Tensor& tgt, const Tensor& memory, const DecoderCall& call) const {
   return detail::call_within(*this, [&] {
+    limpid::detail::require_defined("TransformerDecoderLayer", "tgt", tgt);
+    limpid::detail::require_defined("TransformerDecoderLayer", "memory", memory);
     const bool first = options_.norm_first;
     Tensor x = added_to(tgt, norm1, dropout1, first, [&](const Tensor& z) {
       return self_attn(z, z, z,
@@ -276,37 +303,28 @@ Tensor TransformerDecoderLayer::operator()(const Tensor& tgt, const Tensor& memo
   });
 }
 
-namespace {
-
 // The first layer like the given one, the others new of its kind.
-template <class Layer, class Add, class Make>
-std::vector<Layer> stacked(const char* type, const Layer& layer, int64_t count, Add&& add, Make&& make) {
-  detail::expect(type, {{"num_layers", count, detail::count}});
-  std::vector<Layer> items;
+template <class Layer>
+TransformerLayers<Layer>::TransformerLayers(const char* stack, const Layer& layer, int64_t count) : Module("Layers") {
+  detail::expect(stack, {{"num_layers", count, detail::stacked_layers}});
+  const detail::Drawing drawing(layer.options_.generator);
   items.reserve(static_cast<std::size_t>(count));
   for (int64_t i = 0; i < count; ++i) {
-    Layer item = i == 0 ? clone(layer) : make();
+    Layer item = i == 0 ? clone(layer) : Layer(layer.d_model_, layer.nhead_, layer.options_);
     if (i > 0) {
       item.to(layer.norm1.weight.dtype());
       item.train(layer.is_training());
     }
     items.push_back(add(message(i), item));
   }
-  return items;
 }
+template struct TransformerLayers<TransformerEncoderLayer>;
+template struct TransformerLayers<TransformerDecoderLayer>;
 
-}  // namespace
-
-TransformerEncoder::Layers::Layers(const TransformerEncoderLayer& layer, int64_t count)
-    : Module("Layers"),
-      items(stacked(
-          "TransformerEncoder", layer, count,
-          [this](const std::string& name, const TransformerEncoderLayer& item) { return add(name, item); },
-          [&] { return TransformerEncoderLayer(layer.d_model_, layer.nhead_, layer.options_); })) {}
 TransformerEncoder::TransformerEncoder(const TransformerEncoderLayer& layer, int64_t num_layers,
                                        const TransformerStackOptions& options)
     : Module("TransformerEncoder"),
-      layers(add("layers", Layers(layer, num_layers))) {
+      layers(add("layers", TransformerLayers<TransformerEncoderLayer>("TransformerEncoder", layer, num_layers))) {
   if (options.norm) norm.emplace(add("norm", *options.norm));
 }
 Tensor TransformerEncoder::operator()(const Tensor& src, const EncoderCall& call) const {
@@ -317,16 +335,10 @@ Tensor TransformerEncoder::operator()(const Tensor& src, const EncoderCall& call
   });
 }
 
-TransformerDecoder::Layers::Layers(const TransformerDecoderLayer& layer, int64_t count)
-    : Module("Layers"),
-      items(stacked(
-          "TransformerDecoder", layer, count,
-          [this](const std::string& name, const TransformerDecoderLayer& item) { return add(name, item); },
-          [&] { return TransformerDecoderLayer(layer.d_model_, layer.nhead_, layer.options_); })) {}
 TransformerDecoder::TransformerDecoder(const TransformerDecoderLayer& layer, int64_t num_layers,
                                        const TransformerStackOptions& options)
     : Module("TransformerDecoder"),
-      layers(add("layers", Layers(layer, num_layers))) {
+      layers(add("layers", TransformerLayers<TransformerDecoderLayer>("TransformerDecoder", layer, num_layers))) {
   if (options.norm) norm.emplace(add("norm", *options.norm));
 }
 Tensor TransformerDecoder::operator()(const Tensor& tgt, const Tensor& memory, const DecoderCall& call) const {

@@ -33,10 +33,11 @@ struct MultiheadAttentionOptions {
 /// Of one call. As PyTorch has it, true in a bool mask means here: not to be attended to; it is the other way round in
 /// scaled_dot_product_attention(). Masks of floating point are added to the scores.
 struct MultiheadAttentionCall {
-  Tensor key_padding_mask = {};      ///< bool (N, S): true where a key is padding; or floating point
-  Tensor attn_mask = {};             ///< bool (L, S) or (N heads, L, S): true where a query may not attend to a key
-  bool causal = false;               ///< query i sees the keys up to i
-  bool need_weights = true;          ///< without them, memory is linear in the lengths
+  Tensor key_padding_mask = {};  ///< bool (N, S): true where a key is padding; or floating point
+  Tensor attn_mask = {};         ///< bool (L, S) or (N heads, L, S): true where a query may not attend to a key
+  bool causal = false;           ///< query i sees the keys up to i
+  /// Without them, memory is linear in the lengths, but where weights are dropped while training.
+  bool need_weights = true;
   bool average_attn_weights = true;  ///< weights are the heads' mean, (N, L, S), else (N, heads, L, S)
 };
 
@@ -100,7 +101,10 @@ struct TransformerEncoderLayer : Module {
   Dropout dropout1, dropout2;
 
  private:
-  friend struct TransformerEncoder;
+  template <class Layer>
+  friend struct TransformerLayers;
+  TransformerEncoderLayer(int64_t d_model, int64_t nhead, const TransformerOptions& options,
+                          const detail::Drawing& drawing);
   int64_t d_model_, nhead_;
   TransformerOptions options_;
 };
@@ -117,7 +121,10 @@ struct TransformerDecoderLayer : Module {
   Dropout dropout1, dropout2, dropout3;
 
  private:
-  friend struct TransformerDecoder;
+  template <class Layer>
+  friend struct TransformerLayers;
+  TransformerDecoderLayer(int64_t d_model, int64_t nhead, const TransformerOptions& options,
+                          const detail::Drawing& drawing);
   int64_t d_model_, nhead_;
   TransformerOptions options_;
 };
@@ -126,29 +133,28 @@ struct TransformerStackOptions {
   std::optional<LayerNorm> norm = {};  ///< behind the last layer
 };
 
+/// The layers of a stack, under the names 0, 1 and so on.
+template <class Layer>
+struct TransformerLayers : Module {
+  TransformerLayers(const char* stack, const Layer& layer, int64_t num_layers);
+  std::vector<Layer> items;
+};
+
 /// Layers one behind the other: the first has the values of the one given, the others are made anew like it, with
 /// values of their own, where PyTorch copies the first.
 struct TransformerEncoder : Module {
-  struct Layers : Module {
-    Layers(const TransformerEncoderLayer& layer, int64_t num_layers);
-    std::vector<TransformerEncoderLayer> items;
-  };
   TransformerEncoder(const TransformerEncoderLayer& layer, int64_t num_layers,
                      const TransformerStackOptions& options = {});
   Tensor operator()(const Tensor& src, const EncoderCall& call = {}) const;
-  Layers layers;
+  TransformerLayers<TransformerEncoderLayer> layers;
   std::optional<LayerNorm> norm;
 };
 
 struct TransformerDecoder : Module {
-  struct Layers : Module {
-    Layers(const TransformerDecoderLayer& layer, int64_t num_layers);
-    std::vector<TransformerDecoderLayer> items;
-  };
   TransformerDecoder(const TransformerDecoderLayer& layer, int64_t num_layers,
                      const TransformerStackOptions& options = {});
   Tensor operator()(const Tensor& tgt, const Tensor& memory, const DecoderCall& call = {}) const;
-  Layers layers;
+  TransformerLayers<TransformerDecoderLayer> layers;
   std::optional<LayerNorm> norm;
 };
 

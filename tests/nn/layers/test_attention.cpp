@@ -2,8 +2,7 @@
 #include <limpid/limpid.hpp>
 #include <test_paths.hpp>
 
-#include <sstream>
-
+#include <limpid/tests/nn/printed.hpp>
 #include <limpid/tests/nn/vectors.hpp>
 #include <limpid/tests/ops/plain.hpp>
 
@@ -12,13 +11,6 @@ using plain::thrown;
 
 namespace {
 
-template <class M>
-std::string printed(const M& module) {
-  std::ostringstream out;
-  out << module;
-  return out.str();
-}
-
 Tensors results(const Tensor& y) { return {y}; }
 Tensors results(const nn::AttentionResult& r) { return {r.output, r.weights}; }
 
@@ -26,11 +18,7 @@ template <class M, class Run>
 void check_case(const std::string& name, M module, Run run) {
   CAPTURE(name);
   static const TensorMap all = load_npz(LIMPID_TEST_DATA "/attention.npz");
-  TensorMap vectors, state;
-  for (const auto& [key, tensor] : all)
-    if (key.compare(0, name.size() + 1, name + '/') == 0) vectors[key.substr(name.size() + 1)] = tensor;
-  for (const auto& [key, tensor] : vectors)
-    if (key.compare(0, 6, "state/") == 0) state[key.substr(6)] = tensor;
+  const TensorMap vectors = members_of(all, name + '/'), state = members_of(vectors, "state/");
   module.to(float64);
   CHECK(names(module.state_dict()) == names(state));
   module.load_state_dict(state);
@@ -159,17 +147,18 @@ TEST_CASE("attention layers print and say what they were given wrong") {
   const auto message = [](auto f) { return thrown<Error>(f); };
   CHECK(message([] { nn::MultiheadAttention(6, 4); }) ==
         "MultiheadAttention: expected embed_dim divisible by num_heads, got 6 and 4");
-  CHECK(message([] { nn::MultiheadAttention(0, 4); }) == "MultiheadAttention: expected embed_dim in [1, inf), got 0");
+  CHECK(message([] { nn::MultiheadAttention(0, 4); }) ==
+        "MultiheadAttention: expected embed_dim in [1, 2147483647], got 0");
   CHECK(message([] { nn::TransformerEncoderLayer(6, 2, {.dropout = 2}); }) ==
         "TransformerEncoderLayer: expected dropout in [0, 1], got 2");
   CHECK(message([] { nn::TransformerEncoder(nn::TransformerEncoderLayer(4, 2), 0); }) ==
-        "TransformerEncoder: expected num_layers in [1, inf), got 0");
+        "TransformerEncoder: expected num_layers in [1, 65536], got 0");
   const nn::MultiheadAttention layer(6, 2, {.vdim = 3});
   const Tensor x = zeros({4, 2, 6}), v = zeros({4, 2, 3});
   CHECK(message([&] { layer(x, x, x); }) ==
-        "MultiheadAttention: expected value of shape (L, N, 3), or all without N, got (4, 2, 6)");
+        "MultiheadAttention: expected value of shape (S, N, 3), or all without N, got (4, 2, 6)");
   CHECK(message([&] { layer(x, select(x, 1, 0), v); }) ==
-        "MultiheadAttention: expected key of shape (L, N, 6), or all without N, got (4, 6)");
+        "MultiheadAttention: expected key of shape (S, N, 6), or all without N, got (4, 6)");
   CHECK(message([&] {
           layer(x, zeros({5, 2, 6}), v);
         }) ==
@@ -180,4 +169,50 @@ TEST_CASE("attention layers print and say what they were given wrong") {
   CHECK(message([&] {
           layer(x, x, v, {.attn_mask = ones({4, 3}, bool_)});
         }) == "MultiheadAttention: expected attn_mask of shape (4, 4) or (4, 4, 4), got (4, 3)");
+  const nn::MultiheadAttention first(6, 2, {.batch_first = true});
+  CHECK(message([&] { first(x, v, v); }) ==
+        "MultiheadAttention: expected key of shape (N, S, 6), or all without N, got (4, 2, 3)");
+  CHECK(message([] { nn::TransformerEncoder(nn::TransformerEncoderLayer(4, 2), int64_t{1} << 62); }) ==
+        "TransformerEncoder: expected num_layers in [1, 65536], got 4611686018427387904");
+  CHECK(message([] { nn::MultiheadAttention(int64_t{1} << 62, 2); }) ==
+        "MultiheadAttention: expected embed_dim in [1, 2147483647], got 4611686018427387904");
+  const std::string undefined = ", got an undefined tensor";
+  CHECK(message([&] { layer(Tensor(), x, v); }) == "MultiheadAttention: expected a defined query" + undefined);
+  CHECK(message([&] { layer(x, Tensor(), v); }) == "MultiheadAttention: expected a defined key" + undefined);
+  CHECK(message([&] { layer(x, x, Tensor()); }) == "MultiheadAttention: expected a defined value" + undefined);
+  const nn::TransformerEncoderLayer encoder(6, 2);
+  const nn::TransformerDecoderLayer decoder(6, 2);
+  CHECK(message([&] { encoder(Tensor()); }) == "TransformerEncoderLayer: expected a defined src" + undefined);
+  CHECK(message([&] { decoder(Tensor(), x); }) == "TransformerDecoderLayer: expected a defined tgt" + undefined);
+  CHECK(message([&] { decoder(x, Tensor()); }) == "TransformerDecoderLayer: expected a defined memory" + undefined);
+}
+
+TEST_CASE("masks of MultiheadAttention are refused one by one, in its own sense") {
+  const nn::MultiheadAttention layer(6, 2);
+  const Tensor x = zeros({4, 2, 6}), open = zeros({2, 4}, bool_), floating = zeros({2, 4});
+  const auto message = [&](const nn::MultiheadAttentionCall& call) {
+    return thrown<Error>([&] { layer(x, x, x, call); });
+  };
+  const auto meant = [](const std::string& name) {
+    return "MultiheadAttention: expected a floating-point " + name +
+           " to be added to the scores, 0 and -inf, got one of zeros and ones alone; compare it, " + name +
+           " != 0, for a mask of what may not be attended to";
+  };
+  for (const Tensor& padding : {Tensor(), open, floating}) {
+    CHECK(message({.key_padding_mask = padding, .attn_mask = tril(ones({4, 4}))}) == meant("attn_mask"));
+    CHECK(message({.key_padding_mask = padding, .attn_mask = zeros({4, 4}, int64)}) ==
+          "MultiheadAttention: expected attn_mask of bool or floating point, got int64");
+  }
+  CHECK(message({.key_padding_mask = ones({2, 4}), .attn_mask = zeros({4, 4}, bool_)}) == meant("key_padding_mask"));
+  CHECK(message({.key_padding_mask = ones({2, 4}, int64)}) ==
+        "MultiheadAttention: expected key_padding_mask of bool or floating point, got int64");
+  CHECK(message({.key_padding_mask = floating, .attn_mask = full({4, 4}, -INFINITY)}).empty());
+}
+
+TEST_CASE("a transformer's layer that fails to be made has drawn nothing") {
+  Generator generator(1), same(1);
+  const nn::TransformerOptions huge{.dim_feedforward = int64_t{1} << 60, .generator = &generator};
+  CHECK_THROWS_AS(nn::TransformerEncoderLayer(8, 2, huge), Error);
+  CHECK_THROWS_AS(nn::TransformerDecoderLayer(8, 2, huge), Error);
+  CHECK(equal(rand({3}, float32, generator), rand({3}, float32, same)));
 }
