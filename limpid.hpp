@@ -45,6 +45,7 @@
 #include <limpid/nn/module.hpp>
 #include <limpid/nn/optim/adam.hpp>
 #include <limpid/nn/optim/clip.hpp>
+#include <limpid/nn/optim/grad_scaler.hpp>
 #include <limpid/nn/optim/optimizer.hpp>
 #include <limpid/nn/optim/schedule.hpp>
 #include <limpid/nn/optim/sgd.hpp>

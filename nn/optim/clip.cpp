@@ -2,6 +2,7 @@
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/visit.hpp>
 #include <limpid/nn/optim/clip.hpp>
+#include <limpid/nn/optim/detail/gradients.hpp>
 #include <limpid/nn/optim/detail/parameters.hpp>
 #include <limpid/nn/optim/detail/rules.hpp>
 
@@ -12,13 +13,8 @@
 namespace limpid::optim {
 
 using detail::is_dense;
-using detail::require_dtype;
 
 namespace {
-
-// A gradient may be shared: y = a + b leaves both leaves one tensor. Only one that p's leaf alone holds, beside the
-// handle dx, may be written to.
-bool is_own(const Tensor& dx) { return dx.impl().use_count() <= 2 && dx.impl().storage->use_count() == 1; }
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
@@ -26,7 +22,8 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 double larger(double a, double b) { return a < b || b != b ? b : a; }
 
 // The sum of |x / scale|^p, or the largest |x| for an infinite p; in double, in lanes that fix the order of the sum.
-double norm_term(const Tensor& dx, double p, double scale) {
+double norm_term(const Tensor& any, double p, double scale) {
+  const Tensor dx = is_half(any.dtype()) ? limpid::detail::as_dtype(any, float32) : any;
   const Tensor flat = is_dense(dx) ? dx : limpid::detail::as_contiguous(dx);
   constexpr int64_t width = 8;
   double lanes[width] = {};
@@ -81,16 +78,12 @@ Norm norm_of(const Tensors& dxs, double p) {
 
 double clip_grad_norm_(const Tensors& parameters, double max_norm, double p, bool error_if_nonfinite) {
   nn::detail::expect("clip_grad_norm_", {{"max_norm", max_norm, {0, infinity}}, {"p", p, {0, infinity, true}}});
-  Tensors xs, dxs;
-  for (const Tensor& x : parameters) {
-    const Tensor dx = x.grad();
-    if (!dx.defined() || std::any_of(xs.begin(), xs.end(), [&](const Tensor& y) { return y.is_same(x); })) continue;
-    require_dtype("clip_grad_norm_", dx);
-    xs.push_back(x);
-    dxs.push_back(dx);
-  }
-  const Norm factors = norm_of(dxs, p);
-  dxs.clear();  // they are told from shared ones by their owners
+  const Tensors xs = detail::with_gradients("clip_grad_norm_", parameters);
+  const Norm factors = [&] {
+    Tensors dxs;
+    for (const Tensor& x : xs) dxs.push_back(x.grad());
+    return norm_of(dxs, p);
+  }();
   const double norm = factors.scale * factors.root;
   if (!std::isfinite(factors.scale)) {
     if (error_if_nonfinite)
@@ -99,33 +92,28 @@ double clip_grad_norm_(const Tensors& parameters, double max_norm, double p, boo
   }
   if (std::isinf(max_norm) || max_norm / (norm + 1e-6) >= 1) return norm;  // no norm is above infinity
   // All memory is had before any gradient is changed.
-  Tensors copies;
-  for (const Tensor& x : xs) {
-    const Tensor dx = x.grad();
-    Tensor& copy = copies.emplace_back();
-    if (is_own(dx) && is_dense(dx)) continue;
-    copy = empty(dx.shape(), dx.dtype());
-    limpid::detail::copy_into(copy, dx);
-  }
+  std::vector<detail::Gradient> gradients;
+  gradients.reserve(xs.size());
+  for (const Tensor& x : xs) gradients.emplace_back(x);
   // The norm of finite gradients may be infinite, and the factor too small a number: then they are clipped step by
   // step. 1e-6 over a scale far below 1 may be infinite as well.
   const double scale = std::max(factors.scale, 1.0);
   const double rest = scale == 1 ? norm + 1e-6 : factors.root + 1e-6 / scale, factor = max_norm / rest;
   const bool in_steps = scale != 1 || factor < 1e-280;
-  for (std::size_t i = 0; i < xs.size(); ++i) {
-    if (copies[i].defined()) xs[i].set_grad(copies[i]);
-    const Tensor dx = xs[i].grad();
-    limpid::detail::visit_float(dx.dtype(), [&]<class T>(T) {
-      T* values = dx.data<T>();
+  for (const detail::Gradient& gradient : gradients) {
+    const Tensor& numbers = gradient.numbers();
+    limpid::detail::visit_float(numbers.dtype(), [&]<class T>(T) {
+      T* values = numbers.data<T>();
       const auto clip = [&](auto clipped) {
-        for (int64_t k = 0; k < dx.numel(); ++k) values[k] = static_cast<T>(clipped(static_cast<double>(values[k])));
+        for (int64_t k = 0; k < numbers.numel(); ++k)
+          values[k] = static_cast<T>(clipped(static_cast<double>(values[k])));
       };
       if (in_steps)
         clip([=](double value) { return value / scale / rest * max_norm; });
       else
         clip([=](double value) { return value * factor; });
     });
-    dx.bump_version();
+    gradient.take();
   }
   return norm;
 }

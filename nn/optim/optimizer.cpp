@@ -3,6 +3,7 @@
 #include <limpid/core/detail/overlap.hpp>
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/detail/quote.hpp>
+#include <limpid/core/kernels/half.hpp>
 #include <limpid/nn/detail/loading.hpp>
 #include <limpid/nn/optim/detail/parameters.hpp>
 #include <limpid/nn/optim/detail/rules.hpp>
@@ -10,6 +11,7 @@
 
 #include <algorithm>
 
+#include <cstring>
 #include <memory>
 
 namespace limpid::optim {
@@ -34,6 +36,44 @@ double least_of(const Tensor& x) {
   return least;
 }
 
+DType computed(DType dtype) noexcept { return is_half(dtype) ? float32 : dtype; }
+
+// Where half precision meets its float32 copy. Elements are independent, so that threads change no bit.
+
+// Elements of x that are not the rounded ones of master were written by somebody else: master takes them.
+void refresh(float* master, const void* x, int64_t n, const kernels::HalfKernels& half) noexcept {
+  in_ranges(n, [=](int64_t begin, int64_t end) {
+    constexpr int64_t piece = 1024;
+    uint16_t rounded[piece];
+    for (int64_t from = begin; from < end; from += piece) {
+      const int64_t size = std::min(piece, end - from);
+      const uint16_t* held = static_cast<const uint16_t*>(x) + from;
+      half.narrow(master + from, rounded, size, false);
+      if (std::memcmp(rounded, held, static_cast<std::size_t>(size) * sizeof(uint16_t)) == 0) continue;
+      for (int64_t i = 0; i < size; ++i)
+        if (rounded[i] != held[i]) half.widen(held + i, master + from + i, 1);
+    }
+  });
+}
+
+void widen(const void* x, float* to, int64_t n, float factor, const kernels::HalfKernels& half) noexcept {
+  in_ranges(n, [=](int64_t begin, int64_t end) {
+    constexpr int64_t piece = 4096;  // what the caches hold until it is multiplied
+    for (int64_t from = begin; from < end; from += piece) {
+      const int64_t size = std::min(piece, end - from);
+      half.widen(static_cast<const uint16_t*>(x) + from, to + from, size);
+      if (factor != 1)
+        for (int64_t i = from; i < from + size; ++i) to[i] *= factor;
+    }
+  });
+}
+
+void narrow(const float* from, void* x, int64_t n, const kernels::HalfKernels& half) noexcept {
+  in_ranges(n, [=](int64_t begin, int64_t end) {
+    half.narrow(from + begin, static_cast<uint16_t*>(x) + begin, end - begin, false);
+  });
+}
+
 }  // namespace
 
 struct Optimizer::State final : RefCounted<State> {
@@ -42,20 +82,23 @@ struct Optimizer::State final : RefCounted<State> {
   struct Progress {
     int64_t steps = 0;
     Tensors kept;
+    Tensor master;  // float32, of a parameter in half precision
   };
   // A parameter that step() is to move.
   struct Turn {
     std::size_t index = 0;
-    Tensor dx;     // lies as x does, in memory that no parameter has
-    Tensor dense;  // stands for the parameter where that has gaps
-    Tensors kept;  // what becomes of its state where that is new, or is to lie anew; else none
+    Tensor dx;      // lies as x does, in memory that no parameter has
+    Tensor dense;   // stands for the parameter where that has gaps
+    Tensors kept;   // what becomes of its state where that is new, or is to lie anew; else none
+    Tensor master;  // likewise
   };
 
   State(const Tensors& xs, OptimizerOptions&& options, std::unique_ptr<AnyRule> its_rule);
   void prepare();
   void require_idle(const char* what) const;
   template <class T>
-  void move(const Turn& turn, std::vector<T*>& state);
+  void move(const Turn& turn, std::vector<T*>& state, T* x, const T* dx);
+  void move_half(const Turn& turn, float factor);
 
   std::string name;
   Tensors parameters;
@@ -69,6 +112,7 @@ struct Optimizer::State final : RefCounted<State> {
   bool stepping = false;
   std::vector<float*> singles;
   std::vector<double*> doubles;
+  Tensor wide;  // a gradient of half precision as float32, one after the other
 };
 
 Optimizer::State::State(const Tensors& xs, OptimizerOptions&& options, std::unique_ptr<AnyRule> its_rule)
@@ -97,8 +141,8 @@ Optimizer::State::State(const Tensors& xs, OptimizerOptions&& options, std::uniq
                                 " in the same");
   }
   for (auto entry = names.begin(); entry != names.end(); ++entry)
-    if (entry->empty() || *entry == "step" || std::find(names.begin(), entry, *entry) != entry)
-      throw_error<ValueError>(name, ": expected names of state that differ, also from \"step\", got \"",
+    if (entry->empty() || *entry == "step" || *entry == "master" || std::find(names.begin(), entry, *entry) != entry)
+      throw_error<ValueError>(name, ": expected names of state that differ, also from \"step\" and \"master\", got \"",
                               limpid::detail::printable(*entry), '"');
 }
 
@@ -137,6 +181,7 @@ void Optimizer::zero_grad(bool to_none) {
 // All that may throw for want of memory, before any parameter is moved and any step is counted, and before any state is
 // exchanged for one that lies anew and has the values that it had.
 void Optimizer::State::prepare() {
+  int64_t widest = 0;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Tensor& parameter = parameters[i];
     Tensor dx = parameter.grad();
@@ -146,39 +191,71 @@ void Optimizer::State::prepare() {
     turn.index = i;
     if (!is_dense(parameter)) turn.dense = limpid::detail::as_contiguous(parameter);
     const Tensor& x = turn.dense.defined() ? turn.dense : parameter;
-    const DType dtype = x.dtype();
     const MemoryFormat format = x.memory_format();
-    const auto lies_like_x = [=](const Tensor& y) { return y.dtype() == dtype && y.is_contiguous(format); };
+    const auto lies_like_x = [=](const Tensor& y, DType dtype) {
+      return y.dtype() == dtype && y.is_contiguous(format);
+    };
     // Memory that others have may be another parameter's, or its state's, that is moved before dx is read.
     const bool apart = dx.impl().storage->use_count() == 1 && !limpid::detail::overlaps(dx, x);
-    const bool fits = lies_like_x(dx) && apart;
+    const bool fits = lies_like_x(dx, x.dtype()) && apart;
     turn.dx = fits ? std::move(dx) : laid_out_like(x, dx);
 
-    const Tensors& kept = progress[i].kept;
-    const bool begun = progress[i].steps > 0;  // where a rule threw in step 1, state is there, and half changed
-    if (begun && std::all_of(kept.begin(), kept.end(), lies_like_x)) continue;
+    const Progress& own = progress[i];
+    const DType dtype = computed(x.dtype());
+    const bool begun = own.steps > 0;  // where a rule threw in step 1, state is there, and half changed
+    const auto kept_is_fine = [&](const Tensor& y) { return lies_like_x(y, dtype); };
+    const auto fresh = [&](const Tensor& y) {
+      Tensor like = empty(x.shape(), dtype, format);
+      limpid::detail::copy_into(like, y);
+      return like;
+    };
+    if (is_half(x.dtype())) {
+      widest = std::max(widest, x.numel());
+      if (!own.master.defined() || !kept_is_fine(own.master))
+        turn.master = fresh(own.master.defined() ? own.master : x);
+    }
+    if (begun && std::all_of(own.kept.begin(), own.kept.end(), kept_is_fine)) continue;
     turn.kept.reserve(names.size());
     for (std::size_t k = 0; k < names.size(); ++k)
-      turn.kept.push_back(begun ? laid_out_like(x, kept[k]) : zeros_like(x));
+      turn.kept.push_back(begun ? fresh(own.kept[k]) : zeros(x.shape(), dtype, format));
   }
-  for (std::size_t i = 0; i < moving; ++i)
-    if (!turns[i].kept.empty()) std::swap(progress[turns[i].index].kept, turns[i].kept);
+  if (widest > 0 && (!wide.defined() || wide.numel() < widest)) wide = empty({widest}, float32);
+  for (std::size_t i = 0; i < moving; ++i) {
+    Turn& turn = turns[i];
+    Progress& own = progress[turn.index];
+    if (!turn.kept.empty()) std::swap(own.kept, turn.kept);
+    if (turn.master.defined()) std::swap(own.master, turn.master);
+    if (!is_half(turn.dx.dtype())) own.master = Tensor();
+  }
 }
 
 template <class T>
-void Optimizer::State::move(const Turn& turn, std::vector<T*>& state) {
-  const Tensor &parameter = parameters[turn.index], &x = turn.dense.defined() ? turn.dense : parameter;
+void Optimizer::State::move(const Turn& turn, std::vector<T*>& state, T* x, const T* dx) {
+  const Tensor& parameter = parameters[turn.index];
   Progress& own = progress[turn.index];
   for (std::size_t k = 0; k < state.size(); ++k) state[k] = static_cast<T*>(own.kept[k].raw_data());
   parameter.bump_version();
-  rule->move(Step<T>{.number = own.steps + 1,
-                     .lr = lr,
-                     .x = static_cast<T*>(x.raw_data()),
-                     .dx = static_cast<const T*>(turn.dx.raw_data()),
-                     .state = state.data(),
-                     .n = x.numel()});
+  rule->move(
+      Step<T>{.number = own.steps + 1, .lr = lr, .x = x, .dx = dx, .state = state.data(), .n = parameter.numel()});
   ++own.steps;
-  if (turn.dense.defined()) limpid::detail::copy_into(parameter, turn.dense);
+}
+
+void Optimizer::State::move_half(const Turn& turn, float factor) {
+  const Tensor &parameter = parameters[turn.index], &x = turn.dense.defined() ? turn.dense : parameter;
+  const kernels::HalfKernels& half = kernels::half_kernels(x.dtype());
+  auto* const master = progress[turn.index].master.data<float>();
+  auto* const dx = wide.data<float>();
+  refresh(master, x.raw_data(), x.numel(), half);
+  widen(turn.dx.raw_data(), dx, x.numel(), factor, half);
+  // What a rule has written before it throws stays.
+  struct Finally {
+    ~Finally() { narrow(master, x, n, half); }
+    const float* master;
+    void* x;
+    int64_t n;
+    const kernels::HalfKernels& half;
+  } const finally{master, x.raw_data(), x.numel(), half};
+  move(turn, singles, master, static_cast<const float*>(dx));
 }
 
 // A rule has the addresses of its parameter and of its state: nothing may come between.
@@ -187,7 +264,9 @@ void Optimizer::State::require_idle(const char* what) const {
     throw_error<AutogradError>(name, ": expected ", what, " outside of a step, got it from the step's rule");
 }
 
-void Optimizer::step() {
+void Optimizer::step() { step_with(1); }
+
+void Optimizer::step_with(double factor) {
   const Ref<State> held = state_;  // a rule may give this optimiser another state
   State& state = *held;
   state.require_idle("step()");
@@ -196,7 +275,7 @@ void Optimizer::step() {
     ~Finally() {
       for (; s.moving > 0; --s.moving) {
         State::Turn& turn = s.turns[s.moving - 1];
-        turn.dx = turn.dense = Tensor();
+        turn.dx = turn.dense = turn.master = Tensor();
         turn.kept.clear();
       }
       s.stepping = false;
@@ -206,7 +285,14 @@ void Optimizer::step() {
   state.prepare();
   for (std::size_t i = 0; i < state.moving; ++i) {
     const State::Turn& turn = state.turns[i];
-    turn.dx.dtype() == float64 ? state.move(turn, state.doubles) : state.move(turn, state.singles);
+    const Tensor &parameter = state.parameters[turn.index], &x = turn.dense.defined() ? turn.dense : parameter;
+    if (is_half(x.dtype()))
+      state.move_half(turn, static_cast<float>(factor));
+    else if (x.dtype() == float64)
+      state.move(turn, state.doubles, x.data<double>(), std::as_const(turn.dx).data<double>());
+    else
+      state.move(turn, state.singles, x.data<float>(), std::as_const(turn.dx).data<float>());
+    if (turn.dense.defined()) limpid::detail::copy_into(parameter, turn.dense);
   }
 }
 
@@ -224,6 +310,9 @@ TensorMap Optimizer::state_dict() const {
     if (progress.steps == 0) continue;
     const std::string prefix = limpid::detail::message(i) + '.';
     state[prefix + "step"] = from_vector(std::vector<int64_t>{progress.steps}, {});
+    // One converted to float32 since has no use for the copy.
+    if (progress.master.defined() && is_half(state_->parameters[i].dtype()))
+      state[prefix + "master"] = progress.master.detach();
     for (std::size_t k = 0; k < state_->names.size(); ++k) state[prefix + state_->names[k]] = progress.kept[k].detach();
   }
   return state;
@@ -280,16 +369,26 @@ void Optimizer::load_state_dict(const TensorMap& state) {
     constexpr int64_t most_steps = int64_t{1} << 53;
     if (step.defined() && (loaded[i].steps < 1 || loaded[i].steps > most_steps))
       fault(prefix, "step (expected one from 1 to ", most_steps, ", got ", loaded[i].steps, ')');
+    const DType dtype = computed(x.dtype());
+    const auto copy = [&](const Tensor& y) {
+      const Tensor made = empty(x.shape(), dtype, x.memory_format());
+      limpid::detail::copy_into(made, y);
+      return made;
+    };
+    // That of one in half precision is a number more or less exact than the parameter's, never another.
+    if (const Tensor master = find(prefix + "master", dtype, x.shape()); master.defined()) {
+      if (!step.defined()) fault(prefix, "master without ", prefix, "step");
+      if (is_half(x.dtype())) loaded[i].master = copy(master);
+    }
     for (const std::string& name : names) {
-      const Tensor kept = find(prefix + name, x.dtype(), x.shape());
+      const Tensor kept = find(prefix + name, dtype, x.shape());
       if (step.defined() && !state.count(prefix + name)) fault("no ", prefix, name);
       if (!state.count(prefix + "step") && kept.defined()) fault(prefix, name, " without ", prefix, "step");
       if (!kept.defined()) continue;
       // NaN and infinity are what a run that diverged keeps.
       if (contains(state_->never_negative, name) && least_of(kept) < 0)
         fault(prefix, name, " (expected numbers of at least 0, got ", least_of(kept), ')');
-      loaded[i].kept.push_back(empty_like(x));
-      limpid::detail::copy_into(loaded[i].kept.back(), kept);
+      loaded[i].kept.push_back(copy(kept));
     }
   }
   if (known != state.size()) {
@@ -297,7 +396,7 @@ void Optimizer::load_state_dict(const TensorMap& state) {
       if (name == "lr") return true;
       for (std::size_t i = 0; i < parameters.size(); ++i) {
         const std::string prefix = limpid::detail::message(i) + '.';
-        if (name == prefix + "step") return true;
+        if (name == prefix + "step" || name == prefix + "master") return true;
         for (const std::string& kept : names)
           if (name == prefix + kept) return true;
       }

@@ -14,12 +14,13 @@ namespace LIMPID_API limpid {
 namespace optim {
 
 /// One parameter's turn in Optimizer::step(): what a rule is given, to move x. x, dx and each array of state hold n
-/// elements in one order, in memory of their own. T is float or double, as the parameter is.
+/// elements in one order, in memory of their own. T is float or double, as the parameter is; float for one in half
+/// precision, whose float32 copy the rule then moves.
 template <class T>
 struct Step {
   int64_t number;   ///< of this step among the parameter's own: 1, 2, ...
   double lr;        ///< the learning rate
-  T* x;             ///< the parameter
+  T* x;             ///< the parameter, or its float32 copy
   const T* dx;      ///< its gradient
   T* const* state;  ///< what the optimiser keeps for it, an array for each name; zeros in step 1
   int64_t n;
@@ -49,10 +50,15 @@ struct OptimizerOptions {
 ///               ...  // moves step.x[i] for i below step.n, by step.dx[i] and step.state[0][i]
 ///             }) {}
 ///     };
+///
+/// A parameter in half precision is moved in float32: the optimiser keeps a copy of it ("master") and its state in
+/// float32, converts the gradient, and rounds the copy into the parameter. What the parameter holds counts: where an
+/// element is not the rounded one of the copy, because somebody else has written it, the copy takes it at the next
+/// step. Elements written anew with the very value that they had keep the digits of the copy.
 class Optimizer {
  public:
-  /// Throws ValueError (no parameter, or one twice; lr; state of one name twice), AutogradError (a parameter that is
-  /// not a leaf), DTypeError (one that is neither float32 nor float64).
+  /// Throws ValueError (no parameter, or one twice; lr; state of one name twice, or called "step" or "master"),
+  /// AutogradError (a parameter that is not a leaf), DTypeError (one that is not floating point).
   template <class R>
   Optimizer(const Tensors& parameters, OptimizerOptions options, R rule)
       : Optimizer(parameters, std::move(options), static_cast<AnyRule*>(new HeldRule<R>(std::move(rule)))) {}
@@ -65,8 +71,9 @@ class Optimizer {
   /// one are passed over. After the first step nothing is allocated, where gradients lie as their parameters do and in
   /// memory of their own. All memory is had before anything is moved: a step that throws MemoryError has done nothing.
   /// Where a rule throws, the parameters before its own have moved, and its own step is not counted: what it has
-  /// written stays, but for the state of step 1, which begins anew at zeros. A rule that calls step() or
-  /// load_state_dict() of its own optimiser gets an AutogradError.
+  /// written stays, but for the state of step 1, which begins anew at zeros. A module converted since the last step is
+  /// followed: its parameters are moved from the values that they have now, its state is kept. A rule that calls step()
+  /// or load_state_dict() of its own optimiser gets an AutogradError.
   void step();
   /// Clears the gradients, or sets those that there are to zero.
   void zero_grad(bool to_none = true);
@@ -77,13 +84,14 @@ class Optimizer {
   const Tensors& parameters() const noexcept;
   const std::string& name() const noexcept;
 
-  /// "lr", and for the i-th parameter that has moved "i.step" and what is kept for it, such as "i.exp_avg"; tensors
-  /// share the optimiser's memory.
+  /// "lr", and for the i-th parameter that has moved "i.step", what is kept for it, such as "i.exp_avg", and where it
+  /// is in half precision "i.master", its float32 copy; tensors share the optimiser's memory.
   TensorMap state_dict() const;
   /// Copies; what is not in state begins anew. Throws ValueError, before anything is changed, with one message that
   /// lists every name that does not belong, is missing beside others, has another shape or values that it cannot have.
   /// Floating-point numbers of another dtype are converted, and so are integers, as Module::load_state_dict() does;
   /// "lr" and "i.step" may be of any dtype of numbers that holds them as they are (PyTorch counts steps in float32).
+  /// "i.master" may be missing, and is passed over where the parameter is not in half precision.
   void load_state_dict(const TensorMap& state);
 
  private:
@@ -104,6 +112,10 @@ class Optimizer {
     R rule;
   };
   Optimizer(const Tensors& parameters, OptimizerOptions options, AnyRule* rule);
+
+  // step() with gradients of half precision times factor, on their way to float32.
+  void step_with(double factor);
+  friend class GradScaler;
 
   struct State;
   Ref<State> state_;

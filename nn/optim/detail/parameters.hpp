@@ -8,8 +8,8 @@ namespace limpid::optim::detail {
 inline bool is_dense(const Tensor& x) { return x.is_contiguous(x.memory_format()); }
 
 inline void require_dtype(const char* name, const Tensor& x) {
-  if (x.dtype() != float32 && x.dtype() != float64)
-    limpid::detail::throw_error<DTypeError>(name, ": expected float32 or float64 parameters, got ", x.dtype());
+  if (!is_floating_point(x.dtype()))
+    limpid::detail::throw_error<DTypeError>(name, ": expected floating-point parameters, got ", x.dtype());
 }
 
 }  // namespace limpid::optim::detail

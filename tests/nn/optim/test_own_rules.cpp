@@ -202,7 +202,12 @@ TEST_CASE("names of state differ") {
     optim::Optimizer({x}, {.name = "Own", .lr = 1, .state = std::move(state)}, [](const auto&) {});
   };
   CHECK_NOTHROW(make({"a", "b"}));
-  CHECK_THROWS_WITH(make({"a", "b", "a"}), "Own: expected names of state that differ, also from \"step\", got \"a\"");
-  CHECK_THROWS_WITH(make({"step"}), "Own: expected names of state that differ, also from \"step\", got \"step\"");
-  CHECK_THROWS_WITH(make({""}), "Own: expected names of state that differ, also from \"step\", got \"\"");
+  CHECK_THROWS_WITH(make({"a", "b", "a"}),
+                    "Own: expected names of state that differ, also from \"step\" and \"master\", got \"a\"");
+  CHECK_THROWS_WITH(make({"step"}),
+                    "Own: expected names of state that differ, also from \"step\" and \"master\", got \"step\"");
+  CHECK_THROWS_WITH(make({"master"}),
+                    "Own: expected names of state that differ, also from \"step\" and \"master\", got \"master\"");
+  CHECK_THROWS_WITH(make({""}),
+                    "Own: expected names of state that differ, also from \"step\" and \"master\", got \"\"");
 }
