@@ -19,6 +19,11 @@ inline void require_defined(const char* op, const char* name, const Tensor& x) {
     throw_error<ValueError>(op, ": expected a defined ", name, ", got an undefined tensor");
 }
 
+inline void require_numbers(const char* op, const Tensor& x) {
+  if (x.dtype() == bool_) [[unlikely]]
+    throw_error<DTypeError>(op, ": expected numbers, got bool; convert with to()");
+}
+
 /// A number for elements of x: those of integers have nothing behind the point, which it would lose.
 inline void require_whole(const char* op, const Tensor& x, Scalar value) {
   const double number = value.to_double();

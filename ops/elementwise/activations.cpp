@@ -421,6 +421,7 @@ Tensor selu(const Tensor& x) {
 
 Tensor logsigmoid(const Tensor& x) {
   detail::require_defined("logsigmoid", x);
+  detail::require_numbers("logsigmoid", x);
   return -softplus(-x);
 }
 

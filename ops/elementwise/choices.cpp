@@ -259,28 +259,27 @@ bool are_ordered(Scalar a, Scalar b) {
   return detail::whole_of(a) <= detail::whole_of(b);  // one is an integer, which may have been rounded to the other
 }
 
-}  // namespace
-
-Tensor clamp(const Tensor& x, Scalar low, Scalar high) {
-  detail::require_defined("clamp", x);
+Tensor clamped(const char* op, const Tensor& x, Scalar low, Scalar high) {
+  detail::require_defined(op, x);
   const bool whole = !is_floating_point(x.dtype());
   // Integers within [0.5, 2.5] are those within [1, 2].
   const Scalar first = whole && low.is_floating() ? std::ceil(low.to_double()) : low;
   const Scalar last = whole && high.is_floating() ? std::floor(high.to_double()) : high;
   if (!are_ordered(low, high))
-    detail::throw_error<ValueError>("clamp: expected low <= high, got ", detail::text_of(low), " and ",
+    detail::throw_error<ValueError>(op, ": expected low <= high, got ", detail::text_of(low), " and ",
                                     detail::text_of(high));
   // As the elements are, which they may become: float32 has no 1e300.
-  const Scalar least = detail::saturated("clamp", first, x.dtype()), most = detail::saturated("clamp", last, x.dtype());
+  const Scalar least = detail::saturated(op, first, x.dtype()), most = detail::saturated(op, last, x.dtype());
   if (whole ? !(are_ordered(first, last) && are_ordered(first, least) && are_ordered(most, last))
             : std::isinf(least.to_double()) && least.to_double() == most.to_double() &&
                   std::isfinite(low.to_double()) && std::isfinite(high.to_double()))
-    detail::throw_error<ValueError>("clamp: expected bounds between which ", x.dtype(), " has a number, got ",
+    detail::throw_error<ValueError>(op, ": expected bounds between which ", x.dtype(), " has a number, got ",
                                     detail::text_of(low), " and ", detail::text_of(high));
-  if (Tensor y = detail::promoted(x.dtype(), x, [&](const Tensor& p) { return clamp(p, least, most); }); y.defined())
+  if (Tensor y = detail::promoted(x.dtype(), x, [&](const Tensor& p) { return clamped(op, p, least, most); });
+      y.defined())
     return y;
-  Tensor y = detail::map({"clamp", arithmetic().clamp, x.dtype()}, x, detail::Operand("clamp", least, x.dtype()),
-                         detail::Operand("clamp", most, x.dtype()));
+  Tensor y = detail::map({op, arithmetic().clamp, x.dtype()}, x, detail::Operand(op, least, x.dtype()),
+                         detail::Operand(op, most, x.dtype()));
   if (auto* node = record<ClampNode>(y, x)) {
     node->x = x;
     node->low = least;
@@ -289,22 +288,24 @@ Tensor clamp(const Tensor& x, Scalar low, Scalar high) {
   return y;
 }
 
-Tensor clamp(const Tensor& x, const Tensor& low, const Tensor& high) { return clamp_max(clamp_min(x, low), high); }
-
-namespace {
-
 // x, or bound where x is beyond it; NaN of either stays.
 Tensor bounded(const char* op, Tensor (*within)(const Tensor&, const Tensor&), const Tensor& x, const Tensor& bound) {
   require_defined(op, x);
   require_defined(op, bound);
+  broadcast_shapes(x.shape(), bound.shape(), op);  // whose message names op
   return where(logical_or(within(x, bound), isnan(x)), x, bound);
 }
 
 }  // namespace
 
+Tensor clamp(const Tensor& x, Scalar low, Scalar high) { return clamped("clamp", x, low, high); }
+Tensor clamp(const Tensor& x, const Tensor& low, const Tensor& high) {
+  require_defined("clamp", high);
+  return bounded("clamp", le, bounded("clamp", ge, x, low), high);
+}
 Tensor clamp_min(const Tensor& x, const Tensor& low) { return bounded("clamp_min", ge, x, low); }
 Tensor clamp_max(const Tensor& x, const Tensor& high) { return bounded("clamp_max", le, x, high); }
-Tensor clamp_min(const Tensor& x, Scalar low) { return clamp(x, low, infinity); }
-Tensor clamp_max(const Tensor& x, Scalar high) { return clamp(x, -infinity, high); }
+Tensor clamp_min(const Tensor& x, Scalar low) { return clamped("clamp_min", x, low, infinity); }
+Tensor clamp_max(const Tensor& x, Scalar high) { return clamped("clamp_max", x, -infinity, high); }
 
 }  // namespace limpid

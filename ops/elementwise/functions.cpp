@@ -216,6 +216,7 @@ Tensor round(const Tensor& operand) {
 
 Tensor frac(const Tensor& x) {
   detail::require_defined("frac", x);
+  detail::require_numbers("frac", x);
   return sub(x, trunc(x.detach()));  // exact
 }
 

@@ -180,6 +180,7 @@ Tensor xlogy(const Tensor& x, const Tensor& y) {
 Tensor lerp(const Tensor& start, const Tensor& end, double weight) {
   require_defined("lerp", start);
   require_defined("lerp", end);
+  broadcast_shapes(start.shape(), end.shape(), "lerp");  // whose message names it
   const auto at = [weight](const Tensor& a, const Tensor& b) { return lerp(a, b, weight); };
   const DType dtype = detail::floating_type(promote_types(start.dtype(), end.dtype()));
   if (Tensor y = detail::promoted(dtype, start, end, at); y.defined()) return y;
@@ -191,6 +192,7 @@ Tensor lerp(const Tensor& start, const Tensor& end, const Tensor& weight) {
   require_defined("lerp", start);
   require_defined("lerp", end);
   require_defined("lerp", weight);
+  broadcast_shapes(broadcast_shapes(start.shape(), end.shape(), "lerp"), weight.shape(), "lerp");
   const DType dtype = detail::floating_type(promote_types(promote_types(start.dtype(), end.dtype()), weight.dtype())),
               compute = detail::compute_type(dtype);
   const Tensor a = start.to(compute), b = end.to(compute), w = weight.to(compute), is_near = lt(w, 0.5);

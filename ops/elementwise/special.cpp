@@ -264,7 +264,8 @@ Tensor logit(const Tensor& operand) {
 
 Tensor logit(const Tensor& x, double eps) {
   detail::ranges::expect("logit", {{"eps", eps, {0, 0.5}}});
-  return logit(clamp(x, eps, 1 - eps));
+  detail::require_defined("logit", x);
+  return logit(clamp(is_floating_point(x.dtype()) ? x : x.to(float32), eps, 1 - eps));
 }
 
 }  // namespace limpid

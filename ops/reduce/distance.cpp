@@ -40,6 +40,7 @@ Tensor cosine_similarity(const Tensor& a, const Tensor& b, int64_t axis, double 
 Tensor pairwise_distance(const Tensor& a, const Tensor& b, double p, double eps, bool keepdim) {
   require_defined("pairwise_distance", a);
   require_defined("pairwise_distance", b);
+  broadcast_shapes(a.shape(), b.shape(), "pairwise_distance");  // whose message names it
   ranges::expect("pairwise_distance", {{"eps", eps, ranges::finite_at_least_0}});
   const DType dtype = detail::floating_type(promote_types(a.dtype(), b.dtype()));
   const auto again = [=](const Tensor& u, const Tensor& v) { return pairwise_distance(u, v, p, eps, keepdim); };

@@ -53,7 +53,9 @@ Tensor var(const Tensor& x, const Axes& axes, bool keepdims, double correction) 
 }
 
 Tensor stddev(const Tensor& x, const Axes& axes, bool keepdims, double correction) {
-  const Tensor y = var(x, axes, keepdims, correction);
+  detail::require_defined("stddev", x);
+  detail::ranges::expect("stddev", {{"correction", correction, detail::ranges::finite}});
+  const Tensor y = var(x, normalize_axes(axes, x.dim(), "stddev"), keepdims, correction);
   // At 0 the root's infinite derivative has nothing to meet: no element moves the variance there.
   const Tensor positive = y > 0;
   return where(positive, sqrt(where(positive, y, 1)), y);

@@ -188,6 +188,8 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value) {
   require_defined("masked_fill", "x", x);
   require_defined("masked_fill", "mask", mask);
   if (mask.dtype() != bool_) throw_error<DTypeError>("masked_fill: expected a mask of dtype bool, got ", mask.dtype());
+  detail::require_whole("masked_fill", x, value);
+  broadcast_shapes(x.shape(), mask.shape(), "masked_fill");  // whose message names it
   return where(mask, full({}, value, x.dtype()), x);
 }
 
@@ -221,6 +223,8 @@ Tensor take_along_axis(const Tensor& x, const Tensor& index, int64_t axis) {
   require_defined("take_along_axis", "x", x);
   require_defined("take_along_axis", "index", index);
   const auto at = static_cast<std::size_t>(normalize_axis(axis, x.dim(), "take_along_axis"));
+  if (index.dtype() != int64 && index.dtype() != int32)
+    throw_error<DTypeError>("take_along_axis: expected an int64 or int32 index, got ", index.dtype());
   if (index.dim() != x.dim())
     throw_error<ShapeError>("take_along_axis: expected an index of as many axes as x of shape ", x.shape(), ", got ",
                             index.shape());

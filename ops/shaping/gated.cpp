@@ -12,6 +12,7 @@ using detail::throw_error;
 Tensor prelu(const Tensor& x, const Tensor& weight) {
   require_defined("prelu", x);
   require_defined("prelu", weight);
+  detail::require_numbers("prelu", x);
   const bool is_shared = weight.numel() == 1;
   if (!is_shared && (weight.dim() != 1 || x.dim() < 2 || weight.numel() != x.size(1)))
     throw_error<ShapeError>(

@@ -297,6 +297,7 @@ Tensor pad(const Tensor& x, const Shape& amounts, PadMode mode, Scalar value) {
                                                           : "of 0",
                               " in ", name, " mode, got (", low, ", ", high, ") for axis ", a, " of shape ", x.shape());
   }
+  if (mode == PadMode::constant) detail::require_whole("pad", x, value);
   if (mode == PadMode::constant) return pad_constant(x, before, after, value);
   Tensor y = x;
   for (std::size_t a = 0; a < dim; ++a)

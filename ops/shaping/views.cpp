@@ -301,7 +301,8 @@ Tensors split(const Tensor& x, const Shape& sizes, int64_t axis) {
 }
 
 Tensors split(const Tensor& x, int64_t size, int64_t axis) {
-  const int64_t total = x.shape()[axis_of(x, axis, "split")];
+  const std::size_t a = axis_of(x, axis, "split");
+  const int64_t total = x.shape()[a];
   if (size < 1) throw_error<ValueError>("split: expected a size of at least 1, got ", size);
   Shape sizes;
   for (int64_t start = 0; start < total; start += sizes.back()) sizes.push_back(std::min(size, total - start));

@@ -117,6 +117,9 @@ TEST_CASE("masks fill, choose and tell where") {
   CHECK(equal(masked_fill(x, mask, -1), reshape(integers({0, 1, 2, 3, -1, -1}), {2, 3})));
   CHECK(masked_fill(x.to(float32), mask, 0.5).dtype() == float32);
   CHECK_THROWS_AS(masked_fill(x, x, 1), DTypeError);
+  // What whole numbers cannot be is no fill value, as for masked_fill_() and scatter().
+  CHECK_THROWS_WITH(masked_fill(x, mask, 1.5), "masked_fill: expected a whole number for int64, got 1.5");
+  CHECK_THROWS_WITH(pad(x, {1, 0}, PadMode::constant, 0.5), "pad: expected a whole number for int64, got 0.5");
   CHECK(equal(masked_select(x, mask), integers({4, 5})));
   CHECK(equal(masked_select(x, integers({1, 0, 1}) == 1), integers({0, 2, 3, 5})));
   CHECK(masked_select(x, x > 9).shape() == Shape{0});
