@@ -90,7 +90,7 @@ Tensor AvgPool::operator()(const Tensor& x) const {
   return detail::call_within(*this, [&] { return pool(x, kernel_, options_); });
 }
 
-AdaptiveAvgPool::AdaptiveAvgPool(const char* type, int64_t axes, const Spatial& size)
+AdaptivePool::AdaptivePool(const char* type, int64_t axes, const Spatial& size)
     : Module(type, arguments(type, axes, size)),
       axes_(axes),
       size_(size) {}
@@ -99,11 +99,6 @@ Tensor AdaptiveAvgPool::operator()(const Tensor& x) const {
   const auto pool = detail::for_axes(axes_, adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d);
   return detail::call_within(*this, [&] { return pool(x, size_); });
 }
-
-AdaptiveMaxPool::AdaptiveMaxPool(const char* type, int64_t axes, const Spatial& size)
-    : Module(type, arguments(type, axes, size)),
-      axes_(axes),
-      size_(size) {}
 
 Tensor AdaptiveMaxPool::operator()(const Tensor& x) const {
   const auto pool = detail::for_axes(axes_, adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d);

@@ -73,17 +73,22 @@ struct AvgPool3d : AvgPool {
   explicit AvgPool3d(const int64_t (&kernel)[1], const AvgPoolOptions& options = {}) : AvgPool3d(kernel[0], options) {}
 };
 
+/// As many windows along each axis as `size` says.
+class AdaptivePool : public Module {
+ protected:
+  AdaptivePool(const char* type, int64_t axes, const Spatial& size);
+
+  int64_t axes_;
+  Spatial size_;
+};
+
 /// adaptive_avg_pool1d(), adaptive_avg_pool2d() or adaptive_avg_pool3d().
-class AdaptiveAvgPool : public Module {
+class AdaptiveAvgPool : public AdaptivePool {
  public:
   Tensor operator()(const Tensor& x) const;
 
  protected:
-  AdaptiveAvgPool(const char* type, int64_t axes, const Spatial& size);
-
- private:
-  int64_t axes_;
-  Spatial size_;
+  using AdaptivePool::AdaptivePool;
 };
 struct AdaptiveAvgPool1d : AdaptiveAvgPool {
   explicit AdaptiveAvgPool1d(const Spatial& size) : AdaptiveAvgPool("AdaptiveAvgPool1d", 1, size) {}
@@ -99,18 +104,14 @@ struct AdaptiveAvgPool3d : AdaptiveAvgPool {
 };
 
 /// adaptive_max_pool1d(), adaptive_max_pool2d() or adaptive_max_pool3d().
-class AdaptiveMaxPool : public Module {
+class AdaptiveMaxPool : public AdaptivePool {
  public:
   Tensor operator()(const Tensor& x) const;
   /// With the index of each maximum in its plane.
   Selection with_indices(const Tensor& x) const;
 
  protected:
-  AdaptiveMaxPool(const char* type, int64_t axes, const Spatial& size);
-
- private:
-  int64_t axes_;
-  Spatial size_;
+  using AdaptivePool::AdaptivePool;
 };
 struct AdaptiveMaxPool1d : AdaptiveMaxPool {
   explicit AdaptiveMaxPool1d(const Spatial& size) : AdaptiveMaxPool("AdaptiveMaxPool1d", 1, size) {}

@@ -293,14 +293,14 @@ int64_t keys_for(const Scheme& s, int64_t end) noexcept { return s.visible(end -
 // Of each query the largest score, and the sum of exponentials of the scores less that one: weights are exp(score -
 // largest) / sum. Of one that sees no key inf and 1, which make weights 0.
 template <class T>
-struct Norms {
+struct Statistics {
   T* largest;
   T* sum;
 };
 
-// y (..., L, V) and the norms, of scaled queries.
+// y (..., L, V) and the statistics, of scaled queries.
 template <class T>
-void run_forward(const Scheme& s, const Tensor& q, const Tensor& k, const Tensor& v, T* y, const Norms<T>& norms) {
+void run_forward(const Scheme& s, const Tensor& q, const Tensor& k, const Tensor& v, T* y, const Statistics<T>& statistics) {
   const Scores<T> scores(s, q, k);
   const Matrices<T> value(v, s.leading);
   const auto exponentials = kernels_of<T>().exponentials;
@@ -347,8 +347,8 @@ void run_forward(const Scheme& s, const Tensor& q, const Tensor& k, const Tensor
             const bool sees = sums[p] != 0;
             for (int64_t c = 0; c < s.values && sees; ++c)
               out[p * s.values + c] = static_cast<T>(static_cast<double>(out[p * s.values + c]) / sums[p]);
-            norms.largest[b * s.queries + i + p] = sees ? largest[p] : std::numeric_limits<T>::infinity();
-            norms.sum[b * s.queries + i + p] = sees ? static_cast<T>(sums[p]) : T{1};
+            statistics.largest[b * s.queries + i + p] = sees ? largest[p] : std::numeric_limits<T>::infinity();
+            statistics.sum[b * s.queries + i + p] = sees ? static_cast<T>(sums[p]) : T{1};
           }
         }
       });
@@ -362,7 +362,7 @@ struct Gradients {
 };
 
 template <class T>
-void run_backward(const Scheme& s, const Tensors& xs, const Tensor& y, const Norms<const T>& norms, const Tensor& dy,
+void run_backward(const Scheme& s, const Tensors& xs, const Tensor& y, const Statistics<const T>& statistics, const Tensor& dy,
                   const Gradients<T>& to) {
   T *const dq = to.dq, *const dk = to.dk, *const dv = to.dv;
   const Tensor &q = xs[0], &k = xs[1], &v = xs[2];
@@ -392,8 +392,8 @@ void run_backward(const Scheme& s, const Tensors& xs, const Tensor& y, const Nor
           scores.fill(b, i, n, j, m, p.data());
           for (int64_t r = 0; r < n; ++r) {
             T* const weights = p.data() + r * m;
-            kernel.exponentials(m, norms.largest[b * s.queries + i + r], weights);
-            const T sum = norms.sum[b * s.queries + i + r];
+            kernel.exponentials(m, statistics.largest[b * s.queries + i + r], weights);
+            const T sum = statistics.sum[b * s.queries + i + r];
             for (int64_t c = 0; c < m; ++c) weights[c] /= sum;
           }
           if (dv)

@@ -18,6 +18,25 @@ bool are_orthonormal(const Tensor& q) {
 Tensor symmetric_of(const std::vector<double>& values, const Tensor& q) {
   return matmul(q * from_values(values, {q.size(1)}), t(q));
 }
+struct Size {
+  int64_t m, n;
+};
+
+/// f(a, a in some layout) for noise of these sizes, of either dtype, in batches.
+template <class F>
+void for_each_layout(std::initializer_list<Size> sizes, F f) {
+  for (const DType dtype : {float32, float64})
+    for (const Shape& lead : leads)
+      for (const Size& size : sizes)
+        for (const char* layout : layouts) {
+          CAPTURE(dtype, lead, size.m, size.n, layout);
+          Shape shape = lead;
+          shape.push_back(size.m), shape.push_back(size.n);
+          const Tensor a = noise(shape, dtype);
+          f(a, laid_out(a, layout));
+        }
+}
+
 Tensor orthogonal(int64_t n) { return linalg::qr(noise({n, n}, float64)).q; }
 
 }  // namespace
@@ -74,27 +93,19 @@ TEST_CASE("cholesky's gradient is symmetric") {
 }
 
 TEST_CASE("qr makes up its matrix, reduced and complete") {
-  struct {
-    int64_t m, n;
-  } const sizes[] = {{0, 0}, {0, 3}, {3, 0}, {1, 1}, {4, 4}, {5, 3}, {3, 5}, {80, 40}, {40, 80}};
-  for (const DType dtype : {float32, float64})
-    for (const Shape& lead : leads)
-      for (const auto& size : sizes)
-        for (const char* layout : layouts) {
-          CAPTURE(dtype, lead, size.m, size.n, layout);
-          Shape shape = lead;
-          shape.push_back(size.m), shape.push_back(size.n);
-          const Tensor a = noise(shape, dtype);
-          for (const linalg::QrMode mode : {linalg::QrMode::reduced, linalg::QrMode::complete}) {
-            const linalg::Qr found = linalg::qr(laid_out(a, layout), mode);
-            const int64_t k = mode == linalg::QrMode::complete ? size.m : std::min(size.m, size.n);
-            CHECK(found.q.size(-1) == k);
-            CHECK(found.r.size(-2) == k);
-            CHECK(equal(found.r, triu(found.r)));
-            CHECK(are_orthonormal(found.q));
-            CHECK(near(matmul(found.q, found.r), a, 1000));
-          }
-        }
+  const auto check = [](const Tensor& a, const Tensor& laid_out_a) {
+    const int64_t m = a.size(-2), n = a.size(-1);
+    for (const linalg::QrMode mode : {linalg::QrMode::reduced, linalg::QrMode::complete}) {
+      const linalg::Qr found = linalg::qr(laid_out_a, mode);
+      const int64_t k = mode == linalg::QrMode::complete ? m : std::min(m, n);
+      CHECK(found.q.size(-1) == k);
+      CHECK(found.r.size(-2) == k);
+      CHECK(equal(found.r, triu(found.r)));
+      CHECK(are_orthonormal(found.q));
+      CHECK(near(matmul(found.q, found.r), a, 1000));
+    }
+  };
+  for_each_layout({{0, 0}, {0, 3}, {3, 0}, {1, 1}, {4, 4}, {5, 3}, {3, 5}, {80, 40}, {40, 80}}, check);
   CHECK(thrown<ValueError>([] { linalg::qr(eye(3), linalg::QrMode(7)); }) ==
         "linalg::qr: expected QrMode::reduced or complete, got QrMode(7)");
   // LAPACK's signs, which NumPy and PyTorch have as well.
@@ -102,9 +113,7 @@ TEST_CASE("qr makes up its matrix, reduced and complete") {
 }
 
 TEST_CASE("qr has gradients where it is determined, wide matrices too") {
-  struct {
-    int64_t m, n;
-  } const sizes[] = {{3, 3}, {5, 3}, {3, 5}, {1, 4}, {4, 1}};
+  const Size sizes[] = {{3, 3}, {5, 3}, {3, 5}, {1, 4}, {4, 1}};
   for (const auto& size : sizes) {
     CAPTURE(size.m, size.n);
     const Tensor a = noise({2, size.m, size.n}, float64);
@@ -178,27 +187,18 @@ TEST_CASE("eigh makes up its matrix from the lower triangle") {
 }
 
 TEST_CASE("svd makes up its matrix, in part and in full") {
-  struct {
-    int64_t m, n;
-  } const sizes[] = {{0, 0}, {0, 3}, {3, 0}, {1, 1}, {4, 4}, {5, 3}, {3, 5}, {60, 30}, {30, 60}};
-  for (const DType dtype : {float32, float64})
-    for (const Shape& lead : leads)
-      for (const auto& size : sizes)
-        for (const char* layout : layouts) {
-          CAPTURE(dtype, lead, size.m, size.n, layout);
-          Shape shape = lead;
-          shape.push_back(size.m), shape.push_back(size.n);
-          const Tensor a = noise(shape, dtype), x = laid_out(a, layout);
-          const int64_t k = std::min(size.m, size.n);
-          const linalg::Svd part = linalg::svd(x, false), whole = linalg::svd(x);
-          CHECK(near(matmul(part.u * unsqueeze(part.s, -2), part.vh), a, 1000));
-          CHECK(near(matmul(slice(whole.u, -1, 0, k) * unsqueeze(whole.s, -2), slice(whole.vh, -2, 0, k)), a, 1000));
-          CHECK(whole.u.size(-1) == size.m);
-          CHECK(whole.vh.size(-2) == size.n);
-          for (const Tensor& q : {part.u, t(part.vh), whole.u, t(whole.vh)}) CHECK(are_orthonormal(q));
-          CHECK(near(linalg::svdvals(x), part.s, 1000));
-          if (k > 0) CHECK(all(diff(part.s) <= 0).item<bool>());
-        }
+  const auto check = [](const Tensor& a, const Tensor& x) {
+    const int64_t k = std::min(a.size(-2), a.size(-1));
+    const linalg::Svd part = linalg::svd(x, false), whole = linalg::svd(x);
+    CHECK(near(matmul(part.u * unsqueeze(part.s, -2), part.vh), a, 1000));
+    CHECK(near(matmul(slice(whole.u, -1, 0, k) * unsqueeze(whole.s, -2), slice(whole.vh, -2, 0, k)), a, 1000));
+    CHECK(whole.u.size(-1) == a.size(-2));
+    CHECK(whole.vh.size(-2) == a.size(-1));
+    for (const Tensor& q : {part.u, t(part.vh), whole.u, t(whole.vh)}) CHECK(are_orthonormal(q));
+    CHECK(near(linalg::svdvals(x), part.s, 1000));
+    if (k > 0) CHECK(all(diff(part.s) <= 0).item<bool>());
+  };
+  for_each_layout({{0, 0}, {0, 3}, {3, 0}, {1, 1}, {4, 4}, {5, 3}, {3, 5}, {60, 30}, {30, 60}}, check);
   CHECK(near(linalg::svdvals(matrix({3, 0, 4, 5}, 2)), tensor({std::sqrt(45), std::sqrt(5)}, float64), 10));
   CHECK(thrown<ValueError>([&] {
           linalg::svd(full({2, 3}, not_a_number));
@@ -426,9 +426,7 @@ TEST_CASE("LAPACK's work space is what it asks for, not what float makes of it")
 }
 
 TEST_CASE("values and vectors have derivatives of both orders") {
-  struct {
-    int64_t m, n;
-  } const sizes[] = {{3, 3}, {5, 3}, {3, 5}, {1, 3}};
+  const Size sizes[] = {{3, 3}, {5, 3}, {3, 5}, {1, 3}};
   for (const auto& size : sizes) {
     CAPTURE(size.m, size.n);
     const Tensor a = noise({2, size.m, size.n}, float64);

@@ -164,6 +164,22 @@ void check(const Shape& size, const std::vector<Axis>& axes, DType dtype, Memory
   CHECK(error(g, dx, 512) <= 1);
 }
 
+// f(case, its windows along each axis, dtype, format) at each level of instructions; means have no dilation.
+template <class F>
+void for_each_case(bool of_means, F f) {
+  for (const Isa level : isa_levels()) {
+    const test::WithIsa with(level);
+    for (DType dtype : {float32, float64})
+      for (const Case& k : cases)
+        for (MemoryFormat format : formats) {
+          CAPTURE(k.size, k.kernel[0], dtype, format == MemoryFormat::channels_last, to_string(level));
+          std::vector<Axis> axes;
+          for (int64_t a = 0; a < k.size.dim(); ++a) axes.push_back(axis_of(k, a, of_means));
+          f(k, axes, dtype, format);
+        }
+  }
+}
+
 Tensor max_of(const Tensor& x, const Spatial& kernel, const MaxPoolOptions& options) {
   return (x.dim() == 3 ? max_pool1d : x.dim() == 4 ? max_pool2d : max_pool3d)(x, kernel, options);
 }
@@ -183,47 +199,31 @@ Tensor row(std::initializer_list<double> numbers) {
 }  // namespace
 
 TEST_CASE("maxima of windows along one to three axes, and where they are") {
-  for (const Isa level : isa_levels()) {
-    const test::WithIsa with(level);
-    for (DType dtype : {float32, float64})
-      for (const Case& k : cases)
-        for (MemoryFormat format : formats) {
-          CAPTURE(k.size, k.kernel[0], dtype, format == MemoryFormat::channels_last, to_string(level));
-          std::vector<Axis> axes;
-          for (int64_t a = 0; a < k.size.dim(); ++a) axes.push_back(axis_of(k, a, false));
-          const MaxPoolOptions options{
-              .stride = k.stride, .padding = k.padding, .dilation = k.dilation, .ceil_mode = k.ceil_mode};
-          check(k.size, axes, dtype, format, 0, [&](const Tensor& x) {
-            const Selection s = max_with_indices(x, k.kernel, options);
-            CHECK(s.indices.dtype() == int64);
-            CHECK_FALSE(s.indices.requires_grad());
-            CHECK(equal(max_of(x.detach(), k.kernel, options), s.values.detach()));
-            return Pool{s.values, s.indices};
-          });
-        }
-  }
+  for_each_case(false, [](const Case& k, const std::vector<Axis>& axes, DType dtype, MemoryFormat format) {
+    const MaxPoolOptions options{
+        .stride = k.stride, .padding = k.padding, .dilation = k.dilation, .ceil_mode = k.ceil_mode};
+    check(k.size, axes, dtype, format, 0, [&](const Tensor& x) {
+      const Selection s = max_with_indices(x, k.kernel, options);
+      CHECK(s.indices.dtype() == int64);
+      CHECK_FALSE(s.indices.requires_grad());
+      CHECK(equal(max_of(x.detach(), k.kernel, options), s.values.detach()));
+      return Pool{s.values, s.indices};
+    });
+  });
 }
 
 TEST_CASE("means of windows along one to three axes") {
-  for (const Isa level : isa_levels()) {
-    const test::WithIsa with(level);
-    for (DType dtype : {float32, float64})
-      for (const Case& k : cases)
-        for (MemoryFormat format : formats) {
-          CAPTURE(k.size, k.kernel[0], dtype, format == MemoryFormat::channels_last, to_string(level));
-          std::vector<Axis> axes;
-          for (int64_t a = 0; a < k.size.dim(); ++a) axes.push_back(axis_of(k, a, true));
-          check(k.size, axes, dtype, format, static_cast<double>(k.divisor.value_or(0)), [&](const Tensor& x) {
-            return Pool{avg_of(x, k.kernel,
-                               {.stride = k.stride,
-                                .padding = k.padding,
-                                .ceil_mode = k.ceil_mode,
-                                .count_include_pad = k.count_include_pad,
-                                .divisor_override = k.divisor}),
-                        {}};
-          });
-        }
-  }
+  for_each_case(true, [](const Case& k, const std::vector<Axis>& axes, DType dtype, MemoryFormat format) {
+    check(k.size, axes, dtype, format, static_cast<double>(k.divisor.value_or(0)), [&](const Tensor& x) {
+      return Pool{avg_of(x, k.kernel,
+                         {.stride = k.stride,
+                          .padding = k.padding,
+                          .ceil_mode = k.ceil_mode,
+                          .count_include_pad = k.count_include_pad,
+                          .divisor_override = k.divisor}),
+                  {}};
+    });
+  });
 }
 
 TEST_CASE("adaptive pools take any number of positions") {
