@@ -9,17 +9,23 @@ namespace limpid::detail {
 
 using index_t = std::int64_t;
 
+namespace {
+
 // sysconf() may tell the sum over all of a processor's caches, of which this thread fills only its own.
-index_t last_cache() noexcept {
-  static const index_t size = [] {
-    long kib = 0;
-    if (std::FILE* file = std::fopen("/sys/devices/system/cpu/cpu0/cache/index3/size", "r")) {
-      if (std::fscanf(file, "%ldK", &kib) != 1) kib = 0;
-      std::fclose(file);
-    }
-    const long bytes = kib > 0 ? kib * 1024 : sysconf(_SC_LEVEL3_CACHE_SIZE);
-    return bytes > 0 ? index_t{bytes} : index_t{1} << 25;
-  }();
+index_t size_of_last_cache() noexcept {
+  long kib = 0;
+  if (std::FILE* file = std::fopen("/sys/devices/system/cpu/cpu0/cache/index3/size", "r")) {
+    if (std::fscanf(file, "%ldK", &kib) != 1) kib = 0;
+    std::fclose(file);
+  }
+  const long bytes = kib > 0 ? kib * 1024 : sysconf(_SC_LEVEL3_CACHE_SIZE);
+  return bytes > 0 ? index_t{bytes} : index_t{1} << 25;
+}
+
+}  // namespace
+
+index_t& last_cache() noexcept {
+  static index_t size = size_of_last_cache();
   return size;
 }
 

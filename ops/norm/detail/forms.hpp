@@ -93,8 +93,8 @@ inline std::int64_t column_pitch(std::int64_t width) noexcept {
   return ceil_div(width, kStep) * kStep;
 }
 
-/// Bytes of the last-level cache that a thread shares in.
-std::int64_t last_cache() noexcept;
+/// Bytes of the last-level cache that a thread shares in. Written to by tests alone, for which it may be large.
+std::int64_t& last_cache() noexcept;
 
 /// Whether an output is written past the caches: from the size on where it and what is read beside it leave little of
 /// the last one. A line written past it need not be fetched first, which saves more than a reader that comes at once

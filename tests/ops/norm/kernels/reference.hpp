@@ -58,6 +58,18 @@ struct Case {
   bool slope = true, offset = true;  ///< Forward mode: gamma and beta move.
 };
 
+/// Sets what counts as the size of the last cache, and restores it on the way out.
+class WithLastCache {
+ public:
+  explicit WithLastCache(index_t bytes) { last_cache() = bytes; }
+  ~WithLastCache() { last_cache() = before_; }
+  WithLastCache(const WithLastCache&) = delete;
+  WithLastCache& operator=(const WithLastCache&) = delete;
+
+ private:
+  const index_t before_ = last_cache();
+};
+
 /// Each of the shapes in both layouts, centred or not, and pooled where that is possible.
 inline std::vector<NormDims> plans(const std::vector<NormDims>& shapes) {
   std::vector<NormDims> out;

@@ -63,6 +63,7 @@ TEMPLATE_TEST_CASE("columns of several blocks agree with long double and between
 }
 
 TEMPLATE_TEST_CASE("columns written past the caches have the bits of their parts", "", float, double) {
+  const WithLastCache with(index_t{40} << 20);
   const index_t elements = last_cache() / 4 / static_cast<index_t>(sizeof(TestType));
   for (NormDims part : std::vector<NormDims>{{1, 3, 1, 160}, {1, 64, 1, 513}, {1, 4, 12, 77}, {1, 80, 1, 9000}}) {
     part.layout = kLast;
