@@ -77,14 +77,15 @@ TEST_CASE("a warm training step takes no page fault, and no memory from the syst
     optimizer.step();
   };
   for (int i = 0; i < 5; ++i) step();
-  // The kernel moves pages about now and then; steps that need new ones would fault every time.
+  // The kernel moves pages about now and then, and threads that give blocks back in another order may lead to one more
+  // block; steps that need new ones would do so every time.
   int64_t fewest = INT64_MAX;
   for (int i = 0; i < 8 && fewest > 0; ++i) {
     const int64_t before = page_faults();
     const MemoryStats stats = memory_stats();
     for (int k = 0; k < 3; ++k) step();
-    fewest = std::min(fewest, page_faults() - before);
-    CHECK(memory_stats().system_allocations == stats.system_allocations);
+    const int64_t blocks = memory_stats().system_allocations - stats.system_allocations;
+    fewest = std::min(fewest, std::max(page_faults() - before, blocks));
     CHECK(memory_stats().in_use == stats.in_use);
   }
   CHECK(fewest == 0);
