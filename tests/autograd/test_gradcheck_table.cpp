@@ -99,7 +99,7 @@ Counts check_all(const std::vector<Case>& rows) {
 
 }  // namespace
 
-TEST_CASE("a right gradient is never called wrong, and a wrong one never right, at any scale") {
+TEST_CASE("a right gradient is never called wrong, and a wrong one never right, at any scale", "[long]") {
   const auto [rights, passed, wrongs, called] = check_all(smooth_cases());
   if (test::thinned()) return;
   // To be unsure is no way out: it is for the few points of the whole table where numbers of double precision tell
@@ -109,7 +109,7 @@ TEST_CASE("a right gradient is never called wrong, and a wrong one never right, 
   CHECK(called > 0.96 * wrongs);
 }
 
-TEST_CASE("nor where next to nothing can be seen") { check_all(hostile_cases()); }
+TEST_CASE("nor where next to nothing can be seen", "[long]") { check_all(hostile_cases()); }
 
 TEST_CASE("where there is no derivative, both modes say so at both orders") {
   int all = 0, said = 0;

@@ -346,13 +346,13 @@ TEST_CASE("pngs cut short are refused") {
                     [](const std::string& path) { load_image(path); });
 }
 
-TEST_CASE("no changed byte of a png crashes or goes unnoticed") {
+TEST_CASE("no changed byte of a png crashes or goes unnoticed", "[long]") {
   const Png png{5, 4, 8, 3, 0, std::string(24, '\0'), chunk("PLTE", "abcdefghi") + chunk("tRNS", "\x40")};
   check_mutations(
       png.bytes(), [](const std::string& path) { load_image(path); }, 2000);
 }
 
-TEST_CASE("changed chunks with right checksums do not crash") {
+TEST_CASE("changed chunks with right checksums do not crash", "[long]") {
   const Folder folder;
   std::mt19937 random(7);
   const auto below = [&](std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random); };

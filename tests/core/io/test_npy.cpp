@@ -205,7 +205,7 @@ TEST_CASE("npy files cut short are refused") {
     check_truncations(read_bytes(numpy + file + ".npy"), load_npy);
 }
 
-TEST_CASE("changed npy files load or are refused") {
+TEST_CASE("changed npy files load or are refused", "[long]") {
   for (const char* file : {"float32", "version3", "fortran_big_endian"})
     check_mutations(read_bytes(numpy + file + ".npy"), load_npy);
 }

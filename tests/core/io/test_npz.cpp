@@ -317,7 +317,7 @@ TEST_CASE("npz files that lie are refused") {
       load);
 }
 
-TEST_CASE("npz files cut short are refused") {
+TEST_CASE("npz files cut short are refused", "[long]") {
   for (const char* file : {"deflated", "zip64"}) check_truncations(read_bytes(numpy + file + ".npz"), load);
   check_truncations(zip({{}}), load);
   const Folder folder;
@@ -331,7 +331,7 @@ TEST_CASE("npz files cut short are refused") {
              ContainsSubstring("but these are the first bytes of a zip archive: load_npz reads NumPy's"));
 }
 
-TEST_CASE("changed npz files load or are refused") {
+TEST_CASE("changed npz files load or are refused", "[long]") {
   for (const char* file : {"deflated", "zip64"}) check_mutations(read_bytes(numpy + file + ".npz"), load);
   check_mutations(zip({{}, deflated({.name = "y.npy"})}), load);
 }

@@ -341,9 +341,9 @@ TEST_CASE("a wrong byte order and other members are refused") {
   CHECK(left_out.empty());
 }
 
-TEST_CASE("truncated .pt files are refused") { check_truncations(read_bytes(torch + "parameter.pt"), load); }
+TEST_CASE("truncated .pt files are refused", "[long]") { check_truncations(read_bytes(torch + "parameter.pt"), load); }
 
-TEST_CASE("changed .pt files load or are refused") {
+TEST_CASE("changed .pt files load or are refused", "[long]") {
   check_mutations(read_bytes(torch + "layouts.pt"), load);
   // Behind a right CRC.
   const std::string inner = one(tensor(0, {2, 2}, {2, 1}));

@@ -279,7 +279,7 @@ TEST_CASE("metadata are given only of a file that is whole") {
              ContainsSubstring("load_safetensors_metadata: " + folder / "x: offset "));
 }
 
-TEST_CASE("safetensors files cut short or changed load or are refused") {
+TEST_CASE("safetensors files cut short or changed load or are refused", "[long]") {
   const Folder folder;
   save_safetensors(folder / "x", {{"a", counting({2, 3})}, {"b", counting({2}, bool_)}, {"c", counting({0}, int64)}},
                    {{"k", "v"}});

@@ -374,7 +374,7 @@ TEST_CASE("whichever call of the system fails, the old file or the new one is th
   }
 }
 
-TEST_CASE("a file of two names that cannot grow takes no room from the disk") {
+TEST_CASE("a file of two names that cannot grow takes no room from the disk", "[long]") {
   const std::string longer(3 << 19, 'n');
   int kept = 0;
   for (int k = 1; k < 200; ++k) {
@@ -398,7 +398,7 @@ TEST_CASE("a file of two names that cannot grow takes no room from the disk") {
   CHECK(kept > 5);
 }
 
-TEST_CASE("a full disk leaves a file of two names, also where no room can be set aside") {
+TEST_CASE("a full disk leaves a file of two names, also where no room can be set aside", "[long]") {
   struct Disk {
     explicit Disk(off_t end) { sets_room_aside = false, disk_end = end; }
     ~Disk() { sets_room_aside = true, disk_end = std::numeric_limits<off_t>::max(); }
@@ -446,7 +446,7 @@ TEST_CASE("a file beyond what the process may write is refused without a signal"
   CHECK(read_bytes(folder / "z") == "old");
 }
 
-TEST_CASE("two writers of a file of two names take turns") {
+TEST_CASE("two writers of a file of two names take turns", "[long]") {
   const Folder folder;
   const std::string path = folder / "x", a(3 << 20, 'a'), b((3 << 20) + 5, 'b');
   write_bytes(path, "old");
@@ -460,7 +460,7 @@ TEST_CASE("two writers of a file of two names take turns") {
   }
 }
 
-TEST_CASE("whichever call of the system a signal interrupts, the new file is written") {
+TEST_CASE("whichever call of the system a signal interrupts, the new file is written", "[long]") {
   for (const bool linked : {false, true})
     for (const bool named : {false, true}) {
       // What is copied into a file of two names goes by pieces of a MiB.

@@ -180,7 +180,7 @@ TEST_CASE("idx files cut short are refused") {
   check_truncations(gzip(bytes), load);
 }
 
-TEST_CASE("no changed byte of an idx file crashes") {
+TEST_CASE("no changed byte of an idx file crashes", "[long]") {
   // Elements may be anything; a type or sizes that would need other than what there is may not.
   const std::string bytes = words({0x802, 5, 6}) + std::string(30, 'x');
   const Folder folder;
@@ -194,7 +194,7 @@ TEST_CASE("no changed byte of an idx file crashes") {
   check_mutations(gzip(bytes), load);
 }
 
-TEST_CASE("no changed byte of a gzipped idx file is misread") {
+TEST_CASE("no changed byte of a gzipped idx file is misread", "[long]") {
   const Folder folder;
   const std::string good = gzip(labels_file());
   save_idx(folder / "good", load_idx((write_bytes(folder / "a", good), folder / "a")));

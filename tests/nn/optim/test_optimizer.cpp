@@ -158,7 +158,7 @@ TEST_CASE("copies of an optimiser are one optimiser") {
   CHECK(optimizer.lr() == 0.5);
 }
 
-TEST_CASE("a first step that finds too little memory does nothing, and may be tried again") {
+TEST_CASE("a first step that finds too little memory does nothing, and may be tried again", "[long]") {
   // Blocks of about a megabyte each. One gradient is laid out anew in each step.
   const auto make = [] {
     manual_seed(8);
