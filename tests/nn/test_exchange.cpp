@@ -13,6 +13,7 @@
 
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/nn/vectors.hpp>
+#include <limpid/tests/settings.hpp>
 
 using namespace limpid;
 
@@ -171,7 +172,7 @@ TEST_CASE("models that PyTorch saved give its outputs") { read(LIMPID_TEST_DATA 
 // For exchange.py, which sets the folder.
 TEST_CASE("models are exchanged with PyTorch", "[.exchange]") {
   const char* folder = std::getenv("LIMPID_EXCHANGE");
-  REQUIRE(folder);
+  if (!folder) return test::left_out("models exchanged with PyTorch, but by tests/reference/exchange.py");
   const double worst = read(std::string(folder) + "/from_pytorch.pt");
   std::cout << "from PyTorch: worst relative difference of outputs " << worst << std::endl;
   write(std::string(folder) + "/from_limpid.safetensors");
