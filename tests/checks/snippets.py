@@ -1,7 +1,8 @@
 """The C++ of README.md and docs/*.md compiles, and whole programs among it run.
 
 snippets.py COMPILER INCLUDE_DIRS LIBRARY: a ```cpp block with an int main (or CATCH_CONFIG_MAIN) is a program; any
-other is the body of a function that includes limpid.hpp and uses its namespace; ```cpp ignore is left alone.
+other is the body of a function that includes limpid.hpp and uses its namespace, and that is called where it stands in
+docs/layers; ```cpp ignore is left alone.
 """
 import re
 import sys
@@ -30,13 +31,13 @@ def is_program(text):
 def program(bodies):
     """One program of these, each a function."""
     includes = [line for _, text in bodies for line in text.splitlines() if line.startswith("#include")]
-    functions = []
+    functions, calls = [], []
     for i, (where, text) in enumerate(bodies):
         page, line = where.rsplit(":", 1)
         body = ["" if line.startswith("#include") else line for line in text.splitlines()]
         functions += [f"[[maybe_unused]] static void snippet{i}() {{", f'#line {int(line) + 1} "{page}"', *body, "}"]
-    return "\n".join(["#include <limpid/limpid.hpp>", *includes, "using namespace limpid;", *functions, "int main() {}",
-                      ""])
+        calls += [f"snippet{i}();"] * page.startswith("docs/layers/")
+    return "\n".join(["#include <limpid/limpid.hpp>", *includes, "using namespace limpid;", *functions, f"int main() {{ {' '.join(calls)} }}", ""])
 
 
 def programs(root):
@@ -80,6 +81,8 @@ if mode == "--self-test":
         ("another language", {"docs/a.md": f"{fence}sh\nls\n{fence}\n"}, False),
         ("a program", {"docs/a.md": f"{fence}cpp\nint main() {{ return 0; }}\n{fence}\n"}, False),
         ("a program that fails", {"docs/a.md": f"{fence}cpp\nint main() {{ return 1; }}\n{fence}\n"}, True),
+        ("a call that fails", {"docs/layers/a.md": f"{fence}cpp\nthrow 1;\n{fence}\n"}, True),
+        ("one that is not made", {"docs/a.md": f"{fence}cpp\nthrow 1;\n{fence}\n"}, False),
         ("a body with an include", {
             "docs/a.md": f"{fence}cpp\n#include <map>\nstd::map<int, int> m;\n{fence}\n"}, False),
     ], lambda root: faults_of(root, *with_what))
