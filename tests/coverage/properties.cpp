@@ -237,6 +237,7 @@ std::vector<std::string> strays() {
   std::set<std::string> rows;
   for (const OpRow& row : op_table()) rows.insert(row.name());
   std::vector<std::string> strays;
+  if (rows.size() != op_table().size()) strays.push_back("one of two rows of one name");
   for (const auto& entry : all_vectors().of)
     if (!rows.count(entry.first)) strays.push_back(entry.first);
   for (const auto& entry : without_vectors())

@@ -18,7 +18,7 @@ limpid::Tensors inputs_of_vectors(const OpRow& row);
 /// Values and gradients against PyTorch's, relative to the larger of the number and a tenth of the largest of its
 /// tensor: worst error in float64 and in float32, held to 1e-10 and 1e-5. A row without vectors has its reason here.
 Finding vectors(const OpRow& row);
-/// The vectors that no row has.
+/// The vectors that no row has, or that two may have.
 std::vector<std::string> strays();
 /// Which dtypes inputs may have (float16, bfloat16 and int64 in place of floating point): the results of each are
 /// those of float64 to its precision, others are refused in words.

@@ -15,12 +15,18 @@ weights of losses, running statistics), or is wrong (of several values written t
 of digamma and hardsigmoid have 9 and 7 digits), the line is made of others.
 """
 import math
+import os
 import pathlib
 import sys
 
-import numpy
-import torch
-from torch.nn import functional as F
+try:
+    import numpy
+    import torch
+    from torch.nn import functional as F
+except ImportError:
+    if os.path.realpath(sys.executable) == os.path.realpath("/usr/bin/python3"):
+        sys.exit("op_vectors: expected python3-torch and python3-numpy")
+    os.execv("/usr/bin/python3", ["/usr/bin/python3", "-B", *sys.argv])  # Debian's, where its packages are
 
 torch.set_default_dtype(torch.float64)
 inf = math.inf
