@@ -219,24 +219,6 @@ Tensor masked_select(const Tensor& x, const Tensor& mask) {
   return index_select(flat, 0, reshape(nonzero(is_set), {-1}));
 }
 
-Tensor take_along_axis(const Tensor& x, const Tensor& index, int64_t axis) {
-  require_defined("take_along_axis", "x", x);
-  require_defined("take_along_axis", "index", index);
-  const auto at = static_cast<std::size_t>(normalize_axis(axis, x.dim(), "take_along_axis"));
-  if (index.dtype() != int64 && index.dtype() != int32)
-    throw_error<DTypeError>("take_along_axis: expected an int64 or int32 index, got ", index.dtype());
-  if (index.dim() != x.dim())
-    throw_error<ShapeError>("take_along_axis: expected an index of as many axes as x of shape ", x.shape(), ", got ",
-                            index.shape());
-  // All but the axis broadcast.
-  Shape one = x.shape(), other = index.shape();
-  one[at] = other[at] = 1;
-  Shape of_x = broadcast_shapes(one, other, "take_along_axis"), of_index = of_x;
-  of_x[at] = x.shape()[at];
-  of_index[at] = index.shape()[at];
-  return gather(expand(x, of_x), axis, expand(index, of_index));
-}
-
 namespace {
 
 int64_t factor_of(const char* op, const Tensor& x, int64_t factor) {

@@ -200,6 +200,23 @@ Tensor gather(const Tensor& x, int64_t axis, const Tensor& index) {
   return gathered("gather", x, a, checked_index("gather", index, x.shape()[a]));
 }
 
+Tensor take_along_axis(const Tensor& x, const Tensor& index, int64_t axis) {
+  require_defined("take_along_axis", "x", x);
+  require_defined("take_along_axis", "index", index);
+  const auto a = static_cast<std::size_t>(normalize_axis(axis, x.dim(), "take_along_axis"));
+  if (index.dim() != x.dim())
+    throw_error<ShapeError>("take_along_axis: expected an index of as many axes as x of shape ", x.shape(), ", got ",
+                            index.shape());
+  const Tensor places = checked_index("take_along_axis", index, x.shape()[a]);
+  // All but the axis broadcast.
+  Shape one = x.shape(), other = index.shape();
+  one[a] = other[a] = 1;
+  Shape of_x = broadcast_shapes(one, other, "take_along_axis"), of_index = of_x;
+  of_x[a] = x.shape()[a];
+  of_index[a] = index.shape()[a];
+  return gathered("take_along_axis", expand(x, of_x), a, expand(places, of_index));
+}
+
 Tensor scatter_add(const Shape& shape, int64_t axis, const Tensor& index, const Tensor& x) {
   require_defined("scatter_add", "index", index);
   require_defined("scatter_add", "x", x);

@@ -368,18 +368,8 @@ Finding broadcasting(const OpRow& row) {
 Finding empty_inputs(const OpRow& row) {
   Finding finding;
   int taken = 0, tried = 0;
-  for (std::size_t axis = 0; axis < row.inputs[0].shape.size(); ++axis) {
-    Tensors xs = row.draw();
-    const Shape full = xs[0].shape();
-    for (Tensor& x : xs) {
-      if (x.shape() != full) continue;
-      Shape shape = full;
-      shape[axis] = 0;
-      x = empty(shape, x.dtype());
-    }
-    ++tried;
-    const std::string what = "axis " + std::to_string(axis) + " of size 0";
-    const std::string words = refused(
+  const auto attempt = [&](const Tensors& xs, const std::string& what) {
+    return refused(
         [&] {
           const Recorded recorded(row.f, xs);
           for (const Tensor& y : recorded.ys)
@@ -390,8 +380,22 @@ Finding empty_inputs(const OpRow& row) {
               finding.faults.push_back(what + " gives gradients of another shape");
         },
         finding, what);
-    taken += words.empty();
+  };
+  const Tensors whole = row.draw();
+  for (std::size_t axis = 0; axis < row.inputs[0].shape.size(); ++axis) {
+    Tensors xs = whole;
+    for (Tensor& x : xs)
+      if (x.shape() == whole[0].shape()) x = slice(x, static_cast<int64_t>(axis), 0, 0).contiguous();
+    ++tried;
+    taken += attempt(xs, "axis " + std::to_string(axis) + " of size 0").empty();
   }
+  // Beside operands that have elements.
+  for (std::size_t i = 0; i < whole.size(); ++i)
+    for (int64_t axis = 0; axis < whole[i].dim(); ++axis) {
+      Tensors xs = whole;
+      xs[i] = slice(xs[i], axis, 0, 0).contiguous();
+      attempt(xs, "axis " + std::to_string(axis) + " of size 0 of input " + std::to_string(i) + " alone");
+    }
   finding.cell = tried == 0 ? "no axis" : taken == tried ? "taken" : taken ? "by axis" : "refused";
   return finding;
 }
@@ -404,6 +408,7 @@ Finding bad_inputs(const OpRow& row) {
       {"relu6", {"mul"}},
       {"hardsigmoid", {"mul"}},
       {"unique", {"floor"}},
+      {"bincount", {"allocate"}},  // asks for as much memory as the largest number wants
       {"searchsorted", {"sort"}},
       {"merge", {"moments"}},
       {"nonzero", {"lt"}},
@@ -450,6 +455,10 @@ Finding bad_inputs(const OpRow& row) {
     attempt(i, "undefined", Tensor(), !is_optional);
     attempt(i, "of bool", x.to(bool_), {});
     if (!is_floating(x)) attempt(i, "of float64", x.to(float64), {});
+    if (x.dtype() == int64)
+      for (const double number : {1e12, -1e12})
+        attempt(i, "far out of range",
+                where(arange(x.numel()).reshape(x.shape()) == x.numel() - 1, number, x).to(int64), {});
     attempt(i, "of another axis", unsqueeze(x, 0), {});
     if (x.dim()) attempt(i, "of an axis less", select(x, 0, 0), {});
     for (int64_t axis = 0; axis < x.dim(); ++axis) attempt(i, "one longer", cat({x, narrow(x, axis, 0, 1)}, axis), {});
