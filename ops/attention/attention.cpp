@@ -300,7 +300,8 @@ struct Statistics {
 
 // y (..., L, V) and the statistics, of scaled queries.
 template <class T>
-void run_forward(const Scheme& s, const Tensor& q, const Tensor& k, const Tensor& v, T* y, const Statistics<T>& statistics) {
+void run_forward(const Scheme& s, const Tensor& q, const Tensor& k, const Tensor& v, T* y,
+                 const Statistics<T>& statistics) {
   const Scores<T> scores(s, q, k);
   const Matrices<T> value(v, s.leading);
   const auto exponentials = kernels_of<T>().exponentials;
@@ -362,8 +363,8 @@ struct Gradients {
 };
 
 template <class T>
-void run_backward(const Scheme& s, const Tensors& xs, const Tensor& y, const Statistics<const T>& statistics, const Tensor& dy,
-                  const Gradients<T>& to) {
+void run_backward(const Scheme& s, const Tensors& xs, const Tensor& y, const Statistics<const T>& statistics,
+                  const Tensor& dy, const Gradients<T>& to) {
   T *const dq = to.dq, *const dk = to.dk, *const dv = to.dv;
   const Tensor &q = xs[0], &k = xs[1], &v = xs[2];
   const Scores<T> scores(s, q, k);
