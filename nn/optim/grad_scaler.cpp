@@ -34,6 +34,10 @@ void check(double scale, const GradScalerOptions& options) {
                         {"growth_interval", growth_interval, nn::detail::count}});
 }
 
+[[noreturn]] void refuse(const char* expected, const char* got, const std::string& more = {}) {
+  throw_error<ValueError>("GradScaler: expected ", expected, ", got ", got, more);
+}
+
 // x[i] times factor, to y, which may be x: whether all are finite.
 template <class T>
 bool multiplied(const T* x, T* y, int64_t n, T factor) noexcept {
@@ -117,11 +121,9 @@ struct GradScaler::State final : RefCounted<State> {
 
 // Unscales the gradients of an optimiser that is not seen yet; those of half precision only if in_place.
 GradScaler::State::Seen& GradScaler::State::look_at(const char* what, const Optimizer& optimizer, bool in_place) {
-  if (!scaled) throw_error<ValueError>("GradScaler: expected scale() before ", what, " in an iteration, got none");
+  if (!scaled) refuse("scale() before others in an iteration", "none before ", what);
   const Tensors xs = detail::with_gradients("GradScaler", optimizer.parameters());
-  if (xs.empty())
-    throw_error<ValueError>("GradScaler: expected gradients in an optimiser given to ", what, ", got none in ",
-                            optimizer.name());
+  if (xs.empty()) refuse("gradients to divide", "none in ", optimizer.name());
   // All memory is had before anything is changed.
   seen.reserve(seen.size() + 1);
   const double factor = 1 / scale;
@@ -149,7 +151,7 @@ GradScaler::~GradScaler() = default;
 
 Tensor GradScaler::scale(const Tensor& loss) const {
   if (!state_->options.enabled) return loss;
-  if (!loss.defined()) throw_error<ValueError>("GradScaler: expected a loss, got an undefined tensor");
+  if (!loss.defined()) refuse("a loss", "an undefined tensor");
   if (!is_floating_point(loss.dtype()))
     throw_error<DTypeError>("GradScaler: expected a floating-point loss, got ", loss.dtype());
   Tensor scaled = mul(is_half(loss.dtype()) ? loss.to(float32) : loss, state_->scale);
@@ -161,8 +163,8 @@ void GradScaler::unscale_(const Optimizer& optimizer) {
   State& state = *state_;
   if (!state.options.enabled) return;
   if (const State::Seen* seen = state.find(optimizer))
-    throw_error<ValueError>("GradScaler: expected unscale_() once between updates and before step(), got it after ",
-                            seen->stepped ? "step()" : "unscale_()", " of ", optimizer.name());
+    refuse("unscale_() once between updates and before step()",
+           seen->stepped ? "it after step() of " : "it after unscale_() of ", optimizer.name());
   state.look_at("unscale_()", optimizer, true);
 }
 
@@ -174,8 +176,7 @@ bool GradScaler::step(Optimizer optimizer) {
     return true;
   }
   State::Seen* seen = state.find(optimizer);
-  if (seen && seen->stepped)
-    throw_error<ValueError>("GradScaler: expected step() once between updates, got it again of ", optimizer.name());
+  if (seen && seen->stepped) refuse("step() once between updates", "it again of ", optimizer.name());
   if (!seen) seen = &state.look_at("step()", optimizer, false);
   const bool finite = seen->finite;
   if (finite) optimizer.step_with(seen->factor);
@@ -187,7 +188,7 @@ bool GradScaler::step(Optimizer optimizer) {
 void GradScaler::update() {
   State& state = *state_;
   if (!state.options.enabled) return;
-  if (state.seen.empty()) throw_error<ValueError>("GradScaler: expected step() before update(), got none");
+  if (state.seen.empty()) refuse("step() before update()", "none");
   const bool finite = std::all_of(state.seen.begin(), state.seen.end(), [](const State::Seen& s) { return s.finite; });
   if (!finite) {
     state.since_change = 0;
@@ -225,9 +226,8 @@ void GradScaler::load_state_dict(const TensorMap& state) {
     const auto entry = state.find(name);
     const Tensor x = entry == state.end() ? Tensor() : nn::detail::saved_number(entry->second, dtype);
     if (!x.defined() || state.size() != 5)
-      throw_error<ValueError>(
-          "GradScaler: expected the numbers of an enabled scaler, scale, growth_factor, "
-          "backoff_factor, growth_interval and _growth_tracker, got ",
+      refuse(
+          "the numbers of an enabled scaler, scale, growth_factor, backoff_factor, growth_interval and _growth_tracker",
           state.empty() ? "nothing"
           : x.defined() ? "others besides"
                         : "no ",

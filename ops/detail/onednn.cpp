@@ -1,7 +1,13 @@
+#include <limpid/core/detail/fork.hpp>
+#include <limpid/core/detail/log.hpp>
+#include <limpid/ops/detail/bfloat16.hpp>
 #include <limpid/ops/detail/buffer.hpp>
 #include <limpid/ops/detail/onednn.hpp>
 
-namespace limpid::detail::onednn {
+#include <algorithm>
+
+namespace limpid::detail {
+namespace onednn {
 
 using dnnl::memory;
 
@@ -28,14 +34,14 @@ void Plan::add(int arg, const memory::desc& ours, const memory::desc& theirs, bo
   operands_.push_back(std::move(x));
 }
 
-void Plan::run(dnnl::stream& stream, std::initializer_list<const float*> pointers) {
+void Plan::run(dnnl::stream& stream, std::initializer_list<const void*> pointers) {
   const Buffer scratch(scratchpad_.get_desc().get_size());
   scratchpad_.set_data_handle(scratch.data());
   std::vector<Buffer> buffers;
   buffers.reserve(operands_.size());
   auto pointer = pointers.begin();
   for (Operand& x : operands_) {
-    x.ours.set_data_handle(const_cast<float*>(*pointer++));
+    x.ours.set_data_handle(const_cast<void*>(*pointer++));
     if (!x.reorder) continue;
     buffers.emplace_back(x.theirs.get_desc().get_size());
     x.theirs.set_data_handle(buffers.back().data());
@@ -47,4 +53,63 @@ void Plan::run(dnnl::stream& stream, std::initializer_list<const float*> pointer
   stream.wait();
 }
 
-}  // namespace limpid::detail::onednn
+struct Plans::Entry {
+  std::uint64_t last_use;
+  Plan plan;
+};
+
+Plans::Plans() : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {}
+Plans::~Plans() = default;
+
+std::size_t Plans::next_place() const noexcept {
+  if (entries_.size() < capacity) return entries_.size();
+  const auto oldest = std::min_element(entries_.begin(), entries_.end(),
+                                       [](const Entry& a, const Entry& b) { return a.last_use < b.last_use; });
+  return static_cast<std::size_t>(oldest - entries_.begin());
+}
+
+void Plans::put(std::size_t place, Plan (*make)(const dnnl::engine&, const void*), const void* key) {
+  Entry fresh{clock_, {}};
+  try {
+    const LibraryCall primitives;  // oneDNN keeps what it has made under a lock
+    fresh.plan = make(engine_, key);
+  } catch (const dnnl::error& e) {
+    log_debug("oneDNN refuses an operation: {}", e.what());
+  }
+  if (place == entries_.size())
+    entries_.push_back(std::move(fresh));
+  else
+    entries_[place] = std::move(fresh);
+}
+
+Plan& Plans::use(std::size_t place) noexcept {
+  entries_[place].last_use = ++clock_;
+  return entries_[place].plan;
+}
+
+bool Plans::run(std::size_t place, std::initializer_list<const void*> pointers) {
+  Plan& plan = use(place);
+  if (!plan) return false;
+  plan.run(stream_, pointers);
+  return true;
+}
+
+}  // namespace onednn
+
+bool multiplies_bfloat16() noexcept {
+  static const bool has = [] {
+    try {
+      const LibraryCall primitives;
+      using namespace onednn;
+      const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+      const memory::desc square({16, 16}, memory::data_type::bf16, memory::format_tag::ab);
+      const auto product = describe<dnnl::matmul>(engine, plan_attributes(), square, square, square);
+      return product && is_native_bfloat16(product.impl_info_str());
+    } catch (const dnnl::error&) {
+      return false;
+    }
+  }();
+  return has;
+}
+
+}  // namespace limpid::detail

@@ -1,14 +1,11 @@
 // What every family does with oneDNN: plans, which are primitives with their operands, and a thread's store of them.
 // All that differs between oneDNN's versions 2 and 3 is told apart here and in the families' own files about it.
 #pragma once
-#include <limpid/core/detail/fork.hpp>
-#include <limpid/core/detail/log.hpp>
-
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -39,6 +36,13 @@ typename Primitive::primitive_desc describe_backward(const dnnl::engine& engine,
 /// Attributes of every primitive of a Plan: scratch memory is ours to give.
 dnnl::primitive_attr plan_attributes();
 
+/// Whether an implementation of oneDNN's multiplies bfloat16 by the processor's own instructions. Others are slower
+/// than products of float32.
+inline bool is_native_bfloat16(std::string_view implementation) noexcept {
+  return implementation.find("avx512_core_bf16") != std::string_view::npos ||
+         implementation.find("amx") != std::string_view::npos;
+}
+
 /// A primitive with its operands: ours, and where oneDNN wants another layout, its own and the way between the two.
 class Plan {
  public:
@@ -57,7 +61,7 @@ class Plan {
   }
 
   /// One pointer per operand, in the order they were added.
-  void run(dnnl::stream& stream, std::initializer_list<const float*> pointers);
+  void run(dnnl::stream& stream, std::initializer_list<const void*> pointers);
 
  private:
   struct Operand {
@@ -75,58 +79,57 @@ class Plan {
   std::vector<Operand> operands_;
 };
 
-/// A thread's plans of one family, the most recent ones; each thread has its own, for a plan holds the pointers of a
-/// call. A Key is all that a plan was made for.
-template <class Key>
-class PlanCache {
- public:
-  using Make = Plan (*)(const dnnl::engine&, const Key&);
-  explicit PlanCache(Make make) : make_(make) {}
+/// What all stores of plans share: plans in places, without their keys.
+class Plans {
+ protected:
+  Plans();
+  ~Plans();
+  Plans(const Plans&) = delete;
+  Plans& operator=(const Plans&) = delete;
 
-  /// False, with nothing written, where oneDNN has no such operation.
-  bool run(const Key& key, std::initializer_list<const float*> pointers) {
-    Plan& plan = find(key);
-    if (!plan) return false;
-    plan.run(stream_, pointers);
-    return true;
-  }
-
-  bool is_steady(const Key& key) { return find(key).steady; }
+  /// Where the next plan goes: behind the others, or in the place of the one that was not used for longest.
+  std::size_t next_place() const noexcept;
+  /// Makes a plan there, an empty one where oneDNN has no such operation.
+  void put(std::size_t place, Plan (*make)(const dnnl::engine& engine, const void* key), const void* key);
+  Plan& use(std::size_t place) noexcept;
+  bool run(std::size_t place, std::initializer_list<const void*> pointers);
 
  private:
   static constexpr std::size_t capacity = 256;
-  struct Entry {
-    Key key;
-    std::uint64_t last_use;
-    Plan plan;
-  };
-
-  Plan& find(const Key& key) {
-    ++clock_;
-    for (Entry& entry : entries_)
-      if (entry.key == key) {
-        entry.last_use = clock_;
-        return entry.plan;
-      }
-    Entry fresh{key, clock_, {}};
-    try {
-      const LibraryCall primitives;  // oneDNN keeps what it has made under a lock
-      fresh.plan = make_(engine_, key);
-    } catch (const dnnl::error& e) {
-      log_debug("oneDNN refuses an operation: {}", e.what());
-    }
-    if (entries_.size() < capacity) return entries_.emplace_back(std::move(fresh)).plan;
-    const auto oldest = std::min_element(entries_.begin(), entries_.end(),
-                                         [](const Entry& a, const Entry& b) { return a.last_use < b.last_use; });
-    *oldest = std::move(fresh);
-    return oldest->plan;
-  }
-
-  Make make_;
-  dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
-  dnnl::stream stream_{engine_};
+  struct Entry;
+  dnnl::engine engine_;
+  dnnl::stream stream_;
   std::vector<Entry> entries_;
   std::uint64_t clock_ = 0;
+};
+
+/// A thread's plans of one family, the most recent ones; each thread has its own, for a plan holds the pointers of a
+/// call. A Key is all that a plan was made for, by make_plan.
+template <class Key, Plan (*make_plan)(const dnnl::engine&, const Key&)>
+class PlanCache : Plans {
+ public:
+  /// False, with nothing written, where oneDNN has no such operation.
+  bool run(const Key& key, std::initializer_list<const void*> pointers) { return Plans::run(find(key), pointers); }
+
+  bool is_steady(const Key& key) { return use(find(key)).steady; }
+
+ private:
+  std::size_t find(const Key& key) {
+    for (std::size_t i = 0; i < keys_.size(); ++i)
+      if (keys_[i] == key) return i;
+    const std::size_t place = next_place();
+    if (place == keys_.size()) keys_.reserve(place + 1);
+    put(
+        place, [](const dnnl::engine& engine, const void* k) { return make_plan(engine, *static_cast<const Key*>(k)); },
+        &key);
+    if (place == keys_.size())
+      keys_.push_back(key);
+    else
+      keys_[place] = key;
+    return place;
+  }
+
+  std::vector<Key> keys_;
 };
 
 }  // namespace limpid::detail::onednn

@@ -1,14 +1,17 @@
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/visit.hpp>
+#include <limpid/ops/detail/bfloat16.hpp>
 #include <limpid/ops/detail/float_operands.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/product.hpp>
+#include <limpid/ops/product/detail/bfloat16.hpp>
 #include <limpid/ops/product/detail/matrices.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 
 #include <algorithm>
+#include <type_traits>
 
 namespace limpid {
 
@@ -22,14 +25,8 @@ void multiply_as(const Tensor& x, const Tensor& weight, const Tensor& bias, cons
   const int64_t rows = detail::count_rows(x), in = x.size(-1), out = weight.size(0);
   const Tensor left = x.dim() == 2 ? detail::readable(x) : detail::as_contiguous(x), right = detail::readable(weight);
   T* py = y.data<T>();
-  if (bias.defined()) {
-    const T* pb = bias.data<T>();
-    const int64_t step = bias.strides()[0];
-    for (int64_t j = 0; j < out; ++j) py[j] = pb[j * step];
-    for (int64_t i = 1; i < rows; ++i) std::copy_n(py, out, py + i * out);
-  }
   const auto [w_row, w_col] = detail::matrix_steps(right);
-  detail::gemm<T>({
+  const detail::Product<T> product{
       .n = rows,
       .m = out,
       .k = in,
@@ -38,16 +35,29 @@ void multiply_as(const Tensor& x, const Tensor& weight, const Tensor& bias, cons
       .y = py,
       .y_row = out,
       .accumulate = accumulate || bias.defined(),
-  });
+  };
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    const Tensor dense = bias.defined() ? detail::as_contiguous(bias) : bias;
+    return detail::gemm(product, bias.defined() ? dense.data<T>() : nullptr);
+  } else if (bias.defined()) {
+    const T* pb = bias.data<T>();
+    const int64_t step = bias.strides()[0];
+    for (int64_t j = 0; j < out; ++j) py[j] = pb[j * step];
+    for (int64_t i = 1; i < rows; ++i) std::copy_n(py, out, py + i * out);
+  }
+  if constexpr (!std::is_same_v<T, BFloat16>) detail::gemm(product);
 }
+
+// bfloat16 only where the processor multiplies it, and not to accumulate.
 void multiply_add(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y, bool accumulate = false) {
   if (y.numel() == 0) return;
+  if (y.dtype() == bfloat16) return multiply_as<BFloat16>(x, weight, bias, y, false);
   detail::visit_float(y.dtype(), [&]<class T>(T) { multiply_as<T>(x, weight, bias, y, accumulate); });
 }
 
 // sum_r a_ro b_ri. Where nothing is recorded, without the view and the checks that a recorded product needs.
 Tensor rows_product(const Tensor& a_any, const Tensor& b_any) {
-  if (is_grad_enabled()) return matmul(transpose(a_any, 0, 1), b_any);
+  if (is_grad_enabled() || is_half(a_any.dtype())) return matmul(transpose(a_any, 0, 1), b_any);
   const Tensor a = detail::readable(a_any), b = detail::readable(b_any);
   const Tensor y = empty({a.size(1), b.size(1)}, a.dtype());
   const auto [a_row, a_col] = detail::matrix_steps(a);
@@ -85,6 +95,10 @@ struct LinearNode final : Node {
     if (!dx[0].defined()) return {dx[1].defined() ? linear(x, dx[1], dx[2]) : dx[2]};
     Tensor dy = linear(dx[0], weight, dx[2]);
     if (!dx[1].defined()) return {dy};
+    if (is_half(dy.dtype())) {  // two sums, rounded as one
+      const auto wide = [](const Tensor& t) { return t.defined() ? t.to(float32) : t; };
+      return {add(linear(wide(dx[0]), wide(weight), wide(dx[2])), linear(wide(x), wide(dx[1]))).to(dy.dtype())};
+    }
     if (is_grad_enabled()) return {add(dy, linear(x, dx[1]))};
     multiply_add(x, dx[1], {}, dy, true);
     return {dy};
@@ -105,7 +119,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   if (bias.defined() && bias.shape() != Shape{weight.size(0)})
     throw_error<ShapeError>("linear: expected bias of shape ", Shape{weight.size(0)}, ", got ", bias.shape());
   const DType dtype = detail::require_one_floating_dtype("linear", {{"x", &x}, {"weight", &weight}, {"bias", &bias}});
-  if (is_half(dtype)) {
+  if (is_half(dtype) && !(dtype == bfloat16 && detail::multiplies_bfloat16())) {
     const Tensor wide_bias = bias.defined() ? bias.to(float32) : bias;
     return linear(x.to(float32), weight.to(float32), wide_bias).to(dtype);
   }

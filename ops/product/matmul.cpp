@@ -5,12 +5,15 @@
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/detail/strided.hpp>
 #include <limpid/core/detail/visit.hpp>
+#include <limpid/ops/detail/bfloat16.hpp>
 #include <limpid/ops/detail/float_operands.hpp>
 #include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/product/detail/bfloat16.hpp>
 #include <limpid/ops/product/detail/matrices.hpp>
 #include <limpid/ops/shaping.hpp>
 
 #include <algorithm>
+#include <type_traits>
 
 namespace limpid {
 
@@ -58,16 +61,21 @@ void multiply_as(const Tensor& a_any, const Tensor& b_any, const Tensor& y, bool
   };
   // Many matrices are shared out over the threads; for few, each product is.
   constexpr int64_t grain = 65536;
-  if (batch >= get_num_threads())
-    parallel_for(batch, std::max<int64_t>(grain / std::max<int64_t>(n * m * k, 1), 1), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) one(i);
-    });
+  const auto some = [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) one(i);
+  };
+  if (batch < get_num_threads()) return some(0, batch);
+  const int64_t share = std::max<int64_t>(grain / std::max<int64_t>(n * m * k, 1), 1);
+  if constexpr (std::is_same_v<T, BFloat16>)
+    parallel_for_throwing(batch, share, some);
   else
-    for (int64_t i = 0; i < batch; ++i) one(i);
+    parallel_for(batch, share, some);
 }
 
+// bfloat16 only where the processor multiplies it, and not to accumulate.
 void multiply(const Tensor& a, const Tensor& b, const Tensor& y, bool accumulate = false) {
   if (y.numel() == 0) return;
+  if (y.dtype() == bfloat16) return multiply_as<BFloat16>(a, b, y, false);
   detail::visit_float(y.dtype(), [&]<class T>(T) { multiply_as<T>(a, b, y, accumulate); });
 }
 
@@ -93,11 +101,27 @@ struct MatmulNode final : Node {
     if (!dx[0].defined()) return {matmul(a, dx[1])};
     Tensor dy = matmul(dx[0], b);
     if (!dx[1].defined()) return {dy};
+    if (is_half(dy.dtype())) {  // two sums, rounded as one
+      const auto wide = [](const Tensor& x) { return x.to(float32); };
+      return {add(matmul(wide(dx[0]), wide(b)), matmul(wide(a), wide(dx[1]))).to(dy.dtype())};
+    }
     if (is_grad_enabled()) return {add(dy, matmul(a, dx[1]))};
     multiply(a, dx[1], dy, true);
     return {dy};
   }
 };
+
+// Whether operands of half precision are multiplied in their own dtype: where the processor does so, and every gradient
+// is one product as well, for one that is summed over a batch is rounded after that. Many small matrices are converted
+// together.
+bool multiplies_as_they_are(const Tensor& a, const Tensor& b) {
+  if (a.dtype() != bfloat16 || !detail::multiplies_bfloat16()) return false;
+  if (b.dim() <= 2) return true;
+  constexpr double least_work = 0x1p16;
+  const double rows = static_cast<double>(b.size(-2)), cols = static_cast<double>(b.size(-1));
+  return a.dim() > 2 && leading(a.shape()) == leading(b.shape()) &&
+         static_cast<double>(a.size(-2)) * rows * cols >= least_work;
+}
 
 }  // namespace
 
@@ -111,7 +135,7 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   if (a.size(-1) != k)
     throw_error<ShapeError>("matmul: expected (..., n, k) and (..., k, m), got ", a.shape(), " and ", b.shape());
   const DType dtype = detail::require_one_floating_dtype("matmul", {{"a", &a}, {"b", &b}});
-  if (is_half(dtype)) return matmul(a.to(float32), b.to(float32)).to(dtype);
+  if (is_half(dtype) && !multiplies_as_they_are(a, b)) return matmul(a.to(float32), b.to(float32)).to(dtype);
   if (a.dim() == 1) return squeeze(matmul(unsqueeze(a, 0), b), b.dim() == 1 ? 0 : -2);
   if (b.dim() == 1) return squeeze(matmul(a, unsqueeze(b, 1)), -1);
 

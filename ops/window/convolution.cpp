@@ -5,6 +5,7 @@
 #include <limpid/core/detail/enumeration.hpp>
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/detail/visit.hpp>
+#include <limpid/ops/detail/bfloat16.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
@@ -157,8 +158,7 @@ void compute_row_major(const Tensor& y, F&& compute) {
   detail::copy_into(y, result);
 }
 
-// y += bias, one number for each channel, or y = bias.
-template <bool accumulate>
+// y += bias, one number for each channel; both of float32 or float64.
 void add_bias(const Tensor& y, const Tensor& bias) {
   const int64_t channels = y.size(1), plane = y.numel() / y.size(0) / channels;
   const bool channels_last = !y.is_contiguous();
@@ -171,48 +171,70 @@ void add_bias(const Tensor& y, const Tensor& bias) {
                  [&](int64_t begin, int64_t end) {
                    for (int64_t r = begin; r < end; ++r)
                      if (channels_last)
-                       for (int64_t c = 0; c < channels; ++c)
-                         to[r * channels + c] = accumulate ? to[r * channels + c] + b[c] : b[c];
+                       for (int64_t c = 0; c < channels; ++c) to[r * channels + c] += b[c];
                      else
-                       for (int64_t i = 0; i < plane; ++i)
-                         to[r * plane + i] = accumulate ? to[r * plane + i] + b[r % channels] : b[r % channels];
+                       for (int64_t i = 0; i < plane; ++i) to[r * plane + i] += b[r % channels];
                  });
   });
 }
 
+// y = bias likewise, of any dtype.
+void fill_with_bias(const Tensor& y, const Tensor& bias) {
+  Shape shape(static_cast<std::size_t>(y.dim()), 1);
+  Strides strides(static_cast<std::size_t>(y.dim()), 0);
+  shape[1] = bias.size(0), strides[1] = bias.strides()[0];
+  detail::copy_into(y, detail::make_view(bias, shape, strides, bias.offset()));
+}
+
+// float64 is not oneDNN's.
+bool is_for_onednn(DType dtype) { return dtype == float32 || dtype == bfloat16; }
+
 Tensor forward(const ConvDims& d, const Tensor& x_any, const Tensor& weight_any, const Tensor& bias_any) {
+  const DType dtype = x_any.dtype();
   const MemoryFormat format = common_format(x_any, weight_any);
-  const Tensor y = empty(y_shape(d), x_any.dtype(), format);
+  const Tensor y = empty(y_shape(d), dtype, format);
   if (y.numel() == 0) return y;
   if (x_any.numel() == 0) {  // no channels, or only padding
-    bias_any.defined() ? add_bias<false>(y, bias_any) : detail::fill(y, 0);
+    bias_any.defined() ? fill_with_bias(y, bias_any) : detail::fill(y, 0);
     return y;
   }
   const Tensor x = detail::as_contiguous(x_any, format), weight = detail::as_contiguous(weight_any);
   const Tensor bias = bias_any.defined() ? detail::as_contiguous(bias_any) : Tensor();
-  detail::visit_float(y.dtype(), [&]<class T>(T) {
-    const T* pb = bias.defined() ? bias.data<T>() : nullptr;
-    if constexpr (std::is_same_v<T, float>)
-      if (detail::onednn::conv_forward(d, format, x.data<T>(), weight.data<T>(), pb, y.data<T>())) return;
+  if (is_for_onednn(dtype) && detail::onednn::conv_forward(d, format, dtype, x.raw_data(), weight.raw_data(),
+                                                           bias.defined() ? bias.raw_data() : nullptr, y.raw_data()))
+    return y;
+  if (dtype == bfloat16) {
+    const Tensor wide_bias = bias.defined() ? detail::as_dtype(bias, float32) : bias;
+    return detail::as_dtype(forward(d, detail::as_dtype(x, float32), detail::as_dtype(weight, float32), wide_bias),
+                            dtype);
+  }
+  detail::visit_float(dtype, [&]<class T>(T) {
     compute_row_major(y, [&](const Tensor& to) {
-      detail::im2col::conv_forward(d, detail::as_contiguous(x).data<T>(), weight.data<T>(), pb, to.data<T>());
+      detail::im2col::conv_forward(d, detail::as_contiguous(x).data<T>(), weight.data<T>(),
+                                   bias.defined() ? bias.data<T>() : nullptr, to.data<T>());
     });
   });
   return y;
 }
 
-Tensor input_grad(const ConvDims& d, const Tensor& dy_any, const Tensor& weight_any) {
+// dx in dx_dtype, which is that of the operands, or float32 where they are of bfloat16.
+Tensor input_grad(const ConvDims& d, const Tensor& dy_any, const Tensor& weight_any, DType dx_dtype) {
+  const DType dtype = dy_any.dtype();
   const MemoryFormat format = common_format(dy_any, weight_any);
-  const Tensor dx = empty(x_shape(d), dy_any.dtype(), format);
+  const Tensor dx = empty(x_shape(d), dx_dtype, format);
   if (dx.numel() == 0) return dx;
   if (dy_any.numel() == 0) {
     detail::fill(dx, 0);
     return dx;
   }
   const Tensor dy = detail::as_contiguous(dy_any, format), weight = detail::as_contiguous(weight_any);
-  detail::visit_float(dx.dtype(), [&]<class T>(T) {
-    if constexpr (std::is_same_v<T, float>)
-      if (detail::onednn::conv_input_grad(d, format, dy.data<T>(), weight.data<T>(), dx.data<T>())) return;
+  if (is_for_onednn(dtype) &&
+      detail::onednn::conv_input_grad(d, format, dtype, dy.raw_data(), weight.raw_data(), dx_dtype, dx.raw_data()))
+    return dx;
+  if (dtype == bfloat16)
+    return detail::as_dtype(input_grad(d, detail::as_dtype(dy, float32), detail::as_dtype(weight, float32), float32),
+                            dx_dtype);
+  detail::visit_float(dtype, [&]<class T>(T) {
     compute_row_major(dx, [&](const Tensor& to) {
       detail::im2col::conv_input_grad(d, detail::as_contiguous(dy).data<T>(), weight.data<T>(), to.data<T>());
     });
@@ -221,17 +243,20 @@ Tensor input_grad(const ConvDims& d, const Tensor& dy_any, const Tensor& weight_
 }
 
 Tensor weight_grad(const ConvDims& d, const Tensor& x_any, const Tensor& dy_any) {
+  const DType dtype = x_any.dtype(), summed = dtype == bfloat16 ? float32 : dtype;
   const MemoryFormat format = common_format(x_any, dy_any);
-  const Tensor dweight = empty(weight_shape(d), x_any.dtype());
-  if (dweight.numel() == 0) return dweight;
-  if (x_any.numel() == 0 || dy_any.numel() == 0) {
+  const Tensor dweight = empty(weight_shape(d), summed);
+  if (dweight.numel() == 0 || x_any.numel() == 0 || dy_any.numel() == 0) {
     detail::fill(dweight, 0);
-    return dweight;
+    return detail::as_dtype(dweight, dtype);
   }
   const Tensor x = detail::as_contiguous(x_any, format), dy = detail::as_contiguous(dy_any, format);
-  detail::visit_float(dweight.dtype(), [&]<class T>(T) {
-    if constexpr (std::is_same_v<T, float>)
-      if (detail::onednn::conv_weight_grad(d, format, x.data<T>(), dy.data<T>(), dweight.data<T>())) return;
+  if (is_for_onednn(dtype) && detail::onednn::conv_weight_grad(d, format, dtype, x.raw_data(), dy.raw_data(),
+                                                               static_cast<float*>(dweight.raw_data())))
+    return detail::as_dtype(dweight, dtype);
+  if (dtype == bfloat16)
+    return detail::as_dtype(weight_grad(d, detail::as_dtype(x, float32), detail::as_dtype(dy, float32)), dtype);
+  detail::visit_float(dtype, [&]<class T>(T) {
     detail::im2col::conv_weight_grad(d, detail::as_contiguous(x).data<T>(), detail::as_contiguous(dy).data<T>(),
                                      dweight.data<T>());
   });
@@ -253,6 +278,11 @@ struct ConvolutionNode : Node {
   ConvDims dims{};
   const char* op = nullptr;
   const char* name() const noexcept override { return op; }
+
+  // Two convolutions are added in float32, and rounded once. Not of one that stands alone.
+  static Tensor wide(const Tensor& x, bool added) {
+    return added && x.defined() && is_half(x.dtype()) ? x.to(float32) : x;
+  }
 
   // All axes but that of the channels.
   Tensor sum_of_channels(const Tensor& dy) const {
@@ -280,10 +310,14 @@ struct ConvNode final : ConvolutionNode {
             needs(2) ? sum_of_channels(dy[0]) : Tensor()};
   }
   Tensors jvp(const Tensors& dx) override {
+    if (!dx[0].defined() && !dx[1].defined()) return {bias_of_channels(dx[2])};
+    const bool added = dx[0].defined() && dx[1].defined();
+    const auto w = [&](const Tensor& t) { return wide(t, added); };
     Tensor dy;
-    if (dx[0].defined()) detail::accumulate(dy, convolved(op, dims, dx[0], weight, dx[2]));
-    if (dx[1].defined()) detail::accumulate(dy, convolved(op, dims, x, dx[1], dx[0].defined() ? Tensor() : dx[2]));
-    return {dy.defined() ? dy : bias_of_channels(dx[2])};
+    if (dx[0].defined()) detail::accumulate(dy, convolved(op, dims, w(dx[0]), w(weight), w(dx[2])));
+    if (dx[1].defined())
+      detail::accumulate(dy, convolved(op, dims, w(x), w(dx[1]), dx[0].defined() ? Tensor() : dx[2]));
+    return {dy.to(dx[dx[0].defined() ? 0 : 1].dtype())};
   }
 };
 
@@ -296,10 +330,13 @@ struct TransposedNode final : ConvolutionNode {
             needs(2) ? sum_of_channels(ddx[0]) : Tensor()};
   }
   Tensors jvp(const Tensors& d) override {
+    if (!d[0].defined() && !d[1].defined()) return {bias_of_channels(d[2])};
+    const bool added = d[0].defined() && d[1].defined();
+    const auto w = [&](const Tensor& t) { return wide(t, added); };
     Tensor ddx;
-    if (d[0].defined()) detail::accumulate(ddx, transposed(op, dims, d[0], weight, d[2]));
-    if (d[1].defined()) detail::accumulate(ddx, transposed(op, dims, dy, d[1], d[0].defined() ? Tensor() : d[2]));
-    return {ddx.defined() ? ddx : bias_of_channels(d[2])};
+    if (d[0].defined()) detail::accumulate(ddx, transposed(op, dims, w(d[0]), w(weight), w(d[2])));
+    if (d[1].defined()) detail::accumulate(ddx, transposed(op, dims, w(dy), w(d[1]), d[0].defined() ? Tensor() : d[2]));
+    return {ddx.to(d[d[0].defined() ? 0 : 1].dtype())};
   }
 };
 
@@ -310,10 +347,12 @@ struct ConvWeightGradNode final : ConvolutionNode {
             needs(1) ? convolved(name_of(dims), dims, x, ddweight[0], {}) : Tensor()};
   }
   Tensors jvp(const Tensors& d) override {
+    const bool added = d[0].defined() && d[1].defined();
+    const auto w = [&](const Tensor& t) { return wide(t, added); };
     Tensor ddweight;
-    if (d[0].defined()) detail::accumulate(ddweight, weighed(op, dims, d[0], dy));
-    if (d[1].defined()) detail::accumulate(ddweight, weighed(op, dims, x, d[1]));
-    return {ddweight};
+    if (d[0].defined()) detail::accumulate(ddweight, weighed(op, dims, w(d[0]), w(dy)));
+    if (d[1].defined()) detail::accumulate(ddweight, weighed(op, dims, w(x), w(d[1])));
+    return {ddweight.to(d[d[0].defined() ? 0 : 1].dtype())};
   }
 };
 
@@ -330,8 +369,10 @@ Tensor convolved(const char* op, const ConvDims& d, const Tensor& x, const Tenso
 
 Tensor transposed(const char* op, const ConvDims& d, const Tensor& dy, const Tensor& weight, const Tensor& bias) {
   const detail::OpScope scope(op);
-  Tensor dx = input_grad(d, dy, weight);
-  if (bias.defined() && dx.numel() > 0) add_bias<true>(dx, bias);
+  const DType dtype = dy.dtype(), summed = bias.defined() && is_half(dtype) ? float32 : dtype;  // rounded once
+  Tensor dx = input_grad(d, dy, weight, summed);
+  if (bias.defined() && dx.numel() > 0) add_bias(dx, detail::as_dtype(bias, summed));
+  dx = detail::as_dtype(dx, dtype);
   if (auto* node = record_as<TransposedNode>(op, dx, dy, weight, bias)) {
     node->dims = d;
     if (node->needs(0)) node->weight = weight;
@@ -353,10 +394,11 @@ Tensor weighed(const char* op, const ConvDims& d, const Tensor& x, const Tensor&
 
 // ---- arguments
 
-// f(operands in a dtype that is computed in), and the result back in theirs.
+// f(operands in a dtype that is computed in), and the result back in theirs. bfloat16 is one where the processor
+// multiplies it.
 template <class F>
 Tensor in_computed_dtype(DType dtype, const Tensor& a, const Tensor& b, const Tensor& c, F&& f) {
-  if (!is_half(dtype)) return f(a, b, c);
+  if (!is_half(dtype) || (dtype == bfloat16 && detail::multiplies_bfloat16())) return f(a, b, c);
   return f(a.to(float32), b.to(float32), c.defined() ? c.to(float32) : Tensor()).to(dtype);
 }
 

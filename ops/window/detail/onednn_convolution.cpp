@@ -13,7 +13,9 @@ namespace limpid::detail::onednn {
 namespace {
 
 using dnnl::memory;
-constexpr auto f32 = memory::data_type::f32;
+using Type = memory::data_type;
+
+constexpr Type type_of(DType dtype) noexcept { return dtype == bfloat16 ? Type::bf16 : Type::f32; }
 
 enum class Kind { forward, input_grad, weight_grad };
 
@@ -21,6 +23,7 @@ enum class Kind { forward, input_grad, weight_grad };
 struct Key {
   Kind kind;
   ConvDims dims;
+  Type operands, result;
   bool channels_last, bias;
   int threads;
   // A weight gradient's x and y may be parts of wider ones: in so many rows along their first axis and channels.
@@ -31,6 +34,13 @@ struct Key {
 // oneDNN is given two axes or three: a single one counts as a row of height 1.
 int64_t first_axis(const ConvDims& d) noexcept { return d.rank == 3 ? 0 : 1; }
 const ConvAxis& cut_axis(const ConvDims& d) noexcept { return d.axis[first_axis(d)]; }
+
+// Whether a convolution of bfloat16 is faster so than one of float32 with all that converts.
+bool is_fast(const Key& key, std::string_view implementation) {
+  if (key.operands == Type::f32) return true;
+  const bool depthwise = implementation.find("dw") != std::string_view::npos;
+  return is_native_bfloat16(implementation) && !(depthwise && key.kind == Kind::weight_grad);
+}
 
 // By matrix products, and without AVX-512 in input gradients channels-last, oneDNN cuts sums by the number of threads.
 bool is_steady(const Key& key, std::string_view implementation) {
@@ -45,20 +55,22 @@ class Description {
       : engine_(engine),
         key_(key),
         attr_(plan_attributes()),
-        x_ours_(part_of(sizes(d().n, d().c, &ConvAxis::size), d().c, key.x_rows)),
-        y_ours_(part_of(sizes(d().n, d().o, &ConvAxis::out), key.y_channels, key.y_rows)),
-        w_ours_(weight_dims(), f32, weight_tag()),
-        bias_({d().o}, f32, tag::x) {
+        x_ours_(part_of(sizes(d().n, d().c, &ConvAxis::size), type(Kind::input_grad), d().c, key.x_rows)),
+        y_ours_(part_of(sizes(d().n, d().o, &ConvAxis::out), type(Kind::forward), key.y_channels, key.y_rows)),
+        w_ours_(weight_dims(), type(Kind::weight_grad), weight_tag()),
+        bias_({d().o}, key.operands, tag::x) {
     // Weights, and contiguous x and y, are reordered to the layout that the kernel asks for; channels-last stays in
     // place.
     const tag inner = !key.channels_last ? tag::any : d().rank == 3 ? tag::ndhwc : tag::nhwc;
-    x_any_ = {sizes(d().n, d().c, &ConvAxis::size), f32, inner};
-    y_any_ = {sizes(d().n, d().o, &ConvAxis::out), f32, inner};
-    w_any_ = {weight_dims(), f32, tag::any};
+    x_any_ = {sizes(d().n, d().c, &ConvAxis::size), key.operands, inner};
+    y_any_ = {sizes(d().n, d().o, &ConvAxis::out), key.operands, inner};
+    w_any_ = {weight_dims(), key.operands, tag::any};
     forward_ = key.bias ? describe<Forward>(engine_, attr_, dnnl::prop_kind::forward_training, direct, x_any_, w_any_,
                                             bias_, y_any_, stride(), dilation(), padding(), padding_after())
                         : describe<Forward>(engine_, attr_, dnnl::prop_kind::forward_training, direct, x_any_, w_any_,
                                             y_any_, stride(), dilation(), padding(), padding_after());
+    if (key.kind == Kind::input_grad) x_any_ = {sizes(d().n, d().c, &ConvAxis::size), key.result, inner};
+    if (key.kind == Kind::weight_grad) w_any_ = {weight_dims(), key.result, tag::any};
   }
 
   Plan plan() const {
@@ -77,6 +89,8 @@ class Description {
   static constexpr auto direct = dnnl::algorithm::convolution_direct;
 
   const ConvDims& d() const { return key_.dims; }
+  // Of what is the result of one kind, and an operand of the others.
+  Type type(Kind result_of) const { return key_.kind == result_of ? key_.result : key_.operands; }
   // A number of each axis, behind what stands before them.
   memory::dims with_axes(memory::dims dims, int64_t ConvAxis::*number) const {
     for (int64_t a = first_axis(d()); a < 3; ++a) dims.push_back(d().axis[a].*number);
@@ -103,7 +117,7 @@ class Description {
   memory::dims padding_after() const { return with_axes({}, &ConvAxis::after); }
 
   // Dense images, or part of ones with so many channels and rows.
-  memory::desc part_of(const memory::dims& part, int64_t channels, int64_t rows) const {
+  memory::desc part_of(const memory::dims& part, Type type, int64_t channels, int64_t rows) const {
     memory::dims steps(part.size());
     int64_t step = key_.channels_last ? channels : 1;
     for (std::size_t a = part.size(); --a > 2; step *= part[a]) steps[a] = step;
@@ -113,10 +127,11 @@ class Description {
     steps[0] = part[0] == 1         ? part[1] * part[2] * (key_.channels_last ? step / channels : step)
                : key_.channels_last ? rows * step
                                     : channels * rows * step;
-    return {part, f32, steps};
+    return {part, type, steps};
   }
 
   Plan forward() const {
+    if (!is_fast(key_, forward_.impl_info_str())) return {};
     Plan plan(engine_, Forward(forward_), forward_.scratchpad_desc());
     plan.add_input(DNNL_ARG_SRC, x_ours_, forward_.src_desc());
     plan.add_input(DNNL_ARG_WEIGHTS, w_ours_, forward_.weights_desc());
@@ -135,7 +150,7 @@ class Description {
   Plan input_grad() const {
     using Backward = dnnl::convolution_backward_data;
     const auto gradient = backward<Backward>();
-    if (!gradient) return {};
+    if (!gradient || !is_fast(key_, gradient.impl_info_str())) return {};
     Plan plan(engine_, Backward(gradient), gradient.scratchpad_desc());
     plan.add_input(DNNL_ARG_DIFF_DST, y_ours_, gradient.diff_dst_desc());
     plan.add_input(DNNL_ARG_WEIGHTS, w_ours_, gradient.weights_desc());
@@ -147,7 +162,7 @@ class Description {
   Plan weight_grad() const {
     using Backward = dnnl::convolution_backward_weights;
     const auto gradient = backward<Backward>();
-    if (!gradient) return {};
+    if (!gradient || !is_fast(key_, gradient.impl_info_str())) return {};
     Plan plan(engine_, Backward(gradient), gradient.scratchpad_desc());
     plan.add_input(DNNL_ARG_SRC, x_ours_, gradient.src_desc());
     plan.add_input(DNNL_ARG_DIFF_DST, y_ours_, gradient.diff_dst_desc());
@@ -162,9 +177,10 @@ class Description {
   Forward::primitive_desc forward_;
 };
 
-PlanCache<Key>& cache() {
-  thread_local PlanCache<Key> of_thread(
-      [](const dnnl::engine& engine, const Key& key) { return Description(engine, key).plan(); });
+Plan make_plan(const dnnl::engine& engine, const Key& key) { return Description(engine, key).plan(); }
+
+PlanCache<Key, make_plan>& cache() {
+  thread_local PlanCache<Key, make_plan> of_thread;
   return of_thread;
 }
 
@@ -179,23 +195,25 @@ bool is_tiny(const ConvDims& d) noexcept {
 
 // From x to y, or from dy to dx.
 struct Images {
-  const float* from;
-  const float *weight, *bias;
-  float* to;
+  const void *from, *weight, *bias;
+  void* to;
 };
 
 // Where oneDNN's result would depend on the number of threads, each sample on one.
-bool run(Kind kind, const ConvDims& d, MemoryFormat format, const Images& images) {
+bool run(Kind kind, const ConvDims& d, MemoryFormat format, DType dtype, DType to_dtype, const Images& images) {
   const int64_t x_size = d.c * d.x_plane(), y_size = d.o * d.y_plane();
   const auto run = [&, forward = kind == Kind::forward](const Key& key, int64_t n) {
-    const float* in = images.from + n * (forward ? x_size : y_size);
-    float* out = images.to + n * (forward ? y_size : x_size);
+    const auto bytes = [](int64_t size, DType of) { return size * static_cast<int64_t>(itemsize(of)); };
+    const void* in = static_cast<const char*>(images.from) + bytes(n * (forward ? x_size : y_size), dtype);
+    void* out = static_cast<char*>(images.to) + bytes(n * (forward ? y_size : x_size), to_dtype);
     return images.bias ? cache().run(key, {in, images.weight, images.bias, out})
                        : cache().run(key, {in, images.weight, out});
   };
   Key key{
       .kind = kind,
       .dims = d,
+      .operands = type_of(dtype),
+      .result = type_of(to_dtype),
       .channels_last = format == MemoryFormat::channels_last,
       .bias = images.bias != nullptr,
       .threads = use_our_threads(),
@@ -238,7 +256,8 @@ struct Cut {
 struct WeightGradient {
   const ConvDims& d;
   MemoryFormat format;
-  const float *x, *dy;
+  DType dtype;
+  const void *x, *dy;
   Cut cut{d};
 
   // Part i of the cut, for a dweight that is that part's summand.
@@ -267,6 +286,8 @@ struct WeightGradient {
     const Key key{
         .kind = Kind::weight_grad,
         .dims = piece,
+        .operands = type_of(dtype),
+        .result = Type::f32,
         .channels_last = channels_last,
         .bias = false,
         .threads = 1,
@@ -275,9 +296,12 @@ struct WeightGradient {
         .y_channels = d.o,
     };
     const int64_t x_row = d.x_plane() / whole.size, y_row = d.y_plane() / whole.out;
-    const float* x_part = x + n * d.c * d.x_plane() + top * x_row * (channels_last ? d.c : 1);
-    const float* dy_part =
-        dy + n * d.o * d.y_plane() + p * y_row * (channels_last ? d.o : 1) + o * (channels_last ? 1 : d.y_plane());
+    const auto part_of = [this](const void* whole_one, int64_t first) -> const void* {
+      return static_cast<const char*>(whole_one) + first * static_cast<int64_t>(itemsize(dtype));
+    };
+    const void* x_part = part_of(x, n * d.c * d.x_plane() + top * x_row * (channels_last ? d.c : 1));
+    const void* dy_part = part_of(
+        dy, n * d.o * d.y_plane() + p * y_row * (channels_last ? d.o : 1) + o * (channels_last ? 1 : d.y_plane()));
     return cache().run(key, {x_part, dy_part, to});
   }
 };
@@ -290,19 +314,22 @@ bool begins_far_before(const ConvDims& d) {
 
 }  // namespace
 
-bool conv_forward(const ConvDims& dims, MemoryFormat format, const float* x, const float* weight, const float* bias,
-                  float* y) {
-  return !is_cropped(dims) && run(Kind::forward, dims, format, {.from = x, .weight = weight, .bias = bias, .to = y});
-}
-
-bool conv_input_grad(const ConvDims& dims, MemoryFormat format, const float* dy, const float* weight, float* dx) {
+bool conv_forward(const ConvDims& dims, MemoryFormat format, DType dtype, const void* x, const void* weight,
+                  const void* bias, void* y) {
   return !is_cropped(dims) &&
-         run(Kind::input_grad, dims, format, {.from = dy, .weight = weight, .bias = nullptr, .to = dx});
+         run(Kind::forward, dims, format, dtype, dtype, {.from = x, .weight = weight, .bias = bias, .to = y});
 }
 
-bool conv_weight_grad(const ConvDims& d, MemoryFormat format, const float* x, const float* dy, float* dweight) {
+bool conv_input_grad(const ConvDims& dims, MemoryFormat format, DType dtype, const void* dy, const void* weight,
+                     DType dx_dtype, void* dx) {
+  return !is_cropped(dims) && run(Kind::input_grad, dims, format, dtype, dx_dtype,
+                                  {.from = dy, .weight = weight, .bias = nullptr, .to = dx});
+}
+
+bool conv_weight_grad(const ConvDims& d, MemoryFormat format, DType dtype, const void* x, const void* dy,
+                      float* dweight) {
   if (is_cropped(d) || begins_far_before(d)) return false;
-  const WeightGradient gradient{d, format, x, dy};
+  const WeightGradient gradient{d, format, dtype, x, dy};
   const Cut& cut = gradient.cut;
   const int64_t size = d.o * (d.c / d.groups) * d.taps();
   const Buffer sums(static_cast<std::size_t>((cut.summands() - 1) * size) * sizeof(float));

@@ -69,7 +69,7 @@ double work(const MeanDims& d) {
 }
 
 bool run(bool backward, const MeanDims& d, const float* from, float* to) {
-  thread_local PlanCache<Key> cache(make_plan);
+  thread_local PlanCache<Key, make_plan> cache;
   Key key{.backward = backward, .dims = d, .threads = use_our_threads()};
   if (!is_tiny(work(d))) return cache.run(key, {from, to});
   const OneThread guard;

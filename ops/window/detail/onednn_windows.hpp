@@ -1,4 +1,4 @@
-// Convolution and pooling by oneDNN, float32.
+// Convolution and pooling by oneDNN, float32; convolution of bfloat16 too where the processor multiplies it.
 #pragma once
 #include <limpid/core/tensor_impl.hpp>
 #include <limpid/ops/window/detail/conv_dims.hpp>
@@ -8,12 +8,16 @@
 
 namespace limpid::detail::onednn {
 
-// x and y lie in memory in `format`, weight is row-major, bias may be null. Each returns false, having written nothing,
-// where oneDNN has no such convolution.
-bool conv_forward(const ConvDims& dims, MemoryFormat format, const float* x, const float* weight, const float* bias,
-                  float* y);
-bool conv_input_grad(const ConvDims& dims, MemoryFormat format, const float* dy, const float* weight, float* dx);
-bool conv_weight_grad(const ConvDims& dims, MemoryFormat format, const float* x, const float* dy, float* dweight);
+// Operands are of dtype, float32 or bfloat16, whose sums are float32's. x and y lie in memory in `format`, weight is
+// row-major, bias may be null. Each returns false, having written nothing, where oneDNN has no such convolution, or of
+// bfloat16 none that is faster than float32's.
+bool conv_forward(const ConvDims& dims, MemoryFormat format, DType dtype, const void* x, const void* weight,
+                  const void* bias, void* y);
+/// dx of dtype or of float32.
+bool conv_input_grad(const ConvDims& dims, MemoryFormat format, DType dtype, const void* dy, const void* weight,
+                     DType dx_dtype, void* dx);
+bool conv_weight_grad(const ConvDims& dims, MemoryFormat format, DType dtype, const void* x, const void* dy,
+                      float* dweight);
 
 /// Means over regular windows along the last `rank` axes of three, the others single; padding counts.
 struct MeanDims {

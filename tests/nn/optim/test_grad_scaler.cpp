@@ -282,14 +282,14 @@ TEST_CASE("scalers refuse options out of range, and calls in another order") {
   optim::SGD optimizer({x});
   optim::GradScaler scaler;
   x.set_grad(ones({1}));
-  CHECK_THROWS_WITH(scaler.step(optimizer), "GradScaler: expected scale() before step() in an iteration, got none");
+  CHECK_THROWS_WITH(scaler.step(optimizer),
+                    "GradScaler: expected scale() before others in an iteration, got none before step()");
   CHECK_THROWS_WITH(scaler.unscale_(optimizer),
-                    "GradScaler: expected scale() before unscale_() in an iteration, got none");
+                    "GradScaler: expected scale() before others in an iteration, got none before unscale_()");
   CHECK_THROWS_WITH(scaler.update(), "GradScaler: expected step() before update(), got none");
   scaler.scale(ones({}));
   x.set_grad({});
-  CHECK_THROWS_WITH(scaler.step(optimizer),
-                    "GradScaler: expected gradients in an optimiser given to step(), got none in SGD");
+  CHECK_THROWS_WITH(scaler.step(optimizer), "GradScaler: expected gradients to divide, got none in SGD");
   x.set_grad(ones({1}));
   scaler.unscale_(optimizer);
   CHECK_THROWS_WITH(
@@ -302,6 +302,7 @@ TEST_CASE("scalers refuse options out of range, and calls in another order") {
       "GradScaler: expected unscale_() once between updates and before step(), got it after step() of SGD");
   CHECK_THROWS_AS(scaler.update(-1), ValueError);
   scaler.update();
-  CHECK_THROWS_WITH(scaler.step(optimizer), "GradScaler: expected scale() before step() in an iteration, got none");
+  CHECK_THROWS_WITH(scaler.step(optimizer),
+                    "GradScaler: expected scale() before others in an iteration, got none before step()");
   CHECK_NOTHROW(scaler.update(4));
 }

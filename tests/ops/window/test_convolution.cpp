@@ -405,6 +405,82 @@ TEST_CASE("convolutions take one sample without a batch") {
   CHECK(grad({sum(conv2d(leaf, turned(w2)))}, {leaf})[0].shape() == Shape{3, 6, 7});
 }
 
+namespace {
+
+// A convolution of rank 1 to 3 with its sizes, and whether it is a transposed one.
+struct HalfCase {
+  Shape x, weight;
+  ConvOptions options;
+  bool transposed = false;
+};
+const HalfCase half_cases[] = {
+    {{2, 32, 20, 20}, {48, 32, 3, 3}, {.padding = 1}},
+    {{2, 3, 33, 30}, {16, 3, 5, 5}, {.stride = 2, .padding = 2}},
+    {{3, 16, 17, 19}, {16, 16, 3, 3}, {.padding = 2, .dilation = 2}},
+    {{2, 32, 16, 16}, {64, 8, 3, 3}, {.padding = 1, .groups = 4}},
+    {{2, 32, 16, 16}, {32, 1, 3, 3}, {.padding = 1, .groups = 32}},
+    {{4, 64, 16, 16}, {64, 64, 1, 1}, {}},
+    {{1, 7, 9, 8}, {5, 7, 3, 2}, {.stride = {2, 1}}},
+    {{2, 4, 12, 12}, {4, 4, 3, 3}, {.stride = 4}},  // goes on beyond all windows
+    {{2, 16, 100}, {24, 16, 5}, {.padding = 2}},
+    {{2, 8, 9, 10, 11}, {16, 8, 3, 3, 3}, {.padding = 1}},
+    {{1, 3, 12, 9, 9}, {8, 3, 5, 3, 3}, {.stride = 2, .padding = {3, 1, 1}}},
+    {{2, 32, 12, 12}, {32, 16, 3, 3}, {.stride = 2, .padding = 1}, true},
+    {{2, 6, 9}, {6, 4, 4}, {.stride = 3}, true},
+};
+
+Tensor run(const HalfCase& c, const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  const auto& [stride, padding, dilation, groups] = c.options;
+  if (c.transposed) {
+    const ConvTransposeOptions options{.stride = stride, .padding = padding.sizes(), .groups = groups};
+    return x.dim() == 3 ? conv_transpose1d(x, weight, bias, options) : conv_transpose2d(x, weight, bias, options);
+  }
+  return x.dim() == 3   ? conv1d(x, weight, bias, c.options)
+         : x.dim() == 4 ? conv2d(x, weight, bias, c.options)
+                        : conv3d(x, weight, bias, c.options);
+}
+
+}  // namespace
+
+TEST_CASE("convolutions of half precision and their gradients are sums of float32, rounded once") {
+  const int threads = get_num_threads();
+  for (const HalfCase& c : half_cases)
+    for (const DType half : {bfloat16, float16})
+      for (const MemoryFormat format : {MemoryFormat::contiguous, MemoryFormat::channels_last}) {
+        CAPTURE(c.x, c.weight, half, format == MemoryFormat::channels_last);
+        const int64_t outs = c.transposed ? c.weight[1] : c.weight[0];
+        Tensors xs{noise(c.x, float32).to(half).contiguous(format), noise(c.weight, float32).to(half),
+                   noise({outs}, float32).to(half)},
+            wide;
+        for (Tensor& x : xs) {
+          x = x.detach().set_requires_grad();
+          wide.push_back(x.detach().to(float32).set_requires_grad());
+        }
+        Tensors expected;
+        for (const int count : {1, 2, 3}) {
+          set_num_threads(count);
+          const Tensor y = run(c, xs[0], xs[1], xs[2]), z = run(c, wide[0], wide[1], wide[2]);
+          const Tensor dy = noise(y.shape(), float32).to(half);
+          const Tensors dx = grad({y}, xs, {count == 1 ? dy : expected[4]}),
+                        dz = grad({z}, wide, {(count == 1 ? dy : expected[4]).to(float32)});
+          const Tensors got{y.detach(), dx[0], dx[1], dx[2]}, exact{z.detach(), dz[0], dz[1], dz[2]};
+          CHECK(y.memory_format() == z.memory_format());
+          if (expected.empty()) {
+            expected = got;
+            expected.push_back(dy);
+          }
+          for (std::size_t i = 0; i < got.size(); ++i) {
+            CAPTURE(i);
+            const double scale = max(abs(exact[i])).item<double>();
+            CHECK(got[i].dtype() == half);
+            CHECK(allclose(got[i].to(float32), exact[i], 0x1p-8, scale * 1e-5));
+            CHECK(equal(got[i], expected[i]));
+          }
+        }
+      }
+  set_num_threads(threads);
+}
+
 TEST_CASE("half precision is computed in float32 and rounded once") {
   for (DType half : {bfloat16, float16}) {
     Tensors xs{noise({2, 64, 9, 8}, float32).to(half), noise({4, 64, 3, 3}, float32).to(half),
