@@ -141,13 +141,13 @@ struct Remainder {
 };
 
 // a / b rounded down, as Python and NumPy have it: from the exact remainder, for the quotient may be rounded up to a
-// whole number. By 0 it is infinite or NaN.
+// whole number. By 0 it is infinite or NaN; by infinity 0 or -1.
 struct FloorDivide {
   template <class T>
   static T f(T a, T b) noexcept {
     if constexpr (is_float<T>) {
       if (b == 0) return a / b;
-      const T r = Remainder::f(a, b), quotient = (a - r) / b;
+      const T r = Fmod::f(a, b), quotient = (a - r) / b - (r != 0 && (r < 0) != (b < 0) ? T{1} : T{0});
       if (quotient == 0) return static_cast<T>(__builtin_copysign(0.0, double{a / b}));
       const T whole = static_cast<T>(__builtin_floor(double{quotient}));
       return quotient - whole > T{0.5} ? whole + 1 : whole;

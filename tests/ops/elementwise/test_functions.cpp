@@ -209,6 +209,14 @@ TEST_CASE("quotients are rounded down exactly, and remainders are exact", "[elem
   CHECK(floor_divide(one(-7), 2).item<double>() == -4);
   CHECK(floor_divide(one(1e20), 3).item<double>() == std::floor(1e20 / 3));
   CHECK(floor_divide(one(5), 0).item<double>() == INFINITY);
+  for (const double infinite : {INFINITY, -INFINITY}) {
+    CHECK(floor_divide(one(infinite), infinite).item<double>() != floor_divide(one(infinite), infinite).item<double>());
+    for (const double a : {2.0, -2.0, 0.0}) {
+      CAPTURE(a, infinite);
+      CHECK(floor_divide(one(a), infinite).item<double>() == (a != 0 && (a < 0) != (infinite < 0) ? -1 : 0));
+      CHECK(floor_divide(one(a).to(float32), infinite).item<double>() == floor_divide(one(a), infinite).item<double>());
+    }
+  }
   CHECK(std::signbit(floor_divide(one(-0.0), 3).item<double>()));
   CHECK(fmod(one(1e20), 3).item<double>() == 1);
   CHECK(fmod(one(-7), 3).item<double>() == -1);
