@@ -140,8 +140,10 @@ Tensor randn_like(const Tensor& x, Generator& generator) {
   return randn(x.shape(), x.dtype(), x.memory_format(), generator);
 }
 
-Tensor normal(double mean, double stddev, const Shape& shape, DType dtype, Generator& generator) {
-  require_floating("normal", dtype);
+namespace {
+
+// What normal() is asked for, dtype holding all that may be drawn.
+void require_drawable(double mean, double stddev, DType dtype) {
   if (!std::isfinite(mean)) throw_error<ValueError>("normal: expected a finite mean, got ", mean);
   if (!(stddev >= 0) || std::isinf(stddev))
     throw_error<ValueError>("normal: expected a finite stddev of at least 0, got ", stddev);
@@ -149,13 +151,62 @@ Tensor normal(double mean, double stddev, const Shape& shape, DType dtype, Gener
   const double farthest = std::abs(mean) + (dtype == float64 ? 9.42 : 6.67) * stddev;
   std::byte place[8];
   detail::store_number("normal", farthest, dtype, place);
+}
+
+// moved(i, x) for each x that is drawn at i.
+template <class F>
+Tensor draw_normal(const Shape& shape, DType dtype, Generator& generator, const F& moved) {
   const detail::Rewind rewind(generator);
-  Tensor y = randn(shape, dtype == float64 ? float64 : float32, generator);
+  const Tensor y = randn(shape, dtype == float64 ? float64 : float32, generator);
   const auto move = [&]<class T>(T* x) {
-    for (int64_t i = 0; i < y.numel(); ++i) x[i] = static_cast<T>(mean + stddev * static_cast<double>(x[i]));
+    for (int64_t i = 0; i < y.numel(); ++i) x[i] = static_cast<T>(moved(i, static_cast<double>(x[i])));
   };
   dtype == float64 ? move(y.data<double>()) : move(y.data<float>());
   return detail::as_dtype(y, dtype);
+}
+
+}  // namespace
+
+Tensor normal(double mean, double stddev, const Shape& shape, DType dtype, Generator& generator) {
+  require_floating("normal", dtype);
+  require_drawable(mean, stddev, dtype);
+  return draw_normal(shape, dtype, generator, [=](int64_t, double x) { return mean + stddev * x; });
+}
+
+namespace {
+
+Tensor normal_of(const Tensor& mean, const Tensor& stddev, DType dtype, Generator& generator) {
+  require_floating("normal", dtype);
+  const Shape shape = broadcast_shapes(mean.shape(), stddev.shape(), "normal");
+  const auto wide = [&](const Tensor& x) {
+    const Tensor y = empty(shape, float64);
+    detail::copy_into(y, x);
+    return y;
+  };
+  const Tensor means = wide(mean), spreads = wide(stddev);
+  const double *m = means.data<double>(), *s = spreads.data<double>();
+  for (int64_t i = 0; i < means.numel(); ++i) require_drawable(m[i], s[i], dtype);
+  return draw_normal(shape, dtype, generator, [=](int64_t i, double x) { return m[i] + s[i] * x; });
+}
+
+void require_given(const char* name, const Tensor& x) {
+  if (!x.defined()) throw_error<ValueError>("normal: expected a defined ", name, ", got an undefined tensor");
+}
+
+}  // namespace
+
+Tensor normal(const Tensor& mean, const Tensor& stddev, Generator& generator) {
+  require_given("mean", mean);
+  require_given("stddev", stddev);
+  return normal_of(mean, stddev, promote_types(mean.dtype(), stddev.dtype()), generator);
+}
+Tensor normal(const Tensor& mean, double stddev, Generator& generator) {
+  require_given("mean", mean);
+  return normal_of(mean, full({}, stddev, float64), mean.dtype(), generator);
+}
+Tensor normal(double mean, const Tensor& stddev, Generator& generator) {
+  require_given("stddev", stddev);
+  return normal_of(full({}, mean, float64), stddev, stddev.dtype(), generator);
 }
 
 namespace {

@@ -46,6 +46,11 @@ Tensor randn(const Shape& shape, DType dtype, MemoryFormat format, Generator& ge
 /// from the mean in float64, else 6.67.
 Tensor normal(double mean, double stddev, const Shape& shape, DType dtype = float32,
               Generator& generator = default_generator());
+/// Of a mean and a standard deviation each, which broadcast, in the dtype they promote to; not differentiable: mean +
+/// stddev * randn_like(mean) is. Errors as above.
+Tensor normal(const Tensor& mean, const Tensor& stddev, Generator& generator = default_generator());
+Tensor normal(const Tensor& mean, double stddev = 1, Generator& generator = default_generator());
+Tensor normal(double mean, const Tensor& stddev, Generator& generator = default_generator());
 /// Of x's shape, dtype and memory format.
 Tensor rand_like(const Tensor& x, Generator& generator = default_generator());
 Tensor randn_like(const Tensor& x, Generator& generator = default_generator());

@@ -3,6 +3,7 @@
 #include <limpid/core/export.hpp>
 
 #include <atomic>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -64,7 +65,8 @@ template <class T>
 class Ref {
  public:
   Ref() noexcept = default;
-  Ref(std::nullptr_t) noexcept {}
+  template <std::same_as<std::nullptr_t> Null>  // no 0: a {0} is the shape of no elements, and never a Tensor
+  Ref(Null) noexcept {}                         // NOLINT
   explicit Ref(T* p) noexcept : p_(p) {
     if (p_) p_->retain();
   }

@@ -3,6 +3,7 @@
 #include <limpid/core/export.hpp>
 #include <limpid/core/small_vector.hpp>
 
+#include <concepts>
 #include <cstdint>
 #include <iosfwd>
 #include <string>
@@ -10,11 +11,19 @@
 
 namespace LIMPID_API limpid {
 
+namespace detail {
+template <class T>
+concept Integer = std::integral<T> && !std::same_as<T, bool>;
+}
+
 /// The sizes of a tensor's axes, slowest first; printed as NumPy prints them: (2, 3), (4,), ().
 class Shape : public SmallVector<int64_t, 6> {
  public:
   using SmallVector::SmallVector;
-  Shape(const std::vector<int64_t>& sizes) : SmallVector(sizes.begin(), sizes.end()) {}  // NOLINT
+  template <detail::Integer T>
+  Shape(const std::vector<T>& sizes) {  // NOLINT
+    for (const T size : sizes) push_back(static_cast<int64_t>(size));
+  }
 
   int64_t dim() const noexcept { return static_cast<int64_t>(size()); }
   /// Product of the sizes, 1 for rank 0. Throws ShapeError where it does not fit 64 bits or a size is negative.
@@ -35,7 +44,10 @@ class Axes : public SmallVector<int64_t, 6> {
   Axes(int64_t axis) : SmallVector{axis} {}  // NOLINT: sum(x, 1) is meant to work
   Axes(int axis) : Axes(int64_t{axis}) {}    // NOLINT
   using SmallVector::SmallVector;
-  Axes(const std::vector<int64_t>& axes) : SmallVector(axes.begin(), axes.end()) {}  // NOLINT
+  template <detail::Integer T>
+  Axes(const std::vector<T>& axes) {  // NOLINT
+    for (const T axis : axes) push_back(static_cast<int64_t>(axis));
+  }
 };
 
 /// Row-major strides.

@@ -468,8 +468,41 @@ Tensor detail::tensor_of(const Scalar* values, std::size_t count, DType dtype) {
   return y;
 }
 
-Tensor tensor(std::initializer_list<Scalar> values, DType dtype) {
-  return detail::tensor_of(values.begin(), values.size(), dtype);
+namespace {
+
+// What stands first decides.
+Shape shape_of(const detail::Nested& values) {
+  Shape shape;
+  for (const detail::Nested* at = &values; at->is_list(); at = at->begin()) {
+    shape.push_back(at->count());
+    if (at->count() == 0) break;
+  }
+  return shape;
+}
+
+std::string kind_of(const detail::Nested& x) {
+  return x.is_list() ? detail::message("a list of ", x.count()) : "a number";
+}
+
+// The numbers of one level into a tensor's memory, which they move on.
+void store(const detail::Nested& values, const detail::Nested& first, DType dtype, std::byte*& place) {
+  if (values.is_list() != first.is_list() || values.count() != first.count())
+    throw_error<ShapeError>("tensor: expected lists side by side to be of one shape, got ", kind_of(values), " beside ",
+                            kind_of(first));
+  if (!values.is_list()) {
+    detail::store_number("tensor", values.number(), dtype, place);
+    place += itemsize(dtype);
+  }
+  for (const detail::Nested& item : values) store(item, *first.begin(), dtype, place);
+}
+
+}  // namespace
+
+Tensor tensor(const detail::Nested& values, DType dtype) {
+  const Tensor y = empty(shape_of(values), dtype);
+  auto* place = static_cast<std::byte*>(y.raw_data());
+  store(values, values, dtype, place);
+  return y;
 }
 
 Tensor from_blob(void* data, const Shape& shape, DType dtype, void (*deleter)(void*), void* context) {

@@ -18,6 +18,7 @@ namespace LIMPID_API limpid {
 class Tensors;
 class TensorIndex;
 struct GradOptions;
+struct Selection;
 
 /// A handle on a strided array of one dtype; copying it shares the memory. Tensor{} is undefined and stands for "none".
 class Tensor {
@@ -105,6 +106,9 @@ class Tensor {
   Tensor& masked_fill_(const Tensor& mask, Scalar value);  ///< value where mask (bool), which broadcasts, holds
   /// Adds alpha times the rows of source along axis at a 1-D index, each as often as it is named.
   Tensor& index_add_(int64_t axis, const Tensor& index, const Tensor& source, Scalar alpha = 1);
+  Tensor& scatter_(int64_t axis, const Tensor& index, const Tensor& source);  ///< see scatter()
+  Tensor& scatter_(int64_t axis, const Tensor& index, Scalar value);
+  Tensor& scatter_add_(int64_t axis, const Tensor& index, const Tensor& source);  ///< see scatter_add()
   Tensor& operator+=(const Tensor& other) { return add_(other); }
   Tensor& operator+=(Scalar other) { return add_(other); }
   Tensor& operator-=(const Tensor& other) { return add_(other, -1); }
@@ -135,17 +139,24 @@ class Tensor {
   Tensor unsqueeze(int64_t axis) const;
   Tensor expand(const Shape& shape) const;
   Tensor select(int64_t axis, int64_t index) const;
+  Tensor slice(int64_t axis, int64_t start, int64_t stop = INT64_MAX, int64_t step = 1) const;
+  Tensors split(const Shape& sizes, int64_t axis = 0) const;
   Tensors split(int64_t size, int64_t axis = 0) const;
   Tensors chunk(int64_t chunks, int64_t axis = 0) const;
   Tensor sum(const Axes& axes = {}, bool keepdims = false) const;
   Tensor mean(const Axes& axes = {}, bool keepdims = false) const;
   Tensor var(const Axes& axes = {}, bool keepdims = false, double correction = 0) const;
+  Tensor stddev(const Axes& axes = {}, bool keepdims = false, double correction = 0) const;
   Tensor max() const;
   Tensor min() const;
+  Selection max(int64_t axis, bool keepdims = false) const;
+  Selection min(int64_t axis, bool keepdims = false) const;
   Tensor amax(const Axes& axes = {}, bool keepdims = false) const;
   Tensor amin(const Axes& axes = {}, bool keepdims = false) const;
   Tensor argmax(int64_t axis, bool keepdims = false) const;
+  Tensor argmax() const;
   Tensor argmin(int64_t axis, bool keepdims = false) const;
+  Tensor argmin() const;
   Tensor softmax(int64_t axis) const;
   Tensor abs() const;
   Tensor neg() const;
@@ -154,7 +165,9 @@ class Tensor {
   Tensor sqrt() const;
   Tensor square() const;
   Tensor pow(Scalar exponent) const;
+  Tensor pow(const Tensor& exponent) const;
   Tensor clamp(Scalar low, Scalar high) const;
+  Tensor clamp(const Tensor& low, const Tensor& high) const;
   Tensor relu() const;
   Tensor sigmoid() const;
   Tensor tanh() const;
@@ -225,10 +238,6 @@ class Tensors : public SmallVector<Tensor, 4> {
 /// Values as NumPy prints them, then shape and dtype where they are not obvious.
 std::ostream& operator<<(std::ostream& out, const Tensor& x);
 
-namespace detail {
-Tensor tensor_of(const Scalar* values, std::size_t count, DType dtype);
-}
-
 // Making tensors. A number that dtype does not hold is refused: throws ValueError.
 
 /// Uninitialised.
@@ -254,10 +263,49 @@ Tensor arange(Scalar start, Scalar stop, Scalar step, std::optional<DType> dtype
 Tensor linspace(Scalar start, Scalar stop, int64_t count, DType dtype = float32);
 /// Ones on the diagonal of an (n, n) matrix.
 Tensor eye(int64_t n, DType dtype = float32);
-/// A 1-D tensor of the values; reshape() gives it another shape.
-Tensor tensor(std::initializer_list<Scalar> values, DType dtype = float32);
+
+namespace detail {
+
+/// A number, or a list in braces of such: the values of a tensor as they stand in a program. It refers to a list's
+/// memory, which lasts as long as the call that it is written in.
+class Nested {
+ public:
+  template <Number T>
+  Nested(T number) noexcept(noexcept(Scalar(number))) : number_(number) {}  // NOLINT
+  Nested(Scalar number) noexcept : number_(number) {}                       // NOLINT
+  Nested(std::initializer_list<Nested> items) noexcept : number_(0) {       // NOLINT
+    items_ = items.begin();
+    count_ = static_cast<int64_t>(items.size());
+  }
+
+  bool is_list() const noexcept { return count_ >= 0; }
+  int64_t count() const noexcept { return count_; }
+  const Nested* begin() const noexcept { return items_; }
+  const Nested* end() const noexcept { return items_ + (count_ > 0 ? count_ : 0); }
+  Scalar number() const noexcept { return number_; }
+
+ private:
+  Scalar number_;
+  const Nested* items_ = nullptr;
+  int64_t count_ = -1;  // of a number
+};
+
 template <class T>
-requires Number<T> Tensor tensor(std::initializer_list<T> values, DType dtype = float32) {
+inline constexpr bool is_list_of_numbers = false;
+template <class T>
+requires std::is_same_v<T, Scalar> || Number<T>
+inline constexpr bool is_list_of_numbers<std::initializer_list<T>> = true;
+
+Tensor tensor_of(const Scalar* values, std::size_t count, DType dtype);
+
+}  // namespace detail
+
+/// The numbers as they stand in braces, a level for each axis: tensor({1, 2}), tensor({{1, 2}, {3, 4}}); one number
+/// gives a tensor without axes. Throws ShapeError where lists side by side differ in shape.
+Tensor tensor(const detail::Nested& values, DType dtype = float32);
+/// Of a std::initializer_list of numbers that has a name.
+template <class List>
+requires detail::is_list_of_numbers<List> Tensor tensor(const List& values, DType dtype = float32) {
   const std::vector<Scalar> scalars(values.begin(), values.end());
   return detail::tensor_of(scalars.data(), scalars.size(), dtype);
 }

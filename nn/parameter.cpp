@@ -2,6 +2,7 @@
 #include <limpid/core/detail/message.hpp>
 #include <limpid/nn/detail/state.hpp>
 #include <limpid/nn/module.hpp>
+#include <limpid/ops/reduce.hpp>
 
 namespace limpid {
 
@@ -14,6 +15,9 @@ const Tensor& Parameter::none() noexcept {
 
 Parameter::Parameter(const Parameter& other) noexcept : slot_(nn::detail::Copying::slot_for(other)) {}
 Parameter::~Parameter() = default;
+
+Selection Parameter::max(int64_t axis, bool keepdims) const { return tensor().max(axis, keepdims); }
+Selection Parameter::min(int64_t axis, bool keepdims) const { return tensor().min(axis, keepdims); }
 
 Parameter& Parameter::operator=(NewParameter&& made) {
   if (slot_)

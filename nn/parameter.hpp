@@ -86,6 +86,15 @@ class Parameter {
   const Parameter& index_add_(int64_t axis, const Tensor& index, const Tensor& source, Scalar alpha = 1) const {
     return changed(handle().index_add_(axis, index, source, alpha));
   }
+  const Parameter& scatter_(int64_t axis, const Tensor& index, const Tensor& source) const {
+    return changed(handle().scatter_(axis, index, source));
+  }
+  const Parameter& scatter_(int64_t axis, const Tensor& index, Scalar value) const {
+    return changed(handle().scatter_(axis, index, value));
+  }
+  const Parameter& scatter_add_(int64_t axis, const Tensor& index, const Tensor& source) const {
+    return changed(handle().scatter_add_(axis, index, source));
+  }
   const Parameter& operator+=(const Tensor& other) const { return add_(other); }
   const Parameter& operator+=(Scalar other) const { return add_(other); }
   const Parameter& operator-=(const Tensor& other) const { return add_(other, -1); }
@@ -112,6 +121,10 @@ class Parameter {
   Tensor unsqueeze(int64_t axis) const { return tensor().unsqueeze(axis); }
   Tensor expand(const Shape& shape) const { return tensor().expand(shape); }
   Tensor select(int64_t axis, int64_t index) const { return tensor().select(axis, index); }
+  Tensor slice(int64_t axis, int64_t start, int64_t stop = INT64_MAX, int64_t step = 1) const {
+    return tensor().slice(axis, start, stop, step);
+  }
+  Tensors split(const Shape& sizes, int64_t axis = 0) const { return tensor().split(sizes, axis); }
   Tensors split(int64_t size, int64_t axis = 0) const { return tensor().split(size, axis); }
   Tensors chunk(int64_t chunks, int64_t axis = 0) const { return tensor().chunk(chunks, axis); }
   Tensor sum(const Axes& axes = {}, bool keepdims = false) const { return tensor().sum(axes, keepdims); }
@@ -119,12 +132,19 @@ class Parameter {
   Tensor var(const Axes& axes = {}, bool keepdims = false, double correction = 0) const {
     return tensor().var(axes, keepdims, correction);
   }
+  Tensor stddev(const Axes& axes = {}, bool keepdims = false, double correction = 0) const {
+    return tensor().stddev(axes, keepdims, correction);
+  }
   Tensor max() const { return tensor().max(); }
   Tensor min() const { return tensor().min(); }
+  Selection max(int64_t axis, bool keepdims = false) const;
+  Selection min(int64_t axis, bool keepdims = false) const;
   Tensor amax(const Axes& axes = {}, bool keepdims = false) const { return tensor().amax(axes, keepdims); }
   Tensor amin(const Axes& axes = {}, bool keepdims = false) const { return tensor().amin(axes, keepdims); }
   Tensor argmax(int64_t axis, bool keepdims = false) const { return tensor().argmax(axis, keepdims); }
+  Tensor argmax() const { return tensor().argmax(); }
   Tensor argmin(int64_t axis, bool keepdims = false) const { return tensor().argmin(axis, keepdims); }
+  Tensor argmin() const { return tensor().argmin(); }
   Tensor softmax(int64_t axis) const { return tensor().softmax(axis); }
   Tensor abs() const { return tensor().abs(); }
   Tensor neg() const { return tensor().neg(); }
@@ -133,7 +153,9 @@ class Parameter {
   Tensor sqrt() const { return tensor().sqrt(); }
   Tensor square() const { return tensor().square(); }
   Tensor pow(Scalar exponent) const { return tensor().pow(exponent); }
+  Tensor pow(const Tensor& exponent) const { return tensor().pow(exponent); }
   Tensor clamp(Scalar low, Scalar high) const { return tensor().clamp(low, high); }
+  Tensor clamp(const Tensor& low, const Tensor& high) const { return tensor().clamp(low, high); }
   Tensor relu() const { return tensor().relu(); }
   Tensor sigmoid() const { return tensor().sigmoid(); }
   Tensor tanh() const { return tensor().tanh(); }

@@ -6,6 +6,7 @@
 #include <limpid/core/scalar.hpp>
 #include <limpid/core/tensor.hpp>
 
+#include <concepts>
 #include <optional>
 
 namespace LIMPID_API limpid {
@@ -199,5 +200,23 @@ inline Tensor operator!(const Tensor& x) { return logical_not(x); }
 Tensor operator&(const Tensor& a, const Tensor& b);
 Tensor operator|(const Tensor& a, const Tensor& b);
 Tensor operator~(const Tensor& x);
+
+// A bool stands for a tensor of it; another number beside a mask is a slip, and does not compile.
+template <std::same_as<bool> B>
+Tensor operator&(const Tensor& a, B b) {
+  return a & full({}, b, bool_);
+}
+template <std::same_as<bool> B>
+Tensor operator&(B a, const Tensor& b) {
+  return full({}, a, bool_) & b;
+}
+template <std::same_as<bool> B>
+Tensor operator|(const Tensor& a, B b) {
+  return a | full({}, b, bool_);
+}
+template <std::same_as<bool> B>
+Tensor operator|(B a, const Tensor& b) {
+  return full({}, a, bool_) | b;
+}
 
 }  // namespace limpid

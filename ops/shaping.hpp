@@ -31,6 +31,8 @@ Tensor index_select(const Tensor& x, int64_t axis, const Tensor& index);
 Tensor gather(const Tensor& x, int64_t axis, const Tensor& index);
 /// y of the given shape, zero but for y[i][index[i][j][k]][k] += x[i][j][k] for axis 1, ...; x may exceed the index.
 Tensor scatter_add(const Shape& shape, int64_t axis, const Tensor& index, const Tensor& x);
+/// The same, added to x; of x's dtype.
+Tensor scatter_add(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source);
 /// x, but y[i][index[i][j][k]][k] = source[i][j][k] for axis 1, and so on; source, of x's dtype, may be larger than the
 /// index. Of several values for one place the last wins, and alone has its gradient.
 Tensor scatter(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source);

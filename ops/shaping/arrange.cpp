@@ -224,11 +224,15 @@ namespace {
 int64_t factor_of(const char* op, const Tensor& x, int64_t factor) {
   require_defined(op, x);
   if (x.dim() < 3) throw_error<ShapeError>(op, ": expected x of shape (..., C, H, W), got ", x.shape());
-  if (factor < 1) throw_error<ValueError>(op, ": expected a factor of at least 1, got ", factor);
+  constexpr int64_t most = int64_t{1} << 24;  // whose square is a number of channels still
+  if (factor < 1 || factor > most) throw_error<ValueError>(op, ": expected a factor in [1, ", most, "], got ", factor);
   return factor;
 }
 
-// x (..., sizes) as (rest, sizes), and y with x's leading axes again.
+// The number of images in x (..., C, H, W).
+int64_t images_of(const Tensor& x) { return Shape(x.shape().begin(), x.shape().end() - 3).numel(); }
+
+// y (images, C, H, W) with x's leading axes in place of the first.
 Tensor with_lead(const Tensor& y, const Tensor& x) {
   Shape shape;
   for (int64_t axis = 0; axis + 3 < x.dim(); ++axis) shape.push_back(x.size(axis));
@@ -239,20 +243,22 @@ Tensor with_lead(const Tensor& y, const Tensor& x) {
 }  // namespace
 
 Tensor pixel_shuffle(const Tensor& x, int64_t factor) {
-  const int64_t r = factor_of("pixel_shuffle", x, factor), c = x.size(-3), h = x.size(-2), w = x.size(-1);
+  const int64_t r = factor_of("pixel_shuffle", x, factor), c = x.size(-3), h = x.size(-2), w = x.size(-1),
+                n = images_of(x);
   if (c % (r * r) != 0)
     throw_error<ShapeError>("pixel_shuffle: expected channels divisible by ", r * r, ", got x of shape ", x.shape());
-  const Tensor parts = reshape(x, {-1, c / (r * r), r, r, h, w});
-  return with_lead(reshape(permute(parts, {0, 1, 4, 2, 5, 3}), {-1, c / (r * r), h * r, w * r}), x);
+  const Tensor parts = reshape(x, {n, c / (r * r), r, r, h, w});
+  return with_lead(reshape(permute(parts, {0, 1, 4, 2, 5, 3}), {n, c / (r * r), h * r, w * r}), x);
 }
 
 Tensor pixel_unshuffle(const Tensor& x, int64_t factor) {
-  const int64_t r = factor_of("pixel_unshuffle", x, factor), c = x.size(-3), h = x.size(-2), w = x.size(-1);
+  const int64_t r = factor_of("pixel_unshuffle", x, factor), c = x.size(-3), h = x.size(-2), w = x.size(-1),
+                n = images_of(x);
   if (h % r != 0 || w % r != 0)
     throw_error<ShapeError>("pixel_unshuffle: expected a height and a width divisible by ", r, ", got x of shape ",
                             x.shape());
-  const Tensor parts = reshape(x, {-1, c, h / r, r, w / r, r});
-  return with_lead(reshape(permute(parts, {0, 1, 3, 5, 2, 4}), {-1, c * r * r, h / r, w / r}), x);
+  const Tensor parts = reshape(x, {n, c, h / r, r, w / r, r});
+  return with_lead(reshape(permute(parts, {0, 1, 3, 5, 2, 4}), {n, c * r * r, h / r, w / r}), x);
 }
 
 }  // namespace limpid

@@ -227,16 +227,17 @@ Tensor scatter_add(const Shape& shape, int64_t axis, const Tensor& index, const 
   return scattered("scatter_add", shape, a, checked_index("scatter_add", index, shape[a]), part);
 }
 
-Tensor scatter(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source) {
-  require_defined("scatter", "x", x);
-  require_defined("scatter", "index", index);
-  require_defined("scatter", "source", source);
-  const auto a = static_cast<std::size_t>(normalize_axis(axis, x.dim(), "scatter"));
-  require_index_fits("scatter", x.shape(), a, index);
+Tensor detail::scattered_over(const char* op, const Tensor& x, int64_t axis, const Tensor& index,
+                              const Tensor& source) {
+  require_defined(op, "x", x);
+  require_defined(op, "index", index);
+  require_defined(op, "source", source);
+  const auto a = static_cast<std::size_t>(normalize_axis(axis, x.dim(), op));
+  require_index_fits(op, x.shape(), a, index);
   if (source.dtype() != x.dtype())
-    throw_error<DTypeError>("scatter: expected a source of x's dtype ", x.dtype(), ", got ", source.dtype());
-  const Tensor part = covered("scatter", source, index);
-  const Tensor at = detail::as_contiguous(checked_index("scatter", index, x.shape()[a]));
+    throw_error<DTypeError>(op, ": expected a source of x's dtype ", x.dtype(), ", got ", source.dtype());
+  const Tensor part = covered(op, source, index);
+  const Tensor at = detail::as_contiguous(checked_index(op, index, x.shape()[a]));
   // Which element of the index is the last for each place of x, and which of them are such.
   const Tensor last = full(x.shape(), -1, int64), wins = empty(index.shape(), bool_);
   const int64_t* target = at.data<int64_t>();
@@ -250,16 +251,41 @@ Tensor scatter(const Tensor& x, int64_t axis, const Tensor& index, const Tensor&
   for (int64_t i = 0; i < at.numel(); ++i)
     wins.data<bool>()[i] = last.data<int64_t>()[place_of(i) + target[i] * last.strides()[a]] == i;
   const Tensor winners = where(wins, part, zeros({}, part.dtype()));
-  return where(last >= 0, scattered("scatter", x.shape(), a, at, winners), x);
+  return where(last >= 0, scattered(op, x.shape(), a, at, winners), x);
 }
 
-Tensor scatter(const Tensor& x, int64_t axis, const Tensor& index, Scalar value) {
-  require_defined("scatter", "x", x);
-  require_defined("scatter", "index", index);
-  require_whole("scatter", x, value);
+Tensor detail::scattered_over(const char* op, const Tensor& x, int64_t axis, const Tensor& index, Scalar value) {
+  require_defined(op, "x", x);
+  require_defined(op, "index", index);
+  require_whole(op, x, value);
   const Tensor number = empty({}, x.dtype());
-  detail::fill(number, value, "scatter");
-  return scatter(x, axis, index, expand(number, index.shape()));
+  detail::fill(number, value, op);
+  return scattered_over(op, x, axis, index, expand(number, index.shape()));
+}
+
+Tensor scatter(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source) {
+  return detail::scattered_over("scatter", x, axis, index, source);
+}
+Tensor scatter(const Tensor& x, int64_t axis, const Tensor& index, Scalar value) {
+  return detail::scattered_over("scatter", x, axis, index, value);
+}
+
+Tensor detail::scatter_added(const char* op, const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source) {
+  require_defined(op, "x", x);
+  require_defined(op, "index", index);
+  require_defined(op, "source", source);
+  const auto a = static_cast<std::size_t>(normalize_axis(axis, x.dim(), op));
+  require_index_fits(op, x.shape(), a, index);
+  if (source.dtype() != x.dtype())
+    throw_error<DTypeError>(op, ": expected a source of x's dtype ", x.dtype(), ", got ", source.dtype());
+  const Tensor part = covered(op, source, index), at = checked_index(op, index, x.shape()[a]);
+  // Half precision is float32 until the sum is there.
+  const DType wide = detail::compute_type(x.dtype());
+  return add(x.to(wide), scattered(op, x.shape(), a, at, part.to(wide), -0.0)).to(x.dtype());
+}
+
+Tensor scatter_add(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source) {
+  return detail::scatter_added("scatter_add", x, axis, index, source);
 }
 
 Tensor detail::index_added(const char* op, const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source,

@@ -246,18 +246,50 @@ Tensor& Tensor::masked_fill_(const Tensor& mask, Scalar value) {
   return *this;
 }
 
-Tensor& Tensor::index_add_(int64_t axis, const Tensor& index, const Tensor& source, Scalar alpha) {
-  const detail::OpScope scope("index_add_");
-  require_writable("index_add_", *this);
-  detail::require_defined("index_add_", "source", source);
-  if (records("index_add_", *this, source.requires_grad())) {
-    become(*this, detail::index_added("index_add_", *this, axis, index, source, alpha));
+namespace {
+
+// x becomes made(op, x), whose recorded inputs are x and, where it requires a gradient, a source.
+template <class F>
+Tensor& remade(const char* op, Tensor& x, bool source_requires_grad, const F& made) {
+  const detail::OpScope scope(op);
+  if (records(op, x, source_requires_grad)) {
+    become(x, made(op, x));
   } else {
     const NoGradGuard guard;
-    detail::copy_into(*this, detail::index_added("index_add_", detach(), axis, index, source, alpha));
-    bump_version();
+    detail::copy_into(x, made(op, x.detach()));
+    x.bump_version();
   }
-  return *this;
+  return x;
+}
+
+}  // namespace
+
+Tensor& Tensor::index_add_(int64_t axis, const Tensor& index, const Tensor& source, Scalar alpha) {
+  require_writable("index_add_", *this);
+  detail::require_defined("index_add_", "source", source);
+  return remade("index_add_", *this, source.requires_grad(), [&](const char* op, const Tensor& x) {
+    return detail::index_added(op, x, axis, index, source, alpha);
+  });
+}
+
+Tensor& Tensor::scatter_(int64_t axis, const Tensor& index, const Tensor& source) {
+  require_writable("scatter_", *this);
+  detail::require_defined("scatter_", "source", source);
+  return remade("scatter_", *this, source.requires_grad(),
+                [&](const char* op, const Tensor& x) { return detail::scattered_over(op, x, axis, index, source); });
+}
+
+Tensor& Tensor::scatter_(int64_t axis, const Tensor& index, Scalar value) {
+  require_writable("scatter_", *this);
+  return remade("scatter_", *this, false,
+                [&](const char* op, const Tensor& x) { return detail::scattered_over(op, x, axis, index, value); });
+}
+
+Tensor& Tensor::scatter_add_(int64_t axis, const Tensor& index, const Tensor& source) {
+  require_writable("scatter_add_", *this);
+  detail::require_defined("scatter_add_", "source", source);
+  return remade("scatter_add_", *this, source.requires_grad(),
+                [&](const char* op, const Tensor& x) { return detail::scatter_added(op, x, axis, index, source); });
 }
 
 namespace detail {

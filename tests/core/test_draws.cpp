@@ -171,3 +171,50 @@ TEST_CASE("the state of a generator is a value to go back to") {
   CHECK(generator.state() == state);
   CHECK(equal(randn({7}, float64, generator), x));
 }
+
+TEST_CASE("normal numbers of a mean and a standard deviation each") {
+  Generator generator(5), again(5);
+  const Tensor mean = tensor({{0}, {100}, {-100}}, float64), stddev = tensor({0, 1, 2, 3}, float64);
+  const Tensor x = normal(mean, stddev, generator), z = randn({3, 4}, float64, again);
+  CHECK(x.dtype() == float64);
+  CHECK(allclose(x, mean + stddev * z));
+  CHECK(equal(x.index({Slice(), 0}), mean.flatten()));  // of no spread
+  CHECK(generator.state() == again.state());
+  CHECK(normal(full({3}, 2), full({3}, 0.5, float64), generator).dtype() == float64);
+  // One of the two may be a number, and the dtype is the tensor's.
+  Generator a(9), b(9), c(9), d(9);
+  const Tensor half = normal(full({5}, 2, float16), 3, a);
+  CHECK(half.dtype() == float16);
+  CHECK(equal(half, normal(2, 3, {5}, float16, b)));
+  CHECK(equal(normal(2, full({5}, 3), c), normal(2, 3, {5}, float32, d)));
+  CHECK(normal(zeros({4, 0}), 1, generator).shape() == Shape{4, 0});
+  // Broadcast, strided, and not recorded.
+  const Tensor leaf = zeros({2, 3}).set_requires_grad();
+  CHECK_FALSE(normal(transpose(leaf, 0, 1), 1, generator).requires_grad());
+  const Tensor wide = normal(expand(tensor({1000}), {4, 2}), 0.001, generator);
+  CHECK(allclose(wide, full({4, 2}, 1000), 1e-3));
+}
+
+TEST_CASE("normal numbers that cannot be are refused, and nothing is drawn") {
+  Generator generator(5);
+  const Generator::State before = generator.state();
+  const Tensor x = ones({2});
+  CHECK(message_of([&] {
+          normal(x, tensor({1, -1}), generator);
+        }) == "normal: expected a finite stddev of at least 0, got -1");
+  CHECK(message_of([&] {
+          normal(x, tensor({1, NAN}), generator);
+        }) == "normal: expected a finite stddev of at least 0, got nan");
+  CHECK(message_of([&] { normal(tensor({1, inf}), x, generator); }) == "normal: expected a finite mean, got inf");
+  CHECK(message_of([&] { normal(x, 1e38, generator); }) ==
+        "normal: expected a number that float32 holds, got 6.67e+38");
+  CHECK(message_of([&] { normal(ones({3}), x, generator); }) ==
+        "normal: expected shapes that broadcast together, got (3,) and (2,)");
+  CHECK(message_of([&] { normal(ones({2}, int64), ones({2}, int64), generator); }) ==
+        "normal: expected a floating-point dtype, got int64");
+  CHECK(message_of([&] { normal(Tensor(), x, generator); }) ==
+        "normal: expected a defined mean, got an undefined tensor");
+  CHECK(message_of([&] { normal(0, Tensor(), generator); }) ==
+        "normal: expected a defined stddev, got an undefined tensor");
+  CHECK(generator.state() == before);
+}

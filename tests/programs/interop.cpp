@@ -6,6 +6,7 @@
 #else
 #include <xtensor/xmath.hpp>
 #endif
+#include <utility>
 
 int main() {
   limpid::Tensor x = limpid::arange(24, limpid::float64);
@@ -17,5 +18,9 @@ int main() {
   xt::xarray<double> a = xt::ones<double>({4, 5});
   limpid::Tensor t = limpid::from_xtensor(a + 1.0);
   if (t.shape() != limpid::Shape{4, 5} || t.dtype() != limpid::float64) return 3;
-  return limpid::sum(t).item<double>() == 40.0 ? 0 : 4;
+  if (limpid::sum(t).item<double>() != 40.0) return 4;
+
+  const double* memory = a.data();
+  limpid::Tensor adopted = limpid::adopt(std::move(a));
+  return adopted.data<double>() == memory && limpid::sum(adopted).item<double>() == 20.0 ? 0 : 5;
 }

@@ -1,4 +1,4 @@
-// What x.index_put_() and x.index_add_() are made of.
+// What x.index_put_(), x.index_add_() and x.scatter_() are made of.
 #pragma once
 #include <limpid/core/index.hpp>
 #include <limpid/core/scalar.hpp>
@@ -10,8 +10,11 @@ Tensor chosen_view(const Tensor& x, std::initializer_list<TensorIndex> at);
 /// x, but values (which broadcast, and are converted) at an index, or added there.
 Tensor put(const Tensor& x, std::initializer_list<TensorIndex> at, const Tensor& values, bool accumulate);
 
-/// index_add(), with errors that name op.
+// index_add(), scatter_add() to a tensor and scatter(), with errors that name op.
 Tensor index_added(const char* op, const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source,
                    Scalar alpha);
+Tensor scatter_added(const char* op, const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source);
+Tensor scattered_over(const char* op, const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source);
+Tensor scattered_over(const char* op, const Tensor& x, int64_t axis, const Tensor& index, Scalar value);
 
 }  // namespace limpid::detail

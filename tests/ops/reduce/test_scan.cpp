@@ -108,6 +108,7 @@ TEST_CASE("differences go on until nothing is left") {
   CHECK(equal(diff(x), from_vector<int64_t>({3, 5, 7}, {3})));
   CHECK(equal(diff(x, 2), from_vector<int64_t>({2, 2}, {2})));
   CHECK(diff(x, 9).shape() == Shape{0});
+  CHECK(diff(x, int64_t{1} << 62).shape() == Shape{0});  // at once
   CHECK(equal(diff(x, 0), x));
   CHECK(equal(diff(x > 4), (slice(x, 0, 1) > 4) != (slice(x, 0, 0, 3) > 4)));
   CHECK_THROWS_WITH(diff(x, -1), "diff: expected n of at least 0, got -1");

@@ -1,6 +1,8 @@
 // Repeating, rolling, cutting and arranging, against loops over indices.
 #include <limpid/limpid.hpp>
 
+#include <string>
+
 #include <functional>
 #include <vector>
 
@@ -146,6 +148,16 @@ TEST_CASE("pixels are shuffled into space and back") {
   CHECK(pixel_shuffle(grid({4, 3, 5}), 2).shape() == Shape{1, 6, 10});
   CHECK_THROWS_WITH(pixel_shuffle(x, 3),
                     "pixel_shuffle: expected channels divisible by 9, got x of shape (2, 8, 3, 5)");
+  // A factor whose square no number holds.
+  for (const int64_t factor : {int64_t{0}, int64_t{1} << 32, int64_t{1} << 62}) {
+    const std::string message = ": expected a factor in [1, 16777216], got " + std::to_string(factor);
+    CHECK_THROWS_WITH(pixel_shuffle(x, factor), "pixel_shuffle" + message);
+    CHECK_THROWS_WITH(pixel_unshuffle(x, factor), "pixel_unshuffle" + message);
+  }
+  CHECK(pixel_shuffle(zeros({0, 8, 3, 5}), 2).shape() == Shape{0, 2, 6, 10});
+  CHECK(pixel_shuffle(zeros({2, 8, 0, 5}), 2).shape() == Shape{2, 2, 0, 10});
+  CHECK(pixel_unshuffle(zeros({2, 0, 4, 6}), 2).shape() == Shape{2, 0, 2, 3});
+  CHECK(pixel_unshuffle(zeros({2, 3, 0, 6}), 2).shape() == Shape{2, 12, 0, 3});
   CHECK_THROWS_AS(pixel_unshuffle(x, 2), ShapeError);
 }
 

@@ -13,6 +13,12 @@ namespace {
 Tensor at(const std::vector<int64_t>& values) { return from_vector(values, {static_cast<int64_t>(values.size())}); }
 Tensor grid(const Shape& shape) { return reshape(arange(shape.numel()), shape); }
 
+template <class A, class B>
+constexpr bool are_anded = requires(A a, B b) {
+  a& b;
+  a | b;
+};
+
 }  // namespace
 
 TEST_CASE("an index chooses what NumPy's does") {
@@ -195,6 +201,18 @@ TEST_CASE("compound assignment is in place, of what an index gives, too") {
   CHECK(equal((a > 1) || !(b > 4), at({1, 1}) > 0));
 }
 
+TEST_CASE("masks meet a bool on either side, and no other number") {
+  const Tensor mask = at({1, 0}) > 0;
+  CHECK(equal(mask & true, mask));
+  CHECK(equal(false & mask, zeros({2}, bool_)));
+  CHECK(equal(mask | false, mask));
+  CHECK(equal(true | mask, ones({2}, bool_)));
+  CHECK(equal(~mask & mask, zeros({2}, bool_)));
+  static_assert(!are_anded<const Tensor&, int> && !are_anded<double, const Tensor&> && are_anded<const Tensor&, bool>);
+  CHECK_THROWS_WITH(at({1, 0}) & true,
+                    "operator&: expected operands of dtype bool, got int64; of numbers, compare them first");
+}
+
 TEST_CASE("members are the functions of their names") {
   const Tensor x = grid({2, 3, 4}).to(float64) / 24 + 0.1;
   CHECK(equal(x.reshape({6, 4}).t(), transpose(reshape(x, {6, 4}), 0, 1)));
@@ -202,6 +220,12 @@ TEST_CASE("members are the functions of their names") {
   CHECK(equal(x.transpose(0, 2).unsqueeze(1).squeeze(), transpose(x, 0, 2)));
   CHECK(equal(x.select(1, 2).expand({5, 2, 4}), expand(select(x, 1, 2), {5, 2, 4})));
   CHECK(equal(x.split(2, 2)[1], x.chunk(2, 2)[1]));
+  CHECK(equal(x.split({1, 3}, 2)[1], x.slice(2, 1)));
+  CHECK(equal(x.slice(1, 0, 3, 2), slice(x, 1, 0, 3, 2)));
+  CHECK(equal(x.stddev({0, 1}, true, 1), stddev(x, {0, 1}, true, 1)));
+  CHECK(equal(x.max(1).values - x.min(1, false).values, max(x, 1).values - min(x, 1).values));
+  CHECK(equal(x.argmax() - x.argmin(), argmax(x) - argmin(x)));
+  CHECK(equal(x.pow(x).clamp(x, x + 1), clamp(pow(x, x), x, x + 1)));
   CHECK(equal(x.sum({0, 2}, true), sum(x, {0, 2}, true)));
   CHECK(equal(x.mean(1) + x.var(1, false, 1), mean(x, 1) + var(x, 1, false, 1)));
   CHECK(equal(x.max() - x.min(), max(x) - min(x)));

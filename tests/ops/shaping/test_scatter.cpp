@@ -192,3 +192,79 @@ TEST_CASE("masked_fill_ and index_add_ write in place, recorded too") {
   CHECK(thrown<ValueError>([&] { zeros({2}, int64).masked_fill_(ones({2}, bool_), 0.5); }) ==
         "masked_fill_: expected a whole number for int64, got 0.5");
 }
+
+TEST_CASE("scatter_ and scatter_add_ write in place what scatter and scatter_add give, recorded too") {
+  Tensor x = arange(6).to(float64).reshape({2, 3});
+  const uint32_t version = x.version();
+  const Tensor index = tensor({{0, 0}, {-1, 1}}, int64), source = tensor({{10, 20, 0}, {30, 40, 0}}, float64);
+  const Tensor put = scatter(x, 1, index, source), summed = scatter_add(x, 1, index, source);
+  CHECK(equal(put, tensor({{20, 1, 2}, {3, 40, 30}}, float64)));
+  CHECK(equal(summed, tensor({{30, 1, 2}, {3, 44, 35}}, float64)));
+  CHECK(equal(x.clone().scatter_(1, index, source), put));
+  CHECK(equal(x.clone().scatter_(1, index, 7), scatter(x, 1, index, 7)));
+  CHECK(equal(x.clone().scatter_add_(1, index, source), summed));
+  x.scatter_(1, index, source);
+  CHECK(x.version() > version);
+  // Through a view, into the memory of all.
+  const Tensor whole = zeros({2, 4}, int64);
+  slice(whole, 1, 1, 3).scatter_(1, tensor({{1}, {0}}, int64), 5);
+  select(whole, 0, 1).scatter_add_(0, tensor({0, 0}, int64), tensor({2, 3}, int64));
+  CHECK(equal(whole, tensor({{0, 0, 5, 0}, {5, 5, 0, 0}}, int64)));
+  // The index and the source may be the tensor itself.
+  Tensor own = tensor({2, 0, 1}, int64);
+  CHECK(equal(own.scatter_(0, own, own), tensor({0, 1, 2}, int64)));
+  CHECK(equal(own.scatter_add_(0, own, own), tensor({0, 2, 4}, int64)));
+
+  const Tensor leaf = tensor({1, 2, 3}, float64).set_requires_grad();
+  const Tensor values = tensor({5, 6}, float64).set_requires_grad();
+  Tensor y = leaf * 2.0;
+  y.scatter_(0, tensor({1, 1}, int64), values).scatter_add_(0, tensor({0, 0}, int64), values * values);
+  y.scatter_(0, tensor({2}, int64), 9);
+  CHECK(equal(y.detach(), tensor({63, 6, 9}, float64)));
+  const Tensors dx = grad({y}, {leaf, values}, {tensor({1, 100, 1000}, float64)});
+  CHECK(equal(dx[0], tensor({2, 0, 0}, float64)));
+  CHECK(equal(dx[1], tensor({10, 112}, float64)));
+}
+
+TEST_CASE("scatter_add to a tensor rounds half precision once, and leaves other places as they are") {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const Tensor twice = tensor({0, 0}, int64);
+  CHECK(equal(scatter_add(full({1}, 2048, float16), 0, twice, ones({2}, float16)), full({1}, 2050, float16)));
+  for (const DType dtype : {float32, float64, float16, bfloat16}) {
+    const Tensor y = scatter_add(tensor({1, -0.0, infinity}, dtype), 0, twice, ones({2}, dtype)).to(float64);
+    CHECK(equal(y, tensor({3, 0, infinity}, float64)));
+    CHECK(std::signbit(y[1].item<double>()));
+  }
+  CHECK(equal(scatter_add(zeros({2}, bool_), 0, tensor({1}, int64), ones({1}, bool_)), tensor({0, 1}, bool_)));
+  CHECK(scatter_add(zeros({0}), 0, zeros({0}, int64), zeros({0})).shape() == Shape{0});
+}
+
+TEST_CASE("scatter_ and scatter_add_ name themselves in what they refuse, and write nothing then") {
+  Tensor x = zeros({2});
+  const Tensor first = zeros({1}, int64), value = ones({1});
+  CHECK(thrown<ValueError>([&] { x.scatter_(0, full({1}, 2, int64), value); }) ==
+        "scatter_: expected indices in [-2, 2), got 2 at position (0,)");
+  CHECK(thrown<ValueError>([&] { x.scatter_add_(0, full({1}, -3, int64), value); }) ==
+        "scatter_add_: expected indices in [-2, 2), got -3 at position (0,)");
+  CHECK(thrown<DTypeError>([&] { x.scatter_add_(0, first, ones({1}, float64)); }) ==
+        "scatter_add_: expected a source of x's dtype float32, got float64");
+  CHECK(thrown<DTypeError>([&] { scatter_add(x, 0, first, ones({1}, int64)); }) ==
+        "scatter_add: expected a source of x's dtype float32, got int64");
+  CHECK(thrown<DTypeError>([&] { x.scatter_(0, value, value); }) ==
+        "scatter_: expected an int64 or int32 index, got float32");
+  CHECK(thrown<ShapeError>([&] { x.scatter_(0, zeros({3}, int64), value); }) ==
+        "scatter_: expected values of at least the index's shape (3,), got (1,)");
+  CHECK(thrown<ShapeError>([&] { x.scatter_add_(1, first, value); }) ==
+        "scatter_add_: expected an axis in [-1, 1), got 1");
+  CHECK(thrown<ValueError>([&] { x.scatter_(0, first, Tensor()); }) ==
+        "scatter_: expected a defined source, got an undefined tensor");
+  CHECK(thrown<ValueError>([&] { x.scatter_add_(0, Tensor(), value); }) ==
+        "scatter_add_: expected a defined index, got an undefined tensor");
+  CHECK(thrown<ValueError>([&] { zeros({2}, uint8).scatter_(0, first, 256); }) ==
+        "scatter_: expected a number that uint8 holds, got 256");
+  CHECK(thrown<ValueError>([&] { expand(zeros({1}), {2}).scatter_(0, first, 1); }) != "");
+  CHECK(equal(x, zeros({2})));
+  Tensor leaf = zeros({2}).set_requires_grad();
+  CHECK_THROWS_AS(leaf.scatter_(0, first, 1), AutogradError);
+  CHECK_THROWS_AS(leaf.scatter_add_(0, first, value), AutogradError);
+}
