@@ -78,7 +78,8 @@ struct BCEWithLogitsOptions {
 Tensor bce_with_logits(const Tensor& x, const Tensor& target, Reduction reduction);
 Tensor bce_with_logits(const Tensor& x, const Tensor& target, const BCEWithLogitsOptions& options = {});
 
-// Of classes: x (N, C) or (N, C, *rest), and int64 targets (N) or (N, *rest), which are classes.
+// Of classes: x (N, C) or (N, C, *rest), and int64 targets (N) or (N, *rest), which are classes. A mean over targets of
+// which none weighs anything is 0, and its gradient; over weights that cancel, it is infinite or NaN.
 
 struct NLLOptions {
   Tensor weight = {};                        ///< (C,): what a target of each class counts

@@ -195,11 +195,13 @@ std::string checked(const char* type, int64_t d_model, int64_t nhead, const Tran
   const auto& [dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, generator] = options;
   detail::expect(type, {{"d_model", d_model, detail::features},
                         {"nhead", nhead, detail::features},
-                        {"dim_feedforward", dim_feedforward, detail::count},
+                        {"dim_feedforward", dim_feedforward, detail::features},
                         {"dropout", dropout, detail::fraction},
                         {"layer_norm_eps", layer_norm_eps, detail::at_least_0}});
   limpid::detail::require_member(type, "TransformerActivation", activation, TransformerActivation::gelu,
                                  "relu or gelu");
+  if (d_model % nhead)
+    throw_error<ValueError>(type, ": expected d_model divisible by nhead, got ", d_model, " and ", nhead);
   return arguments(d_model, nhead, options);
 }
 

@@ -2,6 +2,9 @@
 #include <limpid/nn/layers/convolution.hpp>
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/detail/uniform.hpp>
+#include <limpid/ops/detail/check.hpp>
+
+#include <algorithm>
 
 namespace limpid::nn {
 
@@ -15,7 +18,8 @@ namespace {
 
 // Of x, be it one of a batch or not.
 void require_channels(const char* type, const Tensor& x, int64_t in, int64_t axes) {
-  if (!x.defined() || (x.dim() == axes + 2 && x.size(1) == in) || (x.dim() == axes + 1 && x.size(0) == in)) return;
+  limpid::detail::require_defined(type, "x", x);
+  if ((x.dim() == axes + 2 && x.size(1) == in) || (x.dim() == axes + 1 && x.size(0) == in)) return;
   throw_error<ShapeError>(type, ": expected x of shape ", shape_in_words(message("(N, ", in, ", ").c_str(), "", axes),
                           ", got ", x.shape());
 }
@@ -58,6 +62,11 @@ Shape weight_shape(const ConvSizes& sizes, const ConvTransposeOptions& options) 
   check(sizes, options);
   detail::require_sizes(type, "padding", padding, axes, detail::padding_size);
   detail::require_sizes(type, "output_padding", output_padding, axes, detail::padding_size);
+  const Spatial extra = spread(output_padding, axes), step = spread(stride, axes), spacing = spread(dilation, axes);
+  for (int64_t a = 0; a < axes; ++a)
+    if (extra[a] >= std::max(step[a], spacing[a]))
+      throw_error<ValueError>(type, ": expected output_padding below stride or dilation, got output_padding = ", extra,
+                              ", stride = ", step, " and dilation = ", spacing);
   return with_kernel(in, out / groups, sizes);
 }
 

@@ -2,6 +2,7 @@
 #include <limpid/core/detail/message.hpp>
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/normalisation.hpp>
+#include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/shaping.hpp>
 
 #include <limits>
@@ -76,6 +77,7 @@ InstanceNorm::InstanceNorm(const char* type, int64_t axes, int64_t features, con
 
 Tensor InstanceNorm::operator()(const Tensor& x) const {
   return detail::call_within(*this, [&] {
+    limpid::detail::require_defined(settings_.type, "x", x);
     const int64_t batched_dim = settings_.axes + 2;
     if (x.dim() != batched_dim && x.dim() != batched_dim - 1)
       throw_error<ShapeError>(settings_.type, ": expected x of rank ", batched_dim, ", or ", batched_dim - 1,
@@ -102,6 +104,7 @@ BatchNorm::BatchNorm(const char* type, int64_t axes, int64_t features, const Bat
 
 Tensor BatchNorm::operator()(const Tensor& x) const {
   return detail::call_within(*this, [&] {
+    limpid::detail::require_defined(settings_.type, "x", x);
     const int64_t dim = settings_.axes + 2;
     if (x.dim() != dim && !(dim == 3 && x.dim() == 2))
       throw_error<ShapeError>(settings_.type, ": expected x of rank ", dim == 3 ? "2 or " : "", dim, ", got shape ",
@@ -159,6 +162,7 @@ GroupNorm::GroupNorm(int64_t num_groups, int64_t channels, const GroupNormOption
 
 Tensor GroupNorm::operator()(const Tensor& x) const {
   return detail::call_within(*this, [&] {
+    limpid::detail::require_defined("GroupNorm", "x", x);
     if (x.dim() < 2 || x.size(1) != channels_)
       throw_error<ShapeError>("GroupNorm: expected ", channels_, " channels, got x of shape ", x.shape());
     return group_norm(x, groups_, {.weight = weight, .bias = bias, .eps = eps_, .relu = relu_});

@@ -1,5 +1,6 @@
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/padding.hpp>
+#include <limpid/ops/detail/check.hpp>
 
 namespace limpid::nn {
 
@@ -31,7 +32,8 @@ SpatialPad::SpatialPad(const Settings& settings, const Shape& amounts)
 Tensor SpatialPad::operator()(const Tensor& x) const {
   return detail::call_within(*this, [&] {
     const auto& [type, axes, mode, value] = settings_;
-    if (x.defined() && x.dim() != axes + 1 && x.dim() != axes + 2)
+    limpid::detail::require_defined(type, "x", x);
+    if (x.dim() != axes + 1 && x.dim() != axes + 2)
       throw_error<ShapeError>(type, ": expected x of shape ", limpid::detail::shape_in_words("(N, C, ", "", axes),
                               " or ", limpid::detail::shape_in_words("(C, ", "", axes), ", got ", x.shape());
     return pad(x, amounts_, mode, value);

@@ -191,12 +191,14 @@ RecurrentCell::RecurrentCell(const Settings& s, const detail::Drawing&)
                         s.bias ? detail::uniform_within({s.gates * s.hidden}, s.hidden, s.generator) : Tensor())) {}
 RecurrentWeights RecurrentCell::weights() const { return {weight_ih, weight_hh, bias_ih, bias_hh, {}}; }
 
-RNNCell::RNNCell(int64_t in, int64_t hidden, const RNNCellOptions& o)
-    : RecurrentCell(
-          {"RNNCell", 1, in, hidden, o.bias, o.nonlinearity == Nonlinearity::relu ? ", relu" : "", o.generator}),
-      nonlinearity_(o.nonlinearity) {
-  limpid::detail::require_member("RNNCell", "Nonlinearity", nonlinearity_, Nonlinearity::relu, "tanh or relu");
+static const char* note_of(Nonlinearity nonlinearity) {
+  limpid::detail::require_member("RNNCell", "Nonlinearity", nonlinearity, Nonlinearity::relu, "tanh or relu");
+  return nonlinearity == Nonlinearity::relu ? ", relu" : "";
 }
+
+RNNCell::RNNCell(int64_t in, int64_t hidden, const RNNCellOptions& o)
+    : RecurrentCell({"RNNCell", 1, in, hidden, o.bias, note_of(o.nonlinearity), o.generator}),
+      nonlinearity_(o.nonlinearity) {}
 Tensor RNNCell::operator()(const Tensor& x, const Tensor& h) const {
   return detail::call_within(*this, [&] {
     const CellInput in("RNNCell", x, weight_ih.size(1));

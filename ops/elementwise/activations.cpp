@@ -355,7 +355,10 @@ Tensor hardtanh(const Tensor& x, double low, double high) {
   }
   return y;
 }
-Tensor relu6(const Tensor& x) { return hardtanh(x, 0, 6); }
+Tensor relu6(const Tensor& x) {
+  detail::require_defined("relu6", x);
+  return hardtanh(x, 0, 6);
+}
 Tensor hardsigmoid(const Tensor& x) {
   detail::require_defined("hardsigmoid", x);
   if (Tensor y = detail::promoted(detail::floating_type(x.dtype()), x, hardsigmoid); y.defined()) return y;

@@ -69,7 +69,8 @@ struct Targets {
   }
 };
 
-// The losses of targets, reduced: the mean is over what the targets weigh (undefined: 1 each), 0 where that is 0.
+// The losses of targets, reduced: the mean is over what the targets weigh (undefined: 1 each), 0 where none weighs
+// anything. Weights that cancel are no lack of targets: as PyTorch's, such a mean divides by 0.
 Tensor reduced(const LossType& type, const Tensor& losses, const Targets& targets, const Tensor& weights,
                Reduction reduction) {
   if (reduction != Reduction::mean || (!weights.defined() && !targets.is_ignored.defined()))
@@ -78,7 +79,8 @@ Tensor reduced(const LossType& type, const Tensor& losses, const Targets& target
     return type.rounded(targets.counted ? sum(losses) / static_cast<double>(targets.counted)
                                         : detail::mean_of_none(losses));
   const Tensor total = sum(weights);
-  return type.rounded(total.item<double>() == 0 ? detail::mean_of_none(losses) : sum(losses) / total);
+  const bool is_none = total.item<double>() == 0 && !any(weights).item<bool>();
+  return type.rounded(is_none ? detail::mean_of_none(losses) : sum(losses) / total);
 }
 
 // -x[n, index[n]] of shape (N, *rest).

@@ -44,17 +44,20 @@ std::string refusal(const F& f) {
   }
 }
 
-// f(value) takes those that `accepts` says, and refuses all others as "who: expected name in range, got value".
+// f(value) takes those that `accepts` says, and refuses all others as "who: expected name in range, got value", before
+// it draws a number.
 template <class T, class F>
 void check(const std::vector<Column<T>>& columns, const char* who, const std::string& name, const std::string& range,
            const std::vector<std::string>& accepted, const F& f) {
   for (const auto& [value, text] : columns) {
     INFO(who << ' ' << name << ' ' << text);
     const bool is_accepted = std::find(accepted.begin(), accepted.end(), text) != accepted.end();
+    const Generator::State before = default_generator().state();
     const std::string message = refusal([&, v = value] { f(v); });
     if (is_accepted) {
       CHECK(message.empty());
     } else {
+      CHECK(default_generator().state() == before);
       CHECK_THAT(message, StartsWith(std::string(who) + ": expected " + name + " in " + range + ", got "));
       CHECK_THAT(message, ContainsSubstring(text));
     }
@@ -143,7 +146,7 @@ TEST_CASE("layers take finite numbers in range") {
     ConvTranspose2d(2, 2, 1, {.padding = {v, 1}});
   });
   check(windows, "ConvTranspose3d", "output_padding", padding, {"0"}, [](int64_t v) {
-    ConvTranspose3d(2, 2, 1, {.output_padding = {1, v, 1}});
+    ConvTranspose3d(2, 2, 1, {.stride = 2, .output_padding = {1, v, 1}});
   });
   check(windows, "ConvTranspose3d", "dilation", window, {},
         [](int64_t v) { ConvTranspose3d(2, 2, 1, {.dilation = v}); });
@@ -174,6 +177,118 @@ TEST_CASE("layers take finite numbers in range") {
   check(doubles, "ELU", "alpha", floats, {"0", "-1"}, [](double v) { ELU{v}; });
   check(doubles, "Softplus", "beta", above_0, {}, [](double v) { Softplus{v}; });
   CHECK_THROWS_AS(Softplus(0), ValueError);
+}
+
+TEST_CASE("activations, paddings and dropout take finite numbers in range") {
+  using namespace nn;
+  check(doubles, "CELU", "alpha", above_0, {}, [](double v) { CELU{v}; });
+  check(doubles, "Hardtanh", "min_val", floats, {"-1", "0"}, [](double v) { Hardtanh(v, 2); });
+  check(doubles, "Hardtanh", "max_val", "(-2, 3.4028234663852886e+38]", {"-1", "0"}, [](double v) { Hardtanh(-2, v); });
+  check(doubles, "PReLU", "init", floats, {"-1", "0"}, [](double v) { PReLU({.init = v}); });
+  check(integers, "PReLU", "num_parameters", count, {}, [](int64_t v) { PReLU({.num_parameters = v}); });
+  check(doubles, "Dropout1d", "p", "[0, 1]", {"0"}, [](double v) { Dropout1d{v}; });
+  check(doubles, "Dropout3d", "p", "[0, 1]", {"0"}, [](double v) { Dropout3d{v}; });
+  check(doubles, "ConstantPad1d", "value", floats, {"-1", "0"}, [](double v) { ConstantPad1d(1, v); });
+  check(doubles, "ConstantPad3d", "value", floats, {"-1", "0"}, [](double v) { ConstantPad3d(1, v); });
+  check(windows, "ZeroPad1d", "padding", "[-2147483647, 2147483647]", {"-1", "0"}, [](int64_t v) { ZeroPad1d{v}; });
+  check(windows, "ReplicationPad1d", "padding", padding, {"0"}, [](int64_t v) { ReplicationPad1d({1, v}); });
+  check(windows, "CircularPad3d", "padding", padding, {"0"}, [](int64_t v) { CircularPad3d{v}; });
+  check(doubles, "LocalResponseNorm", "alpha", reals, all_reals, [](double v) { LocalResponseNorm(2, {.alpha = v}); });
+  check(doubles, "LocalResponseNorm", "k", reals, all_reals, [](double v) { LocalResponseNorm(2, {.k = v}); });
+}
+
+TEST_CASE("recurrent and attention layers take finite numbers in range, and counts that memory may hold") {
+  using namespace nn;
+  const std::string features = "[1, 2147483647]", layers = "[1, 65536]", part = "[0, 1]";
+  check(windows, "RNN", "in", features, {}, [](int64_t v) { RNN(v, 2); });
+  check(windows, "GRU", "hidden", features, {}, [](int64_t v) { GRU(2, v); });
+  check(windows, "LSTM", "hidden", features, {}, [](int64_t v) { LSTM(2, v); });
+  check(windows, "RNN", "num_layers", layers, {}, [](int64_t v) { RNN(2, 2, {.num_layers = v}); });
+  check(windows, "GRU", "num_layers", layers, {}, [](int64_t v) { GRU(2, 2, {.num_layers = v}); });
+  check(windows, "LSTM", "num_layers", layers, {}, [](int64_t v) { LSTM(2, 2, {.num_layers = v}); });
+  check(windows, "LSTM", "proj_size", "[0, 2)", {"0"}, [](int64_t v) { LSTM(2, 2, {.proj_size = v}); });
+  check(doubles, "RNN", "dropout", part, {"0"}, [](double v) { RNN(2, 2, {.num_layers = 2, .dropout = v}); });
+  check(doubles, "GRU", "dropout", part, {"0"}, [](double v) { GRU(2, 2, {.num_layers = 2, .dropout = v}); });
+  check(doubles, "LSTM", "dropout", part, {"0"}, [](double v) { LSTM(2, 2, {.num_layers = 2, .dropout = v}); });
+  check(windows, "RNNCell", "in", features, {}, [](int64_t v) { RNNCell(v, 2); });
+  check(windows, "GRUCell", "hidden", features, {}, [](int64_t v) { GRUCell(2, v); });
+  check(windows, "LSTMCell", "hidden", features, {}, [](int64_t v) { LSTMCell(2, v); });
+  check(windows, "MultiheadAttention", "embed_dim", features, {}, [](int64_t v) { MultiheadAttention(v, 1); });
+  check(windows, "MultiheadAttention", "num_heads", features, {}, [](int64_t v) { MultiheadAttention(4, v); });
+  check(windows, "MultiheadAttention", "kdim", features, {}, [](int64_t v) { MultiheadAttention(4, 2, {.kdim = v}); });
+  check(windows, "MultiheadAttention", "vdim", features, {}, [](int64_t v) { MultiheadAttention(4, 2, {.vdim = v}); });
+  check(doubles, "MultiheadAttention", "dropout", part, {"0"},
+        [](double v) { MultiheadAttention(4, 2, {.dropout = v}); });
+  const auto transformer = [&](const char* who, const auto& made) {
+    check(windows, who, "d_model", features, {}, [&](int64_t v) { made(v, 1, TransformerOptions{}); });
+    check(windows, who, "nhead", features, {}, [&](int64_t v) { made(4, v, TransformerOptions{}); });
+    check(windows, who, "dim_feedforward", features, {}, [&](int64_t v) { made(4, 2, {.dim_feedforward = v}); });
+    check(doubles, who, "dropout", part, {"0"}, [&](double v) { made(4, 2, {.dropout = v}); });
+    check(doubles, who, "layer_norm_eps", from_0, {"0"}, [&](double v) { made(4, 2, {.layer_norm_eps = v}); });
+    CHECK(refusal([&] { made(4, 3, TransformerOptions{}); }) ==
+          std::string(who) + ": expected d_model divisible by nhead, got 4 and 3");
+  };
+  transformer("TransformerEncoderLayer",
+              [](int64_t d, int64_t heads, const TransformerOptions& o) { TransformerEncoderLayer(d, heads, o); });
+  transformer("TransformerDecoderLayer",
+              [](int64_t d, int64_t heads, const TransformerOptions& o) { TransformerDecoderLayer(d, heads, o); });
+  const TransformerEncoderLayer encoder(4, 2, {.dim_feedforward = 4});
+  const TransformerDecoderLayer decoder(4, 2, {.dim_feedforward = 4});
+  check(windows, "TransformerEncoder", "num_layers", layers, {}, [&](int64_t v) { TransformerEncoder(encoder, v); });
+  check(windows, "TransformerDecoder", "num_layers", layers, {}, [&](int64_t v) { TransformerDecoder(decoder, v); });
+}
+
+TEST_CASE("losses take finite numbers in range") {
+  using namespace nn;
+  check(doubles, "HuberLoss", "delta", above_0, {}, [](double v) { HuberLoss({.delta = v}); });
+  check(doubles, "SmoothL1Loss", "beta", from_0, {"0"}, [](double v) { SmoothL1Loss({.beta = v}); });
+  check(doubles, "PoissonNLLLoss", "eps", from_0, {"0"}, [](double v) { PoissonNLLLoss({.eps = v}); });
+  check(doubles, "GaussianNLLLoss", "eps", above_0, {}, [](double v) { GaussianNLLLoss({.eps = v}); });
+  check(doubles, "CrossEntropyLoss", "label_smoothing", "[0, 1]", {"0"},
+        [](double v) { CrossEntropyLoss({.label_smoothing = v}); });
+  check(doubles, "MarginRankingLoss", "margin", floats, {"-1", "0"},
+        [](double v) { MarginRankingLoss({.margin = v}); });
+  check(doubles, "CosineEmbeddingLoss", "margin", "[-1, 1]", {"-1", "0"},
+        [](double v) { CosineEmbeddingLoss({.margin = v}); });
+  check(doubles, "HingeEmbeddingLoss", "margin", floats, {"-1", "0"},
+        [](double v) { HingeEmbeddingLoss({.margin = v}); });
+  check(doubles, "TripletMarginLoss", "margin", floats, {"-1", "0"},
+        [](double v) { TripletMarginLoss({.margin = v}); });
+  check(doubles, "TripletMarginLoss", "p", "(0, inf]", {"inf", "1e+300"},
+        [](double v) { TripletMarginLoss({.p = v}); });
+  check(doubles, "TripletMarginLoss", "eps", from_0, {"0"}, [](double v) { TripletMarginLoss({.eps = v}); });
+  const std::vector<Column<int64_t>> below_0{{-1, "-1"}};
+  check(below_0, "CTCLoss", "blank", "[0, inf)", {}, [](int64_t v) { CTCLoss({.blank = v}); });
+}
+
+TEST_CASE("a layer that is refused for what is no number has drawn nothing") {
+  using namespace nn;
+  const auto draws_nothing = [](const char* message, const auto& f) {
+    const Generator::State before = default_generator().state();
+    CHECK(refusal(f) == message);
+    CHECK(default_generator().state() == before);
+  };
+  draws_nothing("RNNCell: expected Nonlinearity::tanh or relu, got Nonlinearity(5)",
+                [] { RNNCell(2, 2, {.nonlinearity = static_cast<Nonlinearity>(5)}); });
+  draws_nothing("RNN: expected Nonlinearity::tanh or relu, got Nonlinearity(5)",
+                [] { RNN(2, 2, {.nonlinearity = static_cast<Nonlinearity>(5)}); });
+  draws_nothing("TransformerDecoderLayer: expected TransformerActivation::relu or gelu, got TransformerActivation(9)",
+                [] { TransformerDecoderLayer(4, 2, {.activation = static_cast<TransformerActivation>(9)}); });
+  draws_nothing("Embedding: expected padding_idx in [-3, 3), got 3", [] { Embedding(3, 2, {.padding_idx = 3}); });
+  draws_nothing("Conv2d: expected in and out divisible by groups, got in = 3, out = 4, groups = 2",
+                [] { Conv2d(3, 4, 1, {.groups = 2}); });
+  draws_nothing("Conv1d: expected a stride of 1 with Padding::same, got 2",
+                [] { Conv1d(1, 1, 3, {.stride = 2, .padding = Padding::same}); });
+  draws_nothing(
+      "ConvTranspose2d: expected output_padding below stride or dilation, got output_padding = (1, 2), stride = (2, "
+      "2) and dilation = (1, 1)",
+      [] {
+        ConvTranspose2d(1, 1, 1, {.stride = 2, .output_padding = {1, 2}});
+      });
+  draws_nothing("MultiheadAttention: expected embed_dim divisible by num_heads, got 4 and 3",
+                [] { MultiheadAttention(4, 3); });
+  draws_nothing("GroupNorm: expected channels divisible by num_groups, got channels = 3, num_groups = 2",
+                [] { GroupNorm(2, 3); });
 }
 
 TEST_CASE("norms take finite numbers in range") {

@@ -151,6 +151,18 @@ TEST_CASE("classes as probabilities give what classes give, in images too") {
   }
 }
 
+TEST_CASE("a mean over weights that cancel is no mean over nothing") {
+  const Tensor x = tensor({{2, 1}, {0, 3}}, float64), t = tensor({0, 1}, int64), w = tensor({-1, 1}, float64);
+  const Tensor other = tensor({1, 1}, int64);
+  for (const auto& loss : {cross_entropy(x, t, {.weight = w}), nll_loss(log_softmax(x, 1), t, {.weight = w})})
+    CHECK(std::isinf(loss.item<double>()));  // as PyTorch has it: (0.0486 - 0.3133) / 0
+  CHECK(std::isnan(cross_entropy(zeros({2, 2}), t, {.weight = w.to(float32)}).item<double>()));
+  CHECK(cross_entropy(x, t, {.weight = w, .reduction = Reduction::sum}).item<double>() == Approx(-0.2646743));
+  CHECK(cross_entropy(x, other, {.weight = -w}).item<double>() == Approx(0.6809244));
+  // Ignored targets weigh nothing.
+  CHECK(cross_entropy(x, other, {.weight = w, .ignore_index = 1}).item<double>() == 0);
+}
+
 TEST_CASE("weights of binary losses say which axis they lie along") {
   const Tensor image = zeros({2, 3, 2, 2}), rows = zeros({5, 2}), two = tensor({1, 3});
   const auto refused = [&](const Tensor& x, const Tensor& weight) {
