@@ -217,6 +217,11 @@ TEST_CASE("quotients are rounded down exactly, and remainders are exact", "[elem
       CHECK(floor_divide(one(a).to(float32), infinite).item<double>() == floor_divide(one(a), infinite).item<double>());
     }
   }
+  // Beside which the remainder of the divisor's sign would overflow.
+  CHECK(floor_divide(one(-1.7e308), one(1e308)).item<double>() == -2);
+  CHECK(floor_divide(one(1.7e308), one(-1e308)).item<double>() == -2);
+  CHECK(floor_divide(one(-3e38).to(float32), one(2e38).to(float32)).item<double>() == -2);
+  CHECK(floor_divide(one(-1e-20), one(1)).item<double>() == -1);
   CHECK(std::signbit(floor_divide(one(-0.0), 3).item<double>()));
   CHECK(fmod(one(1e20), 3).item<double>() == 1);
   CHECK(fmod(one(-7), 3).item<double>() == -1);
