@@ -464,6 +464,7 @@ ROWS = {
     "index_select": lambda x: x[0].index_select(1, x[1]),
     "gather": lambda x: x[0].gather(1, x[1]),
     "scatter_add": lambda x: torch.zeros(2, 3, 4).scatter_add(1, x[1], x[0]),
+    "scatter_add (to a tensor)": lambda x: x[0].scatter_add(1, x[1], x[2][:, :, :4]),  # else no gradient there
     "scatter_add (part)": lambda x: torch.zeros(2, 3, 4).scatter_add(1, x[1], x[0][:1, :4, :4]),  # else no gradient there
     "scatter": lambda x: last_wins(x[0], 1, x[1], x[2]),
     "scatter (number)": lambda x: x[0].scatter(2, x[1], 1.5),
