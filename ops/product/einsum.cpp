@@ -179,6 +179,22 @@ Operand product(const Operand& a, const Operand& b, const Labels& kept, const Si
   return {reshape(matmul(left, right), of_y), all};
 }
 
+// Whether the product of a and b is one of matrices, with no sum before it or after it: of half precision it is then
+// rounded once.
+bool is_of_matrices(const Operand& a, const Operand& b, const Labels& output, const Sizes& sizes) {
+  bool sums = false, is_batch = false, is_wide = false;
+  for (const auto& [x, other] : {std::pair(&a, &b), std::pair(&b, &a)})
+    for (std::size_t axis = 0; axis < x->labels.size(); ++axis) {
+      const Label label = x->labels[axis];
+      const bool shared = holds(other->labels, label), kept = holds(output, label);
+      if (x->x.shape()[axis] != sizes[label] || (!shared && !kept)) return false;
+      sums = sums || (shared && !kept);
+      is_batch = is_batch || (shared && kept);
+      is_wide = is_wide || (!shared && sizes[label] != 1);
+    }
+  return sums && (is_wide || !is_batch);
+}
+
 // The order of products. Labels are bits here: of an operand, or of the product of a set of operands.
 class Path {
  public:
@@ -343,7 +359,8 @@ Tensor einsum(std::string_view text, const Tensors& xs) {
   if (xs.size() > 1) {
     for (const Tensor& x : xs)
       detail::require_one_floating_dtype("einsum", {{"operand 0", &xs[0]}, {"an operand", &x}});
-    if (is_half(xs[0].dtype())) {
+    const bool rounded_once = xs.size() == 2 && is_of_matrices(operands[0], operands[1], output, sizes);
+    if (is_half(xs[0].dtype()) && !rounded_once) {
       Tensors wide;
       for (const Tensor& x : xs) wide.push_back(x.to(float32));
       return einsum(text, wide).to(xs[0].dtype());

@@ -210,6 +210,32 @@ TEST_CASE("a step that must lay out anew and lacks memory is as it was") {
       start, [](Trained& t) { t.optimizer->step(); }, look_at_optimizer, 4);
 }
 
+TEST_CASE("a step of half precision that lacks memory is as it was, scaled or not") {
+  struct Scaled : Trained {
+    optim::GradScaler scaler;
+  };
+  const auto look = [](const Scaled& s) { return bits_of(*s.optimizer); };
+  for (const DType dtype : {float16, bfloat16})
+    for (const int steps : {0, 2}) {  // the gradients are float32's, converted
+      const auto start = [&] {
+        Scaled s{trained(adam, steps)(), optim::GradScaler()};
+        s.net.to(dtype);
+        s.scaler.scale(ones({}));
+        return s;
+      };
+      keeps_all(
+          start, [](Scaled& s) { s.optimizer->step(); }, look, 4);
+      keeps_all(
+          start, [](Scaled& s) { s.scaler.unscale_(*s.optimizer); }, look, 4);
+      keeps_all(
+          start, [](Scaled& s) { s.scaler.step(*s.optimizer); }, look, 4);
+      keeps_all(
+          start, [](Scaled& s) { optim::clip_grad_norm_(s.net.parameters(), 1e-3); }, look, 4);
+    }
+  keeps_all([] { return optim::GradScaler(); }, [](optim::GradScaler& s) { s.state_dict(); },
+            [](const optim::GradScaler& s) { return std::to_string(s.get_scale()); });
+}
+
 TEST_CASE("a schedule that lacks memory is as it was") {
   struct Scheduled : Trained {
     std::optional<optim::StepLR> schedule;

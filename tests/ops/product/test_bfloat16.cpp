@@ -22,8 +22,9 @@ Tensor draw(const Shape& shape) { return randn(shape).to(bfloat16); }
 // so many terms in float32.
 bool is_rounded(const Tensor& y, const Tensor& exact, const Tensor& most, int64_t terms) {
   const Tensor error = abs(y.detach().to(float64) - exact.detach());
+  const double half_ulp = y.dtype() == float16 ? 0x1p-11 : 0x1p-8, least = y.dtype() == float16 ? 0x1p-25 : 1e-38;
   const Tensor bound =
-      abs(exact.detach()) * 0x1p-8 + most.detach() * (static_cast<double>(terms + 1) * 0x1p-24) + 1e-38;
+      abs(exact.detach()) * half_ulp + most.detach() * (static_cast<double>(terms + 1) * 0x1p-24) + least;
   return all(error <= bound).item<bool>();
 }
 
@@ -93,6 +94,40 @@ TEST_CASE("batches of products of bfloat16 broadcast as others") {
   CHECK(
       equal(linear(zeros({300, 0}, bfloat16), zeros({3, 0}, bfloat16), ones({3}, bfloat16)), ones({300, 3}, bfloat16)));
   CHECK(equal(limpid::dot(ones({100000}, bfloat16), ones({100000}, bfloat16)), full({}, 100000, bfloat16)));
+}
+
+TEST_CASE("sums of products of bfloat16 over any axes are rounded once") {
+  struct Case {
+    const char* equation;
+    Shape a, b;
+  };
+  const Case cases[] = {{"ij,jk->ik", {70, 80}, {80, 90}},
+                        {"bhqd,bhkd->bhqk", {2, 3, 40, 50}, {2, 3, 45, 50}},
+                        {"bhqk,bkhd->bqhd", {2, 3, 40, 50}, {2, 50, 3, 45}},
+                        {"abc,dcb->ad", {40, 7, 9}, {50, 9, 7}},
+                        {"bi,bi->b", {9, 500}, {9, 500}},
+                        {"i,i->", {5000}, {5000}},
+                        {"bij,k->bk", {3, 40, 50}, {60}},
+                        {"ij,jk->i", {70, 80}, {80, 90}},
+                        {"bij,bjk->bik", {1, 40, 50}, {6, 50, 60}},
+                        {"bij,bjk->ik", {6, 40, 50}, {6, 50, 60}},
+                        {"iij,jk->ik", {20, 20, 50}, {50, 60}}};
+  for (const auto& [equation, of_a, of_b] : cases)
+    for (const DType dtype : {bfloat16, float16}) {
+      CAPTURE(equation, dtype);
+      Tensors xs{randn(of_a).to(dtype).set_requires_grad(), randn(of_b).to(dtype).set_requires_grad()}, wide, sizes;
+      for (const Tensor& x : xs) {
+        wide.push_back(x.detach().to(float64).set_requires_grad());
+        sizes.push_back(abs(x.detach().to(float64)).set_requires_grad());
+      }
+      const Tensor y = einsum(equation, xs), exact = einsum(equation, wide), most = einsum(equation, sizes);
+      CHECK(y.dtype() == dtype);
+      CHECK(is_rounded(y, exact, most, 500));
+      const Tensor dy = randn(y.shape()).to(dtype);
+      const Tensors dx = grad({y}, xs, {dy}), dz = grad({exact}, wide, {dy.to(float64)}),
+                    ds = grad({most}, sizes, {abs(dy.to(float64))});
+      for (std::size_t i = 0; i < 2; ++i) CHECK(is_rounded(dx[i], dz[i], ds[i], 500));
+    }
 }
 
 TEST_CASE("gradients of products of bfloat16 are products rounded once") {
