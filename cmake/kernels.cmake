@@ -40,7 +40,9 @@ list(TRANSFORM LIMPID_KERNEL_ISAS PREPEND limpid_kernels_ OUTPUT_VARIABLE LIMPID
 # the address sanitizer meets anyway, sizes of objects, which it knows, and alignment, which loads of vectors do not ask
 # for, are left out; and the compiler does not ask what may point where.
 add_library(limpid_kernel_flags INTERFACE)
-if(NOT LIMPID_SANITIZE)
+if(LIMPID_SANITIZE)
+  target_compile_options(limpid_kernel_flags INTERFACE -O1)
+else()
   target_compile_options(limpid_kernel_flags INTERFACE -O3)
 endif()
 if(LIMPID_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
