@@ -38,23 +38,36 @@ struct Scan {
     for (int64_t i = 0; i < static_cast<int64_t>(shape.size()); ++i)
       (i < axis ? outer : i == axis ? length : inner) *= shape[static_cast<std::size_t>(i)];
   }
-  // y_k = step(state, k's offset), in order along the axis, with a state of its own for every other index. `first`
-  // tells the first step.
+  // y_k = step(state, k's offset, whether it is the first), in order along the axis, with a state of its own for every
+  // other index. A step waits for the one before: some of them go side by side, neighbours or, along the last axis,
+  // rows.
   template <class State, class Step>
   void run(Step step) const {
-    constexpr int64_t block = 64;
-    const int64_t blocks = (inner + block - 1) / block;
+    if (inner == 1)
+      side_by_side<State, 8>(1, outer, length, step);
+    else
+      side_by_side<State, 64>(outer, inner, 1, step);
+  }
+
+ private:
+  // Of each group, `lanes` scans whose elements are `apart`.
+  template <class State, int64_t block, class Step>
+  void side_by_side(int64_t groups, int64_t lanes, int64_t apart, Step step) const {
+    const int64_t blocks = (lanes + block - 1) / block;
     parallel_for(
-        outer * blocks,
-        std::max<int64_t>(detail::elementwise_grain / std::max<int64_t>(length * std::min(inner, block), 1), 1),
+        groups * blocks,
+        std::max<int64_t>(detail::elementwise_grain / std::max<int64_t>(length * std::min(lanes, block), 1), 1),
         [&](int64_t begin, int64_t end) {
           State state[block];
           for (int64_t o = begin; o < end; ++o) {
-            const int64_t column = o % blocks * block, width = std::min(block, inner - column);
-            const int64_t start = o / blocks * length * inner + column;
+            const int64_t lane = o % blocks * block, width = std::min(block, lanes - lane);
+            const int64_t start = o / blocks * length * inner + lane * apart;
             for (int64_t k = 0; k < length; ++k) {
               const int64_t row = start + (backwards ? length - 1 - k : k) * inner;
-              for (int64_t j = 0; j < width; ++j) step(state[j], row + j, k == 0);
+              if (apart == 1)
+                for (int64_t j = 0; j < width; ++j) step(state[j], row + j, k == 0);
+              else
+                for (int64_t j = 0; j < width; ++j) step(state[j], row + j * apart, k == 0);
             }
           }
         });
