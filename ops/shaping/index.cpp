@@ -117,6 +117,15 @@ Tensor gathered(const char* op, const Tensor& x, std::size_t axis, const Tensor&
   return y;
 }
 
+template <class T>
+inline void add_row(T* to, const T* from, int64_t count) {
+  for (int64_t i = 0; i < count; ++i)
+    if constexpr (std::is_same_v<T, bool>)
+      to[i] |= from[i];
+    else
+      to[i] = static_cast<T>(to[i] + from[i]);
+}
+
 // empty_sum: 0, or the -0 that changes nothing it is added to.
 Tensor scattered(const char* op, const Shape& shape, std::size_t axis, const Tensor& index, const Tensor& x,
                  double empty_sum) {
@@ -135,18 +144,17 @@ Tensor scattered(const char* op, const Shape& shape, std::size_t axis, const Ten
     detail::visit_number(x.dtype(), [&]<class T>(T) {
       T* to = y.data<T>();
       const T* from = x.data<T>();
-      const auto add = [=](int64_t i, int64_t j, int64_t k) {
-        T& sum = to[i + at[k] * y_step];
-        if constexpr (std::is_same_v<T, bool>)
-          sum |= from[j];
-        else
-          sum = static_cast<T>(sum + from[j]);
-      };
+      const auto add = [=](int64_t i, int64_t j, int64_t k) { add_row(to + i + at[k] * y_step, from + j, 1); };
       const auto run = [=](int64_t count, const auto& o, const auto& s) {
         if (x_step < s[1]) {
           for (int64_t i = 0; i < count; ++i)
             for (int64_t a = 0; a < length; ++a)
               add(o[0] + i * s[0], o[1] + i * s[1] + a * x_step, o[2] + i * s[2] + a * index_step);
+        } else if (s[0] == 1 && s[1] == 1 && s[2] == 0) {  // rows, each added to one
+          for (int64_t a = 0; a < length; ++a) {
+            const int64_t i = o[0] + at[o[2] + a * index_step] * y_step, j = o[1] + a * x_step;
+            add_row(to + i, from + j, count);
+          }
         } else {
           for (int64_t a = 0; a < length; ++a)
             for (int64_t i = 0; i < count; ++i)
