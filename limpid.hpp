@@ -26,9 +26,11 @@
 #include <limpid/core/shape.hpp>
 #include <limpid/core/tensor.hpp>
 #include <limpid/core/tensor_map.hpp>
+#include <limpid/nn/containers.hpp>
 #include <limpid/nn/data/dataset.hpp>
 #include <limpid/nn/data/idx.hpp>
 #include <limpid/nn/data/loader.hpp>
+#include <limpid/nn/hooks.hpp>
 #include <limpid/nn/layers/activation.hpp>
 #include <limpid/nn/layers/attention.hpp>
 #include <limpid/nn/layers/convolution.hpp>
@@ -54,6 +56,8 @@
 #include <limpid/nn/report/progress.hpp>
 #include <limpid/nn/report/table.hpp>
 #include <limpid/nn/sequential.hpp>
+#include <limpid/nn/summary.hpp>
+#include <limpid/nn/weight_norm.hpp>
 #include <limpid/ops/attention.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/linalg.hpp>

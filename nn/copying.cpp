@@ -1,6 +1,7 @@
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/nn/detail/derivation.hpp>
 #include <limpid/nn/detail/state.hpp>
 
 #include <map>
@@ -10,6 +11,7 @@ namespace limpid::nn::detail {
 using limpid::detail::throw_error;
 
 LIMPID_FAST_TLS thread_local constinit Copying* copying = nullptr;
+LIMPID_FAST_TLS thread_local constinit Capturing* capturing = nullptr;
 
 // What stands for the states and slots of a module in its clone.
 struct Copying::Clones final : RefCounted<Clones> {
@@ -41,7 +43,13 @@ Ref<Parameter::Slot> Copying::Clones::of(const Parameter::Slot& slot) {
     const Ref<Parameter::Slot> made(new Parameter::Slot);
     made->tensor = of(slot.tensor);
     made->learned = slot.learned;
-    clone = made;
+    if (const Derivation* derivation = slot.derivation.get()) {
+      made->derivation = Ref<Derivation>(new Derivation(derivation->rule));
+      made->derivation->moves = derivation->moves.load();
+      for (const Ref<Parameter::Slot>& source : derivation->sources) made->derivation->sources.push_back(of(*source));
+    }
+    slots[&slot] = made;
+    return made;
   }
   return clone;
 }
@@ -53,16 +61,20 @@ Module Copying::Clones::of(const Module& module) {
   Module::State& its = *clone.state_;
   its.training = state.training;
   its.uses_training = state.uses_training;
+  its.frozen = state.frozen;
+  its.work = state.work;
+  its.extras = state.extras & has_derived;
   const auto enter = [&](const auto& entries, auto& to) {
     for (const auto& [name, slot] : entries) to.push_back({name, of(*slot)});
   };
   enter(state.parameters, its.parameters);
   enter(state.buffers, its.buffers);
   enter(state.vacant, its.vacant);
+  enter(state.derived, its.derived);
   for (const Module::State::Child& child : state.children) {
     const Module twin = of(child.module);
     clone.adopt(child.name, twin, typeid(Module));
-    its.children.back().in_sequence = child.in_sequence;
+    its.children.back().in_container = child.in_container;
   }
   modules.emplace(&state, clone);
   return clone;
@@ -72,6 +84,8 @@ Copying::Copying(const Module* whole) noexcept : whole_(whole), outer_(copying) 
 Copying::~Copying() { copying = outer_; }
 
 void Copying::note(Module& copy) noexcept {
+  if (capturing) [[unlikely]]
+    return capturing->see(copy);
   Ref<Module::State>& state = copy.state_;
   if (clones_) {
     const auto clone = clones_->modules.find(state.get());
@@ -115,10 +129,11 @@ Cloning::Cloning(const Module& module) : Copying(&module), own_(new Clones) {
   copying = this;
   clones_ = own_.get();
   for (const auto& entry : own_->modules)
-    for (const auto& callable : entry.first->callables) {
-      auto& copies = entry.second.state_->callables;
-      copies.reserve(entry.first->callables.size());  // no copy is lost where the list cannot grow
-      copies.emplace_back(callable->copy());
+    for (const Module::State::Kept& kept : entry.first->kept) {
+      Module::State& its = *entry.second.state_;
+      its.kept.reserve(entry.first->kept.size());  // no copy is lost where the list cannot grow
+      its.kept.push_back({std::unique_ptr<Container::Held>(kept.item->copy()), kept.child,
+                          kept.state ? its.children[kept.child].module.state_.get() : nullptr});
     }
 }
 Cloning::~Cloning() = default;

@@ -7,6 +7,7 @@
 #include <limpid/core/detail/overlap.hpp>
 #include <limpid/core/detail/quote.hpp>
 #include <limpid/nn/detail/call.hpp>
+#include <limpid/nn/detail/derivation.hpp>
 #include <limpid/nn/detail/loading.hpp>
 #include <limpid/nn/detail/state.hpp>
 
@@ -20,6 +21,7 @@
 
 namespace limpid::nn {
 
+using limpid::detail::message;
 using limpid::detail::printable;
 using limpid::detail::throw_error;
 
@@ -50,6 +52,10 @@ bool Module::State::matters() const noexcept {
     return true;
   return !has_any([](const State& s) { return !s.parameters.empty(); }) &&
          has_any([](const State& s) { return s.uses_training || !s.buffers.empty(); });
+}
+
+void Module::State::settle() noexcept {
+  for (const Entry& entry : derived) entry.slot->derivation->moves = training && !frozen;
 }
 
 bool Module::State::has_parents() const noexcept {
@@ -118,19 +124,19 @@ void detail::Assignments::add(const Module& before, const Module& after) {
   if (assignments.size() > most_assignments)
     assignments.erase(assignments.begin(), assignments.begin() + most_assignments / 2);
   const auto slot_of = [](const State& state, const std::string& name) -> const void* {
-    for (const auto* list : {&state.parameters, &state.buffers, &state.vacant})
+    for (const auto* list : {&state.parameters, &state.buffers, &state.vacant, &state.derived})
       for (const State::Entry& entry : *list)
         if (entry.name == name) return entry.slot.get();
     return nullptr;
   };
-  for (const auto* list : {&a.parameters, &a.buffers, &a.vacant})
+  for (const auto* list : {&a.parameters, &a.buffers, &a.vacant, &a.derived})
     for (const State::Entry& entry : *list) assignments.emplace_back(entry.slot.get(), slot_of(b, entry.name));
-  for (const auto* list : {&b.parameters, &b.buffers, &b.vacant})
+  for (const auto* list : {&b.parameters, &b.buffers, &b.vacant, &b.derived})
     for (const State::Entry& entry : *list)
       if (!slot_of(a, entry.name)) assignments.emplace_back(nullptr, entry.slot.get());
   for (const State::Child& child : a.children)
     for (const State::Child& other : b.children)
-      if (child.name == other.name && !child.in_sequence)
+      if (child.name == other.name && !child.in_container)
         assignments.emplace_back(&Access::state(child.module), &Access::state(other.module));
 }
 
@@ -150,7 +156,7 @@ void Module::check_name(const char* op, const std::string& name) const {
   };
   if (name.empty() || name.find('.') != std::string::npos)
     throw_error<ValueError>(op, ": expected a name without dots, got \"", printable(name), '"');
-  if (taken(state_->parameters) || taken(state_->buffers) || taken(state_->children))
+  if (taken(state_->parameters) || taken(state_->buffers) || taken(state_->derived) || taken(state_->children))
     throw_error<ValueError>(op, ": expected a new name, got \"", printable(name), "\" again");
 }
 
@@ -159,7 +165,7 @@ template <class F>
 void Module::for_each_tensor(const std::string& prefix, const F& f) const {
   for (const auto& [name, slot] : state_->parameters) f(prefix + name, slot->tensor, true);
   for (const auto& [name, slot] : state_->buffers) f(prefix + name, slot->tensor, false);
-  for (const auto& [name, module, in_sequence] : state_->children) module.for_each_tensor(prefix + name + '.', f);
+  for (const auto& [name, module, in_container] : state_->children) module.for_each_tensor(prefix + name + '.', f);
 }
 
 // A member that holds none is assigned with its module as the others are, so that it has a slot too.
@@ -336,14 +342,111 @@ void Module::load_state_dict(const TensorMap& state, bool strict) {
   }
 }
 
+// The tree.
+
+namespace {
+
+template <class Same>
+bool is_listed(const std::vector<NamedModule>& list, const Same& same) {
+  return std::any_of(list.begin(), list.end(), [&](const NamedModule& entry) { return same(entry.module); });
+}
+
+}  // namespace
+
+std::vector<NamedModule> Module::named_children() const {
+  std::vector<NamedModule> list;
+  for (const State::Child& child : state_->children)
+    if (!is_listed(list, [&](const Module& other) { return other.state_ == child.module.state_; }))
+      list.push_back({child.name, child.module});
+  return list;
+}
+
+std::vector<Module> Module::children() const {
+  std::vector<Module> list;
+  for (const NamedModule& child : named_children()) list.push_back(child.module);
+  return list;
+}
+
+std::vector<NamedModule> Module::named_modules() const {
+  std::vector<NamedModule> list;
+  list_modules("", list);
+  return list;
+}
+
+void Module::list_modules(const std::string& path, std::vector<NamedModule>& list) const {
+  if (is_listed(list, [&](const Module& other) { return other.state_ == state_; })) return;
+  list.push_back({path, *this});
+  for (const State::Child& child : state_->children)
+    child.module.list_modules(path.empty() ? child.name : path + '.' + child.name, list);
+}
+
+Module Module::get_submodule(const std::string& path) const {
+  const State* state = state_.get();
+  const Module* module = this;
+  for (std::size_t begin = 0; begin < path.size();) {
+    const std::size_t end = std::min(path.find('.', begin), path.size());
+    const std::string name = path.substr(begin, end - begin);
+    const auto child = std::find_if(state->children.begin(), state->children.end(),
+                                    [&](const State::Child& c) { return c.name == name; });
+    if (child == state->children.end() || end + 1 == path.size()) {
+      limpid::detail::Listing there;
+      for (const State::Child& c : state->children) there.add(printable(c.name));
+      throw_error<ValueError>("get_submodule: expected ", there.empty() ? "no name" : "one of ", there.text(),
+                              begin == 0 ? "" : message(" in \"", printable(path.substr(0, begin - 1)), '"'),
+                              ", got \"", printable(child == state->children.end() ? name : path), '"');
+    }
+    module = &child->module;
+    state = module->state_.get();
+    begin = end + 1;
+  }
+  return *module;
+}
+
 // State of the whole tree.
 
 void Module::train(bool on) {
   state_->training = on;
+  state_->settle();
   for (auto& child : state_->children) child.module.train(on);
 }
 
 bool Module::is_training() const noexcept { return state_->training; }
+
+// Parameters first, which may fail: then nothing is frozen, nor thawed.
+void Module::freeze() {
+  const Tensors all = parameters();
+  for (const Tensor& x : all)
+    if (!x.is_leaf())
+      throw_error<AutogradError>("freeze: expected parameters that are leaves, got a result of ", grad_node(x)->name(),
+                                 " of shape ", x.shape());
+  for (Tensor x : all) x.set_requires_grad(false);
+  set_frozen(true);
+}
+
+void Module::unfreeze() {
+  Tensors thawed = parameters();
+  std::size_t i = 0;
+  try {
+    for (; i < thawed.size(); ++i)
+      if (thawed[i].requires_grad())
+        thawed[i] = Tensor();  // as it was
+      else
+        thawed[i].set_requires_grad();
+  } catch (...) {
+    while (i-- > 0)
+      if (thawed[i].defined()) thawed[i].set_requires_grad(false);
+    throw;
+  }
+  set_frozen(false);
+}
+
+void Module::set_frozen(bool on) {
+  state_->frozen = on;
+  state_->settle();
+  for (auto& child : state_->children) child.module.set_frozen(on);
+}
+
+bool Module::is_frozen() const noexcept { return state_->frozen; }
 
 void Module::zero_grad() {
   for_each_tensor("", [](const std::string&, const Tensor& tensor, bool is_parameter) {
@@ -431,11 +534,15 @@ std::string Module::name_of(const std::type_info& type) {
 void Module::print(std::ostream& out, int depth) const {
   out << state_->type << '(' << state_->arguments;
   const std::string indent(static_cast<std::size_t>(2 * depth), ' ');
-  for (const auto& [name, module, in_sequence] : state_->children) {
+  const bool lists_parameters = !state_->kept.empty() && !state_->kept[0].state;  // a ParameterList
+  if (lists_parameters)
+    for (const auto& [name, slot] : state_->parameters)
+      out << '\n' << indent << "  (" << name << "): Parameter" << slot->tensor.shape();
+  for (const auto& [name, module, in_container] : state_->children) {
     out << '\n' << indent << "  (" << name << "): ";
     module.print(out, depth + 1);
   }
-  if (!state_->children.empty()) out << '\n' << indent;
+  if (lists_parameters || !state_->children.empty()) out << '\n' << indent;
   out << ')';
 }
 

@@ -25,6 +25,7 @@ struct NamedTensor {
   std::string name;
   Tensor tensor;
 };
+struct NamedModule;
 
 /// Base of all modules: a cheap handle on parameters, buffers and children by name, and on a training flag. Copies
 /// share all of it (clone() does not). A module of one's own derives from it, registers what it holds, and has a call
@@ -47,7 +48,8 @@ struct NamedTensor {
 /// member. A std::vector of members that takes over the memory of another is found out as members that are not
 /// registered are. An operator= of one's own assigns its base first.
 ///
-/// Names are PyTorch's: "linear.weight" is the parameter "weight" of the child "linear".
+/// Names are PyTorch's: "linear.weight" is the parameter "weight" of the child "linear". Lists of members are
+/// ModuleList, ModuleDict and ParameterList.
 class Module {
  public:
   Module();
@@ -59,6 +61,14 @@ class Module {
   Tensors parameters() const;
   std::vector<NamedTensor> named_parameters() const;
   std::vector<NamedTensor> named_buffers() const;
+
+  /// Handles on this module, called "", and on its descendants, parents before children, each once.
+  std::vector<NamedModule> named_modules() const;
+  std::vector<NamedModule> named_children() const;
+  std::vector<Module> children() const;
+  /// A handle on a descendant by its path, such as "features.0.conv"; "" is this module. Throws ValueError where a name
+  /// is none of those there are.
+  Module get_submodule(const std::string& path) const;
 
   /// Parameters and buffers by name, cut off from the graph; they share the module's memory.
   TensorMap state_dict() const;
@@ -72,6 +82,16 @@ class Module {
   void train(bool on = true);
   void eval() { train(false); }
   bool is_training() const noexcept;
+
+  /// Freezes what is here and below: no parameter asks for a gradient any more, and gradients and hooks that they have
+  /// are dropped; statistics stay as they are and are what norms that keep some normalise by, whatever train() says.
+  /// The training flag is another thing: dropout goes on to follow it. Modules that are added later are not frozen; a
+  /// clone is. AutogradError where a parameter is a recorded result.
+  void freeze();
+  /// Undoes it, here and below: every parameter asks for a gradient, one that never did as well, and statistics move
+  /// where is_training().
+  void unfreeze();
+  bool is_frozen() const noexcept;
 
   /// Clears the gradient of every parameter.
   void zero_grad();
@@ -115,16 +135,8 @@ class Module {
   /// registered as well.
   void uses_training() noexcept;
 
-  // Something to call within a Sequential. Type erasure, with all that need not know the type out of line: it keeps
-  // programs quick to compile.
-  struct Callable {
-    virtual ~Callable() = default;
-    virtual Tensor call(const Tensor& x) const = 0;
-    virtual Callable* copy() const = 0;
-  };
-
  private:
-  friend class Sequential;
+  friend class Container;
   friend class detail::Copying;
   friend class detail::Cloning;
   friend struct detail::Access;
@@ -136,6 +148,8 @@ class Module {
   template <class F>
   void for_each_tensor(const std::string& prefix, const F& f) const;
   Tensors tensors() const;
+  void set_frozen(bool on);
+  void list_modules(const std::string& path, std::vector<NamedModule>& list) const;
   void name_type(const std::type_info& type) const;
   static std::string name_of(const std::type_info& type);
   void print(std::ostream& out, int depth) const;
@@ -144,6 +158,11 @@ class Module {
   struct State;
   Ref<State> state_;
   bool is_member_ = false;  // made by add(), or a copy of one that was
+};
+
+struct NamedModule {
+  std::string name;
+  Module module;
 };
 
 namespace detail {

@@ -1,5 +1,5 @@
-#include <limpid/autograd/detail/extras.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/nn/detail/derivation.hpp>
 #include <limpid/nn/detail/state.hpp>
 #include <limpid/nn/module.hpp>
 #include <limpid/ops/reduce.hpp>
@@ -40,6 +40,8 @@ void nn::tie(const Parameter& x, const Parameter& y) {
   if (!x.defined() || !y.defined())
     throw_error<ValueError>("tie: expected two parameters, got ", x.defined() ? "a second" : "a first",
                             " that is none");
+  for (const Parameter* p : {&x, &y})
+    if (p->slot_->derivation) p->refuse_change();
   if (x.is_same(y)) return;
   if (x.slot_->learned != y.slot_->learned)
     throw_error<ValueError>("tie: expected two parameters or two buffers, got one of each");
@@ -47,16 +49,10 @@ void nn::tie(const Parameter& x, const Parameter& y) {
     throw_error<ShapeError>("tie: expected tensors of one shape, got ", x.shape(), " and ", y.shape());
   if (x.dtype() != y.dtype())
     throw_error<DTypeError>("tie: expected tensors of one dtype, got ", x.dtype(), " and ", y.dtype());
-  const Ref<GradHandle>& leaf = x.impl().grad;  // a graph holds on to that
-  const char* got = nullptr;
-  if (x.impl().use_count() > 1 || (leaf && leaf->use_count() > 1))
-    got = "that an optimiser, a graph or a Tensor holds as well";
-  else if (x.impl().storage->use_count() > 1)
+  const Tensor& own = x.slot_->tensor;
+  const char* got = nn::detail::held_elsewhere(own);
+  if (!got && own.impl().storage->use_count() > 1)
     got = "whose memory another Tensor has as well: a view, a detach(), a state_dict()";
-  else if (x.requires_grad() && limpid::detail::has_hooks(x))
-    got = "with a hook";
-  else if (x.requires_grad() && x.is_leaf() && x.grad().defined())
-    got = "with a gradient";
   if (got)
     throw_error<ValueError>("tie: expected a first parameter that only its modules hold, got one ", got,
                             "; tie before that");

@@ -7,12 +7,18 @@
 #include <cstdint>
 #include <initializer_list>
 
+// Internal, and not exported.
+namespace limpid::nn::detail {
+struct Derivation;
+}
+
 namespace LIMPID_API limpid {
 
 namespace nn {
 class Module;
 namespace detail {
 class Copying;
+struct Access;
 }  // namespace detail
 }  // namespace nn
 
@@ -25,6 +31,8 @@ void tie(const Parameter& x, const Parameter& y);
 /// The one tensor that a module has registered under a name: what the member, parameters(), state_dict() and an
 /// optimiser see. It is used as a Tensor is, in any function of tensors and by Tensor's own members, but never bound to
 /// another tensor: assigning one does not compile. What Tensor changes in place is changed for all who hold it.
+///
+/// One that weight_norm() or spectral_norm() computes from others is computed where it is read, and cannot be changed.
 ///
 /// It stands in limpid, so that operators on tensors are found for it, and is written nn::Parameter, or nn::Buffer.
 class Parameter {
@@ -42,11 +50,14 @@ class Parameter {
   Parameter& operator=(Parameter&&) = delete;    // copy values by x.copy_(y), share one tensor by nn::tie(x, y)
   Parameter& operator=(const Tensor&) = delete;  // copy values by x.copy_(y), under a NoGradGuard
 
-  operator const Tensor&() const noexcept { return tensor(); }  // NOLINT: it is a tensor wherever one is read
-  const Tensor& tensor() const noexcept { return slot_ ? slot_->tensor : none(); }
+  operator const Tensor&() const { return tensor(); }  // NOLINT: it is a tensor wherever one is read
+  const Tensor& tensor() const {
+    if (!slot_) return none();
+    return slot_->derivation ? derived(*slot_) : slot_->tensor;
+  }
 
   // What a Tensor has.
-  bool defined() const noexcept { return tensor().defined(); }
+  bool defined() const noexcept { return slot_ && (slot_->derivation || slot_->tensor.defined()); }
   const Shape& shape() const { return tensor().shape(); }
   const Strides& strides() const { return tensor().strides(); }
   DType dtype() const { return tensor().dtype(); }
@@ -163,29 +174,37 @@ class Parameter {
   Tensor mm(const Tensor& other) const { return tensor().mm(other); }
   uint32_t version() const { return tensor().version(); }
   void bump_version() const { tensor().bump_version(); }
-  bool requires_grad() const noexcept { return tensor().requires_grad(); }
+  bool requires_grad() const { return tensor().requires_grad(); }
   const Parameter& set_requires_grad(bool on = true) const { return changed(handle().set_requires_grad(on)); }
-  bool is_leaf() const noexcept { return tensor().is_leaf(); }
+  bool is_leaf() const { return tensor().is_leaf(); }
   Tensor grad() const { return tensor().grad(); }
   void set_grad(const Tensor& grad) const { tensor().set_grad(grad); }
   void backward(const Tensor& dy = {}) const { tensor().backward(dy); }
   void backward(const Tensor& dy, const GradOptions& options) const { tensor().backward(dy, options); }
   TensorImpl& impl() const { return tensor().impl(); }
-  bool is_same(const Tensor& other) const noexcept { return tensor().is_same(other); }
-  bool is_unique() const noexcept { return tensor().is_unique(); }
+  bool is_same(const Tensor& other) const { return tensor().is_same(other); }
+  bool is_unique() const { return tensor().is_unique(); }
 
  private:
   friend class nn::Module;
   friend class nn::detail::Copying;
+  friend struct nn::detail::Access;
+  friend struct nn::detail::Derivation;
 
   // Shared by the module and the members of all its copies.
   struct Slot final : RefCounted<Slot> {
-    void dispose() noexcept { delete this; }
+    Slot() noexcept;
+    ~Slot();
+    void dispose() noexcept;
     Tensor tensor;
     bool learned = false;
+    Ref<nn::detail::Derivation> derivation;  ///< of one that is computed from others; tensor is none then
   };
   static const Tensor& none() noexcept;
-  Tensor handle() const { return tensor(); }
+  static const Tensor& derived(const Slot& slot);
+  /// What may be changed in place. Throws ValueError where it is computed from others.
+  Tensor handle() const { return slot_ && slot_->derivation ? refuse_change() : tensor(); }
+  Tensor refuse_change() const;
   const Parameter& changed(const Tensor&) const { return *this; }
 
   Ref<Slot> slot_;

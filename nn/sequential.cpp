@@ -1,59 +1,43 @@
-#include <limpid/core/detail/message.hpp>
 #include <limpid/nn/detail/call.hpp>
 #include <limpid/nn/detail/state.hpp>
 #include <limpid/nn/sequential.hpp>
 
-#include <algorithm>
-#include <charconv>
-#include <iterator>
 #include <memory>
 #include <string>
-#include <string_view>
+#include <tuple>
 
 namespace limpid::nn {
 
-namespace {
-
-// Stands for what is no module, in the tree and in the count of names.
-struct Function : Module {
-  Function() : Module("Function") {}
-};
-
-}  // namespace
+using detail::Access;
 
 // A class derived from Sequential may have children beside the layers.
 const Module& Sequential::layer(std::size_t i) const {
-  char digits[20];  // what tells of an error is to ask for no memory
-  const std::string_view name(digits, std::to_chars(std::begin(digits), std::end(digits), i).ptr);
-  return std::find_if(state_->children.begin(), state_->children.end(),
-                      [&](const State::Child& child) { return child.name == name; })
-      ->module;
+  const Access::State& state = Access::state(*this);
+  return state.children[state.kept[i].child].module;
 }
 
-std::size_t Sequential::size() const noexcept { return state_->callables.size(); }
-
-void Sequential::append(const Module* module, const std::type_info& type, Callable* layer,
-                        const detail::Copying& copying) {
-  std::unique_ptr<const Callable> owner(layer);
-  copying.require_registered("Sequential", type);
-  const std::string name = limpid::detail::message(size());
-  state_->callables.reserve(size() + 1);
-  if (module)
-    adopt(name, *module, type);
-  else
-    add(name, Function());
-  state_->children.back().in_sequence = true;
-  state_->callables.push_back(std::move(owner));
+void Sequential::append(const detail::Copying& copying, Module* member, const std::type_info& type, Callable* layer) {
+  std::unique_ptr<Held> owner(layer);
+  require_registered(copying, type);
+  const std::string name = next_name();
+  keep(name, member, type, owner.release());
 }
 
 Tensor Sequential::operator()(const Tensor& x) const {
-  const auto& layers = state_->callables;
+  if (Access::state(*this).extras.load(std::memory_order_relaxed)) [[unlikely]]
+    return detail::call_slowly(*this, std::tie(x), [&](const Tensor& z) { return run(z); });
+  return run(x);
+}
+
+Tensor Sequential::run(const Tensor& x) const {
+  const auto& layers = Access::state(*this).kept;
   if (layers.empty()) return x;
   std::size_t i = 0;
   const auto call = [&](const Tensor& given) {
-    if (limpid::detail::watching & limpid::detail::watch_layers) [[unlikely]]
-      return detail::call_watched(layer(i), [&] { return layers[i]->call(given); });
-    return layers[i]->call(given);
+    const auto& item = static_cast<const Callable&>(*layers[i].item);
+    if (detail::is_observed(*layers[i].state)) [[unlikely]]
+      return detail::call_slowly(layer(i), std::tie(given), [&](const Tensor& z) { return item.call(z); });
+    return item.call(given);
   };
   try {
     Tensor y = call(x);

@@ -1,6 +1,7 @@
 // Modules and functions one after another.
 #pragma once
 #include <limpid/core/export.hpp>
+#include <limpid/nn/containers.hpp>
 #include <limpid/nn/module.hpp>
 
 #include <type_traits>
@@ -31,6 +32,10 @@ constexpr void require_layer() {
     static_assert(Layer<F>,
                   "Sequential: expected a layer that is called as y = layer(x), got one with forward(): name it Tensor "
                   "operator()(const Tensor& x) const");
+  else if constexpr (!Layer<F> && requires(const F& f, const Tensor& x) { f(x); })
+    static_assert(Layer<F>,
+                  "Sequential: expected a layer that gives a Tensor, got one that gives something else: choose of that "
+                  "by nn::adapt(layer, [](const auto& layer, const Tensor& x) { return ...; })");
   else
     static_assert(
         Layer<F>,
@@ -41,9 +46,9 @@ constexpr void require_layer() {
 
 /// Feeds each layer with the result of the one before. Layers are children "0", "1", ...; functions, which have
 /// nothing to save, count as well. Given one Sequential alone it is a copy, as C++ has it.
-class Sequential : public Module {
+class Sequential : public Container {
  public:
-  Sequential() : Module("Sequential") {}
+  Sequential() : Container("Sequential") {}
   template <class... Fs>
   requires(sizeof...(Fs) > 0) explicit Sequential(const Fs&... layers) : Sequential() { (append(layers), ...); }
 
@@ -51,27 +56,54 @@ class Sequential : public Module {
   void append(const F& layer) {
     detail::require_layer<F>();
     if constexpr (Layer<F>) {
+      constexpr bool is_module = std::derived_from<F, Module>;
       const Module* module = nullptr;
-      if constexpr (std::derived_from<F, Module>) module = &layer;
+      if constexpr (is_module) module = &layer;
       const detail::Copying copying(module);
-      append(module, typeid(F), new Held<std::decay_t<F>>(layer), copying);
+      auto* item = new Layered<std::decay_t<F>>(layer);
+      Module* member = nullptr;
+      if constexpr (is_module) member = &item->f;
+      append(copying, member, typeid(F), item);
     }
   }
-  std::size_t size() const noexcept;
 
   Tensor operator()(const Tensor& x) const;
 
  private:
+  struct Callable : Held {
+    virtual Tensor call(const Tensor& x) const = 0;
+  };
   template <class F>
-  struct Held final : Callable {
-    explicit Held(const F& function) : f(function) {}
+  struct Layered final : Callable {
+    explicit Layered(const F& function) : f(function) {}
     Tensor call(const Tensor& x) const override { return f(x); }
-    Callable* copy() const override { return new Held(f); }
+    Held* copy() const override { return new Layered(f); }
     F f;
   };
-  void append(const Module* module, const std::type_info& type, Callable* layer, const detail::Copying& copying);
+  void append(const detail::Copying& copying, Module* member, const std::type_info& type, Callable* layer);
   const Module& layer(std::size_t i) const;
+  Tensor run(const Tensor& x) const;
 };
+
+/// A module that takes more than one tensor, or gives more than one, as a layer of a Sequential: f calls it. It keeps
+/// its class's names, so its parameters are those of the Sequential:
+///
+///     nn::Sequential net{nn::Linear(4, 8),
+///                        nn::adapt(nn::GRU(8, 8), [](const nn::GRU& gru, const Tensor& x) { return gru(x).sequence;
+///                        })};
+template <std::derived_from<Module> M, class F>
+requires requires(const F& f, const M& module, const Tensor& x) {
+  { f(module, x) } -> std::convertible_to<Tensor>;
+}
+struct Adapted : M {
+  Adapted(const M& module, const F& its_function) : M(module), f(its_function) {}
+  Tensor operator()(const Tensor& x) const { return f(static_cast<const M&>(*this), x); }
+  F f;
+};
+template <std::derived_from<Module> M, class F>
+Adapted<M, F> adapt(const M& module, const F& f) {
+  return {module, f};
+}
 
 }  // namespace nn
 }  // namespace limpid

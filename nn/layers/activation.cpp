@@ -46,68 +46,70 @@ Softplus::Softplus(const SoftplusOptions& options) : Module("Softplus", detail::
 Softmax::Softmax(int64_t axis) : Module("Softmax", message(axis)), axis_(axis) {}
 LogSoftmax::LogSoftmax(int64_t axis) : Module("LogSoftmax", message(axis)), axis_(axis) {}
 
-Tensor ReLU::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return relu(x); });
+Tensor ReLU::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return relu(x); });
 }
-Tensor GELU::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return options_.approximate ? gelu_tanh(x) : gelu(x); });
+Tensor GELU::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in,
+                             [&](const Tensor& x) { return options_.approximate ? gelu_tanh(x) : gelu(x); });
 }
-Tensor SiLU::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return silu(x); });
+Tensor SiLU::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return silu(x); });
 }
-Tensor Sigmoid::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return sigmoid(x); });
+Tensor Sigmoid::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return sigmoid(x); });
 }
-Tensor Tanh::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return tanh(x); });
+Tensor Tanh::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return tanh(x); });
 }
-Tensor LeakyReLU::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return leaky_relu(x, options_.negative_slope); });
+Tensor LeakyReLU::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return leaky_relu(x, options_.negative_slope); });
 }
-Tensor ELU::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return elu(x, options_.alpha); });
+Tensor ELU::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return elu(x, options_.alpha); });
 }
-Tensor ReLU6::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return relu6(x); });
+Tensor ReLU6::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return relu6(x); });
 }
-Tensor Hardswish::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return hardswish(x); });
+Tensor Hardswish::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return hardswish(x); });
 }
-Tensor Hardsigmoid::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return hardsigmoid(x); });
+Tensor Hardsigmoid::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return hardsigmoid(x); });
 }
-Tensor Mish::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return mish(x); });
+Tensor Mish::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return mish(x); });
 }
-Tensor SELU::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return selu(x); });
+Tensor SELU::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return selu(x); });
 }
-Tensor Softsign::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return softsign(x); });
+Tensor Softsign::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return softsign(x); });
 }
-Tensor LogSigmoid::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return logsigmoid(x); });
+Tensor LogSigmoid::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return logsigmoid(x); });
 }
-Tensor CELU::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return celu(x, options_.alpha); });
+Tensor CELU::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return celu(x, options_.alpha); });
 }
-Tensor Hardtanh::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return hardtanh(x, options_.min_val, options_.max_val); });
+Tensor Hardtanh::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in,
+                             [&](const Tensor& x) { return hardtanh(x, options_.min_val, options_.max_val); });
 }
-Tensor PReLU::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return prelu(x, weight); });
+Tensor PReLU::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return prelu(x, weight); });
 }
-Tensor GLU::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return glu(x, axis_); });
+Tensor GLU::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return glu(x, axis_); });
 }
-Tensor Softplus::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return softplus(x, options_.beta); });
+Tensor Softplus::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return softplus(x, options_.beta); });
 }
-Tensor Softmax::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return softmax(x, axis_); });
+Tensor Softmax::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return softmax(x, axis_); });
 }
-Tensor LogSoftmax::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return log_softmax(x, axis_); });
+Tensor LogSoftmax::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return log_softmax(x, axis_); });
 }
 
 }  // namespace limpid::nn

@@ -98,11 +98,14 @@ MultiheadAttention::MultiheadAttention(int64_t e, int64_t heads, const Multihead
     out_proj.bias.zero_();
   }
   if (o.dropout > 0) uses_training();
+  detail::set_work(*this, o.batch_first ? detail::Work::attention_batch_first : detail::Work::attention);
 }
 
-AttentionResult MultiheadAttention::operator()(const Tensor& query, const Tensor& key, const Tensor& value,
+AttentionResult MultiheadAttention::operator()(const Tensor& query_in, const Tensor& key_in, const Tensor& value_in,
                                                const MultiheadAttentionCall& call) const {
-  return detail::call_within(*this, [&] { return run(query, key, value, call); });
+  return detail::call_within(
+      *this, std::tie(query_in, key_in, value_in),
+      [&](const Tensor& query, const Tensor& key, const Tensor& value) { return run(query, key, value, call); });
 }
 
 AttentionResult MultiheadAttention::run(const Tensor& query, const Tensor& key, const Tensor& value,
@@ -243,8 +246,8 @@ TransformerEncoderLayer::TransformerEncoderLayer(int64_t d, int64_t nhead, const
       nhead_(nhead),
       options_(o) {}
 
-Tensor TransformerEncoderLayer::operator()(const Tensor& src, const EncoderCall& call) const {
-  return detail::call_within(*this, [&] {
+Tensor TransformerEncoderLayer::operator()(const Tensor& src_in, const EncoderCall& call) const {
+  return detail::call_within(*this, src_in, [&](const Tensor& src) {
     limpid::detail::require_defined("TransformerEncoderLayer", "src", src);
     const bool first = options_.norm_first;
     const Tensor x = added_to(src, norm1, dropout1, first, [&](const Tensor& z) {
@@ -280,8 +283,9 @@ TransformerDecoderLayer::TransformerDecoderLayer(int64_t d, int64_t nhead, const
       nhead_(nhead),
       options_(o) {}
 
-Tensor TransformerDecoderLayer::operator()(const Tensor& tgt, const Tensor& memory, const DecoderCall& call) const {
-  return detail::call_within(*this, [&] {
+Tensor TransformerDecoderLayer::operator()(const Tensor& tgt_in, const Tensor& memory_in,
+                                           const DecoderCall& call) const {
+  return detail::call_within(*this, std::tie(tgt_in, memory_in), [&](const Tensor& tgt, const Tensor& memory) {
     limpid::detail::require_defined("TransformerDecoderLayer", "tgt", tgt);
     limpid::detail::require_defined("TransformerDecoderLayer", "memory", memory);
     const bool first = options_.norm_first;
@@ -306,33 +310,35 @@ Tensor TransformerDecoderLayer::operator()(const Tensor& tgt, const Tensor& memo
 }
 
 // The first layer like the given one, the others new of its kind.
-template <class Layer>
-TransformerLayers<Layer>::TransformerLayers(const char* stack, const Layer& layer, int64_t count) : Module("Layers") {
-  detail::expect(stack, {{"num_layers", count, detail::stacked_layers}});
-  const detail::Drawing drawing(layer.options_.generator);
-  items.reserve(static_cast<std::size_t>(count));
-  for (int64_t i = 0; i < count; ++i) {
-    Layer item = i == 0 ? clone(layer) : Layer(layer.d_model_, layer.nhead_, layer.options_);
-    if (i > 0) {
-      item.to(layer.norm1.weight.dtype());
-      item.train(layer.is_training());
+struct detail::Stacking {
+  template <class Layer>
+  static ModuleList<Layer> stack(const char* type, const Layer& layer, int64_t count) {
+    expect(type, {{"num_layers", count, stacked_layers}});
+    const Drawing drawing(layer.options_.generator);
+    ModuleList<Layer> layers;
+    for (int64_t i = 0; i < count; ++i) {
+      Layer item = i == 0 ? clone(layer) : Layer(layer.d_model_, layer.nhead_, layer.options_);
+      if (i > 0) {
+        item.to(layer.norm1.weight.dtype());
+        item.train(layer.is_training());
+        if (layer.is_frozen()) item.freeze();
+      }
+      layers.append(item);
     }
-    items.push_back(add(message(i), item));
+    return layers;
   }
-}
-template struct TransformerLayers<TransformerEncoderLayer>;
-template struct TransformerLayers<TransformerDecoderLayer>;
+};
 
 TransformerEncoder::TransformerEncoder(const TransformerEncoderLayer& layer, int64_t num_layers,
                                        const TransformerStackOptions& options)
     : Module("TransformerEncoder"),
-      layers(add("layers", TransformerLayers<TransformerEncoderLayer>("TransformerEncoder", layer, num_layers))) {
+      layers(add("layers", detail::Stacking::stack("TransformerEncoder", layer, num_layers))) {
   if (options.norm) norm.emplace(add("norm", *options.norm));
 }
-Tensor TransformerEncoder::operator()(const Tensor& src, const EncoderCall& call) const {
-  return detail::call_within(*this, [&] {
+Tensor TransformerEncoder::operator()(const Tensor& src_in, const EncoderCall& call) const {
+  return detail::call_within(*this, src_in, [&](const Tensor& src) {
     Tensor x = src;
-    for (const TransformerEncoderLayer& layer : layers.items) x = layer(x, call);
+    for (const TransformerEncoderLayer& layer : layers) x = layer(x, call);
     return norm ? (*norm)(x) : x;
   });
 }
@@ -340,13 +346,13 @@ Tensor TransformerEncoder::operator()(const Tensor& src, const EncoderCall& call
 TransformerDecoder::TransformerDecoder(const TransformerDecoderLayer& layer, int64_t num_layers,
                                        const TransformerStackOptions& options)
     : Module("TransformerDecoder"),
-      layers(add("layers", TransformerLayers<TransformerDecoderLayer>("TransformerDecoder", layer, num_layers))) {
+      layers(add("layers", detail::Stacking::stack("TransformerDecoder", layer, num_layers))) {
   if (options.norm) norm.emplace(add("norm", *options.norm));
 }
-Tensor TransformerDecoder::operator()(const Tensor& tgt, const Tensor& memory, const DecoderCall& call) const {
-  return detail::call_within(*this, [&] {
+Tensor TransformerDecoder::operator()(const Tensor& tgt_in, const Tensor& memory_in, const DecoderCall& call) const {
+  return detail::call_within(*this, std::tie(tgt_in, memory_in), [&](const Tensor& tgt, const Tensor& memory) {
     Tensor x = tgt;
-    for (const TransformerDecoderLayer& layer : layers.items) x = layer(x, memory, call);
+    for (const TransformerDecoderLayer& layer : layers) x = layer(x, memory, call);
     return norm ? (*norm)(x) : x;
   });
 }

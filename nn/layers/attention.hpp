@@ -2,6 +2,7 @@
 #pragma once
 #include <limpid/core/export.hpp>
 #include <limpid/core/random.hpp>
+#include <limpid/nn/containers.hpp>
 #include <limpid/nn/layers/dropout.hpp>
 #include <limpid/nn/layers/linear.hpp>
 #include <limpid/nn/layers/normalisation.hpp>
@@ -9,7 +10,6 @@
 #include <limpid/ops/attention.hpp>
 
 #include <optional>
-#include <vector>
 
 namespace LIMPID_API limpid {
 namespace nn {
@@ -20,7 +20,8 @@ using limpid::scaled_dot_product_attention;
 
 namespace detail {
 struct Drawing;
-}
+struct Stacking;
+}  // namespace detail
 
 struct MultiheadAttentionOptions {
   double dropout = 0;  ///< what is left out of the weights while training
@@ -101,8 +102,7 @@ struct TransformerEncoderLayer : Module {
   Dropout dropout1, dropout2;
 
  private:
-  template <class Layer>
-  friend struct TransformerLayers;
+  friend struct detail::Stacking;
   TransformerEncoderLayer(int64_t d_model, int64_t nhead, const TransformerOptions& options,
                           const detail::Drawing& drawing);
   int64_t d_model_, nhead_;
@@ -121,8 +121,7 @@ struct TransformerDecoderLayer : Module {
   Dropout dropout1, dropout2, dropout3;
 
  private:
-  template <class Layer>
-  friend struct TransformerLayers;
+  friend struct detail::Stacking;
   TransformerDecoderLayer(int64_t d_model, int64_t nhead, const TransformerOptions& options,
                           const detail::Drawing& drawing);
   int64_t d_model_, nhead_;
@@ -133,20 +132,13 @@ struct TransformerStackOptions {
   std::optional<LayerNorm> norm = {};  ///< behind the last layer
 };
 
-/// The layers of a stack, under the names 0, 1 and so on.
-template <class Layer>
-struct TransformerLayers : Module {
-  TransformerLayers(const char* stack, const Layer& layer, int64_t num_layers);
-  std::vector<Layer> items;
-};
-
 /// Layers one behind the other: the first has the values of the one given, the others are made anew like it, with
 /// values of their own, where PyTorch copies the first.
 struct TransformerEncoder : Module {
   TransformerEncoder(const TransformerEncoderLayer& layer, int64_t num_layers,
                      const TransformerStackOptions& options = {});
   Tensor operator()(const Tensor& src, const EncoderCall& call = {}) const;
-  TransformerLayers<TransformerEncoderLayer> layers;
+  ModuleList<TransformerEncoderLayer> layers;
   std::optional<LayerNorm> norm;
 };
 
@@ -154,7 +146,7 @@ struct TransformerDecoder : Module {
   TransformerDecoder(const TransformerDecoderLayer& layer, int64_t num_layers,
                      const TransformerStackOptions& options = {});
   Tensor operator()(const Tensor& tgt, const Tensor& memory, const DecoderCall& call = {}) const;
-  TransformerLayers<TransformerDecoderLayer> layers;
+  ModuleList<TransformerDecoderLayer> layers;
   std::optional<LayerNorm> norm;
 };
 

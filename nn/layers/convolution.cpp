@@ -124,10 +124,12 @@ Conv::Conv(const ConvSizes& sizes, const ConvOptions& options, const detail::Dra
       type_(sizes.type),
       axes_(sizes.axes),
       options_{options.stride, options.padding, options.dilation, options.groups},
-      padding_mode_(options.padding_mode) {}
+      padding_mode_(options.padding_mode) {
+  detail::set_work(*this, detail::Work::per_output);
+}
 
-Tensor Conv::operator()(const Tensor& x_any) const {
-  return detail::call_within(*this, [&] {
+Tensor Conv::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x_any) {
     require_channels(type_, x_any, weight.size(1) * options_.groups, axes_);
     Tensor x = x_any;
     limpid::ConvOptions options = options_;
@@ -155,10 +157,12 @@ ConvTranspose::ConvTranspose(const ConvSizes& sizes, const ConvTransposeOptions&
       bias(parameter("bias", first_bias(weight, sizes, options))),
       type_(sizes.type),
       axes_(sizes.axes),
-      options_{options.stride, options.padding, options.output_padding, options.groups, options.dilation} {}
+      options_{options.stride, options.padding, options.output_padding, options.groups, options.dilation} {
+  detail::set_work(*this, detail::Work::per_input);
+}
 
-Tensor ConvTranspose::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] {
+Tensor ConvTranspose::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) {
     require_channels(type_, x, weight.size(0), axes_);
     const auto conv = detail::for_axes(axes_, conv_transpose1d, conv_transpose2d, conv_transpose3d);
     return conv(x, weight, bias, options_);

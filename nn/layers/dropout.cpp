@@ -25,10 +25,12 @@ Tensor dropped(const Tensor& x, const Shape& shape, double p, Generator* generat
 
 }  // namespace
 
-Tensor Dropout::operator()(const Tensor& x) const {
-  if ((!is_training() || p_ == 0) && x.defined()) return x;
-  return detail::call_within(*this, [&] {
+Tensor Dropout::operator()(const Tensor& x_in) const {
+  const bool drops = is_training() && p_ != 0;
+  if (!drops && x_in.defined() && !detail::is_observed(detail::Access::state(*this))) return x_in;
+  return detail::call_within(*this, x_in, [&](const Tensor& x) {
     limpid::detail::require_defined("Dropout", "x", x);
+    if (!drops) return x;
     return dropped(x, x.shape(), p_, options_.generator);
   });
 }
@@ -43,8 +45,8 @@ ChannelDropout::ChannelDropout(const char* type, int64_t axes, double p, const D
   uses_training();
 }
 
-Tensor ChannelDropout::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] {
+Tensor ChannelDropout::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) {
     limpid::detail::require_defined(type_, "x", x);
     const int64_t channels = x.dim() - axes_;  // axes up to that of the channels
     if (channels != 1 && channels != 2)

@@ -65,8 +65,8 @@ Embedding Embedding::from_pretrained(const Tensor& weight, const PretrainedOptio
   return embedding;
 }
 
-Tensor Embedding::operator()(const Tensor& index) const {
-  return detail::call_within(*this, [&] {
+Tensor Embedding::operator()(const Tensor& index_in) const {
+  return detail::call_within(*this, index_in, [&](const Tensor& index) {
     limpid::detail::require_defined("Embedding", "index", index);
     if (index.dtype() != int64 && index.dtype() != int32)
       throw_error<DTypeError>("Embedding: expected int64 or int32 indices, got ", index.dtype());

@@ -24,10 +24,12 @@ Linear::Linear(int64_t in, int64_t out, const LinearOptions& options)
 Linear::Linear(int64_t in, int64_t out, const LinearOptions& options, const detail::Drawing&)
     : Module("Linear", message(in, ", ", out, options.bias ? "" : ", bias = false")),
       weight(parameter("weight", detail::uniform_weight(weight_shape(in, out), options.generator))),
-      bias(parameter("bias", options.bias ? detail::uniform_bias(weight, out, options.generator) : Tensor())) {}
+      bias(parameter("bias", options.bias ? detail::uniform_bias(weight, out, options.generator) : Tensor())) {
+  detail::set_work(*this, detail::Work::per_output);
+}
 
-Tensor Linear::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] {
+Tensor Linear::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) {
     try {
       return linear(x, weight, bias);
     } catch (const ShapeError&) {
@@ -54,10 +56,12 @@ Bilinear::Bilinear(int64_t in1, int64_t in2, int64_t out, const BilinearOptions&
 Bilinear::Bilinear(int64_t in1, int64_t in2, int64_t out, const BilinearOptions& options, const detail::Drawing&)
     : Module("Bilinear", message(in1, ", ", in2, ", ", out, options.bias ? "" : ", bias = false")),
       weight(parameter("weight", detail::uniform_within(bilinear_shape(in1, in2, out), in1, options.generator))),
-      bias(parameter("bias", options.bias ? detail::uniform_within({out}, in1, options.generator) : Tensor())) {}
+      bias(parameter("bias", options.bias ? detail::uniform_within({out}, in1, options.generator) : Tensor())) {
+  detail::set_work(*this, detail::Work::per_output);
+}
 
-Tensor Bilinear::operator()(const Tensor& x1, const Tensor& x2) const {
-  return detail::call_within(*this, [&] {
+Tensor Bilinear::operator()(const Tensor& x1_in, const Tensor& x2_in) const {
+  return detail::call_within(*this, std::tie(x1_in, x2_in), [&](const Tensor& x1, const Tensor& x2) {
     limpid::detail::require_defined("Bilinear", "x1", x1);
     limpid::detail::require_defined("Bilinear", "x2", x2);
     const int64_t out = weight.size(0), in1 = weight.size(1), in2 = weight.size(2);

@@ -51,27 +51,33 @@ Tensor own(const Tensor& x) { return x.defined() ? x.detach().clone() : x; }
 MSELoss::MSELoss(Reduction reduction)
     : Module("MSELoss", Arguments("MSELoss").with(reduction)),
       reduction_(reduction) {}
-Tensor MSELoss::operator()(const Tensor& x, const Tensor& target) const {
-  return detail::call_within(*this, [&] { return mse_loss(x, target, reduction_); });
+Tensor MSELoss::operator()(const Tensor& x_in, const Tensor& target_in) const {
+  return detail::call_within(*this, std::tie(x_in, target_in),
+                             [&](const Tensor& x, const Tensor& target) { return mse_loss(x, target, reduction_); });
 }
 
 L1Loss::L1Loss(Reduction reduction) : Module("L1Loss", Arguments("L1Loss").with(reduction)), reduction_(reduction) {}
-Tensor L1Loss::operator()(const Tensor& x, const Tensor& target) const {
-  return detail::call_within(*this, [&] { return l1_loss(x, target, reduction_); });
+Tensor L1Loss::operator()(const Tensor& x_in, const Tensor& target_in) const {
+  return detail::call_within(*this, std::tie(x_in, target_in),
+                             [&](const Tensor& x, const Tensor& target) { return l1_loss(x, target, reduction_); });
 }
 
 HuberLoss::HuberLoss(const HuberOptions& o)
     : Module("HuberLoss", Arguments("HuberLoss").number("delta", o.delta, 1, detail::above_0).with(o.reduction)),
       options_(o) {}
-Tensor HuberLoss::operator()(const Tensor& x, const Tensor& target) const {
-  return detail::call_within(*this, [&] { return huber_loss(x, target, options_.delta, options_.reduction); });
+Tensor HuberLoss::operator()(const Tensor& x_in, const Tensor& target_in) const {
+  return detail::call_within(*this, std::tie(x_in, target_in), [&](const Tensor& x, const Tensor& target) {
+    return huber_loss(x, target, options_.delta, options_.reduction);
+  });
 }
 
 SmoothL1Loss::SmoothL1Loss(const SmoothL1Options& o)
     : Module("SmoothL1Loss", Arguments("SmoothL1Loss").number("beta", o.beta, 1, detail::at_least_0).with(o.reduction)),
       options_(o) {}
-Tensor SmoothL1Loss::operator()(const Tensor& x, const Tensor& target) const {
-  return detail::call_within(*this, [&] { return smooth_l1_loss(x, target, options_.beta, options_.reduction); });
+Tensor SmoothL1Loss::operator()(const Tensor& x_in, const Tensor& target_in) const {
+  return detail::call_within(*this, std::tie(x_in, target_in), [&](const Tensor& x, const Tensor& target) {
+    return smooth_l1_loss(x, target, options_.beta, options_.reduction);
+  });
 }
 
 PoissonNLLLoss::PoissonNLLLoss(const PoissonNLLOptions& o)
@@ -81,8 +87,10 @@ PoissonNLLLoss::PoissonNLLLoss(const PoissonNLLOptions& o)
                                    .number("eps", o.eps, 1e-8, detail::at_least_0)
                                    .with(o.reduction)),
       options_(o) {}
-Tensor PoissonNLLLoss::operator()(const Tensor& x, const Tensor& target) const {
-  return detail::call_within(*this, [&] { return poisson_nll_loss(x, target, options_); });
+Tensor PoissonNLLLoss::operator()(const Tensor& x_in, const Tensor& target_in) const {
+  return detail::call_within(*this, std::tie(x_in, target_in), [&](const Tensor& x, const Tensor& target) {
+    return poisson_nll_loss(x, target, options_);
+  });
 }
 
 GaussianNLLLoss::GaussianNLLLoss(const GaussianNLLOptions& o)
@@ -91,25 +99,30 @@ GaussianNLLLoss::GaussianNLLLoss(const GaussianNLLOptions& o)
                                     .number("eps", o.eps, 1e-6, detail::above_0)
                                     .with(o.reduction)),
       options_(o) {}
-Tensor GaussianNLLLoss::operator()(const Tensor& x, const Tensor& target, const Tensor& var) const {
-  return detail::call_within(*this, [&] { return gaussian_nll_loss(x, target, var, options_); });
+Tensor GaussianNLLLoss::operator()(const Tensor& x_in, const Tensor& target_in, const Tensor& var_in) const {
+  return detail::call_within(*this, std::tie(x_in, target_in, var_in),
+                             [&](const Tensor& x, const Tensor& target, const Tensor& var) {
+                               return gaussian_nll_loss(x, target, var, options_);
+                             });
 }
 
 KLDivLoss::KLDivLoss(const KLDivOptions& o)
     : Module("KLDivLoss",
              Arguments("KLDivLoss").flag("log_target", o.log_target).with(o.reduction, Reduction::batchmean)),
       options_(o) {}
-Tensor KLDivLoss::operator()(const Tensor& x, const Tensor& target) const {
-  return detail::call_within(*this, [&] { return kl_div(x, target, options_); });
+Tensor KLDivLoss::operator()(const Tensor& x_in, const Tensor& target_in) const {
+  return detail::call_within(*this, std::tie(x_in, target_in),
+                             [&](const Tensor& x, const Tensor& target) { return kl_div(x, target, options_); });
 }
 
 BCELoss::BCELoss(const BCEOptions& o)
     : Module("BCELoss", Arguments("BCELoss").flag("weight", o.weight.defined()).with(o.reduction)),
       weight(buffer("weight", own(o.weight))),
       options_{.weight = {}, .reduction = o.reduction} {}
-Tensor BCELoss::operator()(const Tensor& x, const Tensor& target) const {
-  return detail::call_within(
-      *this, [&] { return binary_cross_entropy(x, target, {.weight = weight, .reduction = options_.reduction}); });
+Tensor BCELoss::operator()(const Tensor& x_in, const Tensor& target_in) const {
+  return detail::call_within(*this, std::tie(x_in, target_in), [&](const Tensor& x, const Tensor& target) {
+    return binary_cross_entropy(x, target, {.weight = weight, .reduction = options_.reduction});
+  });
 }
 
 BCEWithLogitsLoss::BCEWithLogitsLoss(const BCEWithLogitsOptions& o)
@@ -120,8 +133,8 @@ BCEWithLogitsLoss::BCEWithLogitsLoss(const BCEWithLogitsOptions& o)
       weight(buffer("weight", own(o.weight))),
       pos_weight(buffer("pos_weight", own(o.pos_weight))),
       options_{.weight = {}, .pos_weight = {}, .reduction = o.reduction} {}
-Tensor BCEWithLogitsLoss::operator()(const Tensor& x, const Tensor& target) const {
-  return detail::call_within(*this, [&] {
+Tensor BCEWithLogitsLoss::operator()(const Tensor& x_in, const Tensor& target_in) const {
+  return detail::call_within(*this, std::tie(x_in, target_in), [&](const Tensor& x, const Tensor& target) {
     return bce_with_logits(x, target, {.weight = weight, .pos_weight = pos_weight, .reduction = options_.reduction});
   });
 }
@@ -133,8 +146,8 @@ NLLLoss::NLLLoss(const NLLOptions& o)
                             .with(o.reduction)),
       weight(buffer("weight", own(o.weight))),
       options_{.weight = {}, .ignore_index = o.ignore_index, .reduction = o.reduction} {}
-Tensor NLLLoss::operator()(const Tensor& x, const Tensor& target) const {
-  return detail::call_within(*this, [&] {
+Tensor NLLLoss::operator()(const Tensor& x_in, const Tensor& target_in) const {
+  return detail::call_within(*this, std::tie(x_in, target_in), [&](const Tensor& x, const Tensor& target) {
     return nll_loss(x, target,
                     {.weight = weight, .ignore_index = options_.ignore_index, .reduction = options_.reduction});
   });
@@ -151,8 +164,8 @@ CrossEntropyLoss::CrossEntropyLoss(const CrossEntropyOptions& o)
                .ignore_index = o.ignore_index,
                .label_smoothing = o.label_smoothing,
                .reduction = o.reduction} {}
-Tensor CrossEntropyLoss::operator()(const Tensor& x, const Tensor& target) const {
-  return detail::call_within(*this, [&] {
+Tensor CrossEntropyLoss::operator()(const Tensor& x_in, const Tensor& target_in) const {
+  return detail::call_within(*this, std::tie(x_in, target_in), [&](const Tensor& x, const Tensor& target) {
     CrossEntropyOptions options = options_;
     options.weight = weight;
     return cross_entropy(x, target, options);
@@ -165,34 +178,45 @@ CTCLoss::CTCLoss(const CTCOptions& o)
                             .flag("zero_infinity", o.zero_infinity)
                             .with(o.reduction)),
       options_(o) {}
-Tensor CTCLoss::operator()(const Tensor& log_probs, const Tensor& targets, const Tensor& input_lengths,
-                           const Tensor& target_lengths) const {
-  return detail::call_within(*this,
-                             [&] { return ctc_loss(log_probs, targets, input_lengths, target_lengths, options_); });
+Tensor CTCLoss::operator()(const Tensor& log_probs_in, const Tensor& targets_in, const Tensor& input_lengths_in,
+                           const Tensor& target_lengths_in) const {
+  return detail::call_within(
+      *this, std::tie(log_probs_in, targets_in, input_lengths_in, target_lengths_in),
+      [&](const Tensor& log_probs, const Tensor& targets, const Tensor& input_lengths, const Tensor& target_lengths) {
+        return ctc_loss(log_probs, targets, input_lengths, target_lengths, options_);
+      });
 }
 
 MarginRankingLoss::MarginRankingLoss(const MarginOptions& o)
     : Module("MarginRankingLoss",
              Arguments("MarginRankingLoss").number("margin", o.margin, 0, detail::within_float).with(o.reduction)),
       options_(o) {}
-Tensor MarginRankingLoss::operator()(const Tensor& x1, const Tensor& x2, const Tensor& target) const {
-  return detail::call_within(*this, [&] { return margin_ranking_loss(x1, x2, target, options_); });
+Tensor MarginRankingLoss::operator()(const Tensor& x1_in, const Tensor& x2_in, const Tensor& target_in) const {
+  return detail::call_within(*this, std::tie(x1_in, x2_in, target_in),
+                             [&](const Tensor& x1, const Tensor& x2, const Tensor& target) {
+                               return margin_ranking_loss(x1, x2, target, options_);
+                             });
 }
 
 CosineEmbeddingLoss::CosineEmbeddingLoss(const MarginOptions& o)
     : Module("CosineEmbeddingLoss",
              Arguments("CosineEmbeddingLoss").number("margin", o.margin, 0, {-1, 1}).with(o.reduction)),
       options_(o) {}
-Tensor CosineEmbeddingLoss::operator()(const Tensor& x1, const Tensor& x2, const Tensor& target) const {
-  return detail::call_within(*this, [&] { return cosine_embedding_loss(x1, x2, target, options_); });
+Tensor CosineEmbeddingLoss::operator()(const Tensor& x1_in, const Tensor& x2_in, const Tensor& target_in) const {
+  return detail::call_within(*this, std::tie(x1_in, x2_in, target_in),
+                             [&](const Tensor& x1, const Tensor& x2, const Tensor& target) {
+                               return cosine_embedding_loss(x1, x2, target, options_);
+                             });
 }
 
 HingeEmbeddingLoss::HingeEmbeddingLoss(const HingeOptions& o)
     : Module("HingeEmbeddingLoss",
              Arguments("HingeEmbeddingLoss").number("margin", o.margin, 1, detail::within_float).with(o.reduction)),
       options_(o) {}
-Tensor HingeEmbeddingLoss::operator()(const Tensor& x, const Tensor& target) const {
-  return detail::call_within(*this, [&] { return hinge_embedding_loss(x, target, options_); });
+Tensor HingeEmbeddingLoss::operator()(const Tensor& x_in, const Tensor& target_in) const {
+  return detail::call_within(*this, std::tie(x_in, target_in), [&](const Tensor& x, const Tensor& target) {
+    return hinge_embedding_loss(x, target, options_);
+  });
 }
 
 TripletMarginLoss::TripletMarginLoss(const TripletOptions& o)
@@ -203,8 +227,12 @@ TripletMarginLoss::TripletMarginLoss(const TripletOptions& o)
                                       .flag("swap", o.swap)
                                       .with(o.reduction)),
       options_(o) {}
-Tensor TripletMarginLoss::operator()(const Tensor& anchor, const Tensor& positive, const Tensor& negative) const {
-  return detail::call_within(*this, [&] { return triplet_margin_loss(anchor, positive, negative, options_); });
+Tensor TripletMarginLoss::operator()(const Tensor& anchor_in, const Tensor& positive_in,
+                                     const Tensor& negative_in) const {
+  return detail::call_within(*this, std::tie(anchor_in, positive_in, negative_in),
+                             [&](const Tensor& anchor, const Tensor& positive, const Tensor& negative) {
+                               return triplet_margin_loss(anchor, positive, negative, options_);
+                             });
 }
 
 }  // namespace limpid::nn

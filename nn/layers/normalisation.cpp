@@ -75,8 +75,8 @@ void RunningNorm::track(const Tensor& x, RunningRule rule) const {
 InstanceNorm::InstanceNorm(const char* type, int64_t axes, int64_t features, const InstanceNormOptions& o)
     : RunningNorm({type, axes, features, o.eps, o.momentum, o.affine, o.track_running_stats, o.relu}) {}
 
-Tensor InstanceNorm::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] {
+Tensor InstanceNorm::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) {
     limpid::detail::require_defined(settings_.type, "x", x);
     const int64_t batched_dim = settings_.axes + 2;
     if (x.dim() != batched_dim && x.dim() != batched_dim - 1)
@@ -86,7 +86,7 @@ Tensor InstanceNorm::operator()(const Tensor& x) const {
     check_features(x, batched ? 1 : 0);
     const Tensor batch = batched ? x : unsqueeze(x, 0);
 
-    const bool use_input_stats = is_training() || !settings_.track;
+    const bool use_input_stats = (is_training() && !is_frozen()) || !settings_.track;
     const Tensor y = instance_norm(batch, {.running_mean = running_mean,
                                            .running_var = running_var,
                                            .weight = weight,
@@ -102,15 +102,15 @@ Tensor InstanceNorm::operator()(const Tensor& x) const {
 BatchNorm::BatchNorm(const char* type, int64_t axes, int64_t features, const BatchNormOptions& o)
     : RunningNorm({type, axes, features, o.eps, o.momentum, o.affine, o.track_running_stats, o.relu}) {}
 
-Tensor BatchNorm::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] {
+Tensor BatchNorm::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) {
     limpid::detail::require_defined(settings_.type, "x", x);
     const int64_t dim = settings_.axes + 2;
     if (x.dim() != dim && !(dim == 3 && x.dim() == 2))
       throw_error<ShapeError>(settings_.type, ": expected x of rank ", dim == 3 ? "2 or " : "", dim, ", got shape ",
                               x.shape());
     check_features(x, 1);
-    const bool use_input_stats = is_training() || !settings_.track;
+    const bool use_input_stats = (is_training() && !is_frozen()) || !settings_.track;
     if (use_input_stats && x.numel() == settings_.features)
       throw_error<ValueError>(settings_.type, ": expected more than 1 value per channel when training, got x of shape ",
                               x.shape());
@@ -160,8 +160,8 @@ GroupNorm::GroupNorm(int64_t num_groups, int64_t channels, const GroupNormOption
       eps_(options.eps),
       relu_(options.relu) {}
 
-Tensor GroupNorm::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] {
+Tensor GroupNorm::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) {
     limpid::detail::require_defined("GroupNorm", "x", x);
     if (x.dim() < 2 || x.size(1) != channels_)
       throw_error<ShapeError>("GroupNorm: expected ", channels_, " channels, got x of shape ", x.shape());
@@ -177,8 +177,8 @@ LayerNorm::LayerNorm(const Shape& shape, const LayerNormOptions& options)
       shape_(shape),
       eps_(options.eps) {}
 
-Tensor LayerNorm::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return layer_norm(x, shape_, weight, bias, eps_); });
+Tensor LayerNorm::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return layer_norm(x, shape_, weight, bias, eps_); });
 }
 
 RMSNorm::RMSNorm(const Shape& shape, const RMSNormOptions& options)
@@ -187,8 +187,8 @@ RMSNorm::RMSNorm(const Shape& shape, const RMSNormOptions& options)
       shape_(shape),
       eps_(options.eps) {}
 
-Tensor RMSNorm::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return rms_norm(x, shape_, weight, eps_); });
+Tensor RMSNorm::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return rms_norm(x, shape_, weight, eps_); });
 }
 
 namespace {
@@ -209,9 +209,10 @@ LocalResponseNorm::LocalResponseNorm(int64_t size, const LocalResponseNormOption
       size_(size),
       options_(options) {}
 
-Tensor LocalResponseNorm::operator()(const Tensor& x) const {
-  return detail::call_within(*this,
-                             [&] { return local_response_norm(x, size_, options_.alpha, options_.beta, options_.k); });
+Tensor LocalResponseNorm::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) {
+    return local_response_norm(x, size_, options_.alpha, options_.beta, options_.k);
+  });
 }
 
 }  // namespace limpid::nn

@@ -42,8 +42,8 @@ struct InstanceNormOptions {
 };
 
 /// instance_norm() of x (N, C, *spatial), or (C, *spatial) without a batch, with as many spatial axes as the class
-/// says. With track_running_stats, training updates the buffers and evaluation normalises by them. As in PyTorch,
-/// num_batches_tracked stays 0 unless momentum is none.
+/// says. With track_running_stats, training updates the buffers, and evaluation, as a frozen layer, normalises by them.
+/// As in PyTorch, num_batches_tracked stays 0 unless momentum is none.
 class InstanceNorm : public RunningNorm {
  public:
   Tensor operator()(const Tensor& x) const;
@@ -74,10 +74,10 @@ struct BatchNormOptions {
 };
 
 /// batch_norm() of x (N, C, *spatial) with as many spatial axes as the class says; BatchNorm1d takes (N, C) too.
-/// Training normalises by the batch, and updates the buffers (with the unbiased variance) where it tracks; evaluation
-/// normalises by the buffers where it tracks. num_batches_tracked counts every batch where there is a momentum, as in
-/// PyTorch; where there is none, it counts those that moved some channel, which are what the means are over (PyTorch
-/// counts all). Throws ValueError on training with one value per channel.
+/// Training normalises by the batch, and updates the buffers (with the unbiased variance) where it tracks; evaluation,
+/// and a frozen layer, normalises by the buffers where it tracks. num_batches_tracked counts every batch where there is
+/// a momentum, as in PyTorch; where there is none, it counts those that moved some channel, which are what the means
+/// are over (PyTorch counts all). Throws ValueError on training with one value per channel.
 class BatchNorm : public RunningNorm {
  public:
   Tensor operator()(const Tensor& x) const;

@@ -29,8 +29,8 @@ SpatialPad::SpatialPad(const Settings& settings, const Shape& amounts)
       settings_(settings),
       amounts_(amounts) {}
 
-Tensor SpatialPad::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] {
+Tensor SpatialPad::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) {
     const auto& [type, axes, mode, value] = settings_;
     limpid::detail::require_defined(type, "x", x);
     if (x.dim() != axes + 1 && x.dim() != axes + 2)

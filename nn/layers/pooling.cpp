@@ -2,8 +2,6 @@
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/pooling.hpp>
 
-#include <utility>
-
 namespace limpid::nn {
 
 using limpid::detail::message;
@@ -53,14 +51,6 @@ std::string arguments(const char* layer, int64_t axes, const Spatial& size) {
   return message(spread(size, axes));
 }
 
-// A pool of several results, told as one of its first is.
-template <class F>
-Selection selection_within(const Module& layer, const F& f) {
-  Selection y;
-  detail::call_within(layer, [&] { return (y = f()).values; });
-  return y;
-}
-
 }  // namespace
 
 MaxPool::MaxPool(const char* type, int64_t axes, const Spatial& kernel, const MaxPoolOptions& options)
@@ -69,14 +59,14 @@ MaxPool::MaxPool(const char* type, int64_t axes, const Spatial& kernel, const Ma
       kernel_(kernel),
       options_(options) {}
 
-Tensor MaxPool::operator()(const Tensor& x) const {
+Tensor MaxPool::operator()(const Tensor& x_in) const {
   const auto pool = detail::for_axes(axes_, max_pool1d, max_pool2d, max_pool3d);
-  return detail::call_within(*this, [&] { return pool(x, kernel_, options_); });
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return pool(x, kernel_, options_); });
 }
 
-Selection MaxPool::with_indices(const Tensor& x) const {
+Selection MaxPool::with_indices(const Tensor& x_in) const {
   const auto pool = detail::for_axes(axes_, max_pool1d_with_indices, max_pool2d_with_indices, max_pool3d_with_indices);
-  return selection_within(*this, [&] { return pool(x, kernel_, options_); });
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return pool(x, kernel_, options_); });
 }
 
 AvgPool::AvgPool(const char* type, int64_t axes, const Spatial& kernel, const AvgPoolOptions& options)
@@ -85,9 +75,9 @@ AvgPool::AvgPool(const char* type, int64_t axes, const Spatial& kernel, const Av
       kernel_(kernel),
       options_(options) {}
 
-Tensor AvgPool::operator()(const Tensor& x) const {
+Tensor AvgPool::operator()(const Tensor& x_in) const {
   const auto pool = detail::for_axes(axes_, avg_pool1d, avg_pool2d, avg_pool3d);
-  return detail::call_within(*this, [&] { return pool(x, kernel_, options_); });
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return pool(x, kernel_, options_); });
 }
 
 AdaptivePool::AdaptivePool(const char* type, int64_t axes, const Spatial& size)
@@ -95,20 +85,20 @@ AdaptivePool::AdaptivePool(const char* type, int64_t axes, const Spatial& size)
       axes_(axes),
       size_(size) {}
 
-Tensor AdaptiveAvgPool::operator()(const Tensor& x) const {
+Tensor AdaptiveAvgPool::operator()(const Tensor& x_in) const {
   const auto pool = detail::for_axes(axes_, adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d);
-  return detail::call_within(*this, [&] { return pool(x, size_); });
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return pool(x, size_); });
 }
 
-Tensor AdaptiveMaxPool::operator()(const Tensor& x) const {
+Tensor AdaptiveMaxPool::operator()(const Tensor& x_in) const {
   const auto pool = detail::for_axes(axes_, adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d);
-  return detail::call_within(*this, [&] { return pool(x, size_); });
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return pool(x, size_); });
 }
 
-Selection AdaptiveMaxPool::with_indices(const Tensor& x) const {
+Selection AdaptiveMaxPool::with_indices(const Tensor& x_in) const {
   const auto pool = detail::for_axes(axes_, adaptive_max_pool1d_with_indices, adaptive_max_pool2d_with_indices,
                                      adaptive_max_pool3d_with_indices);
-  return selection_within(*this, [&] { return pool(x, size_); });
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return pool(x, size_); });
 }
 
 }  // namespace limpid::nn

@@ -68,10 +68,15 @@ RecurrentLayers::RecurrentLayers(const Settings& s, const detail::Drawing&)
       w.weight_hr = made("weight_hr", s.proj_size > 0, {s.proj_size, s.hidden});
     }
   if (s.dropout > 0) uses_training();
+  detail::set_work(*this, detail::Work::per_step);
 }
 
-RecurrentLayers::Result RecurrentLayers::run(const Tensor& x, const LSTMState& state, const RecurrentCall& call) const {
-  return detail::call_within(*this, [&] { return run_checked(x, state, call); });
+RecurrentLayers::Result RecurrentLayers::run(const Tensor& x_in, const LSTMState& state,
+                                             const RecurrentCall& call) const {
+  return detail::call_within(*this, std::tie(x_in, state.h, state.c),
+                             [&](const Tensor& x, const Tensor& h, const Tensor& c) {
+                               return run_checked(x, {h, c}, call);
+                             });
 }
 
 RecurrentLayers::Result RecurrentLayers::run_checked(const Tensor& x_any, const LSTMState& state,
@@ -188,7 +193,9 @@ RecurrentCell::RecurrentCell(const Settings& s, const detail::Drawing&)
       bias_ih(parameter("bias_ih",
                         s.bias ? detail::uniform_within({s.gates * s.hidden}, s.hidden, s.generator) : Tensor())),
       bias_hh(parameter("bias_hh",
-                        s.bias ? detail::uniform_within({s.gates * s.hidden}, s.hidden, s.generator) : Tensor())) {}
+                        s.bias ? detail::uniform_within({s.gates * s.hidden}, s.hidden, s.generator) : Tensor())) {
+  detail::set_work(*this, detail::Work::per_step);
+}
 RecurrentWeights RecurrentCell::weights() const { return {weight_ih, weight_hh, bias_ih, bias_hh, {}}; }
 
 static const char* note_of(Nonlinearity nonlinearity) {
@@ -199,8 +206,8 @@ static const char* note_of(Nonlinearity nonlinearity) {
 RNNCell::RNNCell(int64_t in, int64_t hidden, const RNNCellOptions& o)
     : RecurrentCell({"RNNCell", 1, in, hidden, o.bias, note_of(o.nonlinearity), o.generator}),
       nonlinearity_(o.nonlinearity) {}
-Tensor RNNCell::operator()(const Tensor& x, const Tensor& h) const {
-  return detail::call_within(*this, [&] {
+Tensor RNNCell::operator()(const Tensor& x_in, const Tensor& h_in) const {
+  return detail::call_within(*this, std::tie(x_in, h_in), [&](const Tensor& x, const Tensor& h) {
     const CellInput in("RNNCell", x, weight_ih.size(1));
     const auto cell = nonlinearity_ == Nonlinearity::relu ? rnn_relu_cell : rnn_tanh_cell;
     return in.result(cell(in.x, in.state(h), weights()));
@@ -209,8 +216,8 @@ Tensor RNNCell::operator()(const Tensor& x, const Tensor& h) const {
 
 GRUCell::GRUCell(int64_t in, int64_t hidden, const CellOptions& o)
     : RecurrentCell({"GRUCell", 3, in, hidden, o.bias, "", o.generator}) {}
-Tensor GRUCell::operator()(const Tensor& x, const Tensor& h) const {
-  return detail::call_within(*this, [&] {
+Tensor GRUCell::operator()(const Tensor& x_in, const Tensor& h_in) const {
+  return detail::call_within(*this, std::tie(x_in, h_in), [&](const Tensor& x, const Tensor& h) {
     const CellInput in("GRUCell", x, weight_ih.size(1));
     return in.result(gru_cell(in.x, in.state(h), weights()));
   });
@@ -218,12 +225,13 @@ Tensor GRUCell::operator()(const Tensor& x, const Tensor& h) const {
 
 LSTMCell::LSTMCell(int64_t in, int64_t hidden, const CellOptions& o)
     : RecurrentCell({"LSTMCell", 4, in, hidden, o.bias, "", o.generator}) {}
-LSTMState LSTMCell::operator()(const Tensor& x, const LSTMState& state) const {
-  return detail::call_within(*this, [&] {
-    const CellInput in("LSTMCell", x, weight_ih.size(1));
-    const LSTMState next = lstm_cell(in.x, {in.state(state.h), in.state(state.c)}, weights());
-    return LSTMState{in.result(next.h), in.result(next.c)};
-  });
+LSTMState LSTMCell::operator()(const Tensor& x_in, const LSTMState& state) const {
+  return detail::call_within(*this, std::tie(x_in, state.h, state.c),
+                             [&](const Tensor& x, const Tensor& h, const Tensor& c) {
+                               const CellInput in("LSTMCell", x, weight_ih.size(1));
+                               const LSTMState next = lstm_cell(in.x, {in.state(h), in.state(c)}, weights());
+                               return LSTMState{in.result(next.h), in.result(next.c)};
+                             });
 }
 
 }  // namespace limpid::nn

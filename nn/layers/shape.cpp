@@ -4,6 +4,10 @@
 
 namespace limpid::nn {
 
+Tensor Identity::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [](const Tensor& x) { return x; });
+}
+
 Flatten::Flatten(int64_t first, int64_t last)
     : Module("Flatten", limpid::detail::message(first, ", ", last)),
       first_(first),
@@ -14,8 +18,41 @@ Flatten::Flatten(int64_t first, int64_t last)
                                             last);
 }
 
-Tensor Flatten::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return flatten(x, first_, last_); });
+Tensor Flatten::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return flatten(x, first_, last_); });
+}
+
+Unflatten::Unflatten(int64_t axis, const Shape& sizes)
+    : Module("Unflatten", limpid::detail::message(axis, ", ", sizes)),
+      axis_(axis),
+      sizes_(sizes) {
+  if (sizes.empty()) limpid::detail::throw_error<ShapeError>("Unflatten: expected sizes, got none");
+  int64_t open = 0;
+  for (const int64_t size : sizes) {
+    open += size == -1;
+    if (size < -1 || open > 1)
+      limpid::detail::throw_error<ShapeError>("Unflatten: expected sizes from 0 on, one of which may be -1, got ",
+                                              sizes);
+  }
+}
+Tensor Unflatten::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return unflatten(x, axis_, sizes_); });
+}
+
+PixelShuffle::PixelShuffle(int64_t factor) : Module("PixelShuffle", limpid::detail::message(factor)), factor_(factor) {
+  detail::expect("PixelShuffle", {{"upscale_factor", factor, detail::count}});
+}
+Tensor PixelShuffle::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return pixel_shuffle(x, factor_); });
+}
+
+PixelUnshuffle::PixelUnshuffle(int64_t factor)
+    : Module("PixelUnshuffle", limpid::detail::message(factor)),
+      factor_(factor) {
+  detail::expect("PixelUnshuffle", {{"downscale_factor", factor, detail::count}});
+}
+Tensor PixelUnshuffle::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return pixel_unshuffle(x, factor_); });
 }
 
 namespace {
@@ -47,8 +84,8 @@ std::string arguments(const InterpolateOptions& options) {
 
 Upsample::Upsample(const InterpolateOptions& options) : Module("Upsample", arguments(options)), options_(options) {}
 
-Tensor Upsample::operator()(const Tensor& x) const {
-  return detail::call_within(*this, [&] { return interpolate(x, options_); });
+Tensor Upsample::operator()(const Tensor& x_in) const {
+  return detail::call_within(*this, x_in, [&](const Tensor& x) { return interpolate(x, options_); });
 }
 
 }  // namespace limpid::nn

@@ -10,7 +10,7 @@ namespace nn {
 
 struct Identity : Module {
   Identity() : Module("Identity") {}
-  Tensor operator()(const Tensor& x) const { return x; }
+  Tensor operator()(const Tensor& x) const;
 };
 
 /// Axes first to last, both included, made one.
@@ -20,6 +20,32 @@ struct Flatten : Module {
 
  private:
   int64_t first_, last_;
+};
+
+/// One axis as several of the given sizes, one of which may be -1.
+struct Unflatten : Module {
+  Unflatten(int64_t axis, const Shape& sizes);
+  Tensor operator()(const Tensor& x) const;
+
+ private:
+  int64_t axis_;
+  Shape sizes_;
+};
+
+/// pixel_shuffle() and pixel_unshuffle(): (..., C r^2, H, W) to (..., C, H r, W r), and back.
+struct PixelShuffle : Module {
+  explicit PixelShuffle(int64_t upscale_factor);
+  Tensor operator()(const Tensor& x) const;
+
+ private:
+  int64_t factor_;
+};
+struct PixelUnshuffle : Module {
+  explicit PixelUnshuffle(int64_t downscale_factor);
+  Tensor operator()(const Tensor& x) const;
+
+ private:
+  int64_t factor_;
 };
 
 /// interpolate() of x (N, C, *spatial); a number alone is a scale_factor.

@@ -214,6 +214,32 @@ const std::vector<Case> cases = {
          penalty.backward({}, recorded);
        }
      }},
+    {"a module's forward hooks that keep what they see",
+     [] {
+       const nn::Sequential net{nn::Linear(100, 100), nn::ReLU(), nn::Linear(100, 100)};
+       for (const auto& [name, module] : net.named_modules()) {
+         nn::register_forward_hook(module,
+                                   [seen = Tensor()](const nn::Module&, const Tensors&, const Tensor& y) mutable {
+                                     seen = y;
+                                     return 2 * y;
+                                   });
+         nn::register_forward_pre_hook(
+             module, [w = net.parameters()[0]](const nn::Module&, const Tensors& xs) { return xs[0] + mean(w); });
+       }
+       sum(square(net(rand({100, 100})))).backward({}, recorded);
+     }},
+    {"a module's weight that is computed of others, called and read",
+     [] {
+       const nn::Sequential net{nn::weight_norm(nn::Linear(100, 100)), nn::spectral_norm(nn::Linear(100, 100))};
+       const nn::Linear layer = nn::weight_norm(nn::Linear(100, 100));
+       for (int i = 0; i < 2; ++i) {
+         Tensor loss = sum(square(net(rand({100, 100})))) + sum(square(layer.weight));
+         loss.backward({}, recorded);
+         Tensor penalty = sum(square(layer.weight));
+         for (const Tensor& p : net.parameters()) penalty = penalty + sum(square(p.grad()));
+         penalty.backward({}, recorded);
+       }
+     }},
     {"backward after the leaf has gone",
      [] {
        Tensor y;

@@ -22,6 +22,11 @@ CASES = [
     ("a layer of two arguments", "struct L { Tensor operator()(const Tensor& x, const Tensor&) const { return x; } };",
      "nn::Sequential s; s.append(L());",
      "Sequential: expected a layer that is called as y = layer(x): Tensor operator()(const Tensor& x) const"),
+    ("a layer that gives several tensors", "", "nn::Sequential s{nn::GRU(1, 1)};",
+     "Sequential: expected a layer that gives a Tensor, got one that gives something else: choose of that by "
+     "nn::adapt(layer, [](const auto& layer, const Tensor& x) { return ...; })"),
+    ("one that is adapted", "",
+     "nn::Sequential s{nn::adapt(nn::GRU(1, 1), [](const nn::GRU& g, const Tensor& x) { return g(x).sequence; })};", ""),
     ("a rule", "", "optim::Optimizer o({}, {.name = \"O\", .lr = 1}, [](const auto& step) { step.x[0] = 0; });", ""),
     ("a rule of one type", "", "optim::Optimizer o({}, {.name = \"O\", .lr = 1}, [](const optim::Step<float>&) {});",
      "Optimizer: expected a rule to call with a Step<float> or a Step<double>, such as [](const auto& step) { ... }"),

@@ -342,6 +342,77 @@ TEST_CASE("a layer that could not be made, registered or called has drawn nothin
       start, [&](Holder&) { nn::init::xavier_normal_(x); }, look);
 }
 
+TEST_CASE("a list that lacks memory is as it was") {
+  struct Lists {
+    nn::ModuleList<nn::Linear> list{nn::Linear(2, 2)};
+    nn::ModuleDict<nn::Linear> dict{{"a", nn::Linear(2, 2)}};
+    nn::ParameterList parameters{ones({2})};
+  };
+  const auto start = [] {
+    manual_seed(3);
+    return Lists();
+  };
+  const auto look = [](const Lists& l) {
+    return bits_of(l.list) + bits_of(l.dict) + bits_of(l.parameters) +
+           std::to_string(l.list.size() * 100 + l.dict.size() * 10 + l.parameters.size());
+  };
+  const nn::Linear layer(2, 2);
+  const Tensor x = full({140, 140}, 3);
+  keeps_all(
+      start, [&](Lists& l) { l.list.append(layer); }, look, 3);
+  keeps_all(
+      start, [&](Lists& l) { l.dict.add("a name that is too long to be kept in a string", layer); }, look, 4);
+  keeps_all(
+      start, [&](Lists& l) { l.parameters.append(x); }, look, 3);
+  keeps_all(
+      start, [](Lists& l) { nn::clone(l.list); }, look, 4);
+  keeps_all(
+      start, [](Lists& l) { l.list.named_modules(); }, look, 1);
+}
+
+TEST_CASE("a module that could not be frozen, hooked or normalised for want of memory is as it was") {
+  const auto frozen = [] {
+    Subject s = make_net();
+    s.net.freeze();
+    return s;
+  };
+  keeps_all(
+      make_net, [](Subject& s) { s.net.freeze(); }, look_at_net, 1);
+  keeps_all(
+      frozen, [](Subject& s) { s.net.unfreeze(); }, look_at_net, 2);
+  keeps_all(
+      make_net, [](Subject& s) { nn::weight_norm(s.net.get_submodule("0")); }, look_at_net, 6);
+  keeps_all(
+      make_net, [](Subject& s) { nn::spectral_norm(s.net.get_submodule("0")); }, look_at_net, 6);
+  const auto normed = [] {
+    Subject s = make_net();
+    nn::weight_norm(s.net.get_submodule("0"));
+    nn::spectral_norm(s.net.get_submodule("3"));
+    s.net.eval();
+    return s;
+  };
+  keeps_all(
+      normed, [](Subject& s) { nn::clone(s.net); }, look_at_net, 6);
+  keeps_all(
+      normed, [](Subject& s) { s.net(s.x); }, look_at_net, 6);
+  keeps_all(
+      normed, [](Subject& s) { s.net.to(float64); }, look_at_net, 4);
+  keeps_all(
+      make_net, [](Subject& s) { nn::summary(s.net, s.x); }, look_at_net, 6);
+  int calls = 0;
+  const auto hook = [&](const nn::Module&, const Tensors&, const Tensor&) { ++calls; };
+  keeps_all(
+      make_net, [&](Subject& s) { nn::register_forward_hook(s.net, hook); }, look_at_net, 1);
+  nn::Linear layer(2, 2);
+  const int64_t before = calls;
+  {
+    const Failing failing(1);
+    CHECK_THROWS_AS(nn::register_forward_hook(layer, hook), std::bad_alloc);
+  }
+  layer(ones({1, 2}));
+  CHECK(calls == before);
+}
+
 TEST_CASE("a loader that lacks memory has drawn nothing") {
   const Tensor x = randn({40000, 1});
   for (const auto seed : {std::optional<uint64_t>(3), std::optional<uint64_t>()}) {

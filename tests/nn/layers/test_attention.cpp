@@ -127,7 +127,7 @@ TEST_CASE("layers of an encoder begin with values of their own") {
   CHECK(state.count("layers.2.self_attn.out_proj.weight") == 1);
   CHECK(equal(state.at("layers.0.linear1.weight"), layer.linear1.weight.detach()));
   CHECK_FALSE(equal(state.at("layers.1.linear1.weight"), layer.linear1.weight.detach()));
-  CHECK_FALSE(encoder.layers.items[0].linear1.weight.shares_storage_with(layer.linear1.weight));
+  CHECK_FALSE(encoder.layers[0].linear1.weight.shares_storage_with(layer.linear1.weight));
   CHECK(encoder(randn({2, 5, 16})).shape() == Shape{2, 5, 16});
   nn::TransformerEncoderLayer wide = nn::clone(layer);
   wide.to(float64);

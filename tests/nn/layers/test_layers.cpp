@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "../../catch.hpp"
+#include "../printed.hpp"
 
 using namespace limpid;
 
@@ -212,4 +213,24 @@ TEST_CASE("layers refuse sizes that make no sense") {
   CHECK_THROWS_WITH(nn::MaxPool2d(2, {.padding = -1}), "MaxPool2d: expected padding in [0, 2147483647], got (-1, -1)");
   CHECK_THROWS_WITH(nn::MaxPool2d(0), "MaxPool2d: expected kernel in [1, 2147483647], got (0, 0)");
   CHECK_THROWS_WITH(nn::Dropout(1.5), "Dropout: expected p in [0, 1], got 1.5");
+}
+
+TEST_CASE("layers that rearrange are their functions") {
+  const Tensor x = randn({2, 8, 3, 4});
+  CHECK(equal(nn::PixelShuffle(2)(x), pixel_shuffle(x, 2)));
+  CHECK(equal(nn::PixelUnshuffle(2)(nn::PixelShuffle(2)(x)), x));
+  CHECK(equal(nn::Unflatten(1, {2, 4})(x), reshape(x, {2, 2, 4, 3, 4})));
+  CHECK(equal(nn::Unflatten(-3, {-1, 4})(x), reshape(x, {2, 2, 4, 3, 4})));
+  CHECK(equal(nn::Identity()(x), x));
+  CHECK(printed(nn::PixelShuffle(2)) == "PixelShuffle(2)");
+  CHECK(printed(nn::PixelUnshuffle(3)) == "PixelUnshuffle(3)");
+  CHECK(printed(nn::Unflatten(1, {2, -1})) == "Unflatten(1, (2, -1))");
+  CHECK_THROWS_WITH(nn::PixelShuffle(0), "PixelShuffle: expected upscale_factor in [1, inf), got 0");
+  CHECK_THROWS_WITH(nn::PixelUnshuffle(-1), "PixelUnshuffle: expected downscale_factor in [1, inf), got -1");
+  CHECK_THROWS_WITH(nn::Unflatten(1, {}), "Unflatten: expected sizes, got none");
+  CHECK_THROWS_WITH(nn::Unflatten(1, {-1, -1}),
+                    "Unflatten: expected sizes from 0 on, one of which may be -1, got (-1, -1)");
+  const nn::Sequential net{nn::PixelShuffle(3), nn::Unflatten(1, {3, 3})};
+  CHECK_THROWS_WITH(net(x), StartsWith("0: pixel_shuffle: "));
+  CHECK_THROWS_WITH(nn::Sequential(nn::Unflatten(1, {3, 3}))(x), StartsWith("0: unflatten: "));
 }

@@ -1,0 +1,452 @@
+// Weights that are computed wherever they are used: PyTorch's numbers, and what holds for one that is no tensor of its
+// own.
+#include <limpid/limpid.hpp>
+#include <limpid/tests/memory.hpp>
+
+#include <atomic>
+#include <cmath>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "../catch.hpp"
+#include "../message_of.hpp"
+#include "printed.hpp"
+#include "vectors.hpp"
+
+using namespace limpid;
+
+namespace {
+
+TensorMap torch_weights(const std::string& prefix) {
+  static const TensorMap all = load_npz(LIMPID_TEST_DATA "/weights.npz");
+  return members_of(all, prefix + '/');
+}
+
+Tensor first_of(const Tensor& y) { return y; }
+Tensor first_of(const LSTMRecurrence& y) { return y.sequence; }
+
+template <class M>
+void check_against_torch(const std::string& name, M module) {
+  INFO(name);
+  const TensorMap expected = torch_weights(name);
+  module.to(float64);
+  CHECK(names(module.state_dict()) == names(members_of(expected, "state/")));
+  module.load_state_dict(members_of(expected, "state/"));
+  Tensor x = expected.at("x").detach();
+  x.set_requires_grad();
+  const Tensor y = first_of(module(x));
+  CHECK(allclose(y, expected.at("y"), 1e-11, 1e-12));
+  y.backward(expected.at("dy"));
+  CHECK(allclose(x.grad(), expected.at("dx"), 1e-10, 1e-12));
+  for (const auto& [parameter, tensor] : module.named_parameters()) {
+    INFO(parameter);
+    CHECK(allclose(tensor.grad(), expected.at("grad/" + parameter), 1e-10, 1e-12));
+  }
+  module(x);
+  module(x);
+  for (const auto& [buffer, tensor] : module.named_buffers())
+    CHECK(allclose(tensor, expected.at("after/" + buffer), 1e-11, 1e-12));
+  module.eval();
+  CHECK(allclose(first_of(module(x)), expected.at("eval"), 1e-11, 1e-12));
+}
+
+double largest_singular_value(const Tensor& w) { return amax(linalg::svdvals(w.detach())).item<double>(); }
+
+}  // namespace
+
+TEST_CASE("weight_norm gives PyTorch's values and gradients") {
+  check_against_torch("length/linear", nn::weight_norm(nn::Linear(3, 2)));
+  check_against_torch("length/linear.axis1", nn::weight_norm(nn::Linear(3, 2), "weight", 1));
+  check_against_torch("length/linear.axis1", nn::weight_norm(nn::Linear(3, 2), "weight", -1));
+  check_against_torch("length/linear.whole", nn::weight_norm(nn::Linear(3, 2), "weight", std::nullopt));
+  check_against_torch("length/conv", nn::weight_norm(nn::Conv2d(2, 3, 2)));
+  check_against_torch("length/transposed", nn::weight_norm(nn::ConvTranspose1d(2, 3, 2), "weight", 1));
+  check_against_torch("length/lstm", nn::weight_norm(nn::LSTM(3, 2), "weight_hh_l0"));
+}
+
+TEST_CASE("spectral_norm gives PyTorch's values and gradients") {
+  check_against_torch("spectral/linear", nn::spectral_norm(nn::Linear(3, 2)));
+  check_against_torch("spectral/linear.thrice",
+                      nn::spectral_norm(nn::Linear(3, 5), "weight", {.n_power_iterations = 3}));
+  check_against_torch("spectral/conv", nn::spectral_norm(nn::Conv2d(2, 3, 2)));
+  check_against_torch("spectral/transposed", nn::spectral_norm(nn::ConvTranspose2d(2, 3, 2)));
+}
+
+TEST_CASE("normalising changes no weight by itself, and keeps the module what it is") {
+  manual_seed(1);
+  nn::Linear linear(3, 4);
+  const Tensor before = linear.weight.detach().clone(), x = randn({2, 3}), y = linear(x).detach();
+  const std::string print = printed(linear);
+  const nn::Linear same = nn::weight_norm(linear);
+  CHECK(allclose(linear.weight.detach(), before, 1e-6, 1e-7));
+  CHECK(allclose(same(x).detach(), y, 1e-6, 1e-6));
+  CHECK(printed(linear) == print);
+  std::vector<std::string> order;
+  for (const auto& [name, p] : linear.named_parameters()) order.push_back(name);
+  CHECK(order == std::vector<std::string>{"bias", "weight_g", "weight_v"});
+  CHECK(linear.state_dict().at("weight_g").shape() == Shape{4, 1});
+  CHECK(linear.weight.defined());
+  CHECK(linear.weight.shape() == Shape{4, 3});
+  CHECK_FALSE(linear.weight.is_leaf());
+  const nn::Sequential net{nn::weight_norm(nn::Linear(4, 8)), nn::ReLU(), nn::spectral_norm(nn::Linear(8, 1))};
+  CHECK(net(ones({1, 4})).shape() == Shape{1, 1});
+  CHECK(net.state_dict().count("2.weight_orig") == 1);
+}
+
+TEST_CASE("an optimiser trains what a weight is computed from, and the member follows") {
+  manual_seed(2);
+  nn::Linear linear = nn::weight_norm(nn::Linear(3, 2));
+  optim::SGD optimizer(linear.parameters(), {.lr = 0.5});
+  CHECK(optimizer.parameters().size() == 3);
+  const Tensor x = randn({8, 3}), t = randn({8, 2});
+  double last = 1e9;
+  for (int i = 0; i < 5; ++i) {
+    optimizer.zero_grad();
+    const Tensor loss = mse_loss(linear(x), t);
+    loss.backward();
+    optimizer.step();
+    CHECK(loss.item<double>() < last);
+    last = loss.item<double>();
+    const TensorMap state = linear.state_dict();
+    const Tensor v = state.at("weight_v");
+    CHECK(allclose(linear.weight.detach(), state.at("weight_g") * v / vector_norm(v, 2, {1}, true), 1e-6, 1e-7));
+  }
+  // Read by itself it carries its gradient, as often as one likes.
+  linear.zero_grad();
+  sum(square(linear.weight)).backward();
+  const Tensor once = linear.named_parameters()[1].tensor.grad().clone();
+  sum(square(linear.weight)).backward();
+  CHECK(allclose(linear.named_parameters()[1].tensor.grad(), 2 * once, 1e-6, 1e-6));
+}
+
+TEST_CASE("gradients of normalised weights are right, of both orders") {
+  manual_seed(3);
+  const Tensor x = randn({2, 3}, float64);
+  const auto check = [&](nn::Linear linear, const std::vector<std::string>& learned) {
+    linear.to(float64);
+    linear.eval();
+    const TensorMap state = clone(linear.state_dict());
+    Tensors inputs;
+    for (const std::string& name : learned) inputs.push_back(state.at(name));
+    // The same as a function of what it is made of.
+    const bool spectral = learned.size() == 1;
+    const auto weight = [&](const Tensors& xs) {
+      return spectral ? xs[0] / dot(state.at("weight_u"), mv(xs[0], state.at("weight_v")))
+                      : xs[0] * xs[1] / vector_norm(xs[1], 2, {1}, true);
+    };
+    const auto f = [&](const Tensors& xs) { return Tensors{tanh(matmul(x, transpose(weight(xs), 0, 1)))}; };
+    CHECK(gradcheck(f, inputs));
+    Tensors leaves;
+    for (const Tensor& value : inputs) leaves.push_back(value.clone().set_requires_grad());
+    const Tensor loss = sum(square(f(leaves)[0]));
+    const Tensors expected = grad({loss}, leaves, {}, {.create_graph = true});
+    Tensors own;
+    for (const std::string& name : learned)
+      for (const auto& [its_name, p] : linear.named_parameters())
+        if (its_name == name) own.push_back(p);
+    const Tensor its_loss = sum(square(tanh(linear(x) - linear.bias)));
+    const Tensors dxs = grad({its_loss}, own, {}, {.create_graph = true});
+    Tensor a = zeros({}, float64), b = a;
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      CHECK(allclose(dxs[i], expected[i], 1e-9, 1e-12));
+      a = a + sum(square(dxs[i]));
+      b = b + sum(square(expected[i]));
+    }
+    const Tensors second = grad({a}, own), second_expected = grad({b}, leaves);
+    for (std::size_t i = 0; i < own.size(); ++i) CHECK(allclose(second[i], second_expected[i], 1e-8, 1e-11));
+  };
+  check(nn::weight_norm(nn::Linear(3, 4)), {"weight_g", "weight_v"});
+  check(nn::spectral_norm(nn::Linear(3, 4)), {"weight_orig"});
+}
+
+TEST_CASE("a spectral norm is 1, and is iterated while training alone") {
+  manual_seed(4);
+  nn::Linear linear = nn::spectral_norm(nn::Linear(6, 5), "weight", {.n_power_iterations = 30});
+  const Tensor x = randn({2, 6});
+  linear(x);
+  linear.eval();
+  CHECK(std::abs(largest_singular_value(linear.weight) - 1) < 1e-4);
+  const TensorMap before = clone(linear.state_dict());
+  const Tensor y = linear(x).detach();
+  for (int i = 0; i < 3; ++i) CHECK(equal(linear(x).detach(), y));
+  for (const auto& [name, value] : linear.state_dict()) CHECK(equal(value, before.at(name)));
+  linear.train();
+  linear.freeze();
+  CHECK(equal(linear(x), y));
+  for (const auto& [name, value] : linear.state_dict()) CHECK(equal(value, before.at(name)));
+  linear.unfreeze();
+  {
+    const NoGradGuard no_grad;
+    linear.named_parameters()[1].tensor.add_(3 * randn({5, 6}));
+  }
+  linear(x);
+  CHECK_FALSE(equal(linear.state_dict().at("weight_u"), before.at("weight_u")));
+  linear.eval();
+  CHECK(std::abs(largest_singular_value(linear.weight) - 1) < 1e-3);
+  // Looking at it in evaluation, or without recording, moves nothing.
+  const TensorMap now = clone(linear.state_dict());
+  (void)linear.weight.shape();
+  linear.train();
+  {
+    const NoGradGuard no_grad;
+    (void)linear.weight.shape();
+  }
+  for (const auto& [name, value] : linear.state_dict()) CHECK(equal(value, now.at(name)));
+  CHECK(nn::spectral_norm(nn::ConvTranspose1d(2, 5, 3)).state_dict().at("weight_u").shape() == Shape{5});
+  CHECK(nn::spectral_norm(nn::ConvTranspose1d(2, 5, 3), "weight", {.axis = 0}).state_dict().at("weight_u").shape() ==
+        Shape{2});
+}
+
+TEST_CASE("two calls before one backward, and a call within another's graph") {
+  manual_seed(5);
+  for (int kind = 0; kind < 2; ++kind) {
+    nn::Linear linear = kind ? nn::spectral_norm(nn::Linear(3, 3)) : nn::weight_norm(nn::Linear(3, 3));
+    const Tensor x = randn({2, 3});
+    const Tensor first = linear(x), second = linear(2 * x), third = linear(linear(x));
+    CHECK_NOTHROW((sum(first) + sum(square(second))).backward());
+    CHECK_NOTHROW(sum(third).backward());
+    CHECK(all(isfinite(linear.named_parameters()[1].tensor.grad())).item<bool>());
+  }
+}
+
+TEST_CASE("rows and weights of zeros give zeros, and go on learning") {
+  nn::Linear linear(3, 2);
+  {
+    const NoGradGuard no_grad;
+    linear.weight.fill_(0);
+    linear.bias.fill_(0);
+    select(linear.weight, 0, 1).fill_(2);
+  }
+  nn::Linear lengths = nn::weight_norm(nn::clone(linear));
+  lengths(ones({1, 3})).backward(ones({1, 2}));
+  for (const auto& [name, p] : lengths.named_parameters()) CHECK(all(isfinite(p.grad())).item<bool>());
+  CHECK(allclose(lengths(ones({1, 3})).detach(), reshape(tensor({0, 6}), {1, 2}), 1e-6, 0));
+  {
+    const NoGradGuard no_grad;
+    lengths.named_parameters()[1].tensor.fill_(1);  // g
+  }
+  lengths.zero_grad();
+  lengths(ones({1, 3})).backward(ones({1, 2}));
+  CHECK(equal(select(lengths.named_parameters()[2].tensor.grad(), 0, 0), ones({3})));
+
+  nn::Linear zero(3, 2);
+  {
+    const NoGradGuard no_grad;
+    zero.weight.fill_(0);
+    zero.bias.fill_(0);
+  }
+  nn::spectral_norm(zero);
+  CHECK(equal(zero(ones({1, 3})).detach(), zeros({1, 2})));
+  zero(ones({1, 3})).backward(ones({1, 2}));
+  {
+    const NoGradGuard no_grad;
+    zero.named_parameters()[1].tensor.fill_(NAN);
+    zero(ones({1, 3}));
+    zero.named_parameters()[1].tensor.fill_(7);  // and back: the vectors are no NaN
+  }
+  zero(ones({1, 3}));
+  zero.eval();
+  CHECK(std::abs(largest_singular_value(zero.weight) - 1) < 1e-5);
+  // Numbers whose squares are none of float32's.
+  for (const double scale : {1e-30, 1e30}) {
+    nn::Linear scaled(3, 2);
+    {
+      const NoGradGuard no_grad;
+      scaled.weight.mul_(scale);
+    }
+    const Tensor before = scaled.weight.detach().clone();
+    CHECK(allclose(nn::weight_norm(nn::clone(scaled)).weight.detach(), before, 1e-5, 0));
+  }
+}
+
+TEST_CASE("a clone computes its weights of parameters of its own") {
+  manual_seed(6);
+  for (int kind = 0; kind < 2; ++kind) {
+    const nn::Linear layer = kind ? nn::spectral_norm(nn::Linear(3, 3)) : nn::weight_norm(nn::Linear(3, 3));
+    const nn::Sequential net{layer, nn::Linear(3, 1)};
+    nn::Sequential twin = nn::clone(net);
+    nn::Linear single = nn::clone(layer);
+    twin.eval();
+    single.eval();
+    CHECK(names(twin.state_dict()) == names(net.state_dict()));
+    const Tensor x = randn({2, 3}), y = twin(x).detach(), z = single(x).detach();
+    {
+      const NoGradGuard no_grad;
+      for (Tensor p : net.parameters()) p.fill_(9);
+    }
+    CHECK(equal(twin(x).detach(), y));
+    CHECK(equal(single(x).detach(), z));
+    sum(single(x)).backward();
+    CHECK(single.named_parameters()[1].tensor.grad().defined());
+    CHECK_FALSE(layer.named_parameters()[1].tensor.grad().defined());
+    CHECK((layer.is_training() && !single.is_training()));
+    nn::Linear assigned(3, 3);
+    assigned = single;
+    CHECK(equal(assigned(x).detach(), z));
+    assigned = nn::Linear(3, 3);
+    CHECK(assigned.weight.is_leaf());
+    assigned = layer;
+    CHECK(equal(assigned.weight.detach(), layer.weight.detach()));
+  }
+}
+
+TEST_CASE("a weight that is computed has every dtype, and is saved and loaded by its parts") {
+  manual_seed(7);
+  for (int kind = 0; kind < 2; ++kind)
+    for (const DType dtype : {float16, bfloat16, float64}) {
+      nn::Conv2d conv = kind ? nn::spectral_norm(nn::Conv2d(2, 3, 3)) : nn::weight_norm(nn::Conv2d(2, 3, 3));
+      const Tensor x = randn({1, 2, 5, 5});
+      conv.eval();
+      const Tensor y = conv(x).detach();
+      conv.to(dtype);
+      CHECK(conv.weight.dtype() == dtype);
+      CHECK(allclose(conv(x.to(dtype)).to(float32).detach(), y, 0.05, 0.05));
+      conv.train();
+      CHECK(conv(x.to(dtype)).dtype() == dtype);
+      if (dtype != float64) continue;
+      nn::Conv2d other = kind ? nn::spectral_norm(nn::Conv2d(2, 3, 3)) : nn::weight_norm(nn::Conv2d(2, 3, 3));
+      other.load_state_dict(conv.state_dict());
+      other.eval();
+      conv.eval();
+      CHECK(allclose(other.weight.detach(), conv.weight.to(float32).detach(), 1e-5, 1e-6));
+    }
+  nn::Conv2d last = nn::weight_norm(nn::Conv2d(2, 3, 3));
+  last.to(MemoryFormat::channels_last);
+  CHECK(last(randn({1, 2, 5, 5}).contiguous(MemoryFormat::channels_last)).shape() == Shape{1, 3, 3, 3});
+  const nn::Linear plain(3, 2);
+  nn::Linear normed = nn::weight_norm(nn::Linear(3, 2));
+  CHECK_THROWS_WITH(normed.load_state_dict(plain.state_dict()),
+                    "load_state_dict: expected the module's own tensors, got missing: weight_g, weight_v; unexpected: "
+                    "weight");
+}
+
+TEST_CASE("a weight that is computed cannot be changed, tied or normalised again") {
+  nn::Linear linear = nn::weight_norm(nn::Linear(2, 2)), other(2, 2);
+  const NoGradGuard no_grad;
+  const std::string refused =
+      "nn::Parameter: expected one of its own values to be changed, got one that weight_norm computes from others; "
+      "change those, see Module::named_parameters()";
+  CHECK(message_of([&] { linear.weight.fill_(1); }) == refused);
+  CHECK(message_of([&] { linear.weight.mul_(2.0); }) == refused);
+  CHECK(message_of([&] { linear.weight.copy_(ones({2, 2})); }) == refused);
+  CHECK(message_of([&] { linear.weight.set_requires_grad(false); }) == refused);
+  CHECK(message_of([&] { nn::tie(linear.weight, other.weight); }) == refused);
+  CHECK(message_of([&] { nn::tie(other.weight, linear.weight); }) == refused);
+  CHECK(
+      message_of([&] { nn::spectral_norm(linear); }) ==
+      "spectral_norm: expected a parameter of its own values, got \"weight\", which weight_norm computes from others");
+  CHECK(message_of([&] { nn::weight_norm(linear, "wight"); }) ==
+        "weight_norm: expected one of bias, weight_g, weight_v, got \"wight\"");
+  CHECK(message_of([&] { nn::weight_norm(nn::ReLU()); }) ==
+        "weight_norm: expected a module with parameters, got \"weight\"");
+  CHECK(message_of([&] { nn::weight_norm(other, "weight", 2); }) ==
+        "weight_norm: expected an axis of weight of shape (2, 2), got 2");
+  CHECK_THROWS_AS(nn::spectral_norm(other, "weight", {.n_power_iterations = -1}), ValueError);
+  CHECK_THROWS_AS(nn::spectral_norm(other, "weight", {.eps = NAN}), ValueError);
+  CHECK_THROWS_AS(nn::spectral_norm(other, "weight", {.axis = -3}), ShapeError);
+  CHECK(names(other.state_dict()) == std::set<std::string>{"weight", "bias"});
+  CHECK(other.weight.is_leaf());
+}
+
+TEST_CASE("normalising what an optimiser, a graph or another module holds is refused") {
+  const nn::Linear linear(2, 2), tied(2, 2);
+  const std::string refused = "weight_norm: expected a parameter that only its module holds, got one ";
+  {
+    const optim::SGD optimizer(linear.parameters());
+    CHECK(message_of([&] { nn::weight_norm(linear); }) ==
+          refused + "that an optimiser, a graph or a Tensor holds as well; do so before that");
+  }
+  {
+    const Tensor y = linear(ones({1, 2}));
+    CHECK_THAT(message_of([&] { nn::weight_norm(linear); }), StartsWith(refused));
+  }
+  linear.weight.set_grad(ones({2, 2}));
+  CHECK(message_of([&] { nn::weight_norm(linear); }) == refused + "with a gradient; do so before that");
+  linear.weight.set_grad({});
+  nn::tie(tied.weight, linear.weight);
+  CHECK_THAT(message_of([&] { nn::spectral_norm(tied); }), StartsWith("spectral_norm: expected a parameter that only"));
+  CHECK(linear.parameters().size() == 2);
+  // A name that is taken.
+  struct Taken : nn::Module {
+    nn::Parameter weight, other;
+    Taken() : weight(parameter("weight", ones({2, 2}))), other(parameter("weight_v", ones({1}))) {}
+  };
+  const Taken taken;
+  CHECK(message_of([&] { nn::weight_norm(taken); }) == "weight_norm: expected a new name, got \"weight_v\" again");
+  CHECK((taken.weight.is_leaf() && taken.parameters().size() == 2));
+}
+
+TEST_CASE("a module of one's own may have its parameters normalised") {
+  struct Own : nn::Module {
+    nn::Parameter weight;
+    Own() : weight(parameter("weight", randn({4, 3}))) {}
+    Tensor operator()(const Tensor& x) const { return linear(x, weight); }
+  };
+  manual_seed(8);
+  Own own = nn::spectral_norm(Own());
+  const Tensor x = randn({2, 3});
+  const auto spoil = [&] {
+    const NoGradGuard no_grad;
+    own.parameters()[0].copy_(randn({4, 3}));
+  };
+  spoil();
+  for (int i = 0; i < 60; ++i) own(x);  // each reading iterates
+  own.eval();
+  CHECK(std::abs(largest_singular_value(own.weight) - 1) < 1e-4);
+  own.train();
+  spoil();
+  const nn::Sequential net{own};
+  const NoGradGuard no_grad;  // where a Sequential calls it, it is iterated once a call, as a layer is
+  for (int i = 0; i < 60; ++i) net(x);
+  own.eval();
+  CHECK(std::abs(largest_singular_value(own.weight) - 1) < 1e-4);
+}
+
+TEST_CASE("a frozen weight is frozen in its parts") {
+  nn::Linear linear(2, 2);
+  linear.freeze();
+  nn::weight_norm(linear);
+  for (const Tensor& p : linear.parameters()) CHECK_FALSE(p.requires_grad());
+  CHECK_FALSE(linear(ones({1, 2})).requires_grad());
+  linear.unfreeze();
+  for (const Tensor& p : linear.parameters()) CHECK(p.requires_grad());
+  // A copy of the member may live longer than the module.
+  nn::Parameter left = [] { return nn::weight_norm(nn::Linear(2, 2)).weight; }();
+  CHECK(left.shape() == Shape{2, 2});
+}
+
+TEST_CASE("one layer with a computed weight is called on several threads") {
+  manual_seed(9);
+  nn::Linear linear = nn::weight_norm(nn::Linear(16, 16));
+  const Tensor x = randn({4, 16}), y = linear(x).detach();
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 100; ++i) {
+        const GradGuard records(t % 2 == 0);
+        const Tensor z = linear(x);
+        if (t % 2 == 0) grad({sum(z)}, {linear.named_parameters()[1].tensor});
+        wrong += !equal(z.detach(), y) + (linear.weight.size(0) != 16);
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("a training step with computed weights leaves no memory behind") {
+  if (test::lacks_recycling()) return;
+  manual_seed(10);
+  const nn::Sequential net{nn::weight_norm(nn::Linear(8, 8)), nn::spectral_norm(nn::Linear(8, 8))};
+  const Tensor x = randn({4, 8});
+  const auto step = [&] {
+    for (const Tensor& p : net.parameters()) p.set_grad({});
+    sum(square(net(x))).backward();
+  };
+  for (int i = 0; i < 3; ++i) step();
+  const int64_t in_use = memory_stats().in_use;
+  for (int i = 0; i < 10; ++i) step();
+  CHECK(memory_stats().in_use == in_use);
+}
