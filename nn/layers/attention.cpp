@@ -309,7 +309,7 @@ Tensor TransformerDecoderLayer::operator()(const Tensor& tgt_in, const Tensor& m
   });
 }
 
-// The first layer like the given one, the others new of its kind.
+// The first layer like the given one, the others of its kind with values of their own.
 struct detail::Stacking {
   template <class Layer>
   static ModuleList<Layer> stack(const char* type, const Layer& layer, int64_t count) {
@@ -317,15 +317,20 @@ struct detail::Stacking {
     const Drawing drawing(layer.options_.generator);
     ModuleList<Layer> layers;
     for (int64_t i = 0; i < count; ++i) {
-      Layer item = i == 0 ? clone(layer) : Layer(layer.d_model_, layer.nhead_, layer.options_);
-      if (i > 0) {
-        item.to(layer.norm1.weight.dtype());
-        item.train(layer.is_training());
-        if (layer.is_frozen()) item.freeze();
-      }
+      const Layer item = clone(layer);
+      if (i > 0) take_values(item, Layer(layer.d_model_, layer.nhead_, layer.options_));
       layers.append(item);
     }
     return layers;
+  }
+
+ private:
+  // A clone has all that is frozen, tied, converted or set to evaluate in what it is of; it takes the values of
+  // a fresh layer, but for a weight that is normalised, of which that has none by its names.
+  static void take_values(const Module& item, const Module& fresh) {
+    const TensorMap values = fresh.state_dict();
+    for (auto& [name, x] : item.state_dict())
+      if (const auto value = values.find(name); value != values.end()) x.copy_(value->second);
   }
 };
 

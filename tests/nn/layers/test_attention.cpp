@@ -139,6 +139,38 @@ TEST_CASE("layers of an encoder begin with values of their own") {
   CHECK(net(randn({2, 5, 3})).shape() == Shape{2, 5, 2});
 }
 
+TEST_CASE("layers of an encoder are frozen, tied and set to evaluate as the one they are made like") {
+  nn::TransformerEncoderLayer layer(4, 2, {.dim_feedforward = 4, .norm_first = true});
+  nn::tie(layer.linear2.weight, layer.linear1.weight);
+  layer.self_attn.in_proj_weight.set_requires_grad(false);
+  layer.norm1.bias.set_requires_grad(false);
+  layer.dropout1.eval();
+  layer.to(float64);
+  layer.linear1.bias.set_grad(ones({4}, float64));
+  const nn::TransformerEncoder encoder(layer, 3);
+  const TensorMap state = encoder.state_dict();
+  CHECK(encoder.parameters().size() == 3 * layer.parameters().size());
+  for (const nn::TransformerEncoderLayer& made : encoder.layers) {
+    CHECK(made.linear1.weight.is_same(made.linear2.weight));
+    CHECK_FALSE(made.linear1.weight.shares_storage_with(layer.linear1.weight));
+    CHECK(made.linear1.weight.requires_grad());
+    CHECK_FALSE(made.self_attn.in_proj_weight.requires_grad());
+    CHECK_FALSE(made.norm1.bias.requires_grad());
+    CHECK(made.norm2.bias.requires_grad());
+    CHECK_FALSE(made.dropout1.is_training());
+    CHECK(made.dropout2.is_training());
+    CHECK(made.linear1.weight.dtype() == float64);
+    CHECK_FALSE(made.linear1.bias.grad().defined());
+  }
+  for (const char* name : {".self_attn.in_proj_weight", ".linear1.weight", ".linear2.bias"})
+    CHECK_FALSE(equal(state.at(std::string("layers.1") + name), state.at(std::string("layers.2") + name)));
+
+  nn::TransformerDecoderLayer frozen(4, 2, {.dim_feedforward = 4});
+  for (const Tensor& p : frozen.parameters()) Tensor(p).set_requires_grad(false);
+  const nn::TransformerDecoder decoder(frozen, 2);
+  for (const Tensor& p : decoder.parameters()) CHECK_FALSE(p.requires_grad());
+}
+
 TEST_CASE("attention layers print and say what they were given wrong") {
   CHECK(
       printed(nn::MultiheadAttention(6, 2, {.dropout = 0.1, .bias = false, .kdim = 3, .batch_first = true})) ==
