@@ -1,5 +1,6 @@
 // Lengths, distances and angles between vectors, made of other reductions.
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/number.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/detail/ranges.hpp>
 #include <limpid/ops/elementwise.hpp>
@@ -15,8 +16,18 @@ using detail::require_defined;
 using detail::throw_error;
 namespace ranges = detail::ranges;
 
+namespace {
+
+// In the name of who is asked, not of the norm that it is made of.
+void require_norm(const char* op, double p) {
+  if (!(p > 0)) throw_error<ValueError>(op, ": expected p > 0, got ", p);
+}
+
+}  // namespace
+
 Tensor normalize(const Tensor& x, double p, int64_t axis, double eps) {
   require_defined("normalize", x);
+  require_norm("normalize", p);
   ranges::expect("normalize", {{"eps", eps, ranges::finite_at_least_0}});
   const DType dtype = detail::floating_type(x.dtype());
   if (Tensor y = detail::promoted(dtype, x, [=](const Tensor& z) { return normalize(z, p, axis, eps); }); y.defined())
@@ -41,11 +52,12 @@ Tensor pairwise_distance(const Tensor& a, const Tensor& b, double p, double eps,
   require_defined("pairwise_distance", a);
   require_defined("pairwise_distance", b);
   broadcast_shapes(a.shape(), b.shape(), "pairwise_distance");  // whose message names it
+  require_norm("pairwise_distance", p);
   ranges::expect("pairwise_distance", {{"eps", eps, ranges::finite_at_least_0}});
   const DType dtype = detail::floating_type(promote_types(a.dtype(), b.dtype()));
   const auto again = [=](const Tensor& u, const Tensor& v) { return pairwise_distance(u, v, p, eps, keepdim); };
   if (Tensor y = detail::promoted(dtype, a, b, again); y.defined()) return y;
-  return vector_norm((a - b) + eps, p, {-1}, keepdim);
+  return vector_norm((a - b) + detail::stored("pairwise_distance", eps, dtype), p, {-1}, keepdim);
 }
 
 // By differences: by a product of matrices, near points far from the origin would be at distance 0.
@@ -55,6 +67,7 @@ Tensor cdist(const Tensor& a, const Tensor& b, double p) {
   if (a.dim() < 2 || b.dim() < 2 || a.size(-1) != b.size(-1))
     throw_error<ShapeError>("cdist: expected a of shape (..., P, M) and b of shape (..., R, M), got ", a.shape(),
                             " and ", b.shape());
+  require_norm("cdist", p);
   const DType dtype = detail::floating_type(promote_types(a.dtype(), b.dtype()));
   const auto again = [=](const Tensor& u, const Tensor& v) { return cdist(u, v, p); };
   if (Tensor y = detail::promoted(dtype, a, b, again); y.defined()) return y;

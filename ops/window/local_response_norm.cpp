@@ -1,4 +1,5 @@
 #include <limpid/autograd/detail/watch.hpp>
+#include <limpid/core/detail/number.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/detail/ranges.hpp>
 #include <limpid/ops/elementwise.hpp>
@@ -18,6 +19,7 @@ Tensor local_response_norm(const Tensor& x, int64_t size, double alpha, double b
   using namespace detail::ranges;
   expect(op, {{"size", size, count}, {"alpha", alpha, finite}, {"beta", beta, finite}, {"k", k, finite}});
   const DType dtype = detail::require_one_floating_dtype(op, {{"x", &x}});
+  for (const double number : {alpha, beta, k}) detail::stored(op, number, is_half(dtype) ? float32 : dtype);
   if (is_half(dtype)) return local_response_norm(x.to(float32), size, alpha, beta, k).to(dtype);
   if (x.numel() == 0) return x.clone();
   const detail::OpScope scope(op);

@@ -2,6 +2,7 @@
 #include <limpid/limpid.hpp>
 
 #include <cmath>
+#include <string>
 
 #include <limpid/tests/catch.hpp>
 
@@ -30,6 +31,18 @@ TEST_CASE("vectors are normalised and compared by angle, be they zero or large")
   const Tensor zero = zeros({1, 2}, float64).set_requires_grad();
   CHECK_FALSE(any(isnan(grad({normalize(zero)}, {zero}, {ones({1, 2}, float64)})[0])).item<bool>());
   CHECK_THROWS_AS(normalize(x, 2, 1, -1), ValueError);
+}
+
+TEST_CASE("distances refuse norms that are none, and numbers out of range, in their own names") {
+  const Tensor x = ones({2, 3});
+  for (const double p : {std::nan(""), 0.0, -1.0}) {
+    const std::string message = ": expected p > 0, got " + std::string(std::isnan(p) ? "nan" : p == 0 ? "0" : "-1");
+    CHECK_THROWS_WITH(cdist(x, x, p), "cdist" + message);
+    CHECK_THROWS_WITH(normalize(x, p), "normalize" + message);
+    CHECK_THROWS_WITH(pairwise_distance(x, x, p), "pairwise_distance" + message);
+  }
+  CHECK_THROWS_WITH(pairwise_distance(x, x, 2, 1e300),
+                    "pairwise_distance: expected a number that float32 holds, got 1e+300");
 }
 
 TEST_CASE("a trace is the sum of the diagonal") {

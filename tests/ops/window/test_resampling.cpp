@@ -429,4 +429,9 @@ TEST_CASE("local_response_norm divides alpha by the size, and reaches one more c
         "local_response_norm: expected size in [1, inf), got 0");
   CHECK(thrown<ValueError>([&] { local_response_norm(x, 2, not_a_number); }) ==
         "local_response_norm: expected alpha in (-inf, inf), got nan");
+  const std::string beyond = "local_response_norm: expected a number that float32 holds, got 1e+300";
+  const Tensor narrow = x.to(float32);
+  CHECK(thrown<ValueError>([&] { local_response_norm(narrow, 2, 1e300); }) == beyond);
+  CHECK(thrown<ValueError>([&] { local_response_norm(narrow, 2, 1, 1e300); }) == beyond);
+  CHECK(thrown<ValueError>([&] { local_response_norm(narrow.to(bfloat16), 2, 1, 1, 1e300); }) == beyond);
 }
