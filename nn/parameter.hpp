@@ -8,9 +8,13 @@
 #include <initializer_list>
 
 // Internal, and not exported.
-namespace limpid::nn::detail {
+namespace limpid {
+namespace nn {
+namespace detail {
 struct Derivation;
-}
+}  // namespace detail
+}  // namespace nn
+}  // namespace limpid
 
 namespace LIMPID_API limpid {
 
