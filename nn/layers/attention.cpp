@@ -325,12 +325,17 @@ struct detail::Stacking {
   }
 
  private:
-  // A clone has all that is frozen, tied, converted or set to evaluate in what it is of; it takes the values of
-  // a fresh layer, but for a weight that is normalised, of which that has none by its names.
+  // A clone has all that is frozen, tied, converted, normalised or set to evaluate in what it is of; it takes the
+  // values of a fresh layer. What a normalised weight is made of has another name, and keeps its magnitudes.
   static void take_values(const Module& item, const Module& fresh) {
     const TensorMap values = fresh.state_dict();
-    for (auto& [name, x] : item.state_dict())
-      if (const auto value = values.find(name); value != values.end()) x.copy_(value->second);
+    for (auto& [name, x] : item.state_dict()) {
+      std::string plain = name;
+      for (const std::string end : {"_v", "_orig"})
+        if (name.ends_with(end)) plain.resize(name.size() - end.size());
+      const auto value = values.find(plain);
+      if (value != values.end() && value->second.shape() == x.shape()) x.copy_(value->second);
+    }
   }
 };
 

@@ -165,6 +165,16 @@ TEST_CASE("layers of an encoder are frozen, tied and set to evaluate as the one 
   for (const char* name : {".self_attn.in_proj_weight", ".linear1.weight", ".linear2.bias"})
     CHECK_FALSE(equal(state.at(std::string("layers.1") + name), state.at(std::string("layers.2") + name)));
 
+  nn::TransformerEncoderLayer normalised(4, 2, {.dim_feedforward = 3});
+  nn::weight_norm(normalised.linear1);
+  nn::spectral_norm(normalised.linear2);
+  const nn::TransformerEncoder stack(normalised, 3);
+  const TensorMap parts = stack.state_dict();
+  CHECK(equal(parts.at("layers.0.linear1.weight_v"), normalised.state_dict().at("linear1.weight_v")));
+  for (const char* name : {".linear1.weight_v", ".linear2.weight_orig", ".linear1.bias"})
+    CHECK_FALSE(equal(parts.at(std::string("layers.1") + name), parts.at(std::string("layers.2") + name)));
+  CHECK(equal(parts.at("layers.1.linear1.weight_g"), parts.at("layers.0.linear1.weight_g")));
+
   nn::TransformerDecoderLayer frozen(4, 2, {.dim_feedforward = 4});
   for (const Tensor& p : frozen.parameters()) Tensor(p).set_requires_grad(false);
   const nn::TransformerDecoder decoder(frozen, 2);
