@@ -35,10 +35,6 @@ const std::vector<WayIn> makers = {
      [](Scalar x, DType d) {
        return tensor({Scalar(0), x}, d);
      }},
-    {"pad",
-     [](Scalar x, DType d) {
-       return pad(zeros({1}, d), {0, 1}, PadMode::constant, x);
-     }},
     {"constant_",
      [](Scalar x, DType d) {
        Tensor y = zeros({2}, d);
@@ -58,6 +54,10 @@ const std::vector<WayIn> operands = {
     {"where", [](Scalar x, DType d) { return where(ones({2}, bool_), x, zeros({2}, d)); }},
     {"add_", [](Scalar x, DType d) { return zeros({2}, d).add_(ones({2}, d), x); }},
     {"mul_", [](Scalar x, DType d) { return ones({2}, d).mul_(x); }},
+    {"pad",
+     [](Scalar x, DType d) {
+       return pad(zeros({1}, d), {0, 1}, PadMode::constant, x);
+     }},
 };
 
 // What gives the number back, or chooses it, as a result of the tensor's dtype.
@@ -161,6 +161,11 @@ TEST_CASE("what a dtype holds comes in as it is, integers whole") {
     CHECK(last<bool>(way.go(0.5, bool_)));
     CHECK_FALSE(last<bool>(way.go(0, bool_)));
   }
+  // Beside elements that are there already, whole numbers take no fraction.
+  CHECK(message_of([] {
+          pad(zeros({1}, int64), {0, 1}, PadMode::constant, 0.5);
+        }) == "pad: expected a whole number for int64, got 0.5");
+  CHECK(last<int64_t>(pad(zeros({1}, int64), {0, 1}, PadMode::constant, odd)) == odd);
   CHECK(last<int64_t>(ones({2}, int64) * odd) == odd);
   CHECK(last<int64_t>(where(zeros({1}, bool_), zeros({1}, int64), odd)) == odd);
   CHECK(last<int64_t>(zeros({2}, int64).add_(ones({2}, int64), odd)) == odd);
