@@ -27,7 +27,6 @@
 #include <cmath>
 #include <limits>
 #include <memory>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -56,14 +55,6 @@ struct Scheme {
 
 // The queries of the scores. They take the scale, for scores without it may be too large where those with it are not.
 Tensor scaled(const Tensor& q, const Scheme& s) { return q * s.scale; }
-
-// x with size 1 in place of axes along which it repeats itself, but for the last `kept`.
-Tensor distinct(const Tensor& x, int64_t kept) {
-  Tensor y = x;
-  for (int64_t a = 0; a + kept < x.dim(); ++a)
-    if (x.size(a) > 1 && x.strides()[static_cast<std::size_t>(a)] == 0) y = slice(y, a, 0, 1);
-  return y;
-}
 
 // ---- the composition
 //
@@ -199,11 +190,14 @@ Shape with(Shape leading, int64_t n, int64_t m) {
 // x broadcast to leading axes, its last axis without gaps: what is read in place where it lies so, and else copied
 // once for all that it is broadcast to.
 Tensor rows_of(const Tensor& x, const Shape& leading) {
-  const Tensor own = distinct(x.detach(), 2);
+  const Tensor own = detail::distinct(x.detach(), 2);
   const Strides& strides = own.strides();
   const std::size_t last = strides.size() - 1;
   const bool fits = (own.size(-1) <= 1 || strides[last] == 1) && strides[last - 1] >= own.size(-1);
   return expand(fits ? own : detail::as_contiguous(own), with(leading, x.size(-2), x.size(-1)));
+}
+Tensor scaled_rows_of(const Tensor& q, const Scheme& s) {
+  return rows_of(scaled(detail::distinct(q.detach(), 2), s), s.leading);
 }
 
 template <class T>
@@ -466,8 +460,7 @@ struct AttentionNode final : Node {
       if (needs(0)) dx[0] = empty(with(s.leading, s.queries, s.size), dtype);
       if (needs(1)) dx[1] = empty(with(s.leading, s.keys, s.size), dtype);
       if (needs(2)) dx[2] = empty(with(s.leading, s.keys, s.values), dtype);
-      const Tensors xs{rows_of(scaled(given[0], s), s.leading), rows_of(given[1], s.leading),
-                       rows_of(given[2], s.leading)};
+      const Tensors xs{scaled_rows_of(given[0], s), rows_of(given[1], s.leading), rows_of(given[2], s.leading)};
       const Tensor arriving = rows_of(dy[0], s.leading), out = y.get().detach(), most = largest, sums = sum;
       detail::visit_float(dtype, [&]<class T>(T) {
         const auto to = [&](std::size_t i) { return dx[i].defined() ? dx[i].data<T>() : nullptr; };
@@ -540,54 +533,12 @@ DType compute_of(DType dtype) { return is_half(dtype) ? float32 : dtype; }
 Tensor mask_for(const char* op, const Tensor& mask, const Scheme& s, DType compute) {
   if (!mask.defined()) return {};
   require_mask(op, mask, with(s.leading, s.queries, s.keys));
-  return mask.dtype() == bool_ || mask.dtype() == compute ? mask : distinct(mask, 0).to(compute);
+  if (mask.dtype() == bool_ || mask.dtype() == compute) return mask;
+  // Elements of one that is learned have gradients of their own, also where they share a place in memory.
+  return (mask.requires_grad() ? mask : detail::distinct(mask, 0)).to(compute);
 }
 
 }  // namespace
-
-namespace detail {
-namespace {
-
-template <class T>
-auto number(T x) noexcept {
-  if constexpr (std::is_arithmetic_v<T>)
-    return x;
-  else
-    return to_float(x);
-}
-
-// Whether all are 0 or 1; stops at the first that is neither.
-template <class T>
-bool scan(const Tensor& x, bool& has_one) {
-  const Shape& shape = x.shape();
-  const Strides& strides = x.strides();
-  const std::size_t last = shape.size() - 1;
-  for (int64_t row = 0; row < x.numel() / shape[last]; ++row) {
-    const T* at = x.data<T>();
-    int64_t rest = row;
-    for (std::size_t a = last; a-- > 0; rest /= shape[a]) at += rest % shape[a] * strides[a];
-    for (int64_t j = 0; j < shape[last]; ++j) {
-      const auto value = number(at[j * strides[last]]);
-      if (value == 1)
-        has_one = true;
-      else if (value != 0)
-        return false;
-    }
-  }
-  return true;
-}
-
-}  // namespace
-
-bool is_of_zeros_and_ones(const Tensor& mask) {
-  if (mask.numel() == 0) return false;
-  const Tensor own = distinct(mask.detach(), 0), x = own.dim() == 0 ? reshape(own, {1}) : own;
-  bool only = true, has_one = false;
-  visit_dtype(x.dtype(), [&]<class T>(T) { only = scan<T>(x, has_one); });
-  return only && has_one;
-}
-
-}  // namespace detail
 
 Tensor attention_weights(const Tensor& q, const Tensor& k, const AttentionOptions& options) {
   const char* op = "attention_weights";
@@ -629,7 +580,7 @@ Tensor scaled_dot_product_attention(const Tensor& q_any, const Tensor& k_any, co
   const Tensor sums = ones(largest.shape(), compute);
   {
     const NoGradGuard guard;
-    const Tensor qs = rows_of(scaled(q, s), s.leading), ks = rows_of(k, s.leading), vs = rows_of(v, s.leading);
+    const Tensor qs = scaled_rows_of(q, s), ks = rows_of(k, s.leading), vs = rows_of(v, s.leading);
     if (y.numel() > 0)
       detail::visit_float(compute, [&]<class T>(T) {
         run_forward<T>(s, qs, ks, vs, y.data<T>(), {largest.data<T>(), sums.data<T>()});

@@ -191,6 +191,17 @@ TEST_CASE("NaN that some queries may not see stays away from them where attentio
     }
 }
 
+TEST_CASE("a learned mask of another dtype has a gradient at each element, also of elements in one place of memory") {
+  const Tensor q = randn({3, 4}, float64), k = randn({5, 4}, float64), v = randn({5, 2}, float64);
+  const Tensor dense = randn({1, 5}).to(float16);
+  const auto dmask_of = [&](Tensor mask) {
+    mask.set_requires_grad();
+    return grad({sum(square(scaled_dot_product_attention(q, k, v, {.mask = mask})))}, {mask})[0];
+  };
+  const Tensor repeated = expand(dense, {3, 5}).detach();
+  CHECK(equal(dmask_of(repeated), dmask_of(repeated.clone().contiguous())));
+}
+
 TEST_CASE("scores are scaled before they are too large") {
   for (const bool is_composed : {false, true}) {
     Tensor q = full({1, 1}, 3e19).set_requires_grad(), k = full({2, 1}, 3e19).set_requires_grad();
@@ -224,6 +235,11 @@ TEST_CASE("masks that are broadcast are read where they lie, and transposed keys
   const int64_t before = memory_stats().in_use;
   scaled_dot_product_attention(batch, k, v);
   CHECK(memory_stats().peak_in_use - before < 2000 * k.numel());
+  const Tensor queries = expand(randn({1, 30, 64}, float64), {2000, 30, 64});
+  reset_peak_memory_stats();
+  const int64_t in_use = memory_stats().in_use;
+  scaled_dot_product_attention(queries, queries[0], zeros({30, 1}, float64));
+  CHECK(memory_stats().peak_in_use - in_use < queries.numel() * 4);
   const Tensor repeated = expand(unsqueeze(k, 0), {5, 300, 4});
   CHECK(equal(y, scaled_dot_product_attention(q, repeated, v)));
   // Masks of other floating-point dtypes, repeated along some axes.
