@@ -194,7 +194,10 @@ void GradScaler::update() {
     state.since_change = 0;
     return state.begin_anew(std::max(state.scale * state.options.backoff_factor, scales.low));
   }
-  if (++state.since_change < state.options.growth_interval) return state.begin_anew(state.scale);
+  if (state.since_change < state.options.growth_interval - 1) {
+    ++state.since_change;
+    return state.begin_anew(state.scale);
+  }
   state.since_change = 0;
   const double grown = state.scale * state.options.growth_factor;
   state.begin_anew(scales.holds(grown) ? grown : state.scale);

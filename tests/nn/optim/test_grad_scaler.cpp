@@ -254,6 +254,12 @@ TEST_CASE("a scaler resumes from its state") {
   run(resumed);
   CHECK(resumed.get_scale() == 32);
 
+  // A count beyond the interval, whatever the interval was when it was saved.
+  state["_growth_tracker"] = full({}, INT64_MAX, int64);
+  resumed.load_state_dict(state);
+  run(resumed);
+  CHECK(resumed.get_scale() == 32);
+
   const std::string expected =
       "GradScaler: expected the numbers of an enabled scaler, scale, growth_factor, backoff_factor, growth_interval "
       "and _growth_tracker, got ";
