@@ -318,57 +318,92 @@ TensorMap Optimizer::state_dict() const {
   return state;
 }
 
+namespace {
+
+// A state by its names, and all that is wrong with it.
+class SavedState {
+ public:
+  explicit SavedState(const TensorMap& state) : state_(state) {}
+
+  bool has(const std::string& name) const { return state_.count(name) > 0; }
+
+  // The entry of that name, of that shape and converted to dtype; undefined where there is none.
+  Tensor tensor(const std::string& name, DType dtype, const Shape& shape) {
+    const Tensor* const x = find(name);
+    if (!x) return {};
+    if (x->shape() != shape || !nn::detail::is_loadable(x->dtype(), dtype)) {
+      fault(name, " (expected ", dtype, ' ', shape, ", got ", x->dtype(), ' ', x->shape(), ')');
+      return {};
+    }
+    const Tensor y = limpid::detail::as_dtype(*x, dtype);
+    if (!nn::detail::has_overflowed(y, *x)) return y;
+    fault(name, " (expected values that ", dtype, " holds, got others)");
+    return {};
+  }
+
+  // The one number of the entry of that name.
+  Tensor number(const std::string& name, DType dtype) {
+    const Tensor* const x = find(name);
+    if (!x) return {};
+    const Tensor y = nn::detail::saved_number(*x, dtype);
+    if (!y.defined())
+      fault(name, " (expected a scalar of any dtype but bool that ", dtype, " holds, got ", x->dtype(), ' ', x->shape(),
+            x->dim() == 0 ? " with " + nn::detail::text_of_only(*x) : "", ')');
+    return y;
+  }
+
+  template <class... Parts>
+  void fault(const Parts&... parts) {
+    faults_.add(parts...);
+  }
+
+  // Throws where something is wrong, or an entry has not been asked for.
+  void require_whole(const std::string& optimizer) {
+    if (asked_.size() != state_.size())
+      for (const auto& entry : state_)
+        if (!contains(asked_, entry.first)) fault("unexpected ", limpid::detail::printable(entry.first));
+    if (!faults_.empty())
+      throw_error<ValueError>(optimizer, ": expected the state of this optimiser and its parameters, got ",
+                              faults_.text());
+  }
+
+ private:
+  // Null where there is none, or none that is defined.
+  const Tensor* find(const std::string& name) {
+    const auto entry = state_.find(name);
+    if (entry == state_.end()) return nullptr;
+    asked_.push_back(name);
+    if (entry->second.defined()) return &entry->second;
+    fault(name, " (undefined)");
+    return nullptr;
+  }
+
+  const TensorMap& state_;
+  std::vector<std::string> asked_;
+  limpid::detail::Listing faults_{"; "};
+};
+
+}  // namespace
+
 void Optimizer::load_state_dict(const TensorMap& state) {
   state_->require_idle("load_state_dict()");
-  const Tensors& parameters = state_->parameters;
-  const std::vector<std::string>& names = state_->names;
-  limpid::detail::Listing faults("; ");
-  const auto fault = [&](const auto&... parts) { faults.add(parts...); };
-  std::size_t known = 0;
-  // The entry of that name, of that shape and converted to dtype; undefined where there is none.
-  const auto find = [&](const std::string& name, DType dtype, const Shape& shape) {
-    const auto entry = state.find(name);
-    if (entry == state.end()) return Tensor();
-    ++known;
-    const Tensor& x = entry->second;
-    if (!x.defined())
-      fault(name, " (undefined)");
-    else if (x.shape() != shape || !nn::detail::is_loadable(x.dtype(), dtype))
-      fault(name, " (expected ", dtype, ' ', shape, ", got ", x.dtype(), ' ', x.shape(), ')');
-    else if (const Tensor y = limpid::detail::as_dtype(x, dtype); nn::detail::has_overflowed(y, x))
-      fault(name, " (expected values that ", dtype, " holds, got others)");
-    else
-      return y;
-    return Tensor();
-  };
-
-  const auto find_number = [&](const std::string& name, DType dtype) {
-    const auto entry = state.find(name);
-    if (entry == state.end()) return Tensor();
-    ++known;
-    const Tensor &x = entry->second, number = nn::detail::saved_number(x, dtype);
-    if (!x.defined())
-      fault(name, " (undefined)");
-    else if (!number.defined())
-      fault(name, " (expected a scalar of any dtype but bool that ", dtype, " holds, got ", x.dtype(), ' ', x.shape(),
-            x.dim() == 0 ? " with " + nn::detail::text_of_only(x) : "", ')');
-    return number;
-  };
-
-  const Tensor lr = find_number("lr", float64);
-  if (!state.count("lr")) fault("no lr");
+  SavedState saved(state);
+  const Tensor lr = saved.number("lr", float64);
+  if (!saved.has("lr")) saved.fault("no lr");
   if (lr.defined() && !nn::detail::at_least_0.holds(lr.item<double>()))
-    fault("lr (expected one in ", nn::detail::at_least_0.to_string(), ", got ", lr.item<double>(), ')');
-  std::vector<State::Progress> loaded(parameters.size());
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const Tensor& x = parameters[i];
+    saved.fault("lr (expected one in ", nn::detail::at_least_0.to_string(), ", got ", lr.item<double>(), ')');
+  std::vector<State::Progress> loaded(state_->parameters.size());
+  for (std::size_t i = 0; i < loaded.size(); ++i) {
+    const Tensor& x = state_->parameters[i];
+    State::Progress& its = loaded[i];
     const std::string prefix = limpid::detail::message(i) + '.';
-    const Tensor step = find_number(prefix + "step", int64);
-    if (step.defined()) loaded[i].steps = step.item<int64_t>();
+    const bool has_step = saved.has(prefix + "step");
+    const Tensor step = saved.number(prefix + "step", int64);
+    if (step.defined()) its.steps = step.item<int64_t>();
     // Rules count in doubles.
     constexpr int64_t most_steps = int64_t{1} << 53;
-    if (step.defined() && (loaded[i].steps < 1 || loaded[i].steps > most_steps))
-      fault(prefix, "step (expected one from 1 to ", most_steps, ", got ", loaded[i].steps, ')');
+    if (step.defined() && (its.steps < 1 || its.steps > most_steps))
+      saved.fault(prefix, "step (expected one from 1 to ", most_steps, ", got ", its.steps, ')');
     const DType dtype = computed(x.dtype());
     const auto copy = [&](const Tensor& y) {
       const Tensor made = empty(x.shape(), dtype, x.memory_format());
@@ -376,39 +411,22 @@ void Optimizer::load_state_dict(const TensorMap& state) {
       return made;
     };
     // That of one in half precision is a number more or less exact than the parameter's, never another.
-    if (const Tensor master = find(prefix + "master", dtype, x.shape()); master.defined()) {
-      if (!step.defined()) fault(prefix, "master without ", prefix, "step");
-      if (is_half(x.dtype())) loaded[i].master = copy(master);
+    if (const Tensor master = saved.tensor(prefix + "master", dtype, x.shape()); master.defined()) {
+      if (!has_step) saved.fault(prefix, "master without ", prefix, "step");
+      if (is_half(x.dtype())) its.master = copy(master);
     }
-    for (const std::string& name : names) {
-      const Tensor kept = find(prefix + name, dtype, x.shape());
-      if (step.defined() && !state.count(prefix + name)) fault("no ", prefix, name);
-      if (!state.count(prefix + "step") && kept.defined()) fault(prefix, name, " without ", prefix, "step");
+    for (const std::string& name : state_->names) {
+      const Tensor kept = saved.tensor(prefix + name, dtype, x.shape());
+      if (step.defined() && !saved.has(prefix + name)) saved.fault("no ", prefix, name);
       if (!kept.defined()) continue;
+      if (!has_step) saved.fault(prefix, name, " without ", prefix, "step");
       // NaN and infinity are what a run that diverged keeps.
       if (contains(state_->never_negative, name) && least_of(kept) < 0)
-        fault(prefix, name, " (expected numbers of at least 0, got ", least_of(kept), ')');
-      loaded[i].kept.push_back(copy(kept));
+        saved.fault(prefix, name, " (expected numbers of at least 0, got ", least_of(kept), ')');
+      its.kept.push_back(copy(kept));
     }
   }
-  if (known != state.size()) {
-    const auto belongs = [&](const std::string& name) {
-      if (name == "lr") return true;
-      for (std::size_t i = 0; i < parameters.size(); ++i) {
-        const std::string prefix = limpid::detail::message(i) + '.';
-        if (name == prefix + "step" || name == prefix + "master") return true;
-        for (const std::string& kept : names)
-          if (name == prefix + kept) return true;
-      }
-      return false;
-    };
-    for (const auto& entry : state)
-      if (!belongs(entry.first)) fault("unexpected ", limpid::detail::printable(entry.first));
-  }
-  if (!faults.empty())
-    throw_error<ValueError>(state_->name, ": expected the state of this optimiser and its parameters, got ",
-                            faults.text());
-
+  saved.require_whole(state_->name);
   state_->lr = lr.item<double>();
   state_->progress = std::move(loaded);
 }

@@ -78,7 +78,6 @@ TEST_CASE("what others write into a parameter of half precision counts at the ne
     optimizer.step();
     // The others keep the digits that they had.
     CHECK(equal(optimizer.state_dict().at("0.master"), tensor({1 + 0x1p-13, 7 + 0x1p-14, 3 + 0x1p-13, 4 + 0x1p-13})));
-    nn::Linear holder(4, 1, {.bias = false});
     x.detach().copy_(tensor({0., -0., std::nan(""), std::numeric_limits<double>::infinity()}));
     x.set_grad(zeros({4}, dtype));
     optimizer.step();
@@ -205,6 +204,10 @@ TEST_CASE("load_state_dict of an optimiser takes and leaves the copy of a parame
   of_half.erase("0.step");
   CHECK_THROWS_WITH(half.load_state_dict(of_half),
                     "Adder: expected the state of this optimiser and its parameters, got 0.master without 0.step");
+  of_half["0.step"] = full({}, 0.5);
+  CHECK_THROWS_WITH(half.load_state_dict(of_half),
+                    "Adder: expected the state of this optimiser and its parameters, got 0.step (expected a scalar of "
+                    "any dtype but bool that int64 holds, got float32 () with 0.5)");
 }
 
 TEST_CASE("an optimiser follows a module to half precision and back, with its state") {
