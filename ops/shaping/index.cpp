@@ -235,8 +235,10 @@ Tensor scatter_add(const Shape& shape, int64_t axis, const Tensor& index, const 
   return scattered("scatter_add", shape, a, checked_index("scatter_add", index, shape[a]), part);
 }
 
-Tensor detail::scattered_over(const char* op, const Tensor& x, int64_t axis, const Tensor& index,
-                              const Tensor& source) {
+namespace {
+
+// The axis, where x takes what source has at an index along it.
+std::size_t scatter_axis(const char* op, const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source) {
   require_defined(op, "x", x);
   require_defined(op, "index", index);
   require_defined(op, "source", source);
@@ -244,6 +246,14 @@ Tensor detail::scattered_over(const char* op, const Tensor& x, int64_t axis, con
   require_index_fits(op, x.shape(), a, index);
   if (source.dtype() != x.dtype())
     throw_error<DTypeError>(op, ": expected a source of x's dtype ", x.dtype(), ", got ", source.dtype());
+  return a;
+}
+
+}  // namespace
+
+Tensor detail::scattered_over(const char* op, const Tensor& x, int64_t axis, const Tensor& index,
+                              const Tensor& source) {
+  const std::size_t a = scatter_axis(op, x, axis, index, source);
   const Tensor part = covered(op, source, index);
   const Tensor at = detail::as_contiguous(checked_index(op, index, x.shape()[a]));
   // Which element of the index is the last for each place of x, and which of them are such.
@@ -279,13 +289,7 @@ Tensor scatter(const Tensor& x, int64_t axis, const Tensor& index, Scalar value)
 }
 
 Tensor detail::scatter_added(const char* op, const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source) {
-  require_defined(op, "x", x);
-  require_defined(op, "index", index);
-  require_defined(op, "source", source);
-  const auto a = static_cast<std::size_t>(normalize_axis(axis, x.dim(), op));
-  require_index_fits(op, x.shape(), a, index);
-  if (source.dtype() != x.dtype())
-    throw_error<DTypeError>(op, ": expected a source of x's dtype ", x.dtype(), ", got ", source.dtype());
+  const std::size_t a = scatter_axis(op, x, axis, index, source);
   const Tensor part = covered(op, source, index), at = checked_index(op, index, x.shape()[a]);
   // Half precision is float32 until the sum is there.
   const DType wide = detail::compute_type(x.dtype());
