@@ -93,12 +93,12 @@ struct LinearNode final : Node {
   // dy = dx weight^T + x dweight^T + dbias.
   Tensors jvp(const Tensors& dx) override {
     if (!dx[0].defined()) return {dx[1].defined() ? linear(x, dx[1], dx[2]) : dx[2]};
-    Tensor dy = linear(dx[0], weight, dx[2]);
-    if (!dx[1].defined()) return {dy};
-    if (is_half(dy.dtype())) {  // two sums, rounded as one
+    if (!dx[1].defined()) return {linear(dx[0], weight, dx[2])};
+    if (const DType dtype = dx[0].dtype(); is_half(dtype)) {  // two sums, rounded as one
       const auto wide = [](const Tensor& t) { return t.defined() ? t.to(float32) : t; };
-      return {add(linear(wide(dx[0]), wide(weight), wide(dx[2])), linear(wide(x), wide(dx[1]))).to(dy.dtype())};
+      return {add(linear(wide(dx[0]), wide(weight), wide(dx[2])), linear(wide(x), wide(dx[1]))).to(dtype)};
     }
+    Tensor dy = linear(dx[0], weight, dx[2]);
     if (is_grad_enabled()) return {add(dy, linear(x, dx[1]))};
     multiply_add(x, dx[1], {}, dy, true);
     return {dy};

@@ -99,12 +99,12 @@ struct MatmulNode final : Node {
   // dy = da b + a db.
   Tensors jvp(const Tensors& dx) override {
     if (!dx[0].defined()) return {matmul(a, dx[1])};
-    Tensor dy = matmul(dx[0], b);
-    if (!dx[1].defined()) return {dy};
-    if (is_half(dy.dtype())) {  // two sums, rounded as one
+    if (!dx[1].defined()) return {matmul(dx[0], b)};
+    if (const DType dtype = dx[0].dtype(); is_half(dtype)) {  // two sums, rounded as one
       const auto wide = [](const Tensor& x) { return x.to(float32); };
-      return {add(matmul(wide(dx[0]), wide(b)), matmul(wide(a), wide(dx[1]))).to(dy.dtype())};
+      return {add(matmul(wide(dx[0]), wide(b)), matmul(wide(a), wide(dx[1]))).to(dtype)};
     }
+    Tensor dy = matmul(dx[0], b);
     if (is_grad_enabled()) return {add(dy, matmul(a, dx[1]))};
     multiply(a, dx[1], dy, true);
     return {dy};
