@@ -4,6 +4,7 @@
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/shaping.hpp>
+#include <limpid/ops/shaping/detail/indexing.hpp>
 
 #include <algorithm>
 
@@ -190,7 +191,7 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value) {
   if (mask.dtype() != bool_) throw_error<DTypeError>("masked_fill: expected a mask of dtype bool, got ", mask.dtype());
   detail::require_whole("masked_fill", x, value);
   broadcast_shapes(x.shape(), mask.shape(), "masked_fill");  // whose message names it
-  return where(mask, full({}, value, x.dtype()), x);
+  return where(mask, detail::number_for("masked_fill", value, x.dtype()), x);
 }
 
 Tensor nonzero(const Tensor& x) {

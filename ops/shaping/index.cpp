@@ -276,9 +276,7 @@ Tensor detail::scattered_over(const char* op, const Tensor& x, int64_t axis, con
   require_defined(op, "x", x);
   require_defined(op, "index", index);
   require_whole(op, x, value);
-  const Tensor number = empty({}, x.dtype());
-  detail::fill(number, value, op);
-  return scattered_over(op, x, axis, index, expand(number, index.shape()));
+  return scattered_over(op, x, axis, index, expand(number_for(op, value, x.dtype()), index.shape()));
 }
 
 Tensor scatter(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source) {

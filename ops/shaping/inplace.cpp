@@ -133,7 +133,7 @@ Tensor& Tensor::add_(const Tensor& other, Scalar alpha) {
 Tensor& Tensor::add_(Scalar other, Scalar alpha) {
   require_writable("add_", *this);
   require_whole("add_", *this, other);
-  return add_(full({}, other, is_half(dtype()) ? float32 : dtype()), alpha);
+  return add_(detail::number_for("add_", other, is_half(dtype()) ? float32 : dtype()), alpha);
 }
 
 Tensor& Tensor::mul_(const Tensor& other) {
@@ -224,7 +224,7 @@ Tensor& Tensor::index_put_(std::initializer_list<TensorIndex> at, const Tensor& 
 
 Tensor& Tensor::index_put_(std::initializer_list<TensorIndex> at, Scalar value, bool accumulate) {
   require_writable("index_put_", *this);
-  return index_put_(at, full({}, value, dtype()), accumulate);
+  return index_put_(at, detail::number_for("index_put_", value, dtype()), accumulate);
 }
 
 Tensor& Tensor::masked_fill_(const Tensor& mask, Scalar value) {
@@ -234,8 +234,7 @@ Tensor& Tensor::masked_fill_(const Tensor& mask, Scalar value) {
   if (mask.dim() > dim() || broadcast_shapes(shape(), mask.shape(), "masked_fill_") != shape())
     throw_error<ShapeError>("masked_fill_: expected a mask that broadcasts to ", shape(), ", got ", mask.shape());
   require_whole("masked_fill_", *this, value);
-  const Tensor number = empty({}, dtype());
-  detail::fill(number, value, "masked_fill_");
+  const Tensor number = detail::number_for("masked_fill_", value, dtype());
   if (records("masked_fill_", *this, false)) {
     become(*this, where(mask, number, *this));
   } else {

@@ -1,9 +1,17 @@
-// What x.index_put_(), x.index_add_() and x.scatter_() are made of.
+// What masked_fill(), x.index_put_(), x.index_add_() and x.scatter_() are made of.
 #pragma once
+#include <limpid/core/detail/array.hpp>
 #include <limpid/core/index.hpp>
 #include <limpid/core/scalar.hpp>
 
 namespace limpid::detail {
+
+/// value as a tensor without axes. Throws ValueError, naming op, where dtype does not hold it.
+inline Tensor number_for(const char* op, Scalar value, DType dtype) {
+  const Tensor number = empty({}, dtype);
+  fill(number, value, op);
+  return number;
+}
 
 /// The view that an index without tensors chooses; undefined for one with tensors.
 Tensor chosen_view(const Tensor& x, std::initializer_list<TensorIndex> at);

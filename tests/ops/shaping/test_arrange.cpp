@@ -121,6 +121,9 @@ TEST_CASE("masks fill, choose and tell where") {
   CHECK_THROWS_AS(masked_fill(x, x, 1), DTypeError);
   // What whole numbers cannot be is no fill value, as for masked_fill_() and scatter().
   CHECK_THROWS_WITH(masked_fill(x, mask, 1.5), "masked_fill: expected a whole number for int64, got 1.5");
+  CHECK_THROWS_WITH(masked_fill(x, mask, 1e300), "masked_fill: expected a number that int64 holds, got 1e+300");
+  CHECK_THROWS_WITH(ones({2}).add_(1e300), "add_: expected a number that float32 holds, got 1e+300");
+  CHECK_THROWS_WITH(ones({2}).index_put_({0}, 1e300), "index_put_: expected a number that float32 holds, got 1e+300");
   CHECK_THROWS_WITH(pad(x, {1, 0}, PadMode::constant, 0.5), "pad: expected a whole number for int64, got 0.5");
   CHECK(equal(masked_select(x, mask), integers({4, 5})));
   CHECK(equal(masked_select(x, integers({1, 0, 1}) == 1), integers({0, 2, 3, 5})));
