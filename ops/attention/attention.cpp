@@ -516,8 +516,8 @@ Scheme scheme_of(const char* op, const Tensor& q, const Tensor& k, const Attenti
   s.causal = causal;
   s.offset = alignment == CausalAlignment::bottom_right ? s.keys - s.queries : 0;
   s.scale = scale ? *scale : s.size > 0 ? 1 / std::sqrt(static_cast<double>(s.size)) : 1;
-  detail::ranges::expect(op,
-                         {{"scale", scale, detail::ranges::finite}, {"dropout", dropout, detail::ranges::fraction}});
+  detail::ranges::expect(
+      op, {{"scale", scale, detail::ranges::within_float}, {"dropout", dropout, detail::ranges::fraction}});
   for (const Tensor* x : {&q, &k})
     if (!is_floating_point(x->dtype()))
       throw_error<DTypeError>(op, ": expected q and k of a floating-point dtype, got ", x->dtype(),

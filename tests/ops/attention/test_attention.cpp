@@ -355,7 +355,9 @@ TEST_CASE("attention says what it was given wrong") {
   CHECK(message(q, k.to(float64), v) == op + "q and k of one dtype, got float32 and float64; convert with to()");
   CHECK(message(q, k, v.to(float64)) == op + "q and v of one dtype, got float32 and float64; convert with to()");
   CHECK(message(q.to(int64), k, v) == op + "q and k of a floating-point dtype, got int64; convert with to()");
-  CHECK(message(q, k, v, {.scale = NAN}) == op + "scale in (-inf, inf), got nan");
+  const std::string scales = op + "scale in [-3.4028234663852886e+38, 3.4028234663852886e+38], got ";
+  CHECK(message(q, k, v, {.scale = NAN}) == scales + "nan");
+  CHECK(message(q, k, v, {.scale = 1e300}) == scales + "1e+300");
   CHECK(message(q, k, v, {.dropout = 1.5}) == op + "dropout in [0, 1], got 1.5");
   CHECK(message(q, k, v, {.alignment = static_cast<CausalAlignment>(2)}) ==
         op + "CausalAlignment::top_left or bottom_right, got CausalAlignment(2)");
