@@ -380,6 +380,15 @@ TEST_CASE("a module that could not be frozen, hooked or normalised for want of m
       make_net, [](Subject& s) { s.net.freeze(); }, look_at_net, 1);
   keeps_all(
       frozen, [](Subject& s) { s.net.unfreeze(); }, look_at_net, 2);
+  const auto many = [] {  // whose leaves do not all come from one block of memory
+    nn::ParameterList list;
+    for (int i = 0; i < 600; ++i) list.append(zeros({1}));
+    list.freeze();
+    return list;
+  };
+  keeps_all(
+      many, [](nn::ParameterList& list) { list.unfreeze(); },
+      [](const nn::ParameterList& list) { return bits_of(list); }, 4);
   keeps_all(
       make_net, [](Subject& s) { nn::weight_norm(s.net.get_submodule("0")); }, look_at_net, 6);
   keeps_all(

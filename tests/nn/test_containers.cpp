@@ -153,6 +153,8 @@ TEST_CASE("copies of a list are one list, clones are another") {
   const Net before = other;
   other = net;
   CHECK((other.agrees() && before.agrees() && other.blocks.size() == 4 && before.blocks.size() == 1));
+  nn::ModuleList<Scaled> old = before.blocks;
+  CHECK_THROWS_AS(old[0] = other.blocks[0], ValueError);  // the model's assignment allows none of a list's
   std::swap(other, net);
   CHECK((other.agrees() && net.agrees()));
   CHECK_THROWS_AS(other.blocks = net.blocks = before.blocks, ValueError);

@@ -199,6 +199,74 @@ TEST_CASE("a spectral norm is 1, and is iterated while training alone") {
         Shape{2});
 }
 
+TEST_CASE("a spectral norm far from its end is iterated as often as it is to be, and where it is to be") {
+  manual_seed(11);
+  const Tensor x = randn({1, 3, 6, 6});
+  // One step leads on: 15 at first have not come to an end for a matrix whose singular values are close.
+  const auto far = [](bool training) {
+    nn::Conv2d conv(3, 4, 3);
+    conv.train(training);
+    nn::spectral_norm(conv);
+    const NoGradGuard no_grad;
+    conv.named_parameters()[1].tensor.copy_(randn({4, 3, 3, 3}));
+    return conv;
+  };
+  const auto u_of = [](const nn::Module& module) { return module.state_dict().at("weight_u").clone(); };
+  const auto stepped = [&](const nn::Conv2d& conv) {
+    const TensorMap state = conv.state_dict();
+    const Tensor w = reshape(state.at("weight_orig"), {4, 27});
+    const auto unit = [](const Tensor& v) { return v / vector_norm(v); };
+    return unit(mv(w, unit(mv(transpose(w, 0, 1), state.at("weight_u")))));
+  };
+  {
+    const nn::Conv2d conv = far(false);  // made in evaluation
+    const Tensor before = u_of(conv);
+    conv(x);
+    CHECK(equal(u_of(conv), before));
+  }
+  nn::Conv2d conv = far(true);
+  Tensor expected = stepped(conv);
+  const nn::Conv2d twin = nn::clone(conv);
+  const nn::Sequential net{nn::clone(conv)};
+  conv(x);
+  CHECK(allclose(u_of(conv), expected, 1e-5, 1e-6));
+  twin(x);  // once a call, however often the layer reads its weight
+  CHECK(equal(u_of(twin), u_of(conv)));
+  net(x);
+  CHECK(equal(net.state_dict().at("0.weight_u"), u_of(conv)));
+  Tensor before = u_of(conv);
+  conv.freeze();
+  conv(x);
+  conv.train();
+  conv(x);
+  CHECK(equal(u_of(conv), before));
+  const nn::Conv2d frozen = nn::clone(conv);
+  frozen(x);
+  CHECK(equal(u_of(frozen), before));
+  conv.unfreeze();
+  {
+    const NoGradGuard no_grad;
+    (void)conv.weight.shape();
+    CHECK(equal(u_of(conv), before));
+    conv(x);  // a call is one, recorded or not
+    CHECK_FALSE(equal(u_of(conv), before));
+  }
+  before = u_of(conv);
+  (void)conv.weight.shape();  // a reading that is recorded iterates
+  CHECK_FALSE(equal(u_of(conv), before));
+}
+
+TEST_CASE("a call in evaluation keeps its graph while training goes on") {
+  manual_seed(12);
+  nn::Linear linear = nn::spectral_norm(nn::Linear(3, 3));
+  linear.eval();
+  const Tensor x = randn({2, 3}), y = linear(x);
+  linear.train();
+  linear(x);
+  CHECK_NOTHROW(sum(y).backward());
+  linear.load_state_dict(clone(linear.state_dict()));
+}
+
 TEST_CASE("two calls before one backward, and a call within another's graph") {
   manual_seed(5);
   for (int kind = 0; kind < 2; ++kind) {
