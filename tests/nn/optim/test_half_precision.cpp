@@ -113,37 +113,6 @@ TEST_CASE("a module's load_state_dict is not undone by a step") {
   CHECK(allclose(net.weight.detach().to(float32), loaded.to(float32), 1e-2, 1e-5));
 }
 
-TEST_CASE("optimisers treat every layout of a parameter and a gradient of half precision alike") {
-  const auto layouts = {+[](const Tensor& x) { return x.clone(); },
-                        +[](const Tensor& x) { return x.contiguous(MemoryFormat::channels_last).clone(); },
-                        +[](const Tensor& x) { return transpose(transpose(x, 0, 3).clone(), 0, 3); },
-                        +[](const Tensor& x) {  // with gaps
-                          const Tensor wide = zeros({2, 3, 4, 10}, x.dtype());
-                          Tensor part = slice(wide, 3, 0, 10, 2);
-                          part.copy_(x);
-                          return part.detach();
-                        }};
-  for (const DType dtype : halves) {
-    manual_seed(3);
-    const Tensor start = randn({2, 3, 4, 5}).to(dtype), first = randn({2, 3, 4, 5}).to(dtype),
-                 second = randn({2, 3, 4, 5}).to(dtype);
-    Tensor expected;
-    for (auto lay_x : layouts)
-      for (auto lay_dx : layouts) {
-        Tensor x = lay_x(start).detach();
-        x.set_requires_grad();
-        optim::Adam optimizer({x}, {.lr = 0.1});
-        for (const Tensor& dx : {first, second}) {
-          x.set_grad(lay_dx(dx));
-          optimizer.step();
-        }
-        if (!expected.defined()) expected = x.detach().clone();
-        CHECK(equal(x.detach(), expected));
-        CHECK_FALSE(equal(x.detach(), start));
-      }
-  }
-}
-
 TEST_CASE("a gradient of half precision in the memory of another parameter is read before that is written") {
   Tensor a = leaf(full({1}, 2, bfloat16)), b = leaf(full({1}, 10, bfloat16));
   optim::SGD sgd({a, b}, {.lr = 1});
