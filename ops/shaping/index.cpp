@@ -316,7 +316,7 @@ Tensor detail::index_added(const char* op, const Tensor& x, int64_t axis, const 
   // Half precision is float32 until the sum is there. alpha goes to the rows: infinite, it is nothing to other places.
   const DType wide = detail::compute_type(x.dtype());
   Tensor rows = source.to(wide);
-  if (alpha.to_double() != 1) rows = mul(rows, alpha).to(wide);
+  if (alpha.to_double() != 1) rows = wide == bool_ ? mul(rows, alpha).to(wide) : mul(rows, number_for(op, alpha, wide));
   return add(x.to(wide), scattered(op, x.shape(), a, at, rows, -0.0)).to(x.dtype());
 }
 

@@ -123,6 +123,8 @@ TEST_CASE("masks fill, choose and tell where") {
   CHECK_THROWS_WITH(masked_fill(x, mask, 1.5), "masked_fill: expected a whole number for int64, got 1.5");
   CHECK_THROWS_WITH(masked_fill(x, mask, 1e300), "masked_fill: expected a number that int64 holds, got 1e+300");
   CHECK_THROWS_WITH(ones({2}).add_(1e300), "add_: expected a number that float32 holds, got 1e+300");
+  CHECK_THROWS_WITH(index_add(ones({2}), 0, integers({0}), ones({1}), 1e300),
+                    "index_add: expected a number that float32 holds, got 1e+300");
   CHECK_THROWS_WITH(ones({2}).index_put_({0}, 1e300), "index_put_: expected a number that float32 holds, got 1e+300");
   CHECK_THROWS_WITH(pad(x, {1, 0}, PadMode::constant, 0.5), "pad: expected a whole number for int64, got 0.5");
   CHECK(equal(masked_select(x, mask), integers({4, 5})));
