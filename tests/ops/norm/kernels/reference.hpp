@@ -1,6 +1,7 @@
 // Normalisation written down plainly in long double, and a fixture that runs the kernels beside it.
 #pragma once
 #include <limpid/ops/norm/detail/driver.hpp>
+#include <limpid/ops/norm/detail/forms.hpp>
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/settings.hpp>
 
