@@ -121,12 +121,12 @@ class ModuleList : public Container {
   }
 
   /// From -size() to size() - 1; ValueError beyond. It cannot be assigned: the list would not see it.
-  template <std::integral I>
-  M& operator[](I i) {
+  template <std::integral Index>
+  M& operator[](Index i) {
     return value_of<M>(at(static_cast<int64_t>(i)));
   }
-  template <std::integral I>
-  const M& operator[](I i) const {
+  template <std::integral Index>
+  const M& operator[](Index i) const {
     return value_of<M>(at(static_cast<int64_t>(i)));
   }
 

@@ -43,12 +43,12 @@ M weight_norm(const M& module, const std::string& name = "weight", std::optional
 
 /// Has the parameter `name` of module divided by its spectral norm, the greatest singular value of the matrix whose
 /// rows are along one axis, as power iteration estimates it (Miyato et al., 2018). In its place there is a parameter
-/// name +
-/// "_orig", and buffers name + "_u" and name + "_v", the two vectors, as PyTorch's torch.nn.utils.spectral_norm calls
-/// them (its parametrizations: original, _u, _v). They begin random, with fifteen iterations done, and are iterated in
-/// each call while the module is training and not frozen, never in evaluation; of a module with a call operator of its
-/// own that no Sequential calls, where the member is read while recording. The norm is differentiated, the vectors are
-/// constants. A weight of 0 stays 0. The rest is as above.
+/// name + "_orig", and buffers name + "_u" and name + "_v", the two vectors, as PyTorch's torch.nn.utils.spectral_norm
+/// calls them (its parametrizations: original, _u, _v). They begin random, with fifteen iterations done, and are
+/// iterated in each call while the module is training and not frozen, never in evaluation; of a module with a call
+/// operator of its own that no Sequential calls, where the member is read while recording. The norm is differentiated,
+/// the vectors are constants. A weight of 0 stays 0. ValueError for options out of range, ShapeError for a parameter
+/// without elements; the rest is as above.
 template <std::derived_from<Module> M>
 M spectral_norm(const M& module, const std::string& name = "weight", const SpectralNormOptions& options = {}) {
   detail::spectral_norm(module, name, options);
