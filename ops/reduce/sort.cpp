@@ -14,8 +14,11 @@
 #include <limpid/ops/shaping.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <limits>
 #include <numeric>
+#include <type_traits>
 
 namespace limpid {
 
@@ -32,31 +35,79 @@ bool is_less(T a, T b) {
 // What is compared: of half precision, the same numbers as float32.
 Tensor keys(const Tensor& x) { return x.to(detail::compute_type(x.dtype())); }
 
-// The indices along axis of the k first elements in the order asked for.
+// A whole number in the order of x: one for -0 and 0, and the greatest for NaN.
+template <class T>
+auto rank_of(T x) noexcept {
+  using U = std::conditional_t<sizeof(T) <= sizeof(uint32_t), uint32_t, uint64_t>;
+  constexpr U top = U{1} << (std::numeric_limits<U>::digits - 1);
+  if constexpr (std::is_floating_point_v<T>) {
+    const U bits = std::bit_cast<U>(x), size = bits & ~top;
+    if (size > std::bit_cast<U>(std::numeric_limits<T>::infinity())) return ~U{0};
+    return size == 0 ? top : bits & top ? ~bits : bits | top;
+  } else {
+    return std::is_signed_v<T> ? static_cast<U>(x) ^ top : static_cast<U>(x);
+  }
+}
+
+// The k first of n numbers, number(0) to number(n - 1), in order.
+template <class F>
+void sort_first(uint64_t* first, int64_t k, int64_t n, F number) {
+  for (int64_t i = 0; i < k; ++i) first[i] = number(i);
+  if (k == n) return std::sort(first, first + n);
+  if (k == 0) return;
+  std::make_heap(first, first + k);
+  for (int64_t i = k; i < n; ++i)
+    if (const uint64_t next = number(i); next < first[0]) {
+      std::pop_heap(first, first + k);
+      first[k - 1] = next;
+      std::push_heap(first, first + k);
+    }
+  std::sort_heap(first, first + k);
+}
+
+// The indices along axis of the k first elements in the order asked for. Equal ones are told apart by their indices,
+// so that no sort need be a stable one.
 Tensor order(const Tensor& x, int64_t axis, int64_t k, bool descending) {
   const NoGradGuard guard;
   const Tensor rows = transpose(keys(x), axis, -1).contiguous();
   const Tensor index = empty(rows.shape(), int64);
-  const int64_t n = rows.size(-1);
+  const int64_t n = rows.size(-1), count = n ? rows.numel() / n : 0;
+  const auto grain = std::max<int64_t>(detail::elementwise_grain / 8 / std::max<int64_t>(n, 1), 1);
   detail::visit_number(rows.dtype(), [&]<class T>(T) {
-    const auto grain = std::max<int64_t>(detail::elementwise_grain / 8 / std::max<int64_t>(n, 1), 1);
-    parallel_for(n ? rows.numel() / n : 0, grain,
-                 [&, from = rows.data<T>(), to = index.data<int64_t>()](int64_t begin, int64_t end) {
-                   for (int64_t r = begin; r < end; ++r) {
-                     const T* key = from + r * n;
-                     int64_t* at = to + r * n;
-                     std::iota(at, at + n, int64_t{0});
-                     const auto is_before = [key, descending](int64_t i, int64_t j) {
-                       return descending ? is_less(key[j], key[i]) : is_less(key[i], key[j]);
-                     };
-                     if (k < n)
-                       std::partial_sort(at, at + k, at + n, [=](int64_t i, int64_t j) {
-                         return is_before(i, j) || (!is_before(j, i) && i < j);
-                       });
-                     else
-                       std::stable_sort(at, at + n, is_before);
-                   }
-                 });
+    using U = decltype(rank_of(T{}));
+    const T* from = rows.data<T>();
+    const U turned = descending ? ~U{0} : U{0};
+    if (sizeof(U) == sizeof(uint32_t) && n <= std::numeric_limits<uint32_t>::max()) {
+      // A rank and an index behind it are one number.
+      auto* to = static_cast<uint64_t*>(index.raw_data());
+      parallel_for(count, grain, [=](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) {
+          uint64_t* at = to + r * n;
+          sort_first(at, k, n, [row = from + r * n, turned](int64_t i) {
+            return uint64_t{rank_of(row[i]) ^ turned} << 32 | static_cast<uint64_t>(i);
+          });
+          for (int64_t i = 0; i < k; ++i) at[i] &= std::numeric_limits<uint32_t>::max();
+        }
+      });
+    } else {
+      const Tensor ranks = empty(rows.shape(), int64);
+      auto* rank = static_cast<uint64_t*>(ranks.raw_data());
+      parallel_for(count, grain, [=, to = index.data<int64_t>()](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) {
+          uint64_t* of_row = rank + r * n;
+          for (int64_t i = 0; i < n; ++i) of_row[i] = rank_of(from[r * n + i]) ^ turned;
+          int64_t* at = to + r * n;
+          std::iota(at, at + n, int64_t{0});
+          const auto is_before = [of_row](int64_t i, int64_t j) {
+            return of_row[i] < of_row[j] || (of_row[i] == of_row[j] && i < j);
+          };
+          if (k < n)
+            std::partial_sort(at, at + k, at + n, is_before);
+          else
+            std::sort(at, at + n, is_before);
+        }
+      });
+    }
   });
   return transpose(slice(index, -1, 0, k), axis, -1).contiguous();
 }

@@ -4,6 +4,7 @@
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/detail/strided.hpp>
 #include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/elementwise.hpp>
@@ -126,26 +127,55 @@ inline void add_row(T* to, const T* from, int64_t count) {
       to[i] = static_cast<T>(to[i] + from[i]);
 }
 
+// y_k = the sum of the rows x_j whose index is k. Shared out over rows of y: a thread reads whole rows of x, in order.
+void add_rows(const Tensor& x, const Tensor& index, const Tensor& y, double empty_sum) {
+  const int64_t rows = x.shape()[0], size = x.numel() / rows, index_step = index.strides()[0];
+  const int64_t* at = index.data<int64_t>();
+  const int64_t grain =
+      std::max<int64_t>(detail::elementwise_grain / std::max<int64_t>(x.numel() / y.shape()[0], 1), 1);
+  detail::visit_number(x.dtype(), [&]<class T>(T) {
+    parallel_for(y.shape()[0], grain, [=, to = y.data<T>(), from = x.data<T>()](int64_t begin, int64_t end) {
+      std::fill(to + begin * size, to + end * size, static_cast<T>(empty_sum));
+      for (int64_t j = 0; j < rows; ++j)
+        if (const int64_t k = at[j * index_step]; k >= begin && k < end) add_row(to + k * size, from + j * size, size);
+    });
+  });
+}
+
 // empty_sum: 0, or the -0 that changes nothing it is added to.
 Tensor scattered(const char* op, const Shape& shape, std::size_t axis, const Tensor& index, const Tensor& x,
                  double empty_sum) {
   const detail::OpScope scope(op);
   if (is_half(x.dtype())) return scattered(op, shape, axis, index, x.to(float32), empty_sum).to(x.dtype());
   Tensor y = empty(shape, x.dtype(), x.memory_format());
-  detail::fill(y, empty_sum);
+  // What x covers is filled where it is added to, by the same thread.
+  Shape rest = shape;
+  rest[axis] = x.shape()[axis];
+  const bool is_covered = rest == x.shape() && x.numel() > 0;
+  if (!is_covered) detail::fill(y, empty_sum);
   if (x.numel() > 0) {
+    const bool of_rows =
+        axis == 0 && is_covered && x.is_contiguous() && y.is_contiguous() &&
+        std::all_of(index.strides().begin() + 1, index.strides().end(), [](int64_t s) { return s == 0; });
+    if (of_rows) {
+      add_rows(x, index, y, empty_sum);
+      record_index<ScatterNode>(op, y, x, shape, axis, index);
+      return y;
+    }
     // Shared out over everything but axis, along which additions to one element follow one another.
     Shape rows = x.shape();
     rows[axis] = 1;
     const detail::StridedLoop<3> loop(rows, {y.strides(), x.strides(), index.strides()});
     const int64_t length = x.shape()[axis], y_step = y.strides()[axis], x_step = x.strides()[axis],
-                  index_step = index.strides()[axis];
+                  index_step = index.strides()[axis], filled = is_covered ? shape[axis] : 0;
     const int64_t* at = index.data<int64_t>();
     detail::visit_number(x.dtype(), [&]<class T>(T) {
       T* to = y.data<T>();
       const T* from = x.data<T>();
       const auto add = [=](int64_t i, int64_t j, int64_t k) { add_row(to + i + at[k] * y_step, from + j, 1); };
       const auto run = [=](int64_t count, const auto& o, const auto& s) {
+        for (int64_t a = 0; a < filled; ++a)
+          for (int64_t i = 0; i < count; ++i) to[o[0] + a * y_step + i * s[0]] = static_cast<T>(empty_sum);
         if (x_step < s[1]) {
           for (int64_t i = 0; i < count; ++i)
             for (int64_t a = 0; a < length; ++a)

@@ -4,6 +4,7 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/enumeration.hpp>
 #include <limpid/core/detail/parallel.hpp>
+#include <limpid/core/detail/pool.hpp>
 #include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/detail/ranges.hpp>
@@ -26,6 +27,10 @@ namespace {
 
 // ---- sparse rows
 
+// Kept from call to call by the pool: the system would be asked for them each time.
+template <class T>
+using List = std::vector<T, detail::PoolAllocator<T>>;
+
 // y_r = sum of weight x_index over the entries of row r.
 struct SparseRows {
   struct Entry {
@@ -33,8 +38,8 @@ struct SparseRows {
     double weight;
   };
   int64_t columns = 0;
-  std::vector<int64_t> begin{0};  // of each row's entries, and where the last one's end
-  std::vector<Entry> entries;
+  List<int64_t> begin{0};  // of each row's entries, and where the last one's end
+  List<Entry> entries;
 
   int64_t rows() const { return static_cast<int64_t>(begin.size()) - 1; }
   // Of one row, a second weight of one element is added to its first; those of 0 are left out, lest they meet infinity.
@@ -56,7 +61,7 @@ SparseRows transpose_of(const SparseRows& rows) {
   for (const auto& e : rows.entries) ++t.begin[static_cast<std::size_t>(e.index) + 1];
   for (std::size_t i = 1; i < t.begin.size(); ++i) t.begin[i] += t.begin[i - 1];
   t.entries.resize(rows.entries.size());
-  std::vector<int64_t> next = t.begin;
+  List<int64_t> next = t.begin;
   for (int64_t r = 0; r < rows.rows(); ++r)
     for (int64_t k = rows.begin[static_cast<std::size_t>(r)]; k < rows.begin[static_cast<std::size_t>(r) + 1]; ++k) {
       const auto& e = rows.entries[static_cast<std::size_t>(k)];
@@ -68,7 +73,7 @@ SparseRows transpose_of(const SparseRows& rows) {
 // The same where each row is given 1, 2 or 4 entries: loops of a length that the compiler knows.
 struct FixedRows {
   int64_t taps = 0;  // of each row; 0: rows differ too much
-  std::vector<SparseRows::Entry> entries;
+  List<SparseRows::Entry> entries;
 
   explicit FixedRows(const SparseRows& m) {
     int64_t most = 0, least = 1;
@@ -130,16 +135,29 @@ void each_row(const SparseRows& m, const Middle& d, const T* x, int64_t begin, i
   }
 }
 
+// Along the last axis, where a row of the map is one number.
 template <int taps, class T>
-void apply_fixed(const Rows& m, const Middle& d, int64_t begin, int64_t end, const T* x, T* y) {
-  each_row(m.any, d, x, begin, end, [&](int64_t i, int64_t r, const T* from) {
-    const SparseRows::Entry* e = m.fixed.entries.data() + r * taps;
-    if (d.inner == 1) {
+void apply_along(const Rows& m, int64_t begin, int64_t end, const T* x, T* y) {
+  const int64_t rows = m.any.rows();
+  for (int64_t i = begin; i < end;) {
+    const int64_t outer = i / rows, first = i % rows, last = std::min(rows, first + end - i);
+    const T* from = x + outer * m.any.columns;
+    T* __restrict to = y + outer * rows;
+    const SparseRows::Entry* e = m.fixed.entries.data() + first * taps;
+    for (int64_t r = first; r < last; ++r, e += taps) {
       double sum = e[0].weight * static_cast<double>(from[e[0].index]);
       for (int k = 1; k < taps; ++k) sum += e[k].weight * static_cast<double>(from[e[k].index]);
-      y[i] = static_cast<T>(sum);
-      return;
+      to[r] = static_cast<T>(sum);
     }
+    i += last - first;
+  }
+}
+
+template <int taps, class T>
+void apply_fixed(const Rows& m, const Middle& d, int64_t begin, int64_t end, const T* x, T* y) {
+  if (d.inner == 1) return apply_along<taps>(m, begin, end, x, y);
+  each_row(m.any, d, x, begin, end, [&](int64_t i, int64_t r, const T* from) {
+    const SparseRows::Entry* e = m.fixed.entries.data() + r * taps;
     const T* rows[taps];
     double weights[taps];
     for (int k = 0; k < taps; ++k) rows[k] = from + e[k].index * d.inner, weights[k] = e[k].weight;
