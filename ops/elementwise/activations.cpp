@@ -135,15 +135,17 @@ double softsign_rule(double x) noexcept {
 // x (x + 3) / 6 between -3 and 3
 double hardswish_rule(double x) noexcept { return x <= -3 ? -0.0 : x < 3 ? x * (x + 3) / 6 : x; }
 
-// e^(x / alpha), with what the quotient was rounded by; 1 where x is above 0.
+// What the quotient q of x and alpha was rounded by. Of infinity it is no number.
+double rounded_off(double q, double x, double alpha) noexcept { return -std::fma(q, alpha, -x) / alpha; }
+// e^(x / alpha); 1 where x is above 0.
 double celu_power(double x, double alpha) noexcept {
-  const double q = x / alpha, low = -std::fma(q, alpha, -x) / alpha, power = std::exp(q);
-  return power > 0 ? power + power * low : power;
+  const double q = x / alpha, power = std::exp(q);
+  return power > 0 ? power + power * rounded_off(q, x, alpha) : power;
 }
 double celu_rule(double x, double alpha) noexcept {
   if (!(x <= 0)) return x;
-  const double q = x / alpha, low = -std::fma(q, alpha, -x) / alpha, power = std::expm1(q);
-  return alpha * (power > -1 ? power + (power + 1) * low : power);
+  const double q = x / alpha, power = std::expm1(q);
+  return alpha * (power > -1 ? power + (power + 1) * rounded_off(q, x, alpha) : power);
 }
 double celu_slope_rule(double x, double alpha) noexcept { return x > 0 ? 1 : celu_power(x, alpha); }
 
