@@ -38,7 +38,7 @@ TraceScope::~TraceScope() {
 namespace detail {
 
 void note_source(const Node& node) {
-  Source source;
+  Origin source;
   source.count = static_cast<std::size_t>(backtrace(source.calls.data(), static_cast<int>(source.calls.size())));
   bool knows_layer = false;
   for (const TraceScope* scope = innermost_scope; scope; scope = scope->outer()) {
@@ -53,7 +53,7 @@ void note_source(const Node& node) {
 
 std::string source_of(const Node& node) {
   if (!node.has_extras()) return {};
-  const Source source = ExtrasOfNodes::look(node, [](const Extras& extras) { return extras.source; });
+  const Origin source = ExtrasOfNodes::look(node, [](const Extras& extras) { return extras.source; });
   const std::string line = source.count ? describe_calls(source) : std::string();
   if (source.scopes.empty()) return line;
   return line.empty() ? source.scopes : message(line, " in ", source.scopes);

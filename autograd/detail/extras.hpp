@@ -24,7 +24,7 @@ struct Extras {
   std::vector<OfOutput> on_gradient;
   std::vector<Ref<Hook>> before, after;
   std::vector<Retained> retained;
-  Source source;
+  Origin source;
 };
 
 /// Those of all nodes; a node knows only whether it has some (Node::has_extras()).

@@ -114,7 +114,7 @@ bool is_in(const void* image, uintptr_t code) {
 
 }  // namespace
 
-std::string describe_calls(const Source& source) {
+std::string describe_calls(const Origin& source) {
   static const void* const own = own_image();
   for (std::size_t i = 0; i < source.count; ++i) {
     const uintptr_t call = reinterpret_cast<uintptr_t>(source.calls[i]) - 1;  // the call, not what follows it
