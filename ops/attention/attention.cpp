@@ -11,7 +11,9 @@
 #include <limpid/core/detail/isa.hpp>
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/detail/visit.hpp>
+#include <limpid/ops/attention/detail/composition.hpp>
 #include <limpid/ops/attention/detail/mask.hpp>
+#include <limpid/ops/attention/detail/scheme.hpp>
 #include <limpid/ops/attention/kernels/attention.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/detail/composed.hpp>
@@ -32,129 +34,16 @@
 
 namespace limpid {
 
+using detail::scaled;
+using detail::Scheme;
 using detail::throw_error;
+using detail::weighted_sum;
+using detail::weights_of;
 
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr int64_t query_block = 64, key_block = 256;
-
-// What attention is of, its tensors apart: q (batch, L, E), k (batch, S, E), v (batch, S, V).
-struct Scheme {
-  int64_t batch = 1, queries = 0, keys = 0, size = 0, values = 0;  // B, L, S, E, V
-  double scale = 1;
-  bool causal = false;
-  int64_t offset = 0;  // causal: query i sees keys up to i + offset
-  Tensor mask;         // undefined, or bool or the dtype computed in, of shape (..., L, S), broadcast by its strides
-  Shape leading;
-
-  int64_t visible(int64_t query) const noexcept {
-    return causal ? std::clamp<int64_t>(query + offset + 1, 0, keys) : keys;
-  }
-};
-
-// The queries of the scores. They take the scale, for scores without it may be too large where those with it are not.
-Tensor scaled(const Tensor& q, const Scheme& s) { return q * s.scale; }
-
-// ---- the composition
-//
-// Its products and their gradients are of two kinds, each with gradients of these two. In one an element of 0 (a key
-// that is masked, or a weight that is dropped) counts for nothing whatever it meets, as 0 times NaN would not; the
-// other makes such elements, which are masked after it.
-
-// y_ic = sum_j a_ij b_jc over the j where a_ij is not 0.
-Tensor sparse_product(const Tensor& a, const Tensor& b);
-// y_ij = sum_c a_ic b_jc
-Tensor inner_products(const Tensor& a, const Tensor& b);
-
-Tensor transposed(const Tensor& x) { return transpose(x, -2, -1); }
-
-struct SparseProductNode final : Node {
-  Saved a{*this, "a"}, b{*this, "b"};
-  const char* name() const noexcept override { return "attention_sparse_product"; }
-  // da_ij = sum_c dy_ic b_jc,  db_jc = sum_i a_ij dy_ic over the i where a_ij is not 0
-  Tensors backward(const Tensors& dy) override {
-    Tensors dx(2);
-    if (needs(0)) dx[0] = inner_products(dy[0], b);
-    if (needs(1)) dx[1] = sparse_product(transposed(a), dy[0]);
-    return dx;
-  }
-  Tensors jvp(const Tensors& dx) override {
-    const Tensor of_a = dx[0].defined() ? sparse_product(dx[0], b) : Tensor(),
-                 of_b = dx[1].defined() ? sparse_product(a, dx[1]) : Tensor();
-    return {of_a.defined() && of_b.defined() ? of_a + of_b : of_a.defined() ? of_a : of_b};
-  }
-};
-
-Tensor sparse_product(const Tensor& a, const Tensor& b) {
-  Tensor y = [&] {
-    const NoGradGuard guard;
-    const Tensor is_finite = isfinite(b), whole = matmul(a, b);
-    if (all(is_finite).item<bool>()) return whole;
-    // Of those that are not finite, what some y counts makes it so, and what none does is left out.
-    const Tensor counts = ne(a, 0).to(a.dtype()), others = logical_not(is_finite).to(b.dtype());
-    return where(gt(matmul(counts, others), 0), whole, matmul(a, where(is_finite, b, 0)));
-  }();
-  if (auto* node = record<SparseProductNode>(y, a, b)) {
-    node->a = a;
-    node->b = b;
-  }
-  return y;
-}
-
-struct InnerProductsNode final : Node {
-  Saved a{*this, "a"}, b{*this, "b"};
-  const char* name() const noexcept override { return "attention_inner_products"; }
-  // da_ic = sum_j dy_ij b_jc,  db_jc = sum_i dy_ij a_ic, over those where dy_ij is not 0
-  Tensors backward(const Tensors& dy) override {
-    Tensors dx(2);
-    if (needs(0)) dx[0] = sparse_product(dy[0], b);
-    if (needs(1)) dx[1] = sparse_product(transposed(dy[0]), a);
-    return dx;
-  }
-  Tensors jvp(const Tensors& dx) override {
-    const Tensor of_a = dx[0].defined() ? inner_products(dx[0], b) : Tensor(),
-                 of_b = dx[1].defined() ? inner_products(a, dx[1]) : Tensor();
-    return {of_a.defined() && of_b.defined() ? of_a + of_b : of_a.defined() ? of_a : of_b};
-  }
-};
-
-Tensor inner_products(const Tensor& a, const Tensor& b) {
-  Tensor y = [&] {
-    const NoGradGuard guard;
-    return matmul(a, transposed(b));
-  }();
-  if (auto* node = record<InnerProductsNode>(y, a, b)) {
-    node->a = a;
-    node->b = b;
-  }
-  return y;
-}
-
-// bool (L, S): the keys that causal attention lets each query see.
-Tensor seen(const Scheme& s) { return le(arange(s.keys), reshape(arange(s.queries), {s.queries, 1}) + s.offset); }
-
-// softmax of the scores; a query that sees no key has weights 0.
-Tensor weights_of(const Tensor& q, const Tensor& k, const Tensor& mask, const Scheme& s) {
-  Tensor allowed = s.causal ? seen(s) : Tensor();
-  if (mask.defined() && mask.dtype() == bool_) allowed = allowed.defined() ? logical_and(allowed, mask) : mask;
-  const bool adds = mask.defined() && mask.dtype() != bool_;
-  if (adds) {
-    const Tensor open = ne(mask.detach(), -infinity);
-    allowed = allowed.defined() ? logical_and(allowed, open) : open;
-  }
-  Tensor scores = inner_products(scaled(q, s), k);
-  if (adds) scores = scores + mask;
-  if (allowed.defined()) scores = where(allowed, scores, -infinity);
-  return softmax(scores, -1);
-}
-
-// Where a weight is 0, its value counts for nothing, nor does what arrives at the weight from there.
-Tensor weighted_sum(const Tensor& weights, const Tensor& v) {
-  return sparse_product(where(ne(weights.detach(), 0), weights, 0), v);
-}
-
-// ---- by blocks
 
 // Where the matrices of a batch begin: x (..., n, m) whose rows are contiguous, broadcast to leading axes by its
 // strides.
@@ -469,7 +358,7 @@ struct AttentionNode final : Node {
       if (needs(0)) dx[0] = scaled(dx[0], s);
       if (needs(3)) {
         const Tensor p = weights_of(given[0], given[1], given[3], s), inner = limpid::sum(mul(dy[0], out), -1, true);
-        dx[3] = detail::chain(p, matmul(dy[0], transposed(given[2])) - inner);
+        dx[3] = detail::chain(p, matmul(dy[0], transpose(given[2], -2, -1)) - inner);
       }
       for (std::size_t i = 0; i < 4; ++i)
         if (dx[i].defined() && dx[i].shape() != given[i].shape()) dx[i] = sum_to(dx[i], given[i].shape());

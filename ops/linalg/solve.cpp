@@ -2,7 +2,6 @@
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/visit.hpp>
-#include <limpid/ops/detail/float_operands.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/linalg.hpp>
 #include <limpid/ops/linalg/detail/by_division.hpp>
@@ -10,6 +9,7 @@
 #include <limpid/ops/linalg/detail/lu.hpp>
 #include <limpid/ops/linalg/detail/matrices.hpp>
 #include <limpid/ops/product.hpp>
+#include <limpid/ops/product/detail/float_operands.hpp>
 
 #include <cmath>
 #include <limits>

@@ -3,7 +3,6 @@
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/visit.hpp>
-#include <limpid/ops/detail/float_operands.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/linalg.hpp>
 #include <limpid/ops/linalg/detail/by_division.hpp>
@@ -11,6 +10,7 @@
 #include <limpid/ops/linalg/detail/matrices.hpp>
 #include <limpid/ops/linalg/detail/triangle.hpp>
 #include <limpid/ops/product.hpp>
+#include <limpid/ops/product/detail/float_operands.hpp>
 #include <limpid/ops/product/detail/matrices.hpp>
 
 #include <cmath>

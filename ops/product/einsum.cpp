@@ -2,9 +2,9 @@
 // batched matrix product over views, so that derivatives are those of matmul, permute, reshape, mul and sum.
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/quote.hpp>
-#include <limpid/ops/detail/float_operands.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/product.hpp>
+#include <limpid/ops/product/detail/float_operands.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 

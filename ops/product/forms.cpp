@@ -1,10 +1,10 @@
 // Products of operands of given ranks, and products without a sum: all made of matmul and mul, whose derivatives are
 // theirs.
 #include <limpid/core/detail/message.hpp>
-#include <limpid/ops/detail/float_operands.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/chain.hpp>
 #include <limpid/ops/product.hpp>
+#include <limpid/ops/product/detail/float_operands.hpp>
 #include <limpid/ops/shaping.hpp>
 
 #include <algorithm>

@@ -1,11 +1,10 @@
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/visit.hpp>
-#include <limpid/ops/detail/bfloat16.hpp>
-#include <limpid/ops/detail/float_operands.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/product.hpp>
 #include <limpid/ops/product/detail/bfloat16.hpp>
+#include <limpid/ops/product/detail/float_operands.hpp>
 #include <limpid/ops/product/detail/matrices.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>

@@ -5,10 +5,9 @@
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/detail/strided.hpp>
 #include <limpid/core/detail/visit.hpp>
-#include <limpid/ops/detail/bfloat16.hpp>
-#include <limpid/ops/detail/float_operands.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/product/detail/bfloat16.hpp>
+#include <limpid/ops/product/detail/float_operands.hpp>
 #include <limpid/ops/product/detail/matrices.hpp>
 #include <limpid/ops/shaping.hpp>
 

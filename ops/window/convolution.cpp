@@ -5,8 +5,8 @@
 #include <limpid/core/detail/enumeration.hpp>
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/detail/visit.hpp>
-#include <limpid/ops/detail/bfloat16.hpp>
 #include <limpid/ops/detail/check.hpp>
+#include <limpid/ops/product/detail/bfloat16.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 #include <limpid/ops/window.hpp>

@@ -1,8 +1,8 @@
 #include <limpid/ops/linalg/detail/matrices.hpp>
 
 #include <limpid/core/detail/strided.hpp>
-#include <limpid/ops/detail/float_operands.hpp>
 #include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/product/detail/float_operands.hpp>
 
 #include <limits>
 

@@ -5,9 +5,9 @@
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/tensor.hpp>
-#include <limpid/ops/detail/buffer.hpp>
-#include <limpid/ops/detail/threads.hpp>
 #include <limpid/ops/product/detail/blas.hpp>
+#include <limpid/ops/product/detail/buffer.hpp>
+#include <limpid/ops/product/detail/threads.hpp>
 #include <limpid/ops/shaping.hpp>
 
 #include <algorithm>

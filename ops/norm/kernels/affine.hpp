@@ -1,7 +1,7 @@
 // y = (x - mean) * rstd * gamma + beta in float32 arithmetic, and what all kernels do to get rstd, gamma and beta.
 // Included by kernel sources only: all of it has internal linkage.
 #pragma once
-#include <limpid/ops/detail/lanes.hpp>
+#include <limpid/ops/norm/kernels/lanes.hpp>
 
 namespace limpid::kernels {
 namespace {

@@ -1,10 +1,10 @@
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/kernels/half.hpp>
-#include <limpid/ops/detail/buffer.hpp>
-#include <limpid/ops/detail/onednn.hpp>
-#include <limpid/ops/detail/threads.hpp>
 #include <limpid/ops/product/detail/bfloat16.hpp>
 #include <limpid/ops/product/detail/blocks.hpp>
+#include <limpid/ops/product/detail/buffer.hpp>
+#include <limpid/ops/product/detail/onednn.hpp>
+#include <limpid/ops/product/detail/threads.hpp>
 
 #include <algorithm>
 #include <limits>

@@ -4,8 +4,8 @@
 #include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/log.hpp>
 #include <limpid/core/detail/parallel.hpp>
-#include <limpid/ops/detail/threads.hpp>
 #include <limpid/ops/product/detail/blocks.hpp>
+#include <limpid/ops/product/detail/threads.hpp>
 
 #include <algorithm>
 #include <limits>

@@ -1,8 +1,8 @@
 #include <limpid/ops/window/detail/im2col.hpp>
 
 #include <limpid/core/detail/parallel.hpp>
-#include <limpid/ops/detail/buffer.hpp>
 #include <limpid/ops/product/detail/blas.hpp>
+#include <limpid/ops/product/detail/buffer.hpp>
 
 #include <algorithm>
 #include <cstddef>

@@ -1,7 +1,7 @@
 #include <limpid/core/detail/parallel.hpp>
-#include <limpid/ops/detail/buffer.hpp>
-#include <limpid/ops/detail/onednn.hpp>
-#include <limpid/ops/detail/threads.hpp>
+#include <limpid/ops/product/detail/buffer.hpp>
+#include <limpid/ops/product/detail/onednn.hpp>
+#include <limpid/ops/product/detail/threads.hpp>
 #include <limpid/ops/window/detail/onednn_windows.hpp>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-#include <limpid/ops/detail/onednn.hpp>
-#include <limpid/ops/detail/threads.hpp>
+#include <limpid/ops/product/detail/onednn.hpp>
+#include <limpid/ops/product/detail/threads.hpp>
 #include <limpid/ops/window/detail/onednn_windows.hpp>
 
 namespace limpid::detail::onednn {

@@ -2,7 +2,7 @@
 #pragma once
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/error.hpp>
-#include <limpid/ops/detail/float_operands.hpp>
+#include <limpid/ops/product/detail/float_operands.hpp>
 #include <limpid/ops/window.hpp>
 
 #include <algorithm>

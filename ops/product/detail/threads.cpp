@@ -1,4 +1,4 @@
-#include <limpid/ops/detail/threads.hpp>
+#include <limpid/ops/product/detail/threads.hpp>
 
 #include <omp.h>
 #include <limpid/core/detail/parallel.hpp>
