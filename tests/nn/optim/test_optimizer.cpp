@@ -169,14 +169,15 @@ TEST_CASE("copies of an optimiser are one optimiser") {
 }
 
 TEST_CASE("a first step that finds too little memory does nothing, and may be tried again", "[long]") {
-  // Blocks of about a megabyte each. One gradient is laid out anew in each step.
-  const auto make = [] {
+  // Blocks of about a megabyte each. One gradient is laid out anew in each step. Of half precision there are copies.
+  const bool of_half = GENERATE(false, true);
+  const auto make = [=] {
     manual_seed(8);
     Tensors xs;
     for (const Shape& shape : {Shape{512, 512}, Shape{3}, Shape{256, 1024}, Shape{512, 512}})
-      xs.push_back(randn(shape).set_requires_grad());
+      xs.push_back(randn(shape).to(!of_half ? float32 : shape[0] == 512 ? bfloat16 : float16).set_requires_grad());
     for (const Tensor& x : xs) {
-      const Tensor dx = randn(x.shape());
+      const Tensor dx = randn(x.shape()).to(x.dtype());
       x.set_grad(x.size(0) == 256 ? transpose(transpose(dx, 0, 1).clone(), 0, 1) : dx);
     }
     return xs;
