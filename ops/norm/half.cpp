@@ -104,8 +104,8 @@ Tensor normalize_half(const NormPlan& plan, const NormInputs& in) {
   const NormStatistics stats = empty_statistics(plan);
   Tensor y = half_forward(plan, in, stats);
   if (auto* node = record<HalfNormNode>(y, in.x, in.gamma, in.beta)) {
-    node->x = in.x, node->gamma = in.gamma, node->mean = stats.mean, node->rstd = stats.rstd;
     node->plan = plan;
+    node->x = in.x, node->gamma = in.gamma, node->mean = stats.mean, node->rstd = stats.rstd;
     node->plan.dims.affine = in.gamma.defined() || in.beta.defined();
     if (in.gamma.defined()) node->gamma_dtype = in.gamma.dtype();
     if (in.beta.defined()) node->beta_dtype = in.beta.dtype();

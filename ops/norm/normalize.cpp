@@ -82,8 +82,8 @@ struct NormGateNode final : SymmetricNode {
 Tensor relu_gate(const NormPlan& plan, const NormInputs& in, const NormStatistics& stats, const Tensor& dy) {
   Tensor z = y_or_masked_dy(plan, in, stats, Statistics::given, dy);
   if (auto* node = record<NormGateNode>(z, dy)) {
-    node->x = in.x, node->gamma = in.gamma, node->beta = in.beta, node->mean = stats.mean, node->rstd = stats.rstd;
     node->plan = plan;
+    node->x = in.x, node->gamma = in.gamma, node->beta = in.beta, node->mean = stats.mean, node->rstd = stats.rstd;
   }
   return z;
 }
@@ -140,8 +140,8 @@ struct RstdNode final : Node {
 Tensor scaled(const NormPlan& plan, const NormInputs& in, const NormStatistics& stats) {
   Tensor y = values_of(plan, in, stats, Statistics::given);
   if (auto* node = record<NormNode>(y, in.x, in.gamma, in.beta)) {
-    node->x = in.x, node->gamma = in.gamma, node->mean = stats.mean, node->rstd = stats.rstd;
     node->plan = plan;
+    node->x = in.x, node->gamma = in.gamma, node->mean = stats.mean, node->rstd = stats.rstd;
   }
   return y;
 }
@@ -203,8 +203,8 @@ Tensor rstd_of(const NormPlan& plan, const Tensor& x, const NormStatistics& stat
   Tensor r =
       as_dtype(make_view(rstd, plan.stat_shape(), contiguous_strides(plan.stat_shape()), rstd.offset()), x.dtype());
   if (auto* node = record<RstdNode>(r, x)) {
-    node->x = x, node->mean = mean, node->rstd = rstd;
     node->plan = plan;
+    node->x = x, node->mean = mean, node->rstd = rstd;
   }
   return r;
 }
@@ -259,8 +259,8 @@ Tensors norm_gradients(const NormPlan& plan, const NormInputs& in, const NormSta
   }
   Tensors results{dx, dgamma, dbeta};
   if (auto* node = record<NormBackwardNode>(results, {dy, in.x, in.gamma})) {
-    node->dy = dy, node->x = in.x, node->gamma = in.gamma, node->mean = stats.mean, node->rstd = stats.rstd;
     node->plan = plan;
+    node->dy = dy, node->x = in.x, node->gamma = in.gamma, node->mean = stats.mean, node->rstd = stats.rstd;
   }
   return results;
 }
@@ -311,9 +311,9 @@ Tensor moving_x(const NormPlan& plan, const NormTangents& d, const NormInputs& i
     });
   }
   if (auto* node = record<NormTangentNode>(dy, d.dx, d.dgamma, d.dbeta, in.x, in.gamma)) {
+    node->plan = plan;
     node->dx = d.dx, node->dgamma = d.dgamma, node->x = in.x, node->gamma = in.gamma;
     node->mean = stats.mean, node->rstd = stats.rstd;
-    node->plan = plan;
   }
   return dy;
 }
@@ -348,8 +348,8 @@ Tensor normalize(const NormPlan& plan, const NormInputs& in) {
       is_grad_enabled() && (in.x.requires_grad() || in.gamma.requires_grad() || in.beta.requires_grad());
   Tensor y = values_of(plan, in, stats, records ? Statistics::kept : Statistics::transient);
   const auto fill = [&](NormNode& node) {
-    node.x = in.x, node.gamma = in.gamma, node.mean = stats.mean, node.rstd = stats.rstd;
     node.plan = plan;
+    node.x = in.x, node.gamma = in.gamma, node.mean = stats.mean, node.rstd = stats.rstd;
     node.plan.dims.affine = in.gamma.defined() || in.beta.defined();
   };
   if (!plan.relu) {
@@ -457,9 +457,9 @@ Tensor normalize_with(const NormPlan& plan, const NormInputs& in, const Tensor& 
   const NormStatistics stats = fixed_statistics(fixed, mean, var);
   Tensor y = values_of(fixed, in, stats, Statistics::given);
   if (auto* node = record<FixedNormNode>(y, in.x, mean, var, in.gamma, in.beta)) {
+    node->plan = fixed;
     node->x = in.x, node->mean = mean, node->var = var, node->gamma = in.gamma;
     if (plan.relu) node->beta = in.beta;
-    node->plan = fixed;
   }
   return y;
 }

@@ -146,9 +146,9 @@ Tensors norm_double_backward(const NormPlan& plan, const NormSecondInputs& in, c
   }
   const auto& [u, v, w, dy, x, gamma] = in;
   if (auto* node = record<NormDoubleBackwardNode>(out, {u, v, w, dy, x, gamma})) {
+    node->plan = plan;
     node->u = u, node->v = v, node->w = w, node->dy = dy, node->x = x, node->gamma = gamma;
     node->mean = stats.mean, node->rstd = stats.rstd;
-    node->plan = plan;
   }
   return out;
 }

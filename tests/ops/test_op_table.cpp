@@ -109,6 +109,43 @@ TEST_CASE("ops have the second derivatives that differences give") {
   });
 }
 
+TEST_CASE("ops take operands and cotangents from inference mode, or refuse them in words") {
+  const auto in_words = [](const auto& work) {
+    try {
+      work();
+    } catch (const Error& error) {
+      CHECK_THAT(error.what(), ContainsSubstring("from inference mode; clone() it first"));
+      CHECK_THAT(error.what(), ContainsSubstring(": expected "));
+    }
+  };
+  const auto from_inference = [](const Tensor& x) {
+    const InferenceMode inference;
+    return x.clone();
+  };
+  for_each_op([&](const OpRow& row) {
+    if (!row.differentiable) return;
+    const Tensors plain = row.draw();
+    const auto leaves = [&] {
+      Tensors xs = plain;
+      for (Tensor& x : xs)
+        if (is_floating_point(x.dtype())) x = x.clone().set_requires_grad();
+      return xs;
+    };
+    for (std::size_t i = 0; i < plain.size(); ++i) {
+      Tensors xs = leaves();
+      xs[i] = from_inference(plain[i]);
+      in_words([&] { row.f(xs); });
+    }
+    const Tensors xs = leaves(), ys = row.f(xs);
+    if (!ys[0].requires_grad()) return;
+    const Tensor dy = from_inference(ones_like(ys[0]));
+    Tensors wanted;
+    for (const Tensor& x : xs)
+      if (x.requires_grad()) wanted.push_back(x);
+    in_words([&] { grad({ys[0]}, wanted, {dy}, {.create_graph = true, .allow_unused = true}); });
+  });
+}
+
 TEST_CASE("ops push forward what they pull back") {
   const auto inner = [](const Tensors& a, const Tensors& b) {
     double total = 0;
