@@ -53,7 +53,8 @@ int64_t multiply_adds(const Access::State& state, const Tensors& inputs, const T
     case Work::per_step: for_each_weight(state, [&](const Tensor& w) { count += rows_of(x) * w.numel(); }); break;
     case Work::attention:
     case Work::attention_batch_first: {
-      const Tensor &key = inputs[1], &value = inputs[2];
+      // adapt() gives it one tensor; that it attends to itself is what is known then.
+      const Tensor &key = inputs.size() > 1 ? inputs[1] : x, &value = inputs.size() > 2 ? inputs[2] : x;
       const int64_t e = x.size(-1), batch_axis = state.work == Work::attention ? 1 : 0;
       const int64_t keys = x.dim() == 2 ? key.size(0) : key.size(1 - batch_axis);
       count = rows_of(x) * e * e + rows_of(key) * key.size(-1) * e + rows_of(value) * value.size(-1) * e +

@@ -330,6 +330,16 @@ TEST_CASE("multiply-adds are those of products") {
   CHECK(count(nn::Linear(3, 5), ones({0, 3})) == 0);
 }
 
+TEST_CASE("a summary counts attention that is given one tensor as attending to itself") {
+  const nn::MultiheadAttention attention(4, 2);
+  const Tensor x = zeros({3, 2, 4});
+  const nn::Sequential net{
+      nn::adapt(attention, [](const nn::MultiheadAttention& a, const Tensor& t) { return a(t, t, t).output; })};
+  const nn::Summary alone = nn::summary(attention, x, x, x), within = nn::summary(net, x);
+  CHECK(within.rows[1].output == Shape{3, 2, 4});
+  CHECK(within.rows[1].multiply_adds == alone.rows[0].multiply_adds);
+}
+
 TEST_CASE("a summary counts a shared layer's parameters once and its calls all") {
   struct Twice : nn::Module {
     nn::Linear linear;
