@@ -45,8 +45,8 @@ struct EnableGradGuard : GradGuard {
 
 /// While it lives, this thread neither records nor makes anything that could ever be part of a graph: a tensor computed
 /// here is refused, by name, where an op would save it, where a gradient is asked of it, and where it is written to in
-/// place while recording. A clone() made outside is an ordinary tensor. An EnableGradGuard and set_grad_enabled()
-/// change nothing until it has ended; InferenceMode(false) does.
+/// place while recording. A clone() made outside is an ordinary tensor, and so is what a module registers. An
+/// EnableGradGuard and set_grad_enabled() change nothing until it has ended; InferenceMode(false) does.
 struct InferenceMode : detail::ModeScope {
   explicit InferenceMode(bool enabled = true) noexcept;
 };

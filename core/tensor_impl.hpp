@@ -30,6 +30,11 @@ class Storage final : public RefCounted<Storage> {
   void begin_epoch() noexcept { ++epoch_; }
   /// Made where nothing may become part of a graph.
   bool from_inference() const noexcept { return from_inference_; }
+  /// What was made there is to be trained after all.
+  void leave_inference() noexcept { from_inference_ = false; }
+  /// Computed from others wherever it is read, so that what is written to it would be lost.
+  bool is_read_only() const noexcept { return read_only_; }
+  void make_read_only() noexcept { read_only_ = true; }
   void dispose() noexcept;
 
  private:
@@ -40,6 +45,7 @@ class Storage final : public RefCounted<Storage> {
   uint32_t version_ = 0;
   uint32_t epoch_ = 0;
   bool from_inference_ = false;
+  bool read_only_ = false;
   std::byte* data_;
   std::size_t bytes_;
   std::size_t owned_;  ///< bytes in the storage's block: none where they are borrowed

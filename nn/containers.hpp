@@ -172,7 +172,7 @@ class ModuleDict : public Container {
 
   template <class Value>
   struct Entry {
-    const std::string& name;
+    std::string name;
     Value& module;
   };
   auto begin() noexcept { return Iterator<ModuleDict>(*this, 0); }

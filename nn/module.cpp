@@ -188,6 +188,7 @@ NewParameter Module::enter(const char* op, const std::string& name, Tensor tenso
   auto& entries = learned ? state_->parameters : state_->buffers;
   State::Entry entry{name, slot};
   entries.reserve(entries.size() + 1);
+  tensor.impl().storage->leave_inference();
   if (learned) tensor.set_requires_grad();
   slot->tensor = std::move(tensor);
   entries.push_back(std::move(entry));
@@ -462,6 +463,7 @@ namespace {
 // know. All memory is had before any is changed.
 template <class F>
 void convert_in_place(const Tensors& xs, const F& convert) {
+  const InferenceMode off(false);  // they can be trained wherever they are converted
   struct Change {
     Tensor x, values, gradient;
   };
@@ -506,7 +508,9 @@ void Module::to(MemoryFormat format) {
 }
 
 void Module::visit(void (*f)(void*, Module&), void* context) {
-  for (auto& child : state_->children) child.module.visit(f, context);
+  // f may add others, to which it does not come.
+  const std::size_t count = state_->children.size();
+  for (std::size_t i = 0; i < count; ++i) Module(state_->children[i].module).visit(f, context);
   Module handle = *this;
   f(context, handle);
 }

@@ -122,7 +122,8 @@ class Module {
 
   // Registration. Names must be new here, not empty and without a dot; a tensor must not lie in memory of one that is
   // registered here or below, but for one tensor under two names, twice a parameter or twice a buffer: else ValueError.
-  /// Makes tensor a leaf that requires a gradient. An undefined one is passed through, unregistered.
+  /// Makes tensor a leaf that requires a gradient, also one from inference mode. An undefined one is passed through,
+  /// unregistered.
   NewParameter parameter(const std::string& name, Tensor tensor);
   /// State that is saved but not learned. An undefined one is passed through, unregistered.
   NewParameter buffer(const std::string& name, Tensor tensor);

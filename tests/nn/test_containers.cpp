@@ -203,6 +203,25 @@ TEST_CASE("a dictionary gives its modules by name, in the order of their coming"
   CHECK(printed(nn::ModuleDict<nn::ReLU>{{"act", nn::ReLU()}}) == "ModuleDict(\n  (act): ReLU()\n)");
 }
 
+TEST_CASE("a loop over a dictionary or a list comes to what was there, whatever is added on the way") {
+  nn::ModuleDict<nn::Linear> heads{{"a", nn::Linear(1, 1)}, {"b", nn::Linear(1, 1)}};
+  std::string seen;
+  for (const auto& [name, head] : heads) {
+    for (int i = 0; i < 50; ++i) heads.add(name + std::to_string(i), nn::Linear(1, 1));
+    seen += name;
+    CHECK(head.parameters().size() == 2);
+  }
+  CHECK(seen == "ab");
+  CHECK(heads.size() == 102);
+  nn::ModuleList<nn::Linear> list{nn::Linear(1, 1)};
+  for (const nn::Linear& layer : list) {
+    for (int i = 0; i < 50; ++i) list.append(layer);
+    CHECK(layer.weight.numel() == 1);
+  }
+  list.extend(list);
+  CHECK(list.size() == 102);
+}
+
 TEST_CASE("a list of parameters holds leaves that cannot be replaced") {
   nn::ParameterList list{ones({2, 3})};
   const Tensor x = zeros({4}, float64);

@@ -282,6 +282,17 @@ TEST_CASE("apply visits children before parents") {
   CHECK(order == "Conv2d InstanceNorm2d Block ReLU Sequential ");
 }
 
+TEST_CASE("apply comes to what was there, whatever is added on the way") {
+  nn::Sequential net{nn::Linear(2, 2), nn::Linear(2, 2)};
+  std::vector<std::string> seen;
+  net.apply([&](const nn::Module& m) {
+    seen.push_back(m.type());
+    for (int i = 0; i < 50; ++i) net.append(nn::ReLU());
+  });
+  CHECK(seen == std::vector<std::string>{"Linear", "Linear", "Sequential"});
+  CHECK(net.size() == 152);
+}
+
 TEST_CASE("a module prints as a tree") {
   std::ostringstream out;
   out << nn::Sequential{Block(1, 2), nn::Sequential{relu, nn::Dropout(0.25)}, nn::Linear(3, 4, {.bias = false})};
