@@ -1,16 +1,60 @@
 #include <limpid/autograd/checkpoint.hpp>
+#include <limpid/autograd/detail/checkpoint_run.hpp>
 #include <limpid/autograd/detail/forward.hpp>
 #include <limpid/autograd/detail/grad_between.hpp>
 #include <limpid/autograd/detail/stand_in.hpp>
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/pool.hpp>
 #include <limpid/core/detail/rewind.hpp>
 
+#include <algorithm>
 #include <deque>
+#include <utility>
 #include <vector>
 
 namespace limpid::detail {
+namespace {
+
+LIMPID_FAST_TLS thread_local constinit CheckpointRun* innermost_run = nullptr;
+
+}  // namespace
+
+CheckpointRun::CheckpointRun(Notes& first_notes) noexcept : first_notes_(&first_notes), outer_(innermost_run) {
+  innermost_run = this;
+}
+CheckpointRun::CheckpointRun(const Notes& notes) : first_notes_(nullptr), rest_(notes), outer_(innermost_run) {
+  innermost_run = this;
+}
+CheckpointRun::~CheckpointRun() { innermost_run = outer_; }
+
+CheckpointRun* CheckpointRun::innermost() noexcept { return innermost_run; }
+
+bool CheckpointRun::is_repeating() noexcept {
+  const CheckpointRun* run = innermost_run;
+  while (run && run->is_first()) run = run->outer_;
+  return run;
+}
+
+void CheckpointRun::note(const void* key, const Tensor& x, const CheckpointRun* end) {
+  for (CheckpointRun* run = innermost_run; run != end && run && run->is_first(); run = run->outer_)
+    run->first_notes_->emplace_back(key, x);
+}
+
+const Tensor* CheckpointRun::recall(const void* key) noexcept {
+  CheckpointRun* run = innermost_run;
+  while (run && run->is_first()) run = run->outer_;
+  return run ? run->next(key) : nullptr;
+}
+
+const Tensor* CheckpointRun::next(const void* key) noexcept {
+  const auto found = std::find_if(rest_.begin(), rest_.end(), [&](const auto& entry) { return entry.first == key; });
+  if (found == rest_.end()) return nullptr;
+  found->first = nullptr;
+  return &found->second;
+}
+
 namespace {
 
 bool is_floating(const Tensor& x) { return x.defined() && is_floating_point(x.dtype()); }
@@ -30,6 +74,7 @@ struct CheckpointNode final : Node {
   Ref<KeptFunction> f;
   Generator generator;
   std::deque<Saved> xs;
+  CheckpointRun::Notes notes;
   const char* name() const noexcept override { return "checkpoint"; }
 
   // y = f(xs):  dx = J^T dy, by recording f anew.
@@ -66,6 +111,7 @@ struct CheckpointNode final : Node {
     const EnableGradGuard recording;
     const GeneratorScope kept(default_generator());
     default_generator() = generator;
+    const CheckpointRun run(std::as_const(notes));
     return (*f)(again);
   }
 
@@ -137,13 +183,19 @@ Tensors checkpoint(const Ref<KeptFunction>& f, const Tensors& xs) {
   for (Tensor& x : stand_ins)
     if (x.requires_grad()) x = x.detach().set_requires_grad();
   const uint64_t before = Node::clock();
-  Tensors ys = (*f)(stand_ins);
+  CheckpointRun::Notes notes;
+  Tensors ys;
+  {
+    const CheckpointRun run(notes);
+    ys = (*f)(stand_ins);
+  }
   if (!any_requires_grad(ys)) return ys;
 
   auto* node = new CheckpointNode;
   const Ref<Node> hold(node);
   node->f = f;
   node->generator = generator;
+  node->notes = std::move(notes);
   for (const Tensor& x : xs) node->connect(x);
   for (const Edge& edge : captured_edges(ys, stand_ins, before)) node->connect(edge);
   node->start();

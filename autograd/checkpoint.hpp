@@ -40,8 +40,10 @@ Tensors checkpoint(const Ref<KeptFunction>& f, const Tensors& xs);
 /// f, its gradients add up in another order.) May be nested, and differentiated to any order.
 ///
 /// f takes 1 to 8 tensors, or one const Tensors&, and is copied; it must do the same each time. Among xs may be
-/// integers and undefined tensors. Not repeated are the streams of other generators, and what f changes besides, such
-/// as running statistics, changes twice. Throws AutogradError in backward where f gives other shapes or dtypes then.
+/// integers and undefined tensors. Layers see to it that their running statistics move once, that a weight of
+/// spectral_norm() is that of the first run, and that generators of their own repeat. Other generators that f draws
+/// from do not, and what f changes besides, changes twice. Throws AutogradError in backward where f gives other shapes
+/// or dtypes then.
 template <detail::TensorCallable F>
 Tensors checkpoint(F f, const Tensors& xs) {
   return detail::checkpoint(Ref<detail::KeptFunction>(new detail::KeptFunctionOf<F>(std::move(f))), xs);

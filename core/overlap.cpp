@@ -117,6 +117,9 @@ bool coincides(const Tensor& a, const Tensor& b) noexcept {
 
 void require_writable(const char* op, const Tensor& x) {
   if (!x.defined()) throw_error<ValueError>(op, ": expected a defined tensor, got an undefined tensor");
+  if (x.impl().storage->is_read_only())
+    throw_error<ValueError>(op, ": expected a tensor whose values are its own, got one of shape ", x.shape(),
+                            " that is computed from others wherever it is read; change those, or a clone()");
   if (overlaps_itself(x))
     throw_error<ValueError>(op, ": expected a tensor with a place for each element, got one of shape ", x.shape(),
                             " and strides ", x.strides(), ", in which some may share one; clone() it first");

@@ -1,3 +1,4 @@
+#include <limpid/autograd/detail/checkpoint_run.hpp>
 #include <limpid/autograd/detail/extras.hpp>
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/core/detail/fork.hpp>
@@ -7,9 +8,11 @@
 
 #include <algorithm>
 #include <mutex>
+#include <string_view>
 
 namespace limpid {
 
+using detail::CheckpointRun;
 using detail::throw_error;
 using nn::detail::CallFrame;
 
@@ -43,7 +46,9 @@ Tensor Derivation::value(bool may_move) const {
   Tensors given;
   for (const Ref<Slot>& source : sources)
     given.push_back(source->derivation ? Parameter(source).tensor() : source->tensor);
-  return rule->value(given, may_move);
+  Tensor y = rule->value(given, may_move);
+  y.impl().storage->make_read_only();
+  return y;
 }
 
 const Tensor& Derivation::read() {
@@ -59,7 +64,12 @@ const Tensor& Derivation::read() {
   return *mine = now;
 }
 
-CallFrame::CallFrame(const Access::State& state) : state_(&state), outer_(frames) {
+void Derivation::forget() {
+  const std::lock_guard lock(values_lock);
+  values_.clear();
+}
+
+CallFrame::CallFrame(const Access::State& state) : state_(&state), outer_(frames), run_(CheckpointRun::innermost()) {
   values_.reserve(state.derived.size());  // where they are read from stays
   for (const auto& [name, slot] : state.derived)
     values_.emplace_back(slot.get(), slot->derivation->value(slot->derivation->moves));
@@ -73,11 +83,19 @@ bool CallFrame::is_open(const Access::State& state) noexcept {
   return false;
 }
 
-const Tensor* CallFrame::value_of(const Access::Slot& slot) noexcept {
-  for (const CallFrame* frame = frames; frame; frame = frame->outer_)
-    for (const auto& [known, value] : frame->values_)
-      if (known == &slot) return &value;
-  return nullptr;
+const Tensor* CallFrame::value_of(const Access::Slot& slot) {
+  const CallFrame* frame = frames;
+  // Outwards through checkpoints. Calls that one of them began in are over where it runs again.
+  for (CheckpointRun* run = CheckpointRun::innermost();; run = run->outer()) {
+    const Tensor* value = nullptr;
+    for (; frame && frame->run_ == run; frame = frame->outer_)
+      for (const auto& [known, computed] : frame->values_)
+        if (known == &slot && !value) value = &computed;
+    const bool is_again = run && !run->is_first();
+    if (!value && is_again) value = run->next(&slot);
+    if (value) CheckpointRun::note(&slot, *value, run);
+    if (value || is_again || !run) return value;
+  }
 }
 
 const char* held_elsewhere(const Tensor& x) {
@@ -91,7 +109,7 @@ const char* held_elsewhere(const Tensor& x) {
 
 namespace {
 
-auto find(const std::vector<Access::State::Entry>& entries, const std::string& name) {
+auto find(auto& entries, const std::string& name) {
   return std::find_if(entries.begin(), entries.end(), [&](const auto& entry) { return entry.name == name; });
 }
 
@@ -135,7 +153,7 @@ void derive(const Module& module, const std::string& name, std::shared_ptr<const
   state.buffers.reserve(state.buffers.size() + buffers.size());
   state.derived.reserve(state.derived.size() + 1);
   // Nothing fails from here on.
-  const auto found = state.parameters.begin() + (find(state.parameters, name) - state.parameters.begin());
+  const auto found = find(state.parameters, name);
   state.derived.push_back(std::move(*found));
   state.parameters.erase(found);
   for (auto& entry : parameters) state.parameters.push_back(std::move(entry));
@@ -144,6 +162,59 @@ void derive(const Module& module, const std::string& name, std::shared_ptr<const
   slot.tensor = Tensor();
   slot.derivation = derivation;
   state.extras |= has_derived;
+}
+
+void underive(const char* op, const char* rule, const Module& module, const std::string& name) {
+  using limpid::detail::printable;
+  Access::State& state = Access::state(module);
+  const auto is_of_rule = [&](const auto& entry) {
+    return std::string_view(entry.slot->derivation->rule->name) == rule;
+  };
+  const auto found = find(state.derived, name);
+  if (found == state.derived.end() || !is_of_rule(*found)) {
+    limpid::detail::Listing there;
+    for (const auto& entry : state.derived)
+      if (is_of_rule(entry)) there.add(printable(entry.name));
+    throw_error<ValueError>(op, ": expected ", there.empty() ? "a parameter that " : "one of ",
+                            there.empty() ? limpid::detail::message(rule, " computes") : there.text(), ", got \"",
+                            printable(name), '"');
+  }
+  Access::Slot& slot = *found->slot;
+  Derivation& derivation = *slot.derivation;
+  for (const Ref<Access::Slot>& source : derivation.sources)
+    if (source->derivation)
+      throw_error<ValueError>(op, ": expected a parameter computed from tensors, got \"", printable(name),
+                              "\", computed from one that ", source->derivation->rule->name,
+                              " computes; remove that first");
+  derivation.forget();  // they are graphs
+  bool learned = false;
+  for (const Ref<Access::Slot>& source : derivation.sources) {
+    const TensorImpl& x = source->tensor.impl();
+    if (x.use_count() > 1 || (x.grad && x.grad->use_count() > 1))
+      throw_error<ValueError>(op, ": expected \"", printable(name),
+                              "\" to be computed from what only its module holds, got a tensor that an optimiser, a "
+                              "graph or a Tensor holds as well; do so when that is gone, or to a clone of the module");
+    learned = learned || source->tensor.requires_grad();
+  }
+  Tensor own;
+  {
+    const InferenceMode off(false);  // it can be trained wherever it was made
+    const NoGradGuard no_grad;
+    own = derivation.value(false).clone();
+  }
+  own.set_requires_grad(learned);
+  state.parameters.reserve(state.parameters.size() + 1);
+  // Nothing fails from here on.
+  const auto is_source = [&](const Access::State::Entry& entry) {
+    return std::find(derivation.sources.begin(), derivation.sources.end(), entry.slot) != derivation.sources.end();
+  };
+  std::erase_if(state.parameters, is_source);
+  std::erase_if(state.buffers, is_source);
+  state.parameters.push_back(std::move(*found));
+  state.derived.erase(found);
+  slot.tensor = std::move(own);
+  slot.derivation = nullptr;
+  if (state.derived.empty()) state.extras &= static_cast<uint8_t>(~has_derived);
 }
 
 }  // namespace nn::detail

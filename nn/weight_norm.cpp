@@ -1,3 +1,4 @@
+#include <limpid/autograd/detail/checkpoint_run.hpp>
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/nn/detail/derivation.hpp>
@@ -15,6 +16,8 @@
 #include <memory>
 
 namespace limpid::nn::detail {
+
+using limpid::detail::CheckpointRun;
 
 namespace {
 
@@ -58,14 +61,21 @@ struct SpectralNorm final : Rule {
     Tensor u, v;
     {
       const NoGradGuard no_grad;
-      u = sources[1].detach().clone();
-      v = sources[2].detach().clone();
-      if (moves && iterate(matrix.detach(), u, v, iterations)) {
+      // A checkpoint's second run is to find the vectors that the first one had.
+      const auto start = [&](const Tensor& source) {
+        const Tensor* noted = CheckpointRun::recall(&source.impl());
+        return (noted ? *noted : source).detach().clone();
+      };
+      u = start(sources[1]);
+      v = start(sources[2]);
+      if (moves && !CheckpointRun::is_repeating() && iterate(matrix.detach(), u, v, iterations)) {
         for (int i : {1, 2}) {
           limpid::detail::copy_into(sources[static_cast<std::size_t>(i)], i == 1 ? u : v);
           sources[static_cast<std::size_t>(i)].bump_version();
         }
       }
+      CheckpointRun::note(&sources[1].impl(), u);
+      CheckpointRun::note(&sources[2].impl(), v);
     }
     const Tensor s = dot(u, mv(matrix, v));
     return w / where(eq(s, 0), 1, s);
@@ -111,6 +121,13 @@ void weight_norm(const Module& module, const std::string& name, std::optional<in
   }
   g.set_requires_grad(v.requires_grad());
   derive(module, name, std::make_shared<const WeightNorm>(axis), {{"_g", g, true}, {"_v", v, true}});
+}
+
+void remove_weight_norm(const Module& module, const std::string& name) {
+  underive("remove_weight_norm", "weight_norm", module, name);
+}
+void remove_spectral_norm(const Module& module, const std::string& name) {
+  underive("remove_spectral_norm", "spectral_norm", module, name);
 }
 
 void spectral_norm(const Module& module, const std::string& name, const SpectralNormOptions& options) {

@@ -22,6 +22,8 @@ struct SpectralNormOptions {
 namespace detail {
 void weight_norm(const Module& module, const std::string& name, std::optional<int64_t> axis);
 void spectral_norm(const Module& module, const std::string& name, const SpectralNormOptions& options);
+void remove_weight_norm(const Module& module, const std::string& name);
+void remove_spectral_norm(const Module& module, const std::string& name);
 }  // namespace detail
 
 /// Has the parameter `name` of module learned as a length and a direction, w = g v / |v|, one length for each index of
@@ -41,6 +43,18 @@ M weight_norm(const M& module, const std::string& name = "weight", std::optional
   return module;
 }
 
+/// Undoes weight_norm(): the parameter `name` has the values of now for its own again, the last in order, and is
+/// learned where a part of it was. Gradients and hooks of the parts go with them. Throws ValueError where weight_norm()
+/// does not compute it, and where an optimiser, a graph or a Tensor holds a part, which would be left behind: a clone()
+/// of the module is free of those.
+///
+///     nn::Linear plain = nn::remove_weight_norm(nn::clone(layer));
+template <std::derived_from<Module> M>
+M remove_weight_norm(const M& module, const std::string& name = "weight") {
+  detail::remove_weight_norm(module, name);
+  return module;
+}
+
 /// Has the parameter `name` of module divided by its spectral norm, the greatest singular value of the matrix whose
 /// rows are along one axis, as power iteration estimates it (Miyato et al., 2018). In its place there is a parameter
 /// name + "_orig", and buffers name + "_u" and name + "_v", the two vectors, as PyTorch's torch.nn.utils.spectral_norm
@@ -52,6 +66,13 @@ M weight_norm(const M& module, const std::string& name = "weight", std::optional
 template <std::derived_from<Module> M>
 M spectral_norm(const M& module, const std::string& name = "weight", const SpectralNormOptions& options = {}) {
   detail::spectral_norm(module, name, options);
+  return module;
+}
+
+/// Undoes spectral_norm(), without another iteration; the rest is as of remove_weight_norm().
+template <std::derived_from<Module> M>
+M remove_spectral_norm(const M& module, const std::string& name = "weight") {
+  detail::remove_spectral_norm(module, name);
   return module;
 }
 

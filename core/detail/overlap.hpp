@@ -14,8 +14,8 @@ bool overlaps(const Tensor& a, const Tensor& b) noexcept;
 /// element, does no harm then.
 bool coincides(const Tensor& a, const Tensor& b) noexcept;
 
-/// Throws ValueError, naming op, where x is undefined or overlaps itself: writing to it would give numbers that depend
-/// on the order of the writes.
+/// Throws ValueError, naming op, where x is undefined, or computed from others wherever it is read (what is written
+/// would be lost), or overlaps itself: writing to it would give numbers that depend on the order of the writes.
 void require_writable(const char* op, const Tensor& x);
 
 }  // namespace limpid::detail

@@ -8,6 +8,10 @@
 #include <utility>
 #include <vector>
 
+namespace limpid::detail {
+class CheckpointRun;
+}
+
 namespace limpid::nn::detail {
 
 /// How a parameter is computed. It has no state of its own: what it keeps is among its sources, as buffers, and so is
@@ -31,6 +35,8 @@ struct Derivation final : RefCounted<Derivation> {
   Tensor value(bool may_move) const;
   /// A value for this thread, which stays until its next one.
   const Tensor& read();
+  /// Lets go of those that threads have read.
+  void forget();
 
   const std::shared_ptr<const Rule> rule;
   std::vector<Ref<Slot>> sources;
@@ -57,6 +63,11 @@ const Tensor& plain_parameter(const char* op, const Module& module, const std::s
 void derive(const Module& module, const std::string& name, std::shared_ptr<const Rule> rule,
             const std::vector<Source>& sources);
 
+/// Undoes it: the parameter has the value that `rule` computes now for its own, and what that was computed from is
+/// gone. Throws ValueError, before anything is changed, where rule computes no such parameter, or where others hold
+/// what it is computed from.
+void underive(const char* op, const char* rule, const Module& module, const std::string& name);
+
 /// What holds or hangs on x beside its modules, in words; null for nothing.
 const char* held_elsewhere(const Tensor& x);
 
@@ -69,12 +80,14 @@ class CallFrame {
   CallFrame& operator=(const CallFrame&) = delete;
 
   static bool is_open(const Access::State& state) noexcept;
-  /// Null where no open call has computed slot.
-  static const Tensor* value_of(const Access::Slot& slot) noexcept;
+  /// Null where no open call has computed slot. A checkpoint within that call finds the same again in backward, where
+  /// the call is over.
+  static const Tensor* value_of(const Access::Slot& slot);
 
  private:
   const Access::State* state_;
   CallFrame* outer_;
+  const limpid::detail::CheckpointRun* run_;  // the innermost one that it began in
   std::vector<std::pair<const Access::Slot*, Tensor>> values_;
 };
 

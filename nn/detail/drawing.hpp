@@ -2,6 +2,8 @@
 #pragma once
 #include <limpid/core/detail/rewind.hpp>
 
+#include <optional>
+
 namespace limpid::nn::detail {
 
 inline Generator& generator_or_default(Generator* generator) { return generator ? *generator : default_generator(); }
@@ -10,6 +12,17 @@ inline Generator& generator_or_default(Generator* generator) { return generator 
 /// nothing.
 struct Drawing : limpid::detail::Rewind {
   explicit Drawing(Generator* generator) noexcept : Rewind(generator_or_default(generator)) {}
+};
+
+/// The same while a layer is called. Where a checkpoint runs it again, a generator of its own draws what it drew then,
+/// and stands afterwards where it stood, as the checkpoint has it with the default one.
+struct CallDrawing : Drawing {
+  explicit CallDrawing(Generator* generator);
+  ~CallDrawing();
+
+ private:
+  Generator* generator_;
+  std::optional<Generator> before_ = {};
 };
 
 }  // namespace limpid::nn::detail

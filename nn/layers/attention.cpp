@@ -172,7 +172,7 @@ AttentionResult MultiheadAttention::run(const Tensor& query, const Tensor& key, 
                            .dropout = options_.dropout,
                            .training = is_training(),
                            .generator = options_.generator};
-  const detail::Drawing drawing(options_.generator);
+  const detail::CallDrawing drawing(options_.generator);
   const Tensor heads_out = scaled_dot_product_attention(projected[0], projected[1], projected[2], options);
   Tensor output = out_proj(reshape(permute(heads_out, {0, 2, 1, 3}), {n, length, e}));
   output = !batched ? squeeze(output, 0) : options_.batch_first ? output : transpose(output, 0, 1);

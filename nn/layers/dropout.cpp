@@ -19,7 +19,7 @@ namespace {
 // x with what is left out together in shape, to which x broadcasts.
 Tensor dropped(const Tensor& x, const Shape& shape, double p, Generator* generator) {
   const double scale = p < 1 ? 1 / (1 - p) : 0;
-  const detail::Drawing drawing(generator);
+  const detail::CallDrawing drawing(generator);
   return where(bernoulli(1 - p, shape, detail::generator_or_default(generator)), mul(x, scale), 0);
 }
 

@@ -1,3 +1,4 @@
+#include <limpid/autograd/detail/checkpoint_run.hpp>
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/nn/layers/detail/arguments.hpp>
@@ -9,6 +10,7 @@
 
 namespace limpid::nn {
 
+using limpid::detail::CheckpointRun;
 using limpid::detail::message;
 using limpid::detail::throw_error;
 
@@ -94,7 +96,7 @@ Tensor InstanceNorm::operator()(const Tensor& x_in) const {
                                            .use_input_stats = use_input_stats,
                                            .eps = settings_.eps,
                                            .relu = settings_.relu});
-    if (use_input_stats && settings_.track) track(batch, RunningRule::per_instance);
+    if (use_input_stats && settings_.track && !CheckpointRun::is_repeating()) track(batch, RunningRule::per_instance);
     return batched ? y : squeeze(y, 0);
   });
 }
@@ -122,7 +124,7 @@ Tensor BatchNorm::operator()(const Tensor& x_in) const {
                                     .training = use_input_stats,
                                     .eps = settings_.eps,
                                     .relu = settings_.relu});
-    if (use_input_stats && settings_.track) {
+    if (use_input_stats && settings_.track && !CheckpointRun::is_repeating()) {
       if (settings_.momentum && num_batches_tracked.item<int64_t>() == std::numeric_limits<int64_t>::max())
         throw_error<ValueError>(settings_.type, ": expected num_batches_tracked to have a next number, got ",
                                 num_batches_tracked.item<int64_t>());

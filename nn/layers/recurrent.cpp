@@ -101,7 +101,7 @@ RecurrentLayers::Result RecurrentLayers::run_checked(const Tensor& x_any, const 
   for (int64_t layer = 0; layer < s.num_layers; ++layer) {
     if (layer > 0 && s.dropout > 0 && is_training()) {
       const double scale = s.dropout < 1 ? 1 / (1 - s.dropout) : 0;
-      const detail::Drawing drawing(s.generator);
+      const detail::CallDrawing drawing(s.generator);
       x = where(bernoulli(1 - s.dropout, x.shape(), detail::generator_or_default(s.generator)), mul(x, scale), 0);
     }
     Tensors sides;

@@ -401,6 +401,17 @@ TEST_CASE("a weight that is computed cannot be changed, tied or normalised again
   CHECK(message_of([&] { linear.weight.copy_(ones({2, 2})); }) == refused);
   CHECK(message_of([&] { linear.weight.set_requires_grad(false); }) == refused);
   CHECK(message_of([&] { nn::tie(linear.weight, other.weight); }) == refused);
+  // Writes to what it was computed to would be lost.
+  const std::string lost = ": expected a tensor whose values are its own, got one of shape ";
+  const std::string told = " that is computed from others wherever it is read; change those, or a clone()";
+  CHECK(message_of([&] { nn::init::normal_(linear.weight); }) == "normal_" + lost + "(2, 2)" + told);
+  CHECK(message_of([&] { nn::init::orthogonal_(linear.weight); }) == "orthogonal_" + lost + "(2, 2)" + told);
+  CHECK(message_of([&] { nn::init::zeros_(linear.weight); }) == "constant_" + lost + "(2, 2)" + told);
+  CHECK(message_of([&] { linear.weight[0].fill_(1); }) == "fill_" + lost + "(2,)" + told);
+  CHECK(message_of([&] { linear.weight.detach().add_(1); }) == "add_" + lost + "(2, 2)" + told);
+  CHECK(message_of([&] { nn::ParameterList{linear.weight.detach()}; }) == "parameter" + lost + "(2, 2)" + told);
+  CHECK_NOTHROW(nn::init::normal_(linear.weight.clone()));
+  CHECK_NOTHROW(nn::init::normal_(linear.named_parameters()[2].tensor));
   CHECK(message_of([&] { nn::tie(other.weight, linear.weight); }) == refused);
   CHECK(
       message_of([&] { nn::spectral_norm(linear); }) ==
@@ -517,4 +528,75 @@ TEST_CASE("a training step with computed weights leaves no memory behind") {
   const int64_t in_use = memory_stats().in_use;
   for (int i = 0; i < 10; ++i) step();
   CHECK(memory_stats().in_use == in_use);
+}
+
+TEST_CASE("normalising is undone") {
+  manual_seed(13);
+  const Tensor x = randn({2, 3});
+  for (int kind = 0; kind < 2; ++kind) {
+    nn::Linear linear = kind ? nn::spectral_norm(nn::Linear(3, 4)) : nn::weight_norm(nn::Linear(3, 4));
+    const nn::Linear same = linear;
+    sum(square(linear(x))).backward();
+    (void)linear.weight.shape();
+    linear.eval();
+    const Tensor y = linear(x).detach();
+    linear.train();
+    const nn::Linear plain = kind ? nn::remove_spectral_norm(linear) : nn::remove_weight_norm(linear);
+    CHECK(equal(plain(x), y));
+    CHECK(equal(same(x), y));
+    std::vector<std::string> order;
+    for (const auto& [name, p] : linear.named_parameters()) order.push_back(name);
+    CHECK(order == std::vector<std::string>{"bias", "weight"});
+    CHECK(linear.named_buffers().empty());
+    CHECK((linear.weight.is_leaf() && linear.weight.requires_grad() && linear.weight.is_same(same.weight)));
+    nn::Linear other(3, 4);
+    other.load_state_dict(linear.state_dict());
+    CHECK(equal(other(x), y));
+    // It is a layer as others are, and may be normalised again.
+    optim::SGD optimizer(linear.parameters(), {.lr = 0.1});
+    sum(square(linear(x))).backward();
+    optimizer.step();
+    CHECK_FALSE(equal(linear(x), y));
+    nn::init::normal_(linear.weight);
+    CHECK(nn::clone(linear).weight.is_leaf());
+    nn::tie(other.weight, linear.weight);
+    const nn::Linear again = nn::weight_norm(nn::Linear(3, 4));
+    CHECK(nn::remove_weight_norm(nn::weight_norm(nn::remove_weight_norm(again))).parameters().size() == 2);
+  }
+  nn::Linear frozen = nn::weight_norm(nn::Linear(3, 4));
+  frozen.freeze();
+  CHECK_FALSE(nn::remove_weight_norm(frozen).weight.requires_grad());
+  const nn::ParameterList list{randn({2, 2}), randn({3})};
+  nn::weight_norm(list, "0");
+  CHECK(list[0].shape() == Shape{2, 2});
+  nn::remove_weight_norm(list, "0");
+  CHECK((list[0].shape() == Shape{2, 2} && list[0].is_leaf() && list[1].shape() == Shape{3}));
+}
+
+TEST_CASE("normalising is undone only where nothing is left behind") {
+  nn::Linear linear = nn::weight_norm(nn::Linear(3, 4));
+  const std::string refused =
+      "remove_weight_norm: expected \"weight\" to be computed from what only its module holds, got a tensor that an "
+      "optimiser, a graph or a Tensor holds as well; do so when that is gone, or to a clone of the module";
+  {
+    const optim::SGD optimizer(linear.parameters());
+    CHECK(message_of([&] { nn::remove_weight_norm(linear); }) == refused);
+    CHECK(nn::remove_weight_norm(nn::clone(linear)).weight.is_leaf());
+  }
+  {
+    const Tensor y = linear(ones({1, 3}));
+    CHECK(message_of([&] { nn::remove_weight_norm(linear); }) == refused);
+  }
+  CHECK(message_of([&] { nn::remove_spectral_norm(linear); }) ==
+        "remove_spectral_norm: expected a parameter that spectral_norm computes, got \"weight\"");
+  CHECK(message_of([&] { nn::remove_weight_norm(linear, "bias"); }) ==
+        "remove_weight_norm: expected one of weight, got \"bias\"");
+  nn::weight_norm(linear, "weight_v");
+  CHECK(message_of([&] { nn::remove_weight_norm(linear); }) ==
+        "remove_weight_norm: expected a parameter computed from tensors, got \"weight\", computed from one that "
+        "weight_norm computes; remove that first");
+  CHECK(linear.parameters().size() == 4);
+  nn::remove_weight_norm(linear, "weight_v");
+  nn::remove_weight_norm(linear);
+  CHECK(names(linear.state_dict()) == std::set<std::string>{"weight", "bias"});
 }
