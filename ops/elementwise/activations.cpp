@@ -137,17 +137,17 @@ double hardswish_rule(double x) noexcept { return x <= -3 ? -0.0 : x < 3 ? x * (
 
 // What the quotient q of x and alpha was rounded by. Of infinity it is no number.
 double rounded_off(double q, double x, double alpha) noexcept { return -std::fma(q, alpha, -x) / alpha; }
-// e^(x / alpha); 1 where x is above 0.
+// e^(x / alpha) of an x below 0: at 0 an alpha that its dtype has rounded to 0 would make 0 / 0 of it.
 double celu_power(double x, double alpha) noexcept {
   const double q = x / alpha, power = std::exp(q);
   return power > 0 ? power + power * rounded_off(q, x, alpha) : power;
 }
 double celu_rule(double x, double alpha) noexcept {
-  if (!(x <= 0)) return x;
+  if (!(x < 0)) return x;
   const double q = x / alpha, power = std::expm1(q);
   return alpha * (power > -1 ? power + (power + 1) * rounded_off(q, x, alpha) : power);
 }
-double celu_slope_rule(double x, double alpha) noexcept { return x > 0 ? 1 : celu_power(x, alpha); }
+double celu_slope_rule(double x, double alpha) noexcept { return x >= 0 ? 1 : celu_power(x, alpha); }
 
 // x tanh(log(1 + e^x)) = x n / (n + 2) for n = e (e + 2), e = e^x. Far below 0 it is x e^x, formed so that a subnormal
 // power costs no digits.

@@ -232,6 +232,8 @@ Tensor nan_to_num(const Tensor& x, double nan, std::optional<double> posinf, std
   require_defined("nan_to_num", x);
   if (!is_floating_point(x.dtype())) return x;
   const double largest = largest_of(x.dtype());
+  for (const double number : {nan, posinf.value_or(0), neginf.value_or(0)})
+    detail::stored("nan_to_num", number, x.dtype());  // which refuses it by name
   const Tensor y = where(isnan(x), nan, x), z = where(eq(x, infinity), posinf.value_or(largest), y);
   return where(eq(x, -infinity), neginf.value_or(-largest), z);
 }

@@ -184,6 +184,7 @@ Tensor lerp(const Tensor& start, const Tensor& end, double weight) {
   const auto at = [weight](const Tensor& a, const Tensor& b) { return lerp(a, b, weight); };
   const DType dtype = detail::floating_type(promote_types(start.dtype(), end.dtype()));
   if (Tensor y = detail::promoted(dtype, start, end, at); y.defined()) return y;
+  detail::stored("lerp", weight, dtype);  // which refuses it by name
   const Tensor way = end - start;
   return weight < 0.5 ? start + weight * way : end - (1 - weight) * way;
 }

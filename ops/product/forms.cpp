@@ -1,6 +1,7 @@
 // Products of operands of given ranks, and products without a sum: all made of matmul and mul, whose derivatives are
 // theirs.
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/number.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/chain.hpp>
 #include <limpid/ops/product.hpp>
@@ -75,7 +76,9 @@ Tensor addmm(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta, Sca
   if (!fits) throw_error<ShapeError>("addmm: expected x that broadcasts to ", shape, ", got shape ", x.shape());
   const DType dtype = detail::require_one_floating_dtype("addmm", {{"x", &x}, {"a", &a}});
   if (is_half(dtype)) return addmm(x.to(float32), a.to(float32), b.to(float32), beta, alpha).to(dtype);
-  const auto scaled = [](const Tensor& t, Scalar factor) { return factor.to_double() == 1 ? t : mul(t, factor); };
+  const auto scaled = [](const Tensor& t, Scalar factor) {
+    return factor.to_double() == 1 ? t : mul(t, detail::stored("addmm", factor, t.dtype()));
+  };
   // The factor goes to the smaller operand.
   const Tensor y = a.numel() <= b.numel() ? matmul(scaled(a, alpha), b) : matmul(a, scaled(b, alpha));
   if (beta.to_double() != 0) return add(y, scaled(x, beta));

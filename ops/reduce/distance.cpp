@@ -18,10 +18,11 @@ namespace ranges = detail::ranges;
 
 namespace {
 
-// In the name of who is asked, not of the norm that it is made of.
+// In the name of who is asked, not of the norm that it is made of: p, and what dtype holds in its place.
 void require_norm(const char* op, double p) {
   if (!(p > 0)) throw_error<ValueError>(op, ": expected p > 0, got ", p);
 }
+void require_norm(const char* op, double p, DType dtype) { require_norm(op, detail::stored(op, p, dtype).to_double()); }
 
 }  // namespace
 
@@ -32,6 +33,7 @@ Tensor normalize(const Tensor& x, double p, int64_t axis, double eps) {
   const DType dtype = detail::floating_type(x.dtype());
   if (Tensor y = detail::promoted(dtype, x, [=](const Tensor& z) { return normalize(z, p, axis, eps); }); y.defined())
     return y;
+  require_norm("normalize", p, dtype);
   return x / clamp_min(vector_norm(x, p, {axis}, true), eps);
 }
 
@@ -57,6 +59,7 @@ Tensor pairwise_distance(const Tensor& a, const Tensor& b, double p, double eps,
   const DType dtype = detail::floating_type(promote_types(a.dtype(), b.dtype()));
   const auto again = [=](const Tensor& u, const Tensor& v) { return pairwise_distance(u, v, p, eps, keepdim); };
   if (Tensor y = detail::promoted(dtype, a, b, again); y.defined()) return y;
+  require_norm("pairwise_distance", p, dtype);
   return vector_norm((a - b) + detail::stored("pairwise_distance", eps, dtype), p, {-1}, keepdim);
 }
 
@@ -71,6 +74,7 @@ Tensor cdist(const Tensor& a, const Tensor& b, double p) {
   const DType dtype = detail::floating_type(promote_types(a.dtype(), b.dtype()));
   const auto again = [=](const Tensor& u, const Tensor& v) { return cdist(u, v, p); };
   if (Tensor y = detail::promoted(dtype, a, b, again); y.defined()) return y;
+  require_norm("cdist", p, dtype);
   return vector_norm(unsqueeze(a, -2) - unsqueeze(b, -3), p, {-1});
 }
 

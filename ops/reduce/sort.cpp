@@ -223,7 +223,7 @@ Tensor bincount(const Tensor& x, const Tensor& weights, int64_t minlength) {
   if (x.numel() > 0) {
     const int64_t least = min(bins).item<int64_t>(), most = max(bins).item<int64_t>();
     if (least < 0) throw_error<ValueError>("bincount: expected numbers of at least 0, got ", least);
-    length = std::max(length, most + 1);
+    length = std::max(length, std::min(most, int64_t{1} << 56) + 1);  // a shape refuses more
   }
   return scatter_add({length}, 0, bins, weights.defined() ? weights : ones({x.numel()}, int64));
 }

@@ -2,6 +2,7 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/ops/detail/check.hpp>
+#include <limpid/ops/detail/ranges.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/shaping.hpp>
 #include <limpid/ops/shaping/detail/indexing.hpp>
@@ -148,6 +149,7 @@ Tensor diag(const Tensor& x, int64_t offset) {
   require_defined("diag", x);
   if (x.dim() == 2) return diagonal(x, offset);
   if (x.dim() != 1) throw_error<ShapeError>("diag: expected 1 or 2 axes, got x of shape ", x.shape());
+  detail::ranges::expect("diag", {{"offset", offset, {-0x1p56, 0x1p56}}});
   const int64_t n = x.size(0), above = std::max<int64_t>(offset, 0), below = std::max<int64_t>(-offset, 0);
   if (n == 0) return zeros({above + below, above + below}, x.dtype());
   // Each followed by n zeros, of which the last are cut off: as n rows they stand on the diagonal.
@@ -177,7 +179,9 @@ Tensor one_hot(const Tensor& x, int64_t num_classes) {
     throw_error<DTypeError>("one_hot: expected integers, got ", x.dtype());
   const Tensor index = x.to(int64).contiguous();
   const auto [least, most] = std::minmax_element(index.data<int64_t>(), index.data<int64_t>() + index.numel());
-  const int64_t count = num_classes == -1 && index.numel() > 0 ? *most + 1 : num_classes;
+  const bool counted = num_classes == -1 && index.numel() > 0;
+  if (counted && *least < 0) throw_error<ValueError>("one_hot: expected numbers of at least 0, got ", *least);
+  const int64_t count = counted ? std::min(*most, int64_t{1} << 56) + 1 : num_classes;
   if (count < 1)
     throw_error<ValueError>("one_hot: expected at least 1 class, got ", num_classes, " for x of shape ", x.shape());
   if (index.numel() > 0 && (*least < 0 || *most >= count))

@@ -312,5 +312,12 @@ TEST_CASE("activations refuse parameters they cannot mean", "[elementwise]") {
   CHECK_THROWS_WITH(hardtanh(x, 1, 1), "hardtanh: expected high in (1, inf], got 1");
   CHECK_THROWS_AS(hardtanh(x, NAN, 1), ValueError);
   CHECK_THROWS_AS(celu(x, 0), ValueError);
+  const Tensor near = tensor({-1, 0, 1}).set_requires_grad(), far = celu(near, 1e-300);  // which is 0 in float32
+  CHECK(equal(far.detach(), tensor({0, 0, 1})));
+  CHECK(equal(grad({far}, {near}, {ones({3})})[0], tensor({0, 1, 1})));
+  CHECK_THROWS_WITH(lerp(x, x, 1e300), "lerp: expected a number that float32 holds, got 1e+300");
+  CHECK_THROWS_WITH(nan_to_num(x, 0, 1e300), "nan_to_num: expected a number that float32 holds, got 1e+300");
+  CHECK_THROWS_WITH(addmm(ones({2, 2}), ones({2, 2}), ones({2, 2}), 1e300),
+                    "addmm: expected a number that float32 holds, got 1e+300");
   CHECK_THROWS_AS(logit(x, 0.75), ValueError);
 }

@@ -278,6 +278,26 @@ TEST_CASE("var has no cancellation") {
   CHECK(var(x).item<double>() == Approx(var_of(plain::values(x), 0)).epsilon(1e-12));
 }
 
+TEST_CASE("second derivatives of a norm do not leave the range before they are whole") {
+  const Tensor at = tensor({3, -4, 12, 84}, float64), along = tensor({1, 2, -1, 0.5}, float64);
+  const auto f = [](Tensor x) { return vector_norm(x); };
+  const Tensor expected = hvp(f, at, along);
+  for (const DType dtype : {float32, float64})
+    for (const double size : {1e-35, 1e-30, 1e-25, 1e-15, 1.0, 1e15, 1e20, 1e35}) {
+      CAPTURE(dtype, size);
+      const double by = dtype == float32 ? size : std::pow(size, 8);
+      const Tensor x = (at * by).to(dtype);
+      // The Hessian is of the size of 1 / x, and what it is multiplied by of that of x.
+      CHECK(allclose(hvp(f, x, (along * by).to(dtype)).to(float64), expected, 1e-6, 0));
+      CHECK(allclose(hvp(f, x, (along * (by < 1 ? by : 1)).to(dtype)).to(float64), expected / (by < 1 ? 1 : by), 1e-6, 0));
+      // d/ddy <dx, v> = <x, v> / |x|
+      const Tensor leaf = x.detach().set_requires_grad(), dy = ones({}, dtype).set_requires_grad();
+      const Tensor dx = grad({f(leaf)}, {leaf}, {dy}, {.create_graph = true})[0];
+      const Tensor length = grad({dx}, {dy}, {(along * by).to(dtype)})[0];
+      CHECK(length.item<double>() == Approx(25.0 / 85.0 * by).epsilon(1e-6));
+    }
+}
+
 TEST_CASE("norms of huge and tiny numbers") {
   CHECK(vector_norm(full({4}, 1e200, float64)).item<double>() == Approx(2e200));
   CHECK(vector_norm(full({4}, 1e-200, float64)).item<double>() == Approx(2e-200));

@@ -147,6 +147,8 @@ TEST_CASE("bincount counts, or adds weights up, which get their gradients") {
   CHECK(equal(y.detach(), tensor({0, 3.5, 0, 2}, float64)));
   CHECK(equal(grad({y}, {w}, {tensor({1, 2, 3, 4}, float64)})[0], tensor({2, 4, 2}, float64)));
   CHECK_THROWS_WITH(bincount(integers({1, -2})), "bincount: expected numbers of at least 0, got -2");
+  CHECK_THROWS_WITH(bincount(integers({1, INT64_MAX})),
+                    "shape: expected at most 2^56 elements, got (72057594037927937,)");
   CHECK_THROWS_WITH(bincount(zeros({2})), "bincount: expected integers, got float32");
   CHECK_THROWS_AS(bincount(integers({1}), zeros({2})), ShapeError);
 }

@@ -111,7 +111,13 @@ TEST_CASE("grids and classes") {
   CHECK(one_hot(zeros({0}, int64), 3).shape() == Shape{0, 3});
   CHECK_THROWS_WITH(one_hot(integers({1, 3}), 3), "one_hot: expected numbers in [0, 3), got 3");
   CHECK_THROWS_WITH(one_hot(integers({-1}), 3), "one_hot: expected numbers in [0, 3), got -1");
+  CHECK_THROWS_WITH(one_hot(integers({-1})), "one_hot: expected numbers of at least 0, got -1");
+  CHECK_THROWS_WITH(one_hot(integers({INT64_MAX})),
+                    "one_hot: expected numbers in [0, 72057594037927937), got 9223372036854775807");
   CHECK_THROWS_AS(one_hot(zeros({2})), DTypeError);
+  for (const int64_t offset : {INT64_MIN, INT64_MAX})
+    CHECK_THROWS_WITH(diag(integers({1, 2}), offset),
+                      "diag: expected offset in [-72057594037927936, 72057594037927936], got " + std::to_string(offset));
 }
 
 TEST_CASE("masks fill, choose and tell where") {
