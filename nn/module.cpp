@@ -112,8 +112,20 @@ Module::Module(std::string type, std::string arguments) : Module() {
 
 namespace {
 
+// This thread's, where there are any. Once the thread's objects are gone it is made anew: a program's statics are
+// destroyed behind those of the main thread, and may assign modules.
+using AssignmentList = std::vector<std::pair<const void*, const void*>>;
+thread_local constinit AssignmentList* assignment_list = nullptr;
+struct AssignmentListEnd {
+  ~AssignmentListEnd() { delete std::exchange(assignment_list, nullptr); }
+};
+AssignmentList& make_assignment_list() {
+  thread_local const AssignmentListEnd end;
+  static_cast<void>(end);
+  return *(assignment_list = new AssignmentList);
+}
+
 // Bounded, for a class need not hold members for all that it has registered.
-thread_local std::vector<std::pair<const void*, const void*>> assignments;
 constexpr std::size_t most_assignments = 1 << 16;
 
 }  // namespace
@@ -121,6 +133,7 @@ constexpr std::size_t most_assignments = 1 << 16;
 void detail::Assignments::add(const Module& before, const Module& after) {
   using State = Access::State;
   const State &a = Access::state(before), &b = Access::state(after);
+  AssignmentList& assignments = assignment_list ? *assignment_list : make_assignment_list();
   if (assignments.size() > most_assignments)
     assignments.erase(assignments.begin(), assignments.begin() + most_assignments / 2);
   const auto slot_of = [](const State& state, const std::string& name) -> const void* {
@@ -141,6 +154,8 @@ void detail::Assignments::add(const Module& before, const Module& after) {
 }
 
 bool detail::Assignments::take(const void* before, const void* after) noexcept {
+  if (!assignment_list) return false;
+  AssignmentList& assignments = *assignment_list;
   // The latest first: it is what is under way.
   const auto found = std::find(assignments.rbegin(), assignments.rend(), std::pair(before, after));
   if (found == assignments.rend()) return false;

@@ -45,8 +45,8 @@ struct VectorNormNode final : ReductionNode {
     const Tensor a = x, length = kept(y), none = eq(length, 0);
     const Tensor g = where(none, 0, kept(dy[0])), safe = where(none, 1, length);
     if (p == 2) {
-      // Of what is differentiated again x_kr / y_k comes first: the derivatives of dy_k / y_k, of the size of 1 / y_k^2,
-      // would leave the range where those of the whole do not.
+      // Of what is differentiated again x_kr / y_k comes first: the derivatives of dy_k / y_k, of the size of 1 /
+      // y_k^2, would leave the range where those of the whole do not.
       if (is_grad_enabled()) return {chain(g, direction())};
       // One division per slice, where dy_k / y_k stays in range.
       const Tensor ratio = chain_over(g, safe);

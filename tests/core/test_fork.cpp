@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <thread>
 #include <vector>
 
@@ -60,6 +61,38 @@ bool same(const Tensors& a, const Tensors& b) {
 }
 
 }  // namespace
+
+TEST_CASE("statics of a program compute in their destructors") {
+  // A child, for they run at exit: behind the main thread's own objects, and behind what libraries have made meanwhile.
+  CHECK(in_child([] {
+    static const struct Last {
+      ~Last() {
+        const auto right = [this] {
+          nn::Linear a(2, 3), b(2, 3);
+          nn::Sequential net{a}, other{b};
+          net = other;
+          const Tensor m = ones({300, 300}, bfloat16), pool = ones({4, 16, 64, 64});
+          const Tensors now = work();
+          for (std::size_t i = 0; i < now.size(); ++i)
+            if (!allclose(now[i], before[i], 1e-4, 1e-4)) return false;
+          return equal(matmul(m, m).to(float32), full({300, 300}, 300)) &&
+                 equal(avg_pool2d(pool, 2), ones({4, 16, 32, 32}));
+        };
+        _exit(right() ? 0 : 1);
+      }
+      mutable Tensors before;
+    } last;
+    last.before = work();
+    avg_pool2d(ones({4, 16, 64, 64}), 2);
+    struct Block : nn::Module {
+      nn::Linear linear;
+      Block() : linear(add("linear", nn::Linear(2, 2))) {}
+    } x, y;
+    x = y;
+    std::exit(1);
+    return false;
+  }));
+}
 
 TEST_CASE("a child of a process with threads computes the same bits on one") {
   const test::WithThreads with(3);

@@ -57,9 +57,10 @@ constexpr Pickle::Name names[] = {
     {"torch", "bool", Role::dtype, false, bool_},
 };
 
-// Python's own types of plain data, which protocol 2 finds in __builtin__.
-constexpr std::string_view builtins[] = {"bool", "bytearray", "bytes", "complex", "dict",  "float", "frozenset",
-                                         "int",  "list",      "range", "set",     "slice", "str",   "tuple"};
+// Python's own types of plain data. Protocol 2 finds them in __builtin__, some by the names that Python 2 had for them.
+constexpr std::string_view builtins[] = {"bool",      "bytearray", "bytes", "complex", "dict",  "float",
+                                         "frozenset", "int",       "list",  "long",    "range", "set",
+                                         "slice",     "str",       "tuple", "unicode", "xrange"};
 
 // PyTorch's own names go on growing, and a new one is no fault of what else is in a file: what is of torch itself is
 // some dtype, unless it ends as storages do, and what of torch._utils begins as they do makes a tensor.

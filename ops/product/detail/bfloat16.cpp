@@ -128,7 +128,7 @@ void gemm(const Product<BFloat16>& p, const BFloat16* bias) {
   const double work = static_cast<double>(p.n) * static_cast<double>(p.m) * static_cast<double>(p.k);
   const MatrixSteps a = settled(p.n, p.k, p.a.steps), b = settled(p.k, p.m, p.b.steps);
   const bool fits = std::max({p.n, p.m, p.k, a.row, a.col, b.row, b.col, p.y_row}) <= std::numeric_limits<int>::max();
-  if (work < least_work || !fits || !blas_reads(p.n, p.k, a) || !blas_reads(p.k, p.m, b))
+  if (onednn::is_over() || work < least_work || !fits || !blas_reads(p.n, p.k, a) || !blas_reads(p.k, p.m, b))
     return multiply_in_float32(p, bias);
   const Blocks blocks = blocks_of(p.n, p.m, p.k);
   parallel_for_throwing(blocks.count(), 1, [&](int64_t begin, int64_t end) {

@@ -79,6 +79,11 @@ class Plan {
   std::vector<Operand> operands_;
 };
 
+/// Whether this thread's plans have been destroyed, or are not to be made any more, for the thread is ending: that of
+/// the process is done with them, and with what oneDNN keeps, before a program's statics are destroyed. What these
+/// compute then goes without oneDNN.
+bool is_over() noexcept;
+
 /// What all stores of plans share: plans in places, without their keys.
 class Plans {
  protected:

@@ -201,6 +201,7 @@ struct Images {
 
 // Where oneDNN's result would depend on the number of threads, each sample on one.
 bool run(Kind kind, const ConvDims& d, MemoryFormat format, DType dtype, DType to_dtype, const Images& images) {
+  if (is_over()) return false;
   const int64_t x_size = d.c * d.x_plane(), y_size = d.o * d.y_plane();
   const auto run = [&, forward = kind == Kind::forward](const Key& key, int64_t n) {
     const auto bytes = [](int64_t size, DType of) { return size * static_cast<int64_t>(itemsize(of)); };
@@ -328,7 +329,7 @@ bool conv_input_grad(const ConvDims& dims, MemoryFormat format, DType dtype, con
 
 bool conv_weight_grad(const ConvDims& d, MemoryFormat format, DType dtype, const void* x, const void* dy,
                       float* dweight) {
-  if (is_cropped(d) || begins_far_before(d)) return false;
+  if (is_over() || is_cropped(d) || begins_far_before(d)) return false;
   const WeightGradient gradient{d, format, dtype, x, dy};
   const Cut& cut = gradient.cut;
   const int64_t size = d.o * (d.c / d.groups) * d.taps();

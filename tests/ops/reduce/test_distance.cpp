@@ -43,7 +43,8 @@ TEST_CASE("distances refuse norms that are none, and numbers out of range, in th
   }
   CHECK_THROWS_WITH(pairwise_distance(x, x, 2, 1e300),
                     "pairwise_distance: expected a number that float32 holds, got 1e+300");
-  CHECK_THROWS_WITH(pairwise_distance(x, x, 1e300), "pairwise_distance: expected a number that float32 holds, got 1e+300");
+  CHECK_THROWS_WITH(pairwise_distance(x, x, 1e300),
+                    "pairwise_distance: expected a number that float32 holds, got 1e+300");
   CHECK_THROWS_WITH(normalize(x, 1e300), "normalize: expected a number that float32 holds, got 1e+300");
   CHECK_THROWS_WITH(cdist(x, x, 1e-300), "cdist: expected p > 0, got 0");
 }

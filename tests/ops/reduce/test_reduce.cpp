@@ -289,7 +289,8 @@ TEST_CASE("second derivatives of a norm do not leave the range before they are w
       const Tensor x = (at * by).to(dtype);
       // The Hessian is of the size of 1 / x, and what it is multiplied by of that of x.
       CHECK(allclose(hvp(f, x, (along * by).to(dtype)).to(float64), expected, 1e-6, 0));
-      CHECK(allclose(hvp(f, x, (along * (by < 1 ? by : 1)).to(dtype)).to(float64), expected / (by < 1 ? 1 : by), 1e-6, 0));
+      CHECK(allclose(hvp(f, x, (along * (by < 1 ? by : 1)).to(dtype)).to(float64), expected / (by < 1 ? 1 : by), 1e-6,
+                     0));
       // d/ddy <dx, v> = <x, v> / |x|
       const Tensor leaf = x.detach().set_requires_grad(), dy = ones({}, dtype).set_requires_grad();
       const Tensor dx = grad({f(leaf)}, {leaf}, {dy}, {.create_graph = true})[0];

@@ -116,8 +116,9 @@ TEST_CASE("grids and classes") {
                     "one_hot: expected numbers in [0, 72057594037927937), got 9223372036854775807");
   CHECK_THROWS_AS(one_hot(zeros({2})), DTypeError);
   for (const int64_t offset : {INT64_MIN, INT64_MAX})
-    CHECK_THROWS_WITH(diag(integers({1, 2}), offset),
-                      "diag: expected offset in [-72057594037927936, 72057594037927936], got " + std::to_string(offset));
+    CHECK_THROWS_WITH(
+        diag(integers({1, 2}), offset),
+        "diag: expected offset in [-72057594037927936, 72057594037927936], got " + std::to_string(offset));
 }
 
 TEST_CASE("masks fill, choose and tell where") {
