@@ -74,6 +74,7 @@ struct CheckpointNode final : Node {
   Ref<KeptFunction> f;
   Generator generator;
   std::deque<Saved> xs;
+  std::deque<Saved> captured;  // that ops of f have saved, as parameters of modules: they are to stay what they were
   CheckpointRun::Notes notes;
   const char* name() const noexcept override { return "checkpoint"; }
 
@@ -100,6 +101,7 @@ struct CheckpointNode final : Node {
 
   // What f is to see again, and where its graph is to end: at the inputs whose gradients are needed.
   void restart(Tensors& again, Tensors& ends) const {
+    for (const Saved& x : captured) x.get();  // refuses one that was changed
     for (const Saved& x : xs) again.push_back(x.get());
     for (std::size_t i = 0; i < inputs().size(); ++i) {
       if (i < again.size() && is_floating(again[i])) again[i] = needs(i) ? stand_in(again[i]) : again[i].detach();
@@ -140,10 +142,17 @@ struct CheckpointNode final : Node {
   }
 };
 
-// The tensors that f captured, as edges from what it recorded to what was there before: to nodes of a sequence up to
-// `before`, but for the stand-ins of its arguments.
-std::vector<Edge> captured_edges(const Tensors& ys, const Tensors& stand_ins, uint64_t before) {
+// What f captured.
+struct Captured {
   std::vector<Edge> edges;
+  std::vector<std::pair<const char*, Tensor>> saved;  // those among them that ops of f have saved, and as what
+};
+
+// As edges from what f recorded to what was there before: to nodes of a sequence up to `before`, but for the stand-ins
+// of its arguments.
+Captured captured_by(const Tensors& ys, const Tensors& stand_ins, uint64_t before) {
+  Captured captured;
+  std::vector<Edge>& edges = captured.edges;
   const auto is_argument = [&](const Node* node) {
     for (const Tensor& x : stand_ins)
       if (x.requires_grad() && grad_node(x) == node) return true;
@@ -161,9 +170,16 @@ std::vector<Edge> captured_edges(const Tensors& ys, const Tensors& stand_ins, ui
   walk(ys, [&](const Node* node) {
     if (!is_inside(*node) || is_argument(node)) return false;
     for (const Edge& edge : node->inputs()) capture(edge);
+    node->for_each_saved([&](const Saved& saved) {
+      const Tensor& x = saved.peek();
+      if (!x.defined() || !x.requires_grad() || is_inside(*grad_node(x)) || is_argument(grad_node(x))) return;
+      const auto is_known = [&](const auto& known) { return known.second.is_same(x); };
+      if (std::none_of(captured.saved.begin(), captured.saved.end(), is_known))
+        captured.saved.emplace_back(saved.name(), x);
+    });
     return true;
   });
-  return edges;
+  return captured;
 }
 
 // y of a graph that is let go of, for a node of its own. What f was given, or captured, is seen through a view.
@@ -197,8 +213,10 @@ Tensors checkpoint(const Ref<KeptFunction>& f, const Tensors& xs) {
   node->generator = generator;
   node->notes = std::move(notes);
   for (const Tensor& x : xs) node->connect(x);
-  for (const Edge& edge : captured_edges(ys, stand_ins, before)) node->connect(edge);
+  const Captured captured = captured_by(ys, stand_ins, before);
+  for (const Edge& edge : captured.edges) node->connect(edge);
   node->start();
+  for (const auto& [name, x] : captured.saved) node->captured.emplace_back(*node, name) = x;
   for (const Tensor& x : xs) node->xs.emplace_back(*node, "x") = x;
   for (Tensor& y : ys) {
     Tensor mine;

@@ -1,6 +1,7 @@
 // Parts of a graph that are computed again in backward.
 #include <limpid/limpid.hpp>
 
+#include <string>
 #include <vector>
 
 #include "../catch.hpp"
@@ -195,6 +196,30 @@ TEST_CASE("a checkpoint's graph is used up like any other") {
   y.backward();
   CHECK(equal(x.grad(), vec({4, 8})));
   CHECK_THROWS_WITH(y.backward(), ContainsSubstring("retain_graph = true"));
+}
+
+TEST_CASE("a checkpoint refuses a captured tensor that was changed since, as the plain graph does") {
+  const nn::Sequential net{nn::Linear(3, 3), nn::Tanh(), nn::Linear(3, 2)};
+  const Tensor x = randn({2, 3});
+  const auto call = [net](const Tensor& t) { return net(t); };
+  const auto nested = [call](const Tensor& t) { return checkpoint(call, t); };
+  for (int deep = 0; deep < 2; ++deep) {
+    const Tensor y = deep ? checkpoint(nested, x) : checkpoint(call, x);
+    optim::SGD optimizer(net.parameters(), {.lr = 0.1});
+    sum(net(x)).backward();
+    optimizer.step();
+    CHECK_THROWS_WITH(sum(y).backward(),
+                      "checkpoint: expected saved tensor weight of shape (2, 3) unchanged since forward (version " +
+                          std::to_string(net.parameters()[2].version() - 1) + "), got version " +
+                          std::to_string(net.parameters()[2].version()) + ": it was changed in place");
+  }
+  // What f has of its own may change, and so may what no op of it keeps.
+  Tensor other = leaf({1, 2}), z = checkpoint([&](const Tensor&t) { return t + other; }, leaf({3, 4}));
+  {
+    const NoGradGuard no_grad;
+    other.mul_(2.0);
+  }
+  CHECK_NOTHROW(sum(z).backward());
 }
 
 TEST_CASE("checkpoint refuses in words") {
