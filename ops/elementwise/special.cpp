@@ -265,7 +265,10 @@ Tensor logit(const Tensor& operand) {
 Tensor logit(const Tensor& x, double eps) {
   detail::ranges::expect("logit", {{"eps", eps, {0, 0.5}}});
   detail::require_defined("logit", x);
-  return logit(clamp(is_floating_point(x.dtype()) ? x : x.to(float32), eps, 1 - eps));
+  // Half precision has no number between 1 - 1e-6 and 1, whose logit is infinite.
+  const auto again = [=](const Tensor& z) { return logit(z, eps); };
+  if (Tensor y = detail::promoted(detail::floating_type(x.dtype()), x, again); y.defined()) return y;
+  return logit(clamp(x, eps, 1 - eps));
 }
 
 }  // namespace limpid

@@ -2,6 +2,7 @@
 #include <limpid/core/detail/message.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/elementwise.hpp>
+#include <limpid/ops/elementwise/detail/map.hpp>
 #include <limpid/ops/shaping.hpp>
 
 namespace limpid {
@@ -29,6 +30,9 @@ Tensor glu(const Tensor& x, int64_t axis) {
   const int64_t at = normalize_axis(axis, x.dim(), "glu");
   if (x.size(at) % 2 != 0)
     throw_error<ShapeError>("glu: expected an even size along axis ", axis, ", got x of shape ", x.shape());
+  if (Tensor y = detail::promoted(detail::floating_type(x.dtype()), x, [at](const Tensor& z) { return glu(z, at); });
+      y.defined())
+    return y;
   const int64_t half = x.size(at) / 2;
   return slice(x, at, 0, half) * sigmoid(slice(x, at, half));
 }

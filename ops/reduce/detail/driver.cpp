@@ -118,7 +118,7 @@ struct SquareSum : Adding<T, T> {
   void rows(double* acc, const double* centre, const T* x, const kernels::RowBlock& block) const {
     add_squares(acc, this->centres ? centre : nullptr, x, block);
   }
-  T finish(double acc) const { return static_cast<T>(root ? std::sqrt(acc) : acc / divisor); }
+  T finish(double acc) const { return static_cast<T>(root ? std::sqrt(acc / divisor) : acc / divisor); }
 };
 
 // f takes one element into the accumulator, or one accumulator into another. It must be associative.
@@ -195,8 +195,9 @@ void add_squares(const Tensor& y, const Tensor& x, const double* centre, const A
 
 }  // namespace
 
-void sum_squares_into(const Tensor& y, const Tensor& x, const Tensor& centre, const Axes& axes, double divisor) {
-  add_squares(y, x, centre.data<double>(), axes, divisor, false);
+void sum_squares_into(const Tensor& y, const Tensor& x, const Tensor& centre, const Axes& axes, double divisor,
+                      bool root) {
+  add_squares(y, x, centre.data<double>(), axes, divisor, root);
 }
 
 void norm_into(const Tensor& y, const Tensor& x, const Axes& axes) { add_squares(y, x, nullptr, axes, 1, true); }

@@ -62,8 +62,10 @@ void sum_into(const Tensor& y, const Tensor& x, const Axes& axes, double divisor
 /// y[...] = mean of x over axes; x float32 or float64, y float64.
 void mean_into(const Tensor& y, const Tensor& x, const Axes& axes);
 
-/// y[...] = sum of (x - centre)^2 over axes / divisor. x and y float32 or float64; centre float64, laid out as y.
-void sum_squares_into(const Tensor& y, const Tensor& x, const Tensor& centre, const Axes& axes, double divisor);
+/// y[...] = sum of (x - centre)^2 over axes / divisor, or the square root of that, rounded once. x and y float32 or
+/// float64; centre float64, laid out as y.
+void sum_squares_into(const Tensor& y, const Tensor& x, const Tensor& centre, const Axes& axes, double divisor,
+                      bool root);
 
 /// y[...] = square root of the sum of x^2 over axes, rounded once.
 void norm_into(const Tensor& y, const Tensor& x, const Axes& axes);
