@@ -119,6 +119,15 @@ TEST_CASE("quantiles lie between neighbours, and beside infinities are no NaN") 
   CHECK(of({-infinity, 0}, 0.6) == -infinity);
   CHECK(of({-infinity, infinity, 3}, 0.5) == 3);
   CHECK(std::isnan(of({1, not_a_number, 2}, 0)));
+  // Though their difference is infinite.
+  CHECK(of({-1e308, 1e308}, 0.5) == 0);
+  CHECK(of({-1e308, 1e308}, 0.75) == 5e307);
+  CHECK(of({-1.7e308, -1e308, 1e308}, 0.25) == Approx(-1.35e308));
+  CHECK(of({-infinity, -1e308, 1e308, infinity}, 0.5) == 0);
+  CHECK(quantile(tensor({-3e38, 3e38}), 0.5).item<float>() == 0);
+  CHECK(quantile(tensor({-3e38, 3e38}, bfloat16), 0.5).to(float32).item<float>() == 0);
+  const Tensor apart = tensor({-1e308, 1e308}, float64).set_requires_grad();
+  CHECK(equal(grad({quantile(apart, 0.75)}, {apart})[0], tensor({0.25, 0.75}, float64)));
   const Tensor x = reshape(arange(12).to(float64), {3, 4});
   CHECK(equal(quantile(x, 0.25, 0), tensor({2, 3, 4, 5}, float64)));
   CHECK(quantile(x, 0.25, 1, true).shape() == Shape{3, 1});
