@@ -168,12 +168,14 @@ struct LogcumsumexpNode final : Node {
   int64_t axis = 0;
   const char* name() const noexcept override { return "logcumsumexp"; }
   // y_k = log(e^y_(k-1) + e^x_k), with shares p_k of y_(k-1) and q_k of x_k in the sum:  with
-  // g_k = dy_k + p_(k+1) g_(k+1),  dx_k = g_k q_k.
+  // g_k = dy_k + p_(k+1) g_(k+1),  dx_k = g_k q_k. As of logsumexp, a y_k of -inf has no shares: q_k is 0 there, and
+  // so is p of the next x that is more.
   Tensors backward(const Tensors& dy) override {
-    const Tensor before = moved(y, axis, true, -std::numeric_limits<double>::infinity()), a = x;
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    const Tensor before = moved(y, axis, true, -infinity), a = x;
     const Tensor p = detail::logaddexp_share(before, a);
     const Tensor g = recurrence("logcumsumexp", moved(p, axis, false, 0), dy[0], axis, true);
-    return {chain(g, detail::logaddexp_share(a, before))};
+    return {chain(g, where(eq(y, -infinity), 0, detail::logaddexp_share(a, before)))};
   }
 };
 

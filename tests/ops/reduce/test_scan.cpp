@@ -77,6 +77,18 @@ TEST_CASE("log-sums of infinities are no NaN, nor are their gradients") {
   CHECK(select(large, 0, 1).item<double>() == Approx(1000 + std::log(2.0)));
 }
 
+TEST_CASE("a log-sum of -inf alone gives no gradient to what it is of, as logsumexp") {
+  const Tensor x = leaf({-infinity, -infinity, 1, 2, -infinity}), dy = tensor({1, 2, 3, 4, 5}, float64);
+  Tensors sums;
+  for (int64_t n = 1; n <= 5; ++n) sums.push_back(logsumexp(slice(x, 0, 0, n), 0));
+  const Tensor dx = grad({logcumsumexp(x, 0)}, {x}, {dy}, {.create_graph = true})[0];
+  CHECK(allclose(dx.detach(), grad({stack(sums)}, {x}, {dy})[0], 1e-14, 0));
+  CHECK(equal(slice(dx.detach(), 0, 0, 2), zeros({2}, float64)));
+  CHECK(all(isfinite(grad({dx}, {x}, {dy})[0])).item<bool>());
+  const Tensor none = leaf({-infinity, -infinity});
+  CHECK(equal(grad({logcumsumexp(none, 0)}, {none}, {ones({2}, float64)})[0], zeros({2}, float64)));
+}
+
 TEST_CASE("scans of integers are int64 and wrap, those of half precision are float32's") {
   CHECK(equal(cumsum(arange(1, 5).to(int32), 0), from_vector<int64_t>({1, 3, 6, 10}, {4})));
   CHECK(equal(cumsum(ones({3}, bool_), 0), from_vector<int64_t>({1, 2, 3}, {3})));
