@@ -20,7 +20,8 @@ namespace {
 void require_channels(const char* type, const Tensor& x, int64_t in, int64_t axes) {
   limpid::detail::require_defined(type, "x", x);
   if ((x.dim() == axes + 2 && x.size(1) == in) || (x.dim() == axes + 1 && x.size(0) == in)) return;
-  throw_error<ShapeError>(type, ": expected x of shape ", shape_in_words(message("(N, ", in, ", ").c_str(), "", axes),
+  const auto words = [=](const char* before) { return shape_in_words(message(before, in, ", ").c_str(), "", axes); };
+  throw_error<ShapeError>(type, ": expected x of shape ", words("(N, "), x.dim() == axes + 1 ? " or " + words("(") : "",
                           ", got ", x.shape());
 }
 

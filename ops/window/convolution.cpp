@@ -54,25 +54,35 @@ void require_weight(const char* op, const Shape& ws, int64_t groups, int64_t ran
                             " and groups = ", groups);
 }
 
+// A shape with an axis of samples, which messages do not show where x has none.
+Shape with_samples(const Shape& xs, int64_t rank) {
+  if (xs.dim() == rank + 2) return xs;
+  Shape shape{1};
+  for (const int64_t size : xs) shape.push_back(size);
+  return shape;
+}
+
 void require_channels(const char* op, const Shape& xs, int64_t channels, const Shape& ws, int64_t groups,
                       int64_t rank) {
-  if (xs[1] == channels) return;
-  const std::string before = detail::message("(N, ", channels, ", ");
-  throw_error<ShapeError>(op, ": expected x of shape ", shape_in_words(before.c_str(), "", rank),
+  if (xs[xs.size() - static_cast<std::size_t>(rank) - 1] == channels) return;
+  const auto words = [=](const char* before) {
+    return shape_in_words(detail::message(before, channels, ", ").c_str(), "", rank);
+  };
+  throw_error<ShapeError>(op, ": expected x of shape ", words("(N, "), xs.dim() == rank + 1 ? " or " + words("(") : "",
                           " for weight of shape ", ws, " and groups = ", groups, ", got ", xs);
 }
 
-// Every size of a convolution of an x of shape xs with a weight of shape ws; throws where there is none.
-ConvDims conv_dims(const char* op, const Shape& xs, const Shape& ws, int64_t rank, const ConvOptions& options) {
+// Every size of a convolution of an x of that shape, of samples or of one, with a weight of shape ws; throws where
+// there is none.
+ConvDims conv_dims(const char* op, const Shape& shape, const Shape& ws, int64_t rank, const ConvOptions& options) {
   const auto& [stride, padding, dilation, groups] = options;
-  if (xs.dim() != rank + 2)
-    throw_error<ShapeError>(op, ": expected x of shape ", shape_in_words("(N, C, ", "", rank), ", got ", xs);
+  const Shape xs = with_samples(shape, rank);
   require_weight(op, ws, groups, rank, false);
   detail::require_at_least(op, "stride", 1, stride, rank);
   detail::require_at_least(op, "padding", 0, padding.sizes(), rank);
   detail::require_member(op, "Padding", padding.name(), Padding::same, "valid or same");
   detail::require_at_least(op, "dilation", 1, dilation, rank);
-  require_channels(op, xs, ws[1] * groups, ws, groups, rank);
+  require_channels(op, shape, ws[1] * groups, ws, groups, rank);
   ConvDims d{.n = xs[0], .c = xs[1], .o = ws[0], .groups = groups, .rank = rank, .axis = {}};
   std::fill_n(d.axis, 3, detail::single_axis);
   const bool same = padding.name() == Padding::same;
@@ -88,7 +98,7 @@ ConvDims conv_dims(const char* op, const Shape& xs, const Shape& ws, int64_t ran
     const int64_t out = kernel < 1 ? 0 : detail::window_count(size, kernel, stride[a], before + after, dilation[a]);
     if (out < 1) {
       const Spatial sizes = same ? Spatial(before) : spread(padding.sizes(), rank);
-      throw_error<ShapeError>(op, ": expected a kernel that fits the padded input, got x of shape ", xs,
+      throw_error<ShapeError>(op, ": expected a kernel that fits the padded input, got x of shape ", shape,
                               ", weight of shape ", ws, ", padding = ", sizes,
                               " and dilation = ", spread(dilation, rank));
     }
@@ -103,10 +113,11 @@ ConvDims conv_dims(const char* op, const Shape& xs, const Shape& ws, int64_t ran
   return d;
 }
 
-// Those of the convolution that has an input gradient of an x of shape xs with a weight of shape ws: xs is its y's.
-ConvDims transposed_dims(const char* op, const Shape& xs, const Shape& ws, int64_t rank,
+// Those of the convolution that has an input gradient of an x of that shape with a weight of shape ws: x is its y.
+ConvDims transposed_dims(const char* op, const Shape& shape, const Shape& ws, int64_t rank,
                          const ConvTransposeOptions& options) {
   const auto& [stride, padding, extra, groups, dilation] = options;
+  const Shape xs = with_samples(shape, rank);
   require_weight(op, ws, groups, rank, true);
   detail::require_at_least(op, "stride", 1, stride, rank);
   detail::require_at_least(op, "padding", 0, padding, rank);
@@ -117,7 +128,7 @@ ConvDims transposed_dims(const char* op, const Shape& xs, const Shape& ws, int64
       throw_error<ValueError>(
           op, ": expected output_padding below stride or dilation, got output_padding = ", spread(extra, rank),
           ", stride = ", spread(stride, rank), " and dilation = ", spread(dilation, rank));
-  require_channels(op, xs, ws[0], ws, groups, rank);
+  require_channels(op, shape, ws[0], ws, groups, rank);
   ConvDims d{.n = xs[0], .c = ws[1] * groups, .o = ws[0], .groups = groups, .rank = rank, .axis = {}};
   std::fill_n(d.axis, 3, detail::single_axis);
   for (int64_t a = 0; a < rank; ++a) {
@@ -126,7 +137,7 @@ ConvDims transposed_dims(const char* op, const Shape& xs, const Shape& ws, int64
     if (out < 1 || kernel < 1 || __builtin_mul_overflow(out - 1, stride[a], &size) ||
         __builtin_mul_overflow(dilation[a], kernel - 1, &reach) || __builtin_add_overflow(size, reach, &size) ||
         __builtin_add_overflow(size, extra[a] + 1 - 2 * padding[a], &size) || size < 1)
-      throw_error<ShapeError>(op, ": expected a result of at least one element along each axis, got x of shape ", xs,
+      throw_error<ShapeError>(op, ": expected a result of at least one element along each axis, got x of shape ", shape,
                               ", weight of shape ", ws, ", stride = ", spread(stride, rank),
                               ", padding = ", spread(padding, rank), " and dilation = ", spread(dilation, rank));
     // What is beyond the last window by a stride or more must not make room for another.
@@ -422,7 +433,7 @@ Tensor conv(const char* op, const Tensor& any, const Tensor& w, const Tensor& b,
   detail::require_defined(op, "x", any);
   detail::require_defined(op, "weight", w);
   return batched(op, any, rank, [&](const Tensor& x_any) {
-    const ConvDims dims = conv_dims(op, x_any.shape(), w.shape(), rank, options);
+    const ConvDims dims = conv_dims(op, any.shape(), w.shape(), rank, options);
     require_bias(op, b, dims.o);
     const DType dtype = detail::require_one_floating_dtype(op, {{"x", &x_any}, {"weight", &w}, {"bias", &b}});
     return in_computed_dtype(dtype, x_any, w, b, [&](const Tensor& x, const Tensor& weight, const Tensor& bias) {
@@ -436,7 +447,7 @@ Tensor conv_transpose(const char* op, const Tensor& any, const Tensor& w, const 
   detail::require_defined(op, "x", any);
   detail::require_defined(op, "weight", w);
   return batched(op, any, rank, [&](const Tensor& x_any) {
-    const ConvDims dims = transposed_dims(op, x_any.shape(), w.shape(), rank, options);
+    const ConvDims dims = transposed_dims(op, any.shape(), w.shape(), rank, options);
     require_bias(op, b, dims.c);
     const DType dtype = detail::require_one_floating_dtype(op, {{"x", &x_any}, {"weight", &w}, {"bias", &b}});
     return in_computed_dtype(dtype, x_any, w, b, [&](const Tensor& x, const Tensor& weight, const Tensor& bias) {
@@ -452,6 +463,8 @@ ConvDims gradient_dims(const char* op, const Shape& xs, const Shape& ws, const T
                             ": expected weight of shape (O, C / groups, *kernel) with one to three axes of a "
                             "kernel, got ",
                             ws);
+  if (xs.dim() != ws.dim())
+    throw_error<ShapeError>(op, ": expected x of shape ", shape_in_words("(N, C, ", "", ws.dim() - 2), ", got ", xs);
   const ConvDims dims = conv_dims(op, xs, ws, ws.dim() - 2, options);
   if (dy.shape() != y_shape(dims))
     throw_error<ShapeError>(op, ": expected dy of shape ", y_shape(dims), ", got ", dy.shape());

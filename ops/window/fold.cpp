@@ -117,12 +117,13 @@ Tensor unfold(const Tensor& x, const Spatial& kernel, const FoldOptions& options
 
 Tensor fold(const Tensor& x, const Spatial& size, const Spatial& kernel, const FoldOptions& options) {
   detail::require_defined("fold", "x", x);
-  if (x.dim() == 2) return squeeze(fold(unsqueeze(x, 0), size, kernel, options), 0);
   detail::require_at_least("fold", "size", 1, size, 2);
   const ConvDims d = plane_dims("fold", size[0], size[1], kernel, options);
-  if (x.dim() != 3 || x.size(1) % d.taps() != 0 || x.size(2) != d.y_plane())
-    throw_error<ShapeError>("fold: expected x of shape (N, C times ", d.taps(), ", ", d.y_plane(), "), got ",
-                            x.shape());
+  const bool is_sample = x.dim() == 2;
+  if ((x.dim() != 3 && !is_sample) || x.size(-2) % d.taps() != 0 || x.size(-1) != d.y_plane())
+    throw_error<ShapeError>("fold: expected x of shape (", is_sample ? "" : "N, ", "C times ", d.taps(), ", ",
+                            d.y_plane(), "), got ", x.shape());
+  if (is_sample) return squeeze(fold(unsqueeze(x, 0), size, kernel, options), 0);
   return in_computed_dtype("fold", x, [&](const Tensor& columns) { return folded(d, columns); });
 }
 

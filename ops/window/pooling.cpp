@@ -147,6 +147,9 @@ struct Rule {
   std::optional<int64_t> divisor = {};
 };
 
+// Of an x that has that many axes behind its channels, and perhaps one of samples before them.
+int64_t samples_of(const Tensor& x, int64_t rank) { return x.dim() == rank + 2 ? x.size(0) : 1; }
+
 PoolingRef regular(const char* op, const Tensor& x, int64_t rank, const Rule& rule) {
   const Spatial &kernel = rule.kernel, &stride = rule.stride, &padding = rule.padding, &dilation = rule.dilation;
   detail::require_at_least(op, "kernel", 1, kernel, rank);
@@ -163,12 +166,13 @@ PoolingRef regular(const char* op, const Tensor& x, int64_t rank, const Rule& ru
                            " and padding = ", spread(padding, rank));
   };
   auto p = std::make_shared<Pooling>();
-  p->n = x.size(0), p->c = x.size(1), p->rank = rank;
+  const int64_t first = x.dim() - rank;  // of its axes, behind that of channels
+  p->n = samples_of(x, rank), p->c = x.size(first - 1), p->rank = rank;
   double size = 1;
   bool is_uniform = true, is_dense = true;
   for (int64_t i = 0; i < rank; ++i) {
     PoolAxis& axis = p->axis[3 - rank + i];
-    axis = {.size = x.size(i + 2),
+    axis = {.size = x.size(first + i),
             .out = 0,
             .kernel = kernel[i],
             .stride = stride[i],
@@ -195,12 +199,13 @@ PoolingRef regular(const char* op, const Tensor& x, int64_t rank, const Rule& ru
 PoolingRef adaptive(const char* op, const Tensor& x, int64_t rank, const Spatial& size) {
   detail::require_at_least(op, "size", 1, size, rank);
   auto p = std::make_shared<Pooling>();
-  p->n = x.size(0), p->c = x.size(1), p->rank = rank;
+  const int64_t first = x.dim() - rank;
+  p->n = samples_of(x, rank), p->c = x.size(first - 1), p->rank = rank;
   bool is_regular = true;
   double elements = 1;
   for (int64_t i = 0; i < rank; ++i) {
     PoolAxis& axis = p->axis[3 - rank + i];
-    axis.size = x.size(i + 2), axis.out = size[i];
+    axis.size = x.size(first + i), axis.out = size[i];
     if (axis.size < 1)
       throw_error<ShapeError>(op, ": expected spatial axes of at least one element, got x of shape ", x.shape());
     axis.kernel = axis.stride = axis.size / axis.out;
@@ -434,6 +439,7 @@ Tensor spread_over_windows(const char* op, const PoolingRef& p, bool otherwise, 
 // What of a pooling is asked for.
 enum class Wanted { means, maxima, maxima_and_indices };
 
+// pooling_of(): of x as it was given, whose shape messages show.
 template <class F>
 Selection pool(const char* op, const Tensor& x, int64_t rank, Wanted wanted, F&& pooling_of) {
   detail::require_defined(op, "x", x);
@@ -442,7 +448,7 @@ Selection pool(const char* op, const Tensor& x, int64_t rank, Wanted wanted, F&&
                             shape_in_words("(C, ", "", rank), ", got ", x.shape());
   const bool is_batch = x.dim() == rank + 2;
   const Tensor batch = is_batch ? x : unsqueeze(x, 0);
-  const PoolingRef pooling = pooling_of(batch);
+  const PoolingRef pooling = pooling_of();
   const DType dtype = detail::require_one_floating_dtype(op, {{"x", &x}});
   const Tensor computed = is_half(dtype) ? batch.to(float32) : batch;
   Selection y = wanted == Wanted::means ? Selection{means(op, pooling, false, computed), {}}
@@ -452,7 +458,7 @@ Selection pool(const char* op, const Tensor& x, int64_t rank, Wanted wanted, F&&
   return {squeeze(y.values, 0), y.indices.defined() ? squeeze(y.indices, 0) : Tensor()};
 }
 
-Selection max_pool(const char* op, const Tensor& any, int64_t rank, Wanted wanted, const Spatial& kernel,
+Selection max_pool(const char* op, const Tensor& x, int64_t rank, Wanted wanted, const Spatial& kernel,
                    const MaxPoolOptions& options) {
   const auto& [stride, padding, dilation, ceil_mode] = options;
   const Rule rule{.kernel = kernel,
@@ -462,10 +468,10 @@ Selection max_pool(const char* op, const Tensor& any, int64_t rank, Wanted wante
                   .ceil_mode = ceil_mode,
                   // A maximum counts nothing: the windows of all sizes are alike to it.
                   .divisor = 1};
-  return pool(op, any, rank, wanted, [&](const Tensor& x) { return regular(op, x, rank, rule); });
+  return pool(op, x, rank, wanted, [&] { return regular(op, x, rank, rule); });
 }
 
-Tensor avg_pool(const char* op, const Tensor& any, int64_t rank, const Spatial& kernel, const AvgPoolOptions& options) {
+Tensor avg_pool(const char* op, const Tensor& x, int64_t rank, const Spatial& kernel, const AvgPoolOptions& options) {
   const auto& [stride, padding, ceil_mode, count_include_pad, divisor_override] = options;
   const Rule rule{.kernel = kernel,
                   .stride = stride.value_or(kernel),
@@ -473,11 +479,11 @@ Tensor avg_pool(const char* op, const Tensor& any, int64_t rank, const Spatial& 
                   .ceil_mode = ceil_mode,
                   .count_include_pad = count_include_pad,
                   .divisor = divisor_override};
-  return pool(op, any, rank, Wanted::means, [&](const Tensor& x) { return regular(op, x, rank, rule); }).values;
+  return pool(op, x, rank, Wanted::means, [&] { return regular(op, x, rank, rule); }).values;
 }
 
-Selection adaptive_pool(const char* op, const Tensor& any, int64_t rank, Wanted wanted, const Spatial& size) {
-  return pool(op, any, rank, wanted, [&](const Tensor& x) { return adaptive(op, x, rank, size); });
+Selection adaptive_pool(const char* op, const Tensor& x, int64_t rank, Wanted wanted, const Spatial& size) {
+  return pool(op, x, rank, wanted, [&] { return adaptive(op, x, rank, size); });
 }
 
 }  // namespace

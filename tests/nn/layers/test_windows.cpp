@@ -125,6 +125,8 @@ TEST_CASE("convolutions refuse sizes that make no sense, and name themselves") {
   CHECK_THROWS_WITH(nn::ConvTranspose2d(4, 2, 3)(ones({1, 2, 3, 3})),
                     "ConvTranspose2d: expected x of shape (N, 4, H, W), got (1, 2, 3, 3)");
   CHECK_THROWS_WITH(nn::Conv1d(4, 2, 3)(ones({1, 4, 3, 3})), "Conv1d: expected x of shape (N, 4, L), got (1, 4, 3, 3)");
+  CHECK_THROWS_WITH(nn::Conv2d(4, 2, 3)(ones({2, 3, 3})),
+                    "Conv2d: expected x of shape (N, 4, H, W) or (4, H, W), got (2, 3, 3)");
   CHECK_THROWS_WITH(nn::Conv3d(4, 2, 3)(ones({1, 3, 4, 4, 4})),
                     "Conv3d: expected x of shape (N, 4, D, H, W), got (1, 3, 4, 4, 4)");
 }

@@ -315,6 +315,18 @@ TEST_CASE("conv2d says what does not fit") {
   CHECK(thrown<ShapeError>(conv({1, 3, 4, 8}, {4, 3, 7, 3}, {.padding = {1, 0}})) ==
         "conv2d: expected a kernel that fits the padded input, got x of shape (1, 3, 4, 8), weight of shape "
         "(4, 3, 7, 3), padding = (1, 0) and dilation = (1, 1)");
+  // Of one sample, with the shape that it has.
+  CHECK(thrown<ShapeError>(conv({3, 8, 8}, {4, 2, 3, 3})) ==
+        "conv2d: expected x of shape (N, 2, H, W) or (2, H, W) for weight of shape (4, 2, 3, 3) and groups = 1, got "
+        "(3, 8, 8)");
+  CHECK(thrown<ShapeError>(conv({3, 4, 8}, {4, 3, 7, 3})) ==
+        "conv2d: expected a kernel that fits the padded input, got x of shape (3, 4, 8), weight of shape "
+        "(4, 3, 7, 3), padding = (0, 0) and dilation = (1, 1)");
+  CHECK(thrown<ShapeError>([] {
+          conv_transpose1d(zeros({3, 1}), zeros({3, 2, 1}), {}, {.padding = 1});
+        }) ==
+        "conv_transpose1d: expected a result of at least one element along each axis, got x of shape (3, 1), weight of "
+        "shape (3, 2, 1), stride = 1, padding = 1 and dilation = 1");
   CHECK(thrown<ShapeError>(conv({1, 3, 4, 8}, {4, 3, 0, 3})).find("fits the padded input") != std::string::npos);
   CHECK(thrown<ValueError>(conv({1, 3, 8, 8}, {4, 3, 3, 3}, {.stride = {0, 1}})) ==
         "conv2d: expected stride of at least 1 and below 2^31, got (0, 1)");

@@ -445,9 +445,15 @@ TEST_CASE("pools of any rank say what does not fit") {
   CHECK(thrown<ShapeError>([] {
           max_pool2d(zeros({1, 4, 4}), 3, {.dilation = {1, 2}});
         }) ==
-        "max_pool2d: expected a kernel that fits the padded input, got x of shape (1, 1, 4, 4), kernel = (3, 3), "
-        "dilation "
-        "= (1, 2) and padding = (0, 0)");
+        "max_pool2d: expected a kernel that fits the padded input, got x of shape (1, 4, 4), kernel = (3, 3), "
+        "dilation = (1, 2) and padding = (0, 0)");
+  CHECK(thrown<ShapeError>([] {
+          avg_pool1d(zeros({1, 4}), 5);
+        }) ==
+        "avg_pool1d: expected a kernel that fits the padded input, got x of shape (1, 4), kernel = 5 and padding = 0");
+  CHECK(thrown<ShapeError>([] {
+          adaptive_max_pool3d(zeros({1, 4, 0, 4}), 2);
+        }) == "adaptive_max_pool3d: expected spatial axes of at least one element, got x of shape (1, 4, 0, 4)");
   CHECK(thrown<ValueError>([] {
           avg_pool3d(zeros({1, 1, 4, 4, 4}), {2, 2});
         }) == "avg_pool3d: expected kernel of one number or of three, got (2, 2)");

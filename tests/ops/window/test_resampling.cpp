@@ -379,6 +379,9 @@ TEST_CASE("unfold and fold are each other's transpose") {
   CHECK(thrown<ShapeError>([] {
           fold(zeros({1, 6, 4}), 3, 2);
         }) == "fold: expected x of shape (N, C times 4, 4), got (1, 6, 4)");
+  CHECK(thrown<ShapeError>([] {
+          fold(zeros({6, 4}), 3, 2);
+        }) == "fold: expected x of shape (C times 4, 4), got (6, 4)");
   CHECK(thrown<ValueError>([] {
           fold(zeros({1, 4, 4}), 3, 2, {.stride = 0});
         }) == "fold: expected stride of at least 1 and below 2^31, got (0, 0)");
