@@ -97,8 +97,9 @@ struct GradScaler::State final : RefCounted<State> {
   struct Seen {
     Optimizer optimizer;
     bool finite;
-    double factor;  // by which its gradients of half precision are still to be multiplied
-    bool stepped = false;
+    double factor;         // by which its gradients of half precision are still to be multiplied
+    bool stepped = false;  // to the end, without an exception
+    bool tried = false;    // a step was begun
   };
   Seen* find(const Optimizer& optimizer) noexcept {
     const auto seen_it = [&](const Seen& s) { return s.optimizer.state_.get() == optimizer.state_.get(); };
@@ -164,7 +165,7 @@ void GradScaler::unscale_(const Optimizer& optimizer) {
   if (!state.options.enabled) return;
   if (const State::Seen* seen = state.find(optimizer))
     refuse("unscale_() once between updates and before step()",
-           seen->stepped ? "it after step() of " : "it after unscale_() of ", optimizer.name());
+           seen->tried ? "it after step() of " : "it after unscale_() of ", optimizer.name());
   state.look_at("unscale_()", optimizer, true);
 }
 
@@ -178,6 +179,7 @@ bool GradScaler::step(Optimizer optimizer) {
   State::Seen* seen = state.find(optimizer);
   if (seen && seen->stepped) refuse("step() once between updates", "it again of ", optimizer.name());
   if (!seen) seen = &state.look_at("step()", optimizer, false);
+  seen->tried = true;
   const bool finite = seen->finite;
   if (finite) optimizer.step_with(seen->factor);
   // A rule may have called this scaler.

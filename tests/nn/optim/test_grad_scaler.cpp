@@ -195,6 +195,9 @@ TEST_CASE("a step that throws may be tried again, with the gradients that it had
     optim::GradScaler scaler = scaled({.init_scale = 4});
     x.set_grad(full({1}, 8, dtype));
     CHECK_THROWS_WITH(scaler.step(optimizer), "Fails: once");
+    CHECK_THROWS_WITH(
+        scaler.unscale_(optimizer),
+        "GradScaler: expected unscale_() once between updates and before step(), got it after step() of Fails");
     fails = false;
     CHECK(scaler.step(optimizer));
     CHECK(x.detach().to(float32).item<double>() == -1);
