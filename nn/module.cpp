@@ -539,15 +539,19 @@ void Module::name_type(const std::type_info& type) const {
 }
 
 std::string Module::name_of(const std::type_info& type) {
-  std::string name = limpid::detail::demangled(type.name());
+  const std::string name = limpid::detail::demangled(type.name());
+  // adapt() makes a class of its own, which goes by its first template argument.
+  const std::string adapted = "limpid::nn::Adapted<";
+  std::size_t begin = 0, end = name.size();
+  while (name.compare(begin, adapted.size(), adapted) == 0) begin += adapted.size();
   // Without the namespaces, but for those of template arguments.
-  std::size_t begin = 0;
   int depth = 0;
-  for (std::size_t i = 0; i < name.size(); ++i) {
+  for (std::size_t i = begin; i < end; ++i) {
     depth += (name[i] == '<' || name[i] == '(') - (name[i] == '>' || name[i] == ')');
     if (depth == 0 && name[i] == ':') begin = i + 1;
+    if (depth == 0 && name[i] == ',') end = i;
   }
-  return name.substr(begin);
+  return name.substr(begin, end - begin);
 }
 
 void Module::print(std::ostream& out, int depth) const {

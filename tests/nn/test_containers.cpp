@@ -373,6 +373,21 @@ TEST_CASE("freezing takes gradients along, and comes back") {
 
 // Modules of several arguments in a Sequential.
 
+TEST_CASE("a module of one's own that is adapted is called by its own name") {
+  struct Pair : nn::Module {
+    nn::Linear layer;
+    Pair() : layer(add("layer", nn::Linear(2, 2))) {}
+    Tensor operator()(const Tensor& x, const Tensor& y) const { return layer(x) + y; }
+  };
+  const auto both = [](const Pair& pair, const Tensor& x) { return pair(x, x); };
+  const auto twice =
+      nn::adapt(nn::adapt(Pair(), both), [](const auto& pair, const Tensor& x) { return pair(pair(x)); });
+  const nn::Sequential net{nn::adapt(Pair(), both), twice};
+  CHECK(net.get_submodule("0").type() == "Pair");
+  CHECK(net.get_submodule("1").type() == "Pair");
+  CHECK(net(ones({1, 2})).shape() == Shape{1, 2});
+}
+
 TEST_CASE("a Sequential takes a module of several arguments by a lambda") {
   manual_seed(3);
   const nn::GRU gru(3, 4);
