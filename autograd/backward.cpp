@@ -66,6 +66,7 @@ Tensor own_gradient(const Tensor& g) {
 }  // namespace
 
 void backward(const Tensors& ys, const Tensors& dys, const GradOptions& options) {
+  const InferenceMode off(false);  // checkpoints record anew, and gradients may be part of a graph
   const GradGuard mode(options.create_graph);
   Engine engine("backward");
   add_roots(engine, ys, dys, "backward");
@@ -91,6 +92,7 @@ Tensors grad(const Tensors& ys, const Tensors& xs, const Tensors& dys, const Gra
     if (!xs[i].requires_grad())
       throw_error<AutogradError>("grad: expected inputs that require a gradient, got input ", i,
                                  xs[i].defined() ? ", which does not" : ", which is undefined");
+  const InferenceMode off(false);
   const GradGuard mode(options.create_graph);
   Engine engine("grad");
   add_roots(engine, ys, dys, "grad",

@@ -103,3 +103,24 @@ TEST_CASE("what a module registers from inference mode is what its caller has") 
   sum(square((*list)[0])).backward();
   CHECK(equal(mine.grad(), full({2}, 2)));
 }
+
+TEST_CASE("backward in inference mode is what it is elsewhere") {
+  manual_seed(2);
+  const nn::Linear layer(3, 3);
+  const Tensor x = randn({2, 3});
+  const auto call = [layer](const Tensor& t) { return layer(t); };
+  sum(square(layer(x))).backward();
+  const Tensor expected = layer.weight.grad().clone();
+  for (int kept = 0; kept < 2; ++kept) {
+    layer.weight.set_grad({});
+    const Tensor y = sum(square(kept ? checkpoint(call, x) : layer(x)));
+    {
+      const InferenceMode inference;
+      CHECK(equal(grad({y}, {layer.weight}, {}, {.retain_graph = true})[0], expected));
+      y.backward();
+      CHECK(is_inference_mode());
+    }
+    CHECK(equal(layer.weight.grad(), expected));
+    CHECK_NOTHROW(sum(layer.weight * layer.weight.grad()).backward());  // it may be saved
+  }
+}
