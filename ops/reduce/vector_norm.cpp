@@ -45,12 +45,19 @@ struct VectorNormNode final : ReductionNode {
     const Tensor a = x, length = kept(y), none = eq(length, 0);
     const Tensor g = where(none, 0, kept(dy[0])), safe = where(none, 1, length);
     if (p == 2) {
-      // Of what is differentiated again x_kr / y_k comes first: the derivatives of dy_k / y_k, of the size of 1 /
-      // y_k^2, would leave the range where those of the whole do not.
-      if (is_grad_enabled()) return {chain(g, direction())};
       // One division per slice, where dy_k / y_k stays in range.
-      const Tensor ratio = chain_over(g, safe);
-      return {all_normal(ratio, g, safe) ? chain(ratio, a) : chain(g, direction())};
+      const auto by_slices = [&] {
+        const NoGradGuard off;
+        const Tensor ratio = chain_over(g, safe);
+        return all_normal(ratio, g, safe) ? chain(ratio, a) : Tensor();
+      };
+      const Tensor quick = by_slices();
+      if (quick.defined() && !is_grad_enabled()) return {quick};
+      // What is differentiated again is dy_k times x_kr / y_k, for the derivatives of dy_k / y_k, of the size of
+      // 1 / y_k^2, would leave the range where those of the whole do not. Its bits are those of the other.
+      const Tensor dx = chain(g, direction());
+      if (quick.defined()) detail::copy_into(dx, quick);
+      return {dx};
     }
     const Tensor size = where(eq(a, 0), 1, abs(a));
     return {chain(chain(g, sign(a)), pow(div(size, safe), p - 1))};
