@@ -228,7 +228,9 @@ Tensor bincount(const Tensor& x, const Tensor& weights, int64_t minlength) {
     if (least < 0) throw_error<ValueError>("bincount: expected numbers of at least 0, got ", least);
     length = std::max(length, std::min(most, int64_t{1} << 56) + 1);  // a shape refuses more
   }
-  return scatter_add({length}, 0, bins, weights.defined() ? weights : ones({x.numel()}, int64));
+  if (!weights.defined()) return scatter_add({length}, 0, bins, ones({x.numel()}, int64));
+  // As in sum(): what counts or weighs in small integers is added in large ones.
+  return scatter_add({length}, 0, bins, is_floating_point(weights.dtype()) ? weights : weights.to(int64));
 }
 
 Tensor searchsorted(const Tensor& sorted, const Tensor& values, bool right) {

@@ -122,8 +122,9 @@ Tensor beyond_diagonal(const char* op, const Tensor& x) {
 
 }  // namespace
 
-Tensor tril(const Tensor& x, int64_t diagonal) { return where(beyond_diagonal("tril", x) <= diagonal, x, 0); }
-Tensor triu(const Tensor& x, int64_t diagonal) { return where(beyond_diagonal("triu", x) >= diagonal, x, 0); }
+// false, unlike 0, keeps x's dtype whatever it is: masks stay masks.
+Tensor tril(const Tensor& x, int64_t diagonal) { return where(beyond_diagonal("tril", x) <= diagonal, x, false); }
+Tensor triu(const Tensor& x, int64_t diagonal) { return where(beyond_diagonal("triu", x) >= diagonal, x, false); }
 
 Tensor diagonal(const Tensor& x, int64_t offset, int64_t axis1, int64_t axis2) {
   require_defined("diagonal", x);

@@ -155,6 +155,10 @@ TEST_CASE("bincount counts, or adds weights up, which get their gradients") {
   const Tensor y = bincount(integers({1, 3, 1}), w);
   CHECK(equal(y.detach(), tensor({0, 3.5, 0, 2}, float64)));
   CHECK(equal(grad({y}, {w}, {tensor({1, 2, 3, 4}, float64)})[0], tensor({2, 4, 2}, float64)));
+  for (const DType dtype : {bool_, uint8, int32, int64}) {
+    const Tensor weights = tensor({200, 100, 7}, int64).to(dtype);
+    CHECK(equal(bincount(integers({1, 1, 0}), weights), dtype == bool_ ? integers({1, 2}) : integers({7, 300})));
+  }
   CHECK_THROWS_WITH(bincount(integers({1, -2})), "bincount: expected numbers of at least 0, got -2");
   CHECK_THROWS_WITH(bincount(integers({1, INT64_MAX})),
                     "shape: expected at most 2^56 elements, got (72057594037927937,)");

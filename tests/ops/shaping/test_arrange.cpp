@@ -99,6 +99,11 @@ TEST_CASE("diagonals and triangles are those of their indices") {
   CHECK(diag(zeros({0}), 2).shape() == Shape{2, 2});
   CHECK(diagonal(grid({2, 3, 4}), 0, 0, 2).shape() == Shape{3, 2});
   CHECK_THROWS_AS(diagonal(grid({2, 3}), 0, 1, -1), ShapeError);
+  for (const DType dtype : {bool_, uint8, int32, int64, float16, bfloat16, float32, float64}) {
+    CAPTURE(dtype);
+    CHECK(equal(tril(ones({2, 2}, dtype)), tensor({{1, 0}, {1, 1}}, int64).to(dtype)));
+    CHECK(equal(triu(ones({2, 2}, dtype)), tensor({{1, 1}, {0, 1}}, int64).to(dtype)));
+  }
   CHECK_THROWS_WITH(tril(zeros({3})), "tril: expected at least 2 axes, got x of shape (3,)");
 }
 
