@@ -132,6 +132,16 @@ TEST_CASE("spreads of equal values have gradient 0, and what is NaN counts for n
   CHECK(std::isnan(stddev(ones({1}), {}, false, 1).item<float>()));
   CHECK(stddev(ones({1})).item<float>() == 0);
   CHECK(stddev(tensor({1, 3})).item<float>() == 1);
+  // Where the variance is beyond the dtype's range, its root is not.
+  for (const DType dtype : {float16, bfloat16, float32, float64})
+    for (const double scale :
+         {0x1p-13, 1.0, 0x1p13, dtype == float16 ? 1.0 : 0x1p100, dtype == float16 ? 1.0 : 0x1p-100}) {
+      CAPTURE(dtype, scale);
+      Tensor wide = tensor({-2 * scale, -2 * scale, 2 * scale, 2 * scale}, float64).to(dtype).set_requires_grad();
+      const Tensor y = stddev(wide);
+      CHECK(equal(y.detach(), tensor(2 * scale, float64).to(dtype)));
+      CHECK(equal(grad({y}, {wide}, {ones({}, dtype)})[0], tensor({-0.25, -0.25, 0.25, 0.25}, float64).to(dtype)));
+    }
   const Tensor gaps = tensor({1, NAN, 3, NAN}, float64).set_requires_grad();
   CHECK(nansum(gaps).item<double>() == 4);
   CHECK(nanmean(gaps).item<double>() == 2);
