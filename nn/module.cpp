@@ -523,11 +523,15 @@ void Module::to(MemoryFormat format) {
 }
 
 void Module::visit(void (*f)(void*, Module&), void* context) {
-  // f may add others, to which it does not come.
-  const std::size_t count = state_->children.size();
-  for (std::size_t i = 0; i < count; ++i) Module(state_->children[i].module).visit(f, context);
-  Module handle = *this;
-  f(context, handle);
+  std::vector<Module> order;  // listed first: f may add others
+  const auto list = [&](const auto& self, const Module& module) -> void {
+    const auto same = [&](const Module& other) { return other.state_ == module.state_; };
+    if (std::any_of(order.begin(), order.end(), same)) return;
+    for (const State::Child& child : module.state_->children) self(self, child.module);
+    order.push_back(module);
+  };
+  list(list, *this);
+  for (Module& module : order) f(context, module);
 }
 
 // Printing.

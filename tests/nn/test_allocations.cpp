@@ -334,6 +334,16 @@ TEST_CASE("a layer that could not be made, registered or called has drawn nothin
   const Tensor x = ones({140, 140});
   keeps_all(
       start, [&](Holder&) { nn::Dropout(0.5)(x); }, look);
+  Generator own(5);
+  const Tensor leaf = ones({140, 140}).set_requires_grad();
+  const nn::Dropout dropout(0.5, {.generator = &own});
+  keeps_all(
+      [&] {
+        own.manual_seed(5);
+        return checkpoint(dropout, leaf);
+      },
+      [&](const Tensor& y) { grad({sum(y)}, {leaf}, {}, {.retain_graph = true}); },
+      [&](const Tensor&) { return bits_of(own); });
   keeps_all(
       start, [&](Holder&) { nn::init::orthogonal_(x); }, look);
   keeps_all(
@@ -406,6 +416,10 @@ TEST_CASE("a module that could not be frozen, hooked or normalised for want of m
       normed, [](Subject& s) { s.net(s.x); }, look_at_net, 6);
   keeps_all(
       normed, [](Subject& s) { s.net.to(float64); }, look_at_net, 4);
+  keeps_all(
+      normed, [](Subject& s) { nn::remove_weight_norm(s.net.get_submodule("0")); }, look_at_net, 2);
+  keeps_all(
+      normed, [](Subject& s) { nn::remove_spectral_norm(s.net.get_submodule("3")); }, look_at_net, 2);
   keeps_all(
       make_net, [](Subject& s) { nn::summary(s.net, s.x); }, look_at_net, 6);
   int calls = 0;

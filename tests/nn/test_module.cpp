@@ -282,6 +282,14 @@ TEST_CASE("apply visits children before parents") {
   CHECK(order == "Conv2d InstanceNorm2d Block ReLU Sequential ");
 }
 
+TEST_CASE("apply comes to a shared module once") {
+  const nn::Linear shared(2, 2);
+  nn::Sequential net{shared, nn::ReLU(), shared, nn::Sequential{shared, nn::Tanh()}};
+  std::vector<std::string> seen;
+  net.apply([&](const nn::Module& m) { seen.push_back(m.type()); });
+  CHECK(seen == std::vector<std::string>{"Linear", "ReLU", "Tanh", "Sequential", "Sequential"});
+}
+
 TEST_CASE("apply comes to what was there, whatever is added on the way") {
   nn::Sequential net{nn::Linear(2, 2), nn::Linear(2, 2)};
   std::vector<std::string> seen;
