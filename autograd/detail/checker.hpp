@@ -311,4 +311,9 @@ class Checker {
   Run first_;
 };
 
+/// Adds a problem to a report that has passed where the derivative of J v is another one by the tape of J v than by
+/// that of the gradient. Whatever cannot be differentiated so passes. outputs: those of floating point.
+void check_mixed(GradcheckReport& report, const TensorFunction& f, const Tensors& inputs,
+                 const std::vector<std::size_t>& outputs, const GradcheckOptions& options);
+
 }  // namespace limpid::detail

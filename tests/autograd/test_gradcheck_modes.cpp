@@ -154,6 +154,31 @@ TEST_CASE("forward mode is left out where J v leaves the range of numbers, and w
   CHECK(mentions(gradcheck(of(Infinite()), {random({3})}), "forward mode: expected <dy, J v> = <J' dy, v>"));
 }
 
+TEST_CASE("a jvp that hides a part of what it depends on is found by its own derivative") {
+  struct PartOfX : Cube {
+    static Tensor apply(const Tensor& x) { return Function<PartOfX>::apply(x); }
+    static Tensor jvp(Context& ctx, const Tensors& dx) {
+      const Tensor x = ctx.saved(0);
+      return dx[0] * 2.0 * square(x) + dx[0] * square(x).detach();
+    }
+  };
+  struct PartOfDx : Cube {
+    static Tensor apply(const Tensor& x) { return Function<PartOfDx>::apply(x); }
+    static Tensor jvp(Context& ctx, const Tensors& dx) { return (dx[0] * 2.0 + dx[0].detach()) * square(ctx.saved(0)); }
+  };
+  struct Whole : Cube {
+    static Tensor apply(const Tensor& x) { return Function<Whole>::apply(x); }
+    static Tensor jvp(Context& ctx, const Tensors& dx) { return dx[0] * 3.0 * square(ctx.saved(0)); }
+  };
+  const Tensor x = random({2, 3});
+  CHECK(gradcheck(of(PartOfX()), {x}));
+  CHECK(mentions(gradgradcheck(of(PartOfX()), {x}), "forward mode, differentiated by input 0: expected "));
+  CHECK(mentions(gradgradcheck(of(PartOfDx()), {x}),
+                 "forward mode, differentiated by the tangent of input 0: expected "));
+  CHECK(gradgradcheck(of(PartOfX()), {x}, {.forward = false}));
+  CHECK(gradgradcheck(of(Whole()), {x}));
+}
+
 TEST_CASE("a gradient beyond the range of the inputs' dtype is no disagreement") {
   const GradcheckReport report = gradcheck([](const Tensor& x) { return x * x * x; }, {tensor({1e20, 1, -3}, float32)});
   INFO(report);
