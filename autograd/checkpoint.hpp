@@ -43,7 +43,7 @@ Tensors checkpoint(const Ref<KeptFunction>& f, const Tensors& xs);
 /// integers and undefined tensors. Layers see to it that their running statistics move once, that a weight of
 /// spectral_norm() is that of the first run, and that generators of their own repeat. Other generators that f draws
 /// from do not, and what f changes besides, changes twice. Throws AutogradError in backward where f gives other shapes
-/// or dtypes then.
+/// or dtypes then, and where xs or captured tensors that ops of f save were changed in place, as for f(xs) by itself.
 template <detail::TensorCallable F>
 Tensors checkpoint(F f, const Tensors& xs) {
   return detail::checkpoint(Ref<detail::KeptFunction>(new detail::KeptFunctionOf<F>(std::move(f))), xs);

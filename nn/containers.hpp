@@ -4,8 +4,10 @@
 #include <limpid/nn/module.hpp>
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <iterator>
 #include <string>
 #include <type_traits>
 #include <typeinfo>
@@ -70,17 +72,26 @@ class Container : public Module {
   template <class C>
   class Iterator {
    public:
+    // What algorithms and views of the standard library ask for.
+    using iterator_category = std::input_iterator_tag;
+    using difference_type = std::ptrdiff_t;
+    using reference = decltype(std::declval<C&>().nth(0));
+    using value_type = std::remove_cvref_t<reference>;
+    using pointer = void;
+
+    Iterator() noexcept = default;
     Iterator(C& container, std::size_t i) noexcept : container_(&container), i_(i) {}
-    decltype(auto) operator*() const { return container_->nth(i_); }
+    reference operator*() const { return container_->nth(i_); }
     Iterator& operator++() noexcept {
       ++i_;
       return *this;
     }
+    Iterator operator++(int) noexcept { return {*container_, i_++}; }
     bool operator==(const Iterator& other) const noexcept { return i_ == other.i_; }
 
    private:
-    C* container_;
-    std::size_t i_;
+    C* container_ = nullptr;
+    std::size_t i_ = 0;
   };
 
  private:

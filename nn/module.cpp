@@ -67,8 +67,12 @@ std::string Module::State::path(const State*& whole) const {
   const std::lock_guard lock(parents_lock);
   std::string path;
   for (whole = this; !whole->parents.empty(); whole = whole->parents[0].state) {
-    std::string name;  // all that this one has: a layer may stand in two places
-    for (const Parent& parent : whole->parents) name += (name.empty() ? "" : " or ") + parent.name;
+    // All names that this one has: a layer may stand in two places.
+    std::vector<std::string> names;
+    for (const Parent& parent : whole->parents)
+      if (std::find(names.begin(), names.end(), parent.name) == names.end()) names.push_back(parent.name);
+    std::string name;
+    for (const std::string& its : names) name += (name.empty() ? "" : " or ") + its;
     path = path.empty() ? name : name + '.' + path;
   }
   return path;

@@ -104,7 +104,7 @@ class Module {
   /// and their optimisers then meet the layout that channels-last input gives. The rest is as above, but that a graph
   /// recorded before still gives its gradients where it saved no tensor that was laid out anew.
   void to(MemoryFormat format);
-  /// Calls f(Module&) for every descendant, children before parents, and at last for this.
+  /// Calls f(Module&) once for every descendant, children before parents, and at last for this.
   template <class F>
   void apply(F&& f) {
     visit([](void* context, Module& module) { (*static_cast<std::remove_reference_t<F>*>(context))(module); },

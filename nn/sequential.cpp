@@ -2,6 +2,7 @@
 #include <limpid/nn/detail/state.hpp>
 #include <limpid/nn/sequential.hpp>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <tuple>
@@ -21,6 +22,23 @@ void Sequential::append(const detail::Copying& copying, Module* member, const st
   require_registered(copying, type);
   const std::string name = next_name();
   keep(name, member, type, owner.release());
+}
+
+Module Sequential::operator[](int64_t i) const {
+  at(i);  // refuses what is beyond
+  return layer(static_cast<std::size_t>(i < 0 ? i + static_cast<int64_t>(size()) : i));
+}
+
+Sequential Sequential::slice(int64_t start, int64_t stop) const {
+  const auto count = static_cast<int64_t>(size());
+  const auto place = [&](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + count : i, 0, count); };
+  Sequential part;
+  for (int64_t i = place(start), end = place(stop); i < end; ++i) {
+    Module shared = layer(static_cast<std::size_t>(i));
+    const std::string name = part.next_name();
+    part.keep(name, &shared, typeid(Module), held(static_cast<std::size_t>(i)).copy());
+  }
+  return part;
 }
 
 Tensor Sequential::operator()(const Tensor& x) const {

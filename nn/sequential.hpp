@@ -4,6 +4,7 @@
 #include <limpid/nn/containers.hpp>
 #include <limpid/nn/module.hpp>
 
+#include <cstdint>
 #include <type_traits>
 #include <utility>
 
@@ -68,6 +69,14 @@ class Sequential : public Container {
   }
 
   Tensor operator()(const Tensor& x) const;
+
+  /// A handle on layer i, from -size() to size() - 1: to freeze, to hang a hook on. ValueError beyond.
+  Module operator[](int64_t i) const;
+  /// Layers from start to before stop, both from the end where negative and cut to what there is. They are shared, and
+  /// called "0", "1", ... anew.
+  ///
+  ///     nn::Sequential features = net.slice(0, -1);
+  Sequential slice(int64_t start, int64_t stop = INT64_MAX) const;
 
  private:
   struct Callable : Held {

@@ -1,6 +1,10 @@
 // Lists of modules and parameters, the tree of a model by names, and freezing.
 #include <limpid/limpid.hpp>
 
+#include <algorithm>
+#include <iterator>
+#include <numeric>
+#include <ranges>
 #include <set>
 #include <string>
 #include <vector>
@@ -220,6 +224,55 @@ TEST_CASE("a loop over a dictionary or a list comes to what was there, whatever 
   }
   list.extend(list);
   CHECK(list.size() == 102);
+}
+
+TEST_CASE("algorithms and views of the standard library go over containers") {
+  const nn::ModuleList<nn::Linear> list{nn::Linear(1, 2), nn::Linear(2, 3), nn::Linear(3, 4)};
+  const auto is_wide = [](const nn::Linear& layer) { return layer.weight.size(0) > 2; };
+  CHECK((*std::find_if(list.begin(), list.end(), is_wide)).weight.is_same(list[1].weight));
+  CHECK(std::count_if(list.begin(), list.end(), is_wide) == 2);
+  CHECK(std::vector<nn::Linear>(list.begin(), list.end()).size() == 3);
+  static_assert(std::ranges::input_range<const nn::ModuleList<nn::Linear>>);
+  const nn::ModuleDict<nn::Linear> dict{{"a", nn::Linear(1, 1)}, {"b", nn::Linear(1, 5)}};
+  CHECK(std::count_if(dict.begin(), dict.end(), [&](const auto& entry) { return is_wide(entry.module); }) == 1);
+  const nn::ParameterList parameters{ones({2}), ones({3})};
+  CHECK(std::accumulate(parameters.begin(), parameters.end(), int64_t{0},
+                        [](int64_t n, const nn::Parameter& p) { return n + p.numel(); }) == 5);
+}
+
+TEST_CASE("parts of a Sequential share its layers") {
+  manual_seed(5);
+  nn::Sequential net{nn::Linear(2, 3), nn::ReLU(), [](const Tensor& x) { return 2 * x; }, nn::BatchNorm1d(3),
+                     nn::Linear(3, 1)};
+  const Tensor x = randn({4, 2});
+  const nn::Sequential features = net.slice(0, -1), head = net.slice(-1);
+  CHECK(features.size() == 4);
+  CHECK(names(head.state_dict()) == std::set<std::string>{"0.weight", "0.bias"});
+  CHECK(head.parameters()[0].is_same(net.parameters()[4]));
+  net.eval();
+  CHECK(equal(head(features(x)), net(x)));
+  CHECK(net.slice(1, 1).empty());
+  CHECK(net.slice(3, 1).empty());
+  CHECK(net.slice(-100, 100).size() == 5);
+  CHECK(net.slice(2).size() == 3);
+  features[0].freeze();
+  features[-1].train();
+  CHECK_FALSE(net.parameters()[0].requires_grad());
+  CHECK((net.get_submodule("3").is_training() && net[3].is_training() && !net[4].is_training()));
+  const nn::Sequential twin = nn::clone(features);
+  CHECK_FALSE(twin.parameters()[0].is_same(net.parameters()[0]));
+  CHECK(equal(twin(x), nn::clone(features)(x)));
+  CHECK_THROWS_WITH(net[5], "Sequential: expected an index in [-5, 5), got 5");
+  // What is appended to a part is the part's alone.
+  nn::Sequential longer = features;
+  longer.append(nn::Linear(3, 2));
+  CHECK((features.size() == 5 && net.size() == 5));
+  CHECK_THROWS_WITH(net(ones({1, 7})), "0: Linear: expected x of shape (..., 2), got (1, 7)");
+  CHECK_THROWS_WITH(head(ones({1, 7})), "4 or 0: Linear: expected x of shape (..., 3), got (1, 7)");
+  int calls = 0;
+  nn::register_forward_hook(features[2], [&](const nn::Module&, const Tensors&, const Tensor&) { ++calls; });
+  net(x);
+  CHECK(calls == 1);
 }
 
 TEST_CASE("a list of parameters holds leaves that cannot be replaced") {
