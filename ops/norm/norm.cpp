@@ -67,7 +67,7 @@ struct Affine {
     if (!per_sample) return;
     const Shape samples{x.shape()[0], x.shape()[1]};
     for (Tensor* t : {&weight, &bias})
-      if (t->defined() && t->dim() == 1) *t = expand(*t, samples);
+      if (t->defined() && t->dim() == 1) *t = expand(detail::shared_by_samples(*t), samples);
   }
 };
 

@@ -128,6 +128,7 @@ void check_valid(const ValidElements& valid, const Tensor& x, const char* op) {
 Tensor normalize_valid(const ValidElements& valid, const Tensor& x, const Tensor& weight, const Tensor& bias,
                        const std::function<Tensor(const Tensor&, const Tensor&, const Tensor&)>& norm) {
   if (x.numel() == 0) return norm(x, weight, bias);
+  const Tensor gamma = shared_by_samples(weight), beta = shared_by_samples(bias);
   const auto of_sample = [&](const Tensor& t, int64_t n) { return t.defined() && t.dim() == 2 ? select(t, 0, n) : t; };
   Shape mask_shape = x.shape();
   mask_shape[1] = 1;
@@ -138,7 +139,7 @@ Tensor normalize_valid(const ValidElements& valid, const Tensor& x, const Tensor
   for (int64_t n = 0; n < x.shape()[0]; ++n) {
     const Tensor& one = xs[static_cast<std::size_t>(n)];
     const auto normalized = [&](const auto& part) {
-      return part.put(norm(part.take(one), of_sample(weight, n), of_sample(bias, n)));
+      return part.put(norm(part.take(one), of_sample(gamma, n), of_sample(beta, n)));
     };
     ys.push_back(lengths.defined() ? normalized(Prefix(one, lengths.data<int64_t>() + n * spatial_axes(x)))
                                    : normalized(Selection(one, mask.data<bool>() + n * (mask.numel() / x.shape()[0]))));

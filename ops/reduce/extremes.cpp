@@ -169,6 +169,7 @@ Tensor median(const Tensor& x) {
   require_defined("median", x);
   if (x.numel() == 0)
     detail::throw_error<ShapeError>("median: expected at least one element, got x of shape ", x.shape());
+  if (is_half(x.dtype())) return median(x.to(float32)).to(x.dtype());  // which counts those that share the gradient
   Tensor y = median(reshape(x.detach(), {-1}), 0).values.clone();
   // Its gradient is shared as that of an extreme is.
   if (auto* node = detail::record_reduction_as<ExtremeNode>("median", y, x, normalize_axes({}, x.dim(), "median"))) {

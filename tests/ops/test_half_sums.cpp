@@ -2,6 +2,7 @@
 // what lies between an op's steps would overflow there, or lose its digits.
 #include <limpid/autograd/backward.hpp>
 #include <limpid/autograd/grad_mode.hpp>
+#include <limpid/autograd/transforms.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/norm.hpp>
 #include <limpid/ops/product.hpp>
@@ -65,6 +66,24 @@ TEST_CASE("sums of many small numbers of half precision do not stick") {
     CHECK(value(grad({sum(expand(bias, {n}))}, {bias})[0]) == n);
     const Tensor rows = zeros({2, 1}, dtype).set_requires_grad();
     CHECK(value(grad({sum(index_select(rows, 0, zeros({n}, int64)))}, {rows})[0].select(0, 0)) == n);
+  }
+}
+
+TEST_CASE("gradients of half precision that samples or ties share do not stick") {
+  for (const DType dtype : {float16, bfloat16}) {
+    INFO(dtype);
+    const int64_t n = 1024;
+    const Tensor x = randn({n, 1, 3}).to(dtype), weight = ones({1}, dtype),
+                 bias = zeros({1}, dtype).set_requires_grad();
+    const auto slope = [&](const Tensor& y) { return value(grad({sum(y)}, {bias})[0]); };
+    CHECK(slope(instance_norm(x, {.weight = weight, .bias = bias, .lengths = full({n, 1}, 3, int64)})) == 3 * n);
+    CHECK(slope(group_norm(x, 1, {.bias = bias, .mask = ones({3}, bool_)})) == 3 * n);
+    CHECK(slope(instance_norm(x, {.weight = ones({n, 1}, dtype), .bias = bias})) == 3 * n);
+    // Of more than there are numbers below float16's infinity.
+    const Tensor same = zeros({100000}, dtype).set_requires_grad();
+    CHECK(value(sum(grad({median(same)}, {same}, {full({}, 1024, dtype)})[0].to(float32))) ==
+          Approx(1024).epsilon(0.01));
+    CHECK(value(jvp([](const Tensor& z) { return median(z); }, {same.detach()}, {ones({100000}, dtype)}).dys[0]) == 1);
   }
 }
 
