@@ -28,6 +28,7 @@ void Container::require_registered(const detail::Copying& copying, const std::ty
 
 void Container::keep(const std::string& name, Module* member, const std::type_info& type, Held* item) {
   std::unique_ptr<Held> owner(item);
+  std::string own_name = name;
   state_->kept.reserve(size() + 1);
   if (member) {
     adopt(name, *member, type);
@@ -37,16 +38,18 @@ void Container::keep(const std::string& name, Module* member, const std::type_in
   }
   State::Child& child = state_->children.back();
   child.in_container = true;
-  state_->kept.push_back({std::move(owner), state_->children.size() - 1, child.module.state_.get()});
+  state_->kept.push_back(
+      {std::move(own_name), std::move(owner), state_->children.size() - 1, child.module.state_.get()});
 }
 
-void Container::keep_parameter(const Tensor& tensor) {
+void Container::keep_parameter(const std::string& name, const Tensor& tensor) {
   if (!tensor.defined()) throw_error<ValueError>(state_->type, ": expected a defined tensor, got none");
   const Parameter none;
   auto item = std::make_unique<Item<Parameter>>(none);
+  std::string own_name = name;
   state_->kept.reserve(size() + 1);
-  item->value = parameter(next_name(), tensor);
-  state_->kept.push_back({std::move(item), state_->parameters.size() - 1, nullptr});
+  item->value = parameter(name, tensor);
+  state_->kept.push_back({std::move(own_name), std::move(item)});
 }
 
 std::string Container::next_name() const { return message(size()); }
@@ -62,9 +65,12 @@ Container::Held& Container::at(int64_t i) const {
   return held(static_cast<std::size_t>(i < 0 ? i + count : i));
 }
 
-const std::string& Container::name(std::size_t i) const noexcept {
-  const State::Kept& kept = state_->kept[i];
-  return kept.state ? state_->children[kept.child].name : state_->parameters[kept.child].name;
+const std::string& Container::name(std::size_t i) const noexcept { return state_->kept[i].name; }
+
+std::vector<std::string> Container::names() const {
+  std::vector<std::string> list;
+  for (const State::Kept& kept : state_->kept) list.push_back(kept.name);
+  return list;
 }
 
 std::size_t Container::index_of(const std::string& wanted) const noexcept {

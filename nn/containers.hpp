@@ -17,8 +17,9 @@
 namespace LIMPID_API limpid {
 namespace nn {
 
-/// What Sequential, ModuleList, ModuleDict and ParameterList share: what they hold is held by all handles alike. It is
-/// registered as a child or parameter where it is appended, and can be neither taken out nor replaced.
+/// What Sequential, ModuleList, ModuleDict, ParameterList and ParameterDict share: what they hold is held by all
+/// handles alike. It is registered as a child or parameter where it is appended, and can be neither taken out nor
+/// replaced.
 class Container : public Module {
  public:
   std::size_t size() const noexcept;
@@ -54,7 +55,7 @@ class Container : public Module {
     keep(name, &item->value, typeid(F), item);
     return item->value;
   }
-  void keep_parameter(const Tensor& tensor);
+  void keep_parameter(const std::string& name, const Tensor& tensor);
   std::string next_name() const;
 
   template <class T>
@@ -68,6 +69,8 @@ class Container : public Module {
   /// Where name is; size() where it is nowhere.
   std::size_t index_of(const std::string& name) const noexcept;
   const std::string& name(std::size_t i) const noexcept;
+  bool contains(const std::string& wanted) const noexcept { return index_of(wanted) < size(); }
+  std::vector<std::string> names() const;
 
   template <class C>
   class Iterator {
@@ -174,12 +177,8 @@ class ModuleDict : public Container {
   /// Throws ValueError on a name that is not there; contains() tells. It cannot be assigned.
   M& operator[](const std::string& name) { return value_of<M>(at(name)); }
   const M& operator[](const std::string& name) const { return value_of<M>(at(name)); }
-  bool contains(const std::string& name) const noexcept { return index_of(name) < size(); }
-  std::vector<std::string> names() const {
-    std::vector<std::string> list;
-    for (std::size_t i = 0; i < size(); ++i) list.push_back(name(i));
-    return list;
-  }
+  using Container::contains;
+  using Container::names;
 
   template <class Value>
   struct Entry {
@@ -207,7 +206,7 @@ class ParameterList : public Container {
 
   /// Makes tensor a leaf that requires a gradient. Throws ValueError where it is undefined, or in memory of another.
   const Parameter& append(const Tensor& tensor) {
-    keep_parameter(tensor);
+    keep_parameter(next_name(), tensor);
     return nth(size() - 1);
   }
   template <class List>
@@ -224,6 +223,40 @@ class ParameterList : public Container {
   template <class>
   friend class Container::Iterator;
   const Parameter& nth(std::size_t i) const noexcept { return value_of<Parameter>(held(i)); }
+};
+
+/// Parameters by names, in the order in which they came:
+///
+///     nn::ParameterDict scales{{"red", ones({3})}, {"blue", ones({3})}};
+///     for (const auto& [name, scale] : scales) x = x * scale;
+class ParameterDict : public Container {
+ public:
+  ParameterDict() : Container("ParameterDict") {}
+  ParameterDict(std::initializer_list<std::pair<std::string, Tensor>> tensors) : ParameterDict() {
+    for (const auto& [name, tensor] : tensors) add(name, tensor);
+  }
+
+  /// Throws ValueError where name is not new, is empty or has a dot, and as ParameterList's append().
+  const Parameter& add(const std::string& name, const Tensor& tensor) {
+    keep_parameter(name, tensor);
+    return value_of<Parameter>(held(size() - 1));
+  }
+  /// Throws ValueError on a name that is not there; contains() tells.
+  const Parameter& operator[](const std::string& name) const { return value_of<Parameter>(at(name)); }
+  using Container::contains;
+  using Container::names;
+
+  struct Entry {
+    std::string name;
+    const Parameter& parameter;
+  };
+  auto begin() const noexcept { return Iterator<const ParameterDict>(*this, 0); }
+  auto end() const noexcept { return Iterator<const ParameterDict>(*this, size()); }
+
+ private:
+  template <class>
+  friend class Container::Iterator;
+  Entry nth(std::size_t i) const noexcept { return {name(i), value_of<Parameter>(held(i))}; }
 };
 
 }  // namespace nn

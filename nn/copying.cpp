@@ -132,7 +132,7 @@ Cloning::Cloning(const Module& module) : Copying(&module), own_(new Clones) {
     for (const Module::State::Kept& kept : entry.first->kept) {
       Module::State& its = *entry.second.state_;
       its.kept.reserve(entry.first->kept.size());  // no copy is lost where the list cannot grow
-      its.kept.push_back({std::unique_ptr<Container::Held>(kept.item->copy()), kept.child,
+      its.kept.push_back({kept.name, std::unique_ptr<Container::Held>(kept.item->copy()), kept.child,
                           kept.state ? its.children[kept.child].module.state_.get() : nullptr});
     }
 }

@@ -565,7 +565,7 @@ std::string Module::name_of(const std::type_info& type) {
 void Module::print(std::ostream& out, int depth) const {
   out << state_->type << '(' << state_->arguments;
   const std::string indent(static_cast<std::size_t>(2 * depth), ' ');
-  const bool lists_parameters = !state_->kept.empty() && !state_->kept[0].state;  // a ParameterList
+  const bool lists_parameters = !state_->kept.empty() && !state_->kept[0].state;  // of parameters
   if (lists_parameters)
     for (const auto& [name, slot] : state_->parameters)
       out << '\n' << indent << "  (" << name << "): Parameter" << slot->tensor.shape();

@@ -49,7 +49,7 @@ struct NamedModule;
 /// registered are. An operator= of one's own assigns its base first.
 ///
 /// Names are PyTorch's: "linear.weight" is the parameter "weight" of the child "linear". Lists of members are
-/// ModuleList, ModuleDict and ParameterList.
+/// ModuleList, ModuleDict, ParameterList and ParameterDict.
 class Module {
  public:
   Module();

@@ -40,9 +40,10 @@ struct Module::State final : RefCounted<State> {
   };
   // What a container holds, and of which child.
   struct Kept {
+    std::string name;
     std::unique_ptr<Container::Held> item;
-    std::size_t child = 0;         // among children
-    const State* state = nullptr;  // its; none for a parameter
+    std::size_t child = 0;         // among children; none for a parameter
+    const State* state = nullptr;  // its
   };
   // A module that this one is a child of. It is no owner, and strikes itself out when it goes.
   struct Parent {

@@ -296,6 +296,40 @@ TEST_CASE("a list of parameters holds leaves that cannot be replaced") {
   CHECK((twin[0].is_same(twin.parameters()[0]) && !twin[0].is_same(list[0])));
 }
 
+TEST_CASE("a dictionary of parameters gives them by name, normalised or not") {
+  nn::ParameterDict dict{{"b", randn({2, 3})}, {"a", ones({4})}};
+  CHECK(dict.add("c", zeros({1})).is_same(dict["c"]));
+  CHECK(dict.names() == std::vector<std::string>{"b", "a", "c"});
+  CHECK((dict.contains("a") && !dict.contains("d")));
+  CHECK((dict["a"].requires_grad() && dict["a"].is_leaf() && dict["b"].shape() == Shape{2, 3}));
+  CHECK(names(dict.state_dict()) == std::set<std::string>{"a", "b", "c"});
+  CHECK_THROWS_WITH(dict["d"], "ParameterDict: expected one of b, a, c, got \"d\"");
+  CHECK_THROWS_WITH(dict.add("a", ones({1})), "parameter: expected a new name, got \"a\" again");
+  CHECK_THROWS_WITH(dict.add("a.b", ones({1})), "parameter: expected a name without dots, got \"a.b\"");
+  CHECK_THROWS_WITH(dict.add("d", Tensor()), "ParameterDict: expected a defined tensor, got none");
+  CHECK_THROWS_AS(dict.add("d", dict["a"].detach()), ValueError);
+  CHECK((dict.size() == 3 && dict.parameters().size() == 3));
+  CHECK(printed(dict) == "ParameterDict(\n  (b): Parameter(2, 3)\n  (a): Parameter(4,)\n  (c): Parameter(1,)\n)");
+  std::string seen;
+  int64_t count = 0;
+  const auto look = [&](const nn::ParameterDict& of) {
+    seen.clear(), count = 0;
+    for (const auto& [name, parameter] : of) seen += name, count += parameter.numel();
+  };
+  look(dict);
+  CHECK((seen == "bac" && count == 11));
+  // What is computed from others goes by the same name and place.
+  nn::weight_norm(dict, "b");
+  look(dict);
+  CHECK((seen == "bac" && count == 11 && dict["b"].shape() == Shape{2, 3} && dict["a"].shape() == Shape{4}));
+  const nn::ParameterDict twin = nn::clone(dict);
+  look(twin);
+  CHECK((seen == "bac" && count == 11));
+  CHECK((allclose(twin["b"], dict["b"]) && !twin["a"].is_same(dict["a"])));
+  nn::remove_weight_norm(dict, "b");
+  CHECK((dict["b"].is_leaf() && !twin["b"].is_leaf()));
+}
+
 // The tree by names.
 
 TEST_CASE("modules are found by their paths") {
