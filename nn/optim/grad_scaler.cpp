@@ -100,6 +100,7 @@ struct GradScaler::State final : RefCounted<State> {
     double factor;         // by which its gradients of half precision are still to be multiplied
     bool stepped = false;  // to the end, without an exception
     bool tried = false;    // a step was begun
+    bool left = false;  // it threw, and a loss was scaled since: its gradients may be others, that nobody has divided
   };
   Seen* find(const Optimizer& optimizer) noexcept {
     const auto seen_it = [&](const Seen& s) { return s.optimizer.state_.get() == optimizer.state_.get(); };
@@ -157,6 +158,7 @@ Tensor GradScaler::scale(const Tensor& loss) const {
     throw_error<DTypeError>("GradScaler: expected a floating-point loss, got ", loss.dtype());
   Tensor scaled = mul(is_half(loss.dtype()) ? loss.to(float32) : loss, state_->scale);
   state_->scaled = true;
+  for (State::Seen& seen : state_->seen) seen.left = seen.left || (seen.tried && !seen.stepped);
   return scaled;
 }
 
@@ -178,6 +180,8 @@ bool GradScaler::step(Optimizer optimizer) {
   }
   State::Seen* seen = state.find(optimizer);
   if (seen && seen->stepped) refuse("step() once between updates", "it again of ", optimizer.name());
+  if (seen && seen->left)
+    refuse("update() between a step() that threw and the next scale()", "none after that of ", optimizer.name());
   if (!seen) seen = &state.look_at("step()", optimizer, false);
   seen->tried = true;
   const bool finite = seen->finite;

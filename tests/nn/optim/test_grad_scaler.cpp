@@ -204,6 +204,33 @@ TEST_CASE("a step that throws may be tried again, with the gradients that it had
   }
 }
 
+TEST_CASE("gradients of another loss are not taken for those that a step that threw has divided") {
+  for (const DType dtype : {float32, float16}) {
+    bool fails = true;
+    const Tensor x = leaf(ones({1}, dtype));
+    optim::Optimizer optimizer({x}, {.name = "Fails", .lr = 1}, [&](const auto& step) {
+      if (fails) throw ValueError("Fails: once");
+      step.x[0] -= step.dx[0];
+    });
+    optim::GradScaler scaler({.init_scale = 4});
+    const auto backward = [&] {
+      optimizer.zero_grad();
+      scaler.scale(sum(x.to(float32))).backward();
+    };
+    backward();
+    CHECK_THROWS_WITH(scaler.step(optimizer), "Fails: once");
+    fails = false;
+    backward();
+    CHECK_THROWS_WITH(
+        scaler.step(optimizer),
+        "GradScaler: expected update() between a step() that threw and the next scale(), got none after that of Fails");
+    scaler.update();
+    backward();
+    CHECK(scaler.step(optimizer));
+    CHECK(x.detach().to(float32).item<double>() == 0);
+  }
+}
+
 TEST_CASE("copies of a scaler are one scaler") {
   const Tensor x = leaf(ones({1}));
   optim::SGD optimizer({x});
