@@ -69,9 +69,9 @@ Tensor diagonal(const Tensor& x, int64_t offset = 0, int64_t axis1 = 0, int64_t 
 /// The grids of coordinates (shape: all the sizes) whose i-th varies along axis i.
 Tensors meshgrid(const Tensors& xs);
 
-/// x side by side, repeats[i] times along axis i: NumPy's tile.
+/// x side by side, repeats[i] times along axis i, in memory of its own: NumPy's tile.
 Tensor repeat(const Tensor& x, const Shape& repeats);
-/// Each element along axis so many times in a row.
+/// Each element along axis so many times in a row, in memory of its own.
 Tensor repeat_interleave(const Tensor& x, int64_t repeats, int64_t axis);
 /// What leaves at one end of axis comes in at the other; without an axis, of the elements in row-major order.
 Tensor roll(const Tensor& x, int64_t shift, int64_t axis);

@@ -254,6 +254,7 @@ Tensor diff(const Tensor& x, int64_t n, int64_t axis) {
   const int64_t along = axis_of("diff", x, axis);
   if (n < 0) detail::throw_error<ValueError>("diff: expected n of at least 0, got ", n);
   if (is_half(x.dtype()) && n > 1) return diff(x.to(float32), n, along).to(x.dtype());  // rounded once
+  if (n == 0) return x.clone();
   Tensor y = x;
   for (int64_t i = 0; i < n && (i == 0 || y.size(along) > 0); ++i) {  // of nothing, no more
     const Tensor later = slice(y, along, 1), earlier = slice(y, along, 0, std::max<int64_t>(y.size(along) - 1, 0));

@@ -67,6 +67,13 @@ Tensors chunk(const Tensor& x, int64_t chunks, int64_t axis) {
   return split(x, std::max<int64_t>((size + chunks - 1) / chunks, 1), at);
 }
 
+namespace {
+
+// y, or a copy where it is a view of x: what is named after copies can be written to, whatever the counts and sizes.
+Tensor unshared(const Tensor& x, const Tensor& y) { return y.shares_storage_with(x) ? y.clone() : y; }
+
+}  // namespace
+
 Tensor repeat(const Tensor& x, const Shape& repeats) {
   require_defined("repeat", x);
   bool fits = static_cast<int64_t>(repeats.size()) >= x.dim();
@@ -83,7 +90,7 @@ Tensor repeat(const Tensor& x, const Shape& repeats) {
     expanded.push_back(repeats[i]), expanded.push_back(size);
     joined.push_back(repeats[i] * size);
   }
-  return reshape(expand(reshape(x, apart), expanded), joined);
+  return unshared(x, reshape(expand(reshape(x, apart), expanded), joined));
 }
 
 Tensor repeat_interleave(const Tensor& x, int64_t repeats, int64_t axis) {
@@ -96,7 +103,7 @@ Tensor repeat_interleave(const Tensor& x, int64_t repeats, int64_t axis) {
     if (i == at) expanded.push_back(repeats);
     joined.push_back(x.size(i) * (i == at ? repeats : 1));
   }
-  return reshape(expand(unsqueeze(x, at + 1), expanded), joined);
+  return unshared(x, reshape(expand(unsqueeze(x, at + 1), expanded), joined));
 }
 
 Tensor roll(const Tensor& x, int64_t shift, int64_t axis) {

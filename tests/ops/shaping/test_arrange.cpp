@@ -64,6 +64,29 @@ TEST_CASE("repeats lie side by side, or in a row") {
   CHECK_THROWS_AS(repeat_interleave(x, -1, 0), ValueError);
 }
 
+TEST_CASE("repeats can be written to, and leave what was repeated as it is") {
+  const Tensor x = grid({1, 3}), kept = x.clone();
+  const auto check = [&](Tensor y) {
+    CAPTURE(y.shape());
+    const Tensor before = y.clone();
+    y += 10;
+    CHECK(equal(y, before + 10));
+    CHECK(equal(x, kept));
+  };
+  check(repeat(x, {1, 1}));
+  check(repeat(x, {2, 1}));
+  check(repeat(x, {4, 1, 1}));
+  check(repeat(select(x, 1, 2), {4}));
+  check(repeat_interleave(x, 1, 1));
+  check(repeat_interleave(x, 4, 0));
+  check(diff(x, 0));
+  Tensor learned = ones({1, 2}, float64).set_requires_grad();
+  Tensor state = repeat(learned, {3, 1});
+  state.mul_(2);
+  sum(state).backward();
+  CHECK(equal(learned.grad(), full({1, 2}, 6, float64)));
+}
+
 TEST_CASE("what rolls out at one end comes in at the other") {
   const Tensor x = integers({0, 1, 2, 3, 4});
   CHECK(equal(roll(x, 2, 0), integers({3, 4, 0, 1, 2})));
