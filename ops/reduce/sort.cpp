@@ -174,9 +174,9 @@ Tensor quantile(const Tensor& x, double q, int64_t axis, bool keepdims) {
     // Between an infinite number and another lies the infinite one, without a product of 0 and infinity. What lies so
     // far apart that the difference would be infinite is halved first.
     const Tensor a = y, b = at(low + 1), finite = logical_and(isfinite(a), isfinite(b));
-    const Tensor scale = where(isinf(b.detach() - a.detach()), 0.5, 1).to(x.dtype());
-    const auto scaled = [&](const Tensor& z) { return where(finite, z, 0) * scale; };
-    y = where(finite, lerp(scaled(a), scaled(b), weight) / scale, where(isfinite(a), b, a));
+    const Tensor from = where(finite, a, 0), to = where(finite, b, 0);
+    const Tensor scale = where(isinf(to.detach() - from.detach()), 0.5, 1).to(x.dtype());
+    y = where(finite, lerp(from * scale, to * scale, weight) / scale, where(isfinite(a), b, a));
   }
   const Tensor last = at(n - 1);
   y = where(isnan(last), last, y);

@@ -2,6 +2,7 @@
 #include <limpid/limpid.hpp>
 
 #include <algorithm>
+#include <cfenv>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -119,6 +120,9 @@ TEST_CASE("quantiles lie between neighbours, and beside infinities are no NaN") 
   CHECK(of({-infinity, 0}, 0.6) == -infinity);
   CHECK(of({-infinity, infinity, 3}, 0.5) == 3);
   CHECK(std::isnan(of({1, not_a_number, 2}, 0)));
+  std::feclearexcept(FE_INVALID);
+  CHECK(of({infinity, infinity, 1}, 0.75) == infinity);
+  CHECK(std::fetestexcept(FE_INVALID) == 0);  // no difference of infinities
   // Though their difference is infinite.
   CHECK(of({-1e308, 1e308}, 0.5) == 0);
   CHECK(of({-1e308, 1e308}, 0.75) == 5e307);
