@@ -4,6 +4,7 @@
 #include <limpid/core/export.hpp>
 #include <limpid/core/tensor.hpp>
 
+#include <concepts>
 #include <type_traits>
 #include <typeinfo>
 #include <utility>
@@ -98,11 +99,43 @@ class Function {
  public:
   template <class... Args>
   static auto apply(const Args&... args) {
-    using Result = decltype(Derived::forward(std::declval<Context&>(), args...));
-    constexpr bool single = std::is_same_v<Result, Tensor>;
-    static_assert(single || std::is_same_v<Result, Tensors>, "forward must return Tensor or Tensors");
+    constexpr bool has_forward = requires(Context & ctx) { Derived::forward(ctx, args...); };
+    static_assert(has_forward,
+                  "Function: expected a static forward(Context& ctx, ...) that takes the arguments of apply()");
+    if constexpr (has_forward)
+      return checked<decltype(Derived::forward(std::declval<Context&>(), args...))>(args...);
+    else
+      return Tensor();
+  }
 
-    constexpr bool has_jvp = requires(Context & ctx, const Tensors& dx) { Derived::jvp(ctx, dx); };
+ private:
+  template <class Result, class... Args>
+  static auto checked(const Args&... args) {
+    constexpr bool is_tensors = std::is_same_v<Result, Tensor> || std::is_same_v<Result, Tensors>;
+    static_assert(is_tensors, "Function: expected a forward that gives a Tensor, or Tensors");
+    using Dy = std::conditional_t<is_tensors, Result, Tensor>;
+    constexpr bool has_backward = requires(Context & ctx, const Dy& dy) {
+      { Derived::backward(ctx, dy) } -> std::convertible_to<Tensors>;
+    };
+    static_assert(
+        has_backward || !is_tensors,
+        "Function: expected a static Tensors backward(Context& ctx, const Tensor& dy), with const Tensors& dy "
+        "where forward gives Tensors");
+    if constexpr (is_tensors && has_backward)
+      return recorded<Result>(args...);
+    else
+      return Tensor();
+  }
+
+  template <class Result, class... Args>
+  static Result recorded(const Args&... args) {
+    constexpr bool single = std::is_same_v<Result, Tensor>;
+    constexpr bool has_jvp = requires(Context & ctx, const Tensors& dx) {
+      { Derived::jvp(ctx, dx) } -> std::convertible_to<Result>;
+    };
+    static_assert(
+        has_jvp || !requires { &Derived::jvp; },
+        "Function: expected a static jvp(Context& ctx, const Tensors& dxs) that gives what forward gives");
 
     struct DerivedNode final : FunctionNode {
       DerivedNode() : FunctionNode(type_name(typeid(Derived)), is_once_differentiable()) {}
@@ -147,7 +180,6 @@ class Function {
       return ys;
   }
 
- private:
   static constexpr bool is_once_differentiable() {
     if constexpr (requires { Derived::once_differentiable; })
       return Derived::once_differentiable;

@@ -10,6 +10,10 @@ from pathlib import Path
 
 from check import first_lines, in_parallel, report, run
 
+FUNCTION = "struct F : Function<F> { static Tensor forward(Context&, const Tensor& x) { return x; } "
+BACKWARD = "static Tensors backward(Context&, const Tensor& dy) { return {dy}; } "
+NO_BACKWARD = ("Function: expected a static Tensors backward(Context& ctx, const Tensor& dy), with const Tensors& dy where "
+               "forward gives Tensors")
 # (name, declarations, statements, sentence); no sentence: it compiles.
 CASES = [
     ("a layer", "struct L { Tensor operator()(const Tensor& x) const { return x; } };", "nn::Sequential s{L(), L()};", ""),
@@ -39,6 +43,19 @@ CASES = [
     ("a data set without size()", "struct D { Tensor batch(const Tensor& i) const { return i; } };",
      "data::DataLoader l{D(), {.batch_size = 1}};",
      "DataLoader: expected a data set, which has int64_t size() const and batch(const Tensor&) const"),
+    ("a function of one's own", f"{FUNCTION} {BACKWARD} static Tensor jvp(Context&, const Tensors& dx) {{ return dx[0]; }} }};",
+     "F::apply(ones({1}));", ""),
+    ("one without a backward", FUNCTION + "};", "F::apply(ones({1}));", NO_BACKWARD),
+    ("a backward of one tensor", FUNCTION + "static Tensor backward(Context&, const Tensor& dy) { return dy; } };",
+     "F::apply(ones({1}));", NO_BACKWARD),
+    ("a forward without a context", "struct F : Function<F> { static Tensor forward(const Tensor& x) { return x; } " + BACKWARD + "};",
+     "F::apply(ones({1}));",
+     "Function: expected a static forward(Context& ctx, ...) that takes the arguments of apply()"),
+    ("a forward of nothing", "struct F : Function<F> { static void forward(Context&, const Tensor&) {} " + BACKWARD + "};",
+     "F::apply(ones({1}));", "Function: expected a forward that gives a Tensor, or Tensors"),
+    ("a jvp of one tensor", FUNCTION + BACKWARD + "static Tensor jvp(Context&, const Tensor& dx) { return dx; } };",
+     "F::apply(ones({1}));",
+     "Function: expected a static jvp(Context& ctx, const Tensors& dxs) that gives what forward gives"),
     ("integers of 64 bits alone",
      "template <class T> concept Made = std::constructible_from<Scalar, T>; "
      "template <class T> concept Listed = requires(std::initializer_list<T> v) { tensor(v); }; "
