@@ -48,6 +48,13 @@ const Tensor* CheckpointRun::recall(const void* key) noexcept {
   return run ? run->next(key) : nullptr;
 }
 
+bool CheckpointRun::same(const void* key, bool now) {
+  if (!innermost_run) return now;
+  if (const Tensor* noted = recall(key)) now = noted->item<bool>();
+  note(key, full({}, now, bool_));
+  return now;
+}
+
 const Tensor* CheckpointRun::next(const void* key) noexcept {
   const auto found = std::find_if(rest_.begin(), rest_.end(), [&](const auto& entry) { return entry.first == key; });
   if (found == rest_.end()) return nullptr;

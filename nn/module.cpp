@@ -1,3 +1,4 @@
+#include <limpid/autograd/detail/checkpoint_run.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/demangle.hpp>
@@ -81,6 +82,10 @@ std::string Module::State::path(const State*& whole) const {
 std::string detail::path_of(const Module& module) {
   const Access::State* whole = nullptr;
   return Access::state(module).path(whole);
+}
+
+bool detail::trains(const Module& layer) {
+  return limpid::detail::CheckpointRun::same(&Access::state(layer), layer.is_training());
 }
 
 void detail::say_where(Error& error, const Module& module) noexcept {

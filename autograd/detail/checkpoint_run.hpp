@@ -31,7 +31,9 @@ class CheckpointRun {
   /// What the innermost of those runs that are not the first has of the first one's notes under key, each once and in
   /// their order; null where there is none left.
   static const Tensor* recall(const void* key) noexcept;
-  /// The same of this run.
+  /// What is the case now, or, where a function runs again, was the case in its first run.
+  static bool same(const void* key, bool now);
+  /// The same as recall(), of this run.
   const Tensor* next(const void* key) noexcept;
 
  private:

@@ -20,6 +20,10 @@ std::string path_of(const Module& module);
 /// Puts the path before the error's message. What cannot be said for want of memory is left out.
 void say_where(Error& error, const Module& module) noexcept;
 
+/// Whether a layer in a call is to train. Where a checkpoint runs it again it does what it did, though the model is
+/// told to evaluate by then.
+bool trains(const Module& layer);
+
 /// Whether a call has more to mind than its work.
 inline bool is_observed(const Access::State& state) noexcept {
   return (limpid::detail::watching & limpid::detail::watch_layers) | state.extras.load(std::memory_order_relaxed);

@@ -170,7 +170,7 @@ AttentionResult MultiheadAttention::run(const Tensor& query, const Tensor& key, 
   AttentionOptions options{.mask = merged(mask, keys_mask),
                            .causal = causal,
                            .dropout = options_.dropout,
-                           .training = is_training(),
+                           .training = detail::trains(*this),
                            .generator = options_.generator};
   const detail::CallDrawing drawing(options_.generator);
   const Tensor heads_out = scaled_dot_product_attention(projected[0], projected[1], projected[2], options);

@@ -26,7 +26,7 @@ Tensor dropped(const Tensor& x, const Shape& shape, double p, Generator* generat
 }  // namespace
 
 Tensor Dropout::operator()(const Tensor& x_in) const {
-  const bool drops = is_training() && p_ != 0;
+  const bool drops = detail::trains(*this) && p_ != 0;
   if (!drops && x_in.defined() && !detail::is_observed(detail::Access::state(*this))) return x_in;
   return detail::call_within(*this, x_in, [&](const Tensor& x) {
     limpid::detail::require_defined("Dropout", "x", x);
@@ -53,7 +53,7 @@ Tensor ChannelDropout::operator()(const Tensor& x_in) const {
       limpid::detail::throw_error<ShapeError>(type_, ": expected x of shape ",
                                               limpid::detail::shape_in_words("(N, C, ", "", axes_), " or ",
                                               limpid::detail::shape_in_words("(C, ", "", axes_), ", got ", x.shape());
-    if (!is_training() || p_ == 0) return x;
+    if (!detail::trains(*this) || p_ == 0) return x;
     Shape shape = x.shape();
     for (int64_t a = channels; a < x.dim(); ++a) shape[static_cast<std::size_t>(a)] = 1;
     return dropped(x, shape, p_, options_.generator);

@@ -88,7 +88,7 @@ Tensor InstanceNorm::operator()(const Tensor& x_in) const {
     check_features(x, batched ? 1 : 0);
     const Tensor batch = batched ? x : unsqueeze(x, 0);
 
-    const bool use_input_stats = (is_training() && !is_frozen()) || !settings_.track;
+    const bool use_input_stats = (detail::trains(*this) && !is_frozen()) || !settings_.track;
     const Tensor y = instance_norm(batch, {.running_mean = running_mean,
                                            .running_var = running_var,
                                            .weight = weight,
@@ -112,7 +112,7 @@ Tensor BatchNorm::operator()(const Tensor& x_in) const {
       throw_error<ShapeError>(settings_.type, ": expected x of rank ", dim == 3 ? "2 or " : "", dim, ", got shape ",
                               x.shape());
     check_features(x, 1);
-    const bool use_input_stats = (is_training() && !is_frozen()) || !settings_.track;
+    const bool use_input_stats = (detail::trains(*this) && !is_frozen()) || !settings_.track;
     if (use_input_stats && x.numel() == settings_.features)
       throw_error<ValueError>(settings_.type, ": expected more than 1 value per channel when training, got x of shape ",
                               x.shape());

@@ -97,9 +97,10 @@ RecurrentLayers::Result RecurrentLayers::run_checked(const Tensor& x_any, const 
     return h.defined() && !batched ? unsqueeze(h, 1) : h;
   };
   const Tensor h0 = of_layers("h0", state.h, out), c0 = of_layers("c0", state.c, s.hidden);
+  const bool drops = s.dropout > 0 && detail::trains(*this);
   Tensors h, c;
   for (int64_t layer = 0; layer < s.num_layers; ++layer) {
-    if (layer > 0 && s.dropout > 0 && is_training()) {
+    if (layer > 0 && drops) {
       const double scale = s.dropout < 1 ? 1 / (1 - s.dropout) : 0;
       const detail::CallDrawing drawing(s.generator);
       x = where(bernoulli(1 - s.dropout, x.shape(), detail::generator_or_default(s.generator)), mul(x, scale), 0);

@@ -122,6 +122,37 @@ TEST_CASE("running statistics move once within a checkpoint") {
   CHECK(norm.num_batches_tracked.item<int64_t>() == 1);
 }
 
+TEST_CASE("a model told to evaluate before a checkpoint's backward has the gradients of its training") {
+  const auto check = [](const auto& plain, const auto& call, const Tensor& x) {
+    using M = std::remove_cvref_t<decltype(plain)>;
+    Tensors values[2];
+    for (int kept = 0; kept < 2; ++kept) {
+      manual_seed(6);
+      M module = nn::clone(plain);
+      Tensor leaf = x.detach().clone().set_requires_grad();
+      const auto f = [module, call](const Tensor& t) { return call(module, t); };
+      const Tensor y = kept ? checkpoint([f](const Tensor& t) { return checkpoint(f, t); }, leaf) : f(leaf);
+      module.eval();
+      f(x);
+      (sum(square(y)) + sum(y)).backward();
+      values[kept] = {y, leaf.grad()};
+      for (const Tensor& p : module.parameters()) values[kept].push_back(p.grad());
+    }
+    for (std::size_t i = 0; i < values[0].size(); ++i) CHECK(allclose(values[0][i], values[1][i], 1e-5, 1e-6));
+  };
+  check(nn::Dropout(0.5), called<nn::Dropout>, ones({8, 8}));
+  check(nn::Dropout2d(0.5), called<nn::Dropout2d>, ones({2, 8, 2, 2}));
+  check(nn::BatchNorm1d(3), called<nn::BatchNorm1d>, randn({4, 3}));
+  check(nn::InstanceNorm1d(3, {.track_running_stats = true}), called<nn::InstanceNorm1d>, randn({4, 3, 5}));
+  check(
+      nn::LSTM(4, 4, {.num_layers = 3, .dropout = 0.5}),
+      [](const nn::LSTM& lstm, const Tensor& x) { return lstm(x).sequence; }, randn({3, 2, 4}));
+  check(
+      nn::TransformerEncoderLayer(4, 2, {.dim_feedforward = 8, .dropout = 0.5}),
+      [](const auto& layer, const Tensor& x) { return layer(x); }, randn({5, 2, 4}));
+  check(nn::spectral_norm(nn::Linear(3, 3)), called<nn::Linear>, randn({2, 3}));
+}
+
 TEST_CASE("a generator of a layer's own draws the same within a checkpoint") {
   manual_seed(4);
   Generator generator(5);
