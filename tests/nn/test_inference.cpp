@@ -21,7 +21,7 @@ nn::Sequential made() {
                         nn::BatchNorm1d(3),
                         Scaled(),
                         nn::weight_norm(nn::Linear(3, 3)),
-                        nn::LayerNorm({3}),
+                        nn::LayerNorm(3),
                         nn::spectral_norm(nn::Linear(3, 3)),
                         nn::GroupNorm(1, 3),
                         nn::PReLU(),
