@@ -14,6 +14,10 @@ Tensor prelu(const Tensor& x, const Tensor& weight) {
   require_defined("prelu", x);
   require_defined("prelu", weight);
   detail::require_numbers("prelu", x);
+  // As of every weight: what is promoted here would be refused by the next layer, about that one's.
+  if (is_floating_point(x.dtype()) && x.dtype() != weight.dtype())
+    throw_error<DTypeError>("prelu: expected x and weight of one dtype, got ", x.dtype(), " and ", weight.dtype(),
+                            "; convert with to()");
   const bool is_shared = weight.numel() == 1;
   if (!is_shared && (weight.dim() != 1 || x.dim() < 2 || weight.numel() != x.size(1)))
     throw_error<ShapeError>(

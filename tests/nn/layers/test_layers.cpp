@@ -152,6 +152,9 @@ TEST_CASE("PReLU learns one slope, or one for each channel") {
   CHECK_THROWS_WITH(nn::PReLU(3)(x.detach()),
                     "prelu: expected a weight of one element, or of one for each channel of x (N, C, ...), got x of "
                     "shape (2, 4, 3) and a weight of shape (3,)");
+  CHECK_THROWS_WITH(one(x.detach().to(float64)),
+                    "prelu: expected x and weight of one dtype, got float64 and float32; convert with to()");
+  CHECK(one(arange(3)).dtype() == float32);
   CHECK_THROWS_WITH(nn::PReLU(0), "PReLU: expected num_parameters in [1, inf), got 0");
   CHECK_THROWS_WITH(glu(x.detach(), 2), "glu: expected an even size along axis 2, got x of shape (2, 4, 3)");
 }
