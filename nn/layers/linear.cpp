@@ -76,13 +76,18 @@ Tensor Bilinear::operator()(const Tensor& x1_in, const Tensor& x2_in) const {
     if (x2.shape() != shape)
       limpid::detail::throw_error<ShapeError>("Bilinear: expected x2 of shape ", shape, " beside x1 of shape ",
                                               x1.shape(), ", got ", x2.shape());
+    const Tensor w = weight, b = bias;
+    const DType dtype = limpid::detail::require_one_floating_dtype(
+        "Bilinear", {{"x1", &x1}, {"x2", &x2}, {"weight", &w}, {"bias", &b}});
+    // Two products and a sum, of which half precision is rounded once.
+    const auto wide = [=](const Tensor& x) { return is_half(dtype) ? x.to(float32) : x; };
     // x1 meets all W_o in one product, (rows, out in2), and each row of that meets its x2.
     const int64_t count = rows.numel();
-    const Tensor all = linear(reshape(x1, {count, in1}), reshape(permute(weight, {0, 2, 1}), {out * in2, in1}));
-    Tensor y = squeeze(matmul(reshape(all, {count, out, in2}), reshape(x2, {count, in2, 1})), 2);
-    if (bias.defined()) y = y + bias;
+    const Tensor all = linear(wide(reshape(x1, {count, in1})), reshape(permute(wide(w), {0, 2, 1}), {out * in2, in1}));
+    Tensor y = squeeze(matmul(reshape(all, {count, out, in2}), wide(reshape(x2, {count, in2, 1}))), 2);
+    if (b.defined()) y = y + wide(b);
     shape.back() = out;
-    return reshape(y, shape);
+    return reshape(y.to(dtype), shape);
   });
 }
 

@@ -92,6 +92,22 @@ TEST_CASE("Bilinear is the sum over pairs of features") {
   CHECK(thrown<ShapeError>([&] { layer(x1, x1); }) ==
         "Bilinear: expected x2 of shape (5, 2, 4) beside x1 of shape (5, 2, 3), got (5, 2, 3)");
   CHECK(thrown<ValueError>([] { nn::Bilinear(0, 4, 2); }) == "Bilinear: expected in1 features in [1, inf), got 0");
+  CHECK(thrown<DTypeError>([&] { layer(x1, x2.to(float32)); }) ==
+        "Bilinear: expected x1 and x2 of one dtype, got float64 and float32; convert with to()");
+  // Half precision is rounded once: not between the products, of which the first is beyond float16.
+  for (const DType dtype : {float16, bfloat16}) {
+    INFO(dtype);
+    nn::Bilinear low(3, 4, 2);
+    {
+      const NoGradGuard guard;
+      low.weight.mul_(1000);
+    }
+    low.to(dtype);
+    nn::Bilinear high = nn::clone(low);
+    high.to(float32);
+    const Tensor large = full({5, 3}, 1000, dtype), small = (1e-3 * randn({5, 4})).to(dtype);
+    CHECK(equal(low(large, small).detach(), high(large.to(float32), small.to(float32)).detach().to(dtype)));
+  }
   CHECK(thrown<ValueError>([&] { layer(Tensor(), x2); }) == "Bilinear: expected a defined x1, got an undefined tensor");
   CHECK(thrown<ValueError>([&] { layer(x1, Tensor()); }) == "Bilinear: expected a defined x2, got an undefined tensor");
   CHECK(thrown<ValueError>([] { nn::Embedding(3, 4)(Tensor()); }) ==
