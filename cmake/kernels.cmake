@@ -38,9 +38,12 @@ list(TRANSFORM LIMPID_KERNEL_ISAS PREPEND limpid_kernels_ OUTPUT_VARIABLE LIMPID
 # the time that all checks would take (GCC 12, the largest: 35 s of 190): an access is checked by a call instead of a
 # branch in line; inlined locals, of which there are thousands, are not marked as they come and go; null pointers, which
 # the address sanitizer meets anyway, sizes of objects, which it knows, and alignment, which loads of vectors do not ask
-# for, are left out; and the compiler does not ask what may point where.
+# for, are left out; and the compiler does not ask what may point where. The thread sanitizer's kernels run on one thread,
+# for few elements: -O0 compiles them in half the time.
 add_library(limpid_kernel_flags INTERFACE)
-if(LIMPID_SANITIZE)
+if(LIMPID_SANITIZE MATCHES thread)
+  target_compile_options(limpid_kernel_flags INTERFACE -O0)
+elseif(LIMPID_SANITIZE)
   target_compile_options(limpid_kernel_flags INTERFACE -O1)
 else()
   target_compile_options(limpid_kernel_flags INTERFACE -O3)

@@ -12,6 +12,7 @@
 // bits of its own per machine. NaNs count as equal: their signs and payloads are the processor's.
 #include <limpid/core/detail/isa.hpp>
 #include <limpid/limpid.hpp>
+#include <limpid/tests/thinned.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -161,7 +162,9 @@ Tensor only_ordinary(const Tensor& x) {
 }
 
 void elementwise(Record& record) {
-  const Tensor all = every_float(8191), common = only_ordinary(all), wide = doubles_within(200000, 700, 1);
+  const int64_t step = test::thinned() ? 131071 : 8191;
+  const Tensor all = every_float(step), common = only_ordinary(all);
+  const Tensor wide = doubles_within(test::thinned() ? 20000 : 200000, 700, 1);
   const Tensor dy = doubles_within(all.numel(), 2, 2).to(float32), dy64 = doubles_within(wide.numel(), 2, 3);
   for (const Function& f : functions) {
     const std::string name = f.name;
@@ -176,7 +179,7 @@ void elementwise(Record& record) {
       {"add", add},         {"sub", sub}, {"mul", mul}, {"div", div}, {"maximum", maximum},
       {"minimum", minimum}, {"eq", eq},   {"lt", lt},   {"le", le},   {"remainder", remainder},
       {"pow", pow}};
-  const Tensor other = every_float(8191, 123457), wide_other = doubles_within(wide.numel(), 300, 4);
+  const Tensor other = every_float(step, 123457), wide_other = doubles_within(wide.numel(), 300, 4);
   for (const auto& [name, f] : binary) {
     record.add(named(name, float32), {f(all, other)});
     record.add(named(name, float64), {f(wide, wide_other)});

@@ -8,13 +8,26 @@ SPECIAL = re.compile(r"^(vtable|typeinfo name|typeinfo|VTT|construction vtable|g
                      r"|(?:non-virtual |virtual |covariant return )?thunk)(?: for| to)? ")
 
 
+def demangled(mangled):
+    """{mangled: demangled} of these."""
+    mangled = list(mangled)
+    result = subprocess.run(["c++filt"], input="\n".join(mangled), capture_output=True, text=True, check=True)
+    return dict(zip(mangled, result.stdout.splitlines()))
+
+
 def symbols(arguments, path):
     """{mangled: demangled} of what nm lists."""
     listed = run(["nm", *arguments, path])
     assert listed.returncode == 0, listed.stdout
-    mangled = [line.split()[-1].split("@")[0] for line in listed.stdout.splitlines() if line and not line.endswith(":")]
-    demangled = subprocess.run(["c++filt"], input="\n".join(mangled), capture_output=True, text=True, check=True)
-    return dict(zip(mangled, demangled.stdout.splitlines()))
+    return demangled(line.split()[-1].split("@")[0] for line in listed.stdout.splitlines() if line and not line.endswith(":"))
+
+
+def global_names(path):
+    """{mangled: whether it is defined} of the names that an object shares; readelf takes a tenth of nm's time."""
+    listed = run(["readelf", "-sW", path])
+    assert listed.returncode == 0, listed.stdout
+    rows = [line.split() for line in listed.stdout.splitlines()]
+    return {row[7]: row[6] != "UND" for row in rows if len(row) == 8 and row[4] in ("GLOBAL", "WEAK", "UNIQUE")}
 
 
 def qualified_name(demangled):

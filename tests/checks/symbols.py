@@ -15,8 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from check import ROOT, is_public, report, run, sources
-from elf import SPECIAL, qualified_name, symbols
+from check import ROOT, in_parallel, is_public, report, run, sources
+from elf import SPECIAL, demangled, global_names, qualified_name, symbols
 
 FOREIGN = re.compile(r"\b(xt|xtl|xsimd|mpark|dnnl|fmt|spdlog|nlohmann|__gnu_cxx|__gnu_parallel)::")
 INTERNAL = re.compile(r"#\s*include\s*<limpid/(?:[^>]*/)?(?:detail|kernels)/")
@@ -66,18 +66,18 @@ def faults_of(library, public_objects, listed, declared):
     faults = []
     exported = symbols(["-D", "--defined-only"], library)
     details = set()
-    for _, demangled in sorted(exported.items(), key=lambda pair: pair[1]):
-        name = qualified_name(demangled)
+    for full in sorted(exported.values()):
+        name = qualified_name(full)
         parts = name.split("::")
-        foreign = FOREIGN.search(demangled)
+        foreign = FOREIGN.search(full)
         if parts[0] != "limpid":
-            faults.append(f"exported, and not limpid's: {demangled}")
+            faults.append(f"exported, and not limpid's: {full}")
         elif foreign:
-            faults.append(f"exported, and names a type of {foreign[1]}'s: {demangled}")
+            faults.append(f"exported, and names a type of {foreign[1]}'s: {full}")
         elif {"{anonymous}", "kernels"} & set(parts):
-            faults.append(f"exported, and internal: {demangled}")
-        elif not declared.has(name, SPECIAL.match(demangled)):
-            faults.append(f"exported, and in no public header: {demangled}: expected internal headers and sources to open "
+            faults.append(f"exported, and internal: {full}")
+        elif not declared.has(name, SPECIAL.match(full)):
+            faults.append(f"exported, and in no public header: {full}: expected internal headers and sources to open "
                           "'namespace limpid', and public ones to name internal classes in such a block first")
         elif "detail" in parts:
             details.add("::".join(parts[:parts.index("detail") + 2]))
@@ -85,16 +85,15 @@ def faults_of(library, public_objects, listed, declared):
                "functions of public headers call: move it to a header in detail/, or list it (docs/border.md)"
                for name in sorted(details - listed)]
     faults += [f"listed, and not exported: {name}" for name in sorted(listed - details)]
-    called = set()
-    for item in public_objects:
-        called |= symbols([], item).keys()
-        for mangled, demangled in symbols(["--undefined-only"], item).items():
-            if qualified_name(demangled).startswith("limpid::") and mangled not in exported:
-                faults.append(f"not exported: {demangled}, which {Path(item).name} calls: expected its public header to say "
-                              "'namespace LIMPID_API limpid'")
+    names = in_parallel(global_names, public_objects)
+    called = {mangled for found in names for mangled in found}
+    missing = {mangled: Path(item).name for item, found in zip(public_objects, names)
+               for mangled, defined in found.items() if not defined and mangled not in exported}
+    faults += [f"not exported: {name}, which {missing[mangled]} calls: expected its public header to say "
+               "'namespace LIMPID_API limpid'" for mangled, name in demangled(missing).items()
+               if qualified_name(name).startswith("limpid::")]
     for name in sorted(listed & details):
-        if not any(mangled in called and qualified_name(demangled).startswith(name)
-                   for mangled, demangled in exported.items()):
+        if not any(mangled in called and qualified_name(found).startswith(name) for mangled, found in exported.items()):
             faults.append(f"exported, and called by no test that includes public headers alone: {name}")
     return faults
 
