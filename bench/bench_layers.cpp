@@ -1,25 +1,13 @@
 // Layers and ops that models are made of: forward, and forward with the gradients of everything.
 // scripts/bench_layers.sh runs it in turns with LibTorch (bench/peers/libtorch_layers.cpp), whose cases have the same
 // names and sizes.
-#include <limpid/bench/layer_cases.hpp>
-#include <limpid/limpid.hpp>
+#include <limpid/bench/peer_cases.hpp>
+#include <limpid/bench/runs.hpp>
 
 using namespace limpid;
 
 namespace {
 
-using Run = std::function<void()>;
-
-/// Of a function of nothing that gives a tensor, and everything that it is to be differentiated by.
-std::pair<Run, Run> runs(std::function<Tensor()> f, Tensors leaves) {
-  for (Tensor& leaf : leaves) leaf.set_requires_grad();
-  const Tensor dy = randn(f().shape());
-  return {[f] {
-            const NoGradGuard no_grad;
-            f();
-          },
-          [f, leaves, dy] { grad({f()}, leaves, {dy}); }};
-}
 template <class M>
 std::pair<Run, Run> runs_of(const M& module, const Tensor& x, std::function<Tensor()> f) {
   Tensors leaves = module.parameters();
@@ -30,7 +18,7 @@ std::pair<Run, Run> runs_of(const M& module, const Tensor& x, std::function<Tens
 }  // namespace
 
 int main(int argc, char** argv) {
-  LayerBench bench(argc, argv);
+  PeerBench bench(argc, argv);
   set_num_threads(bench.threads());
   bench.add("lstm", [] {
     const nn::LSTM m(128, 128);

@@ -1,22 +1,10 @@
 // LibTorch's layers over the cases of bench_layers.cpp. Attention and the transformer's layer are composed as LibTorch
 // 1.13 has them.
-#include <torch/torch.h>
-#include <limpid/bench/layer_cases.hpp>
+#include <limpid/bench/peer_cases.hpp>
+#include "libtorch_runs.hpp"
 
 namespace {
 
-using torch::Tensor;
-using Run = std::function<void()>;
-
-std::pair<Run, Run> runs(std::function<Tensor()> f, std::vector<Tensor> leaves) {
-  for (Tensor& leaf : leaves) leaf.set_requires_grad(true);
-  const Tensor dy = torch::randn(f().sizes());
-  return {[f] {
-            torch::NoGradGuard no_grad;
-            f();
-          },
-          [f, leaves, dy] { torch::autograd::grad({f()}, leaves, {dy}); }};
-}
 template <class M>
 std::pair<Run, Run> runs_of(const M& module, const Tensor& x, std::function<Tensor()> f) {
   std::vector<Tensor> leaves = module->parameters();
@@ -27,7 +15,7 @@ std::pair<Run, Run> runs_of(const M& module, const Tensor& x, std::function<Tens
 }  // namespace
 
 int main(int argc, char** argv) {
-  limpid::LayerBench bench(argc, argv);
+  limpid::PeerBench bench(argc, argv);
   torch::set_num_threads(bench.threads());
   namespace F = torch::nn::functional;
   using torch::rand, torch::randn;

@@ -12,9 +12,9 @@ namespace limpid {
 
 /// `PROGRAM --list` names the cases, one a line; `PROGRAM CASE THREADS SECONDS` measures one and prints microseconds of
 /// forward, and of forward with all gradients: medians.
-class LayerBench {
+class PeerBench {
  public:
-  LayerBench(int argc, char** argv) {
+  PeerBench(int argc, char** argv) {
     lists_ = argc == 2 && !std::strcmp(argv[1], "--list");
     if (!lists_ && argc != 4) {
       std::fprintf(stderr, "%s: expected --list, or CASE THREADS SECONDS\n", argv[0]);
@@ -31,8 +31,8 @@ class LayerBench {
   /// make() gives a pair of functions without arguments: forward without a tape, and forward with all gradients. It is
   /// called for the case that is wanted alone.
   template <class Make>
-  void add(const char* name, Make make) {
-    if (lists_) std::puts(name);
+  void add(const std::string& name, const Make& make) {
+    if (lists_) std::puts(name.c_str());
     if (name != wanted_) return;
     const auto [forward, both] = make();
     const auto us = median_us({forward, both}, seconds_);
