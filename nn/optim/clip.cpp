@@ -1,10 +1,10 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/visit.hpp>
+#include <limpid/nn/detail/ranges.hpp>
 #include <limpid/nn/optim/clip.hpp>
 #include <limpid/nn/optim/detail/gradients.hpp>
 #include <limpid/nn/optim/detail/parameters.hpp>
-#include <limpid/nn/optim/detail/rules.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -3,9 +3,9 @@
 #include <limpid/core/detail/visit.hpp>
 #include <limpid/core/kernels/half.hpp>
 #include <limpid/nn/detail/loading.hpp>
+#include <limpid/nn/detail/ranges.hpp>
 #include <limpid/nn/optim/detail/gradients.hpp>
 #include <limpid/nn/optim/detail/parameters.hpp>
-#include <limpid/nn/optim/detail/rules.hpp>
 #include <limpid/nn/optim/grad_scaler.hpp>
 #include <limpid/ops/elementwise.hpp>
 

@@ -5,8 +5,8 @@
 #include <limpid/core/detail/quote.hpp>
 #include <limpid/core/kernels/half.hpp>
 #include <limpid/nn/detail/loading.hpp>
+#include <limpid/nn/detail/ranges.hpp>
 #include <limpid/nn/optim/detail/parameters.hpp>
-#include <limpid/nn/optim/detail/rules.hpp>
 #include <limpid/nn/optim/optimizer.hpp>
 
 #include <algorithm>

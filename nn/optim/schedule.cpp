@@ -1,10 +1,11 @@
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/error.hpp>
 #include <limpid/nn/detail/loading.hpp>
-#include <limpid/nn/optim/detail/rules.hpp>
+#include <limpid/nn/detail/ranges.hpp>
 #include <limpid/nn/optim/schedule.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <numbers>
 

@@ -19,18 +19,18 @@ struct OwnAdam : optim::Optimizer {
       : Optimizer(parameters, {.name = "OwnAdam", .lr = o.lr, .state = {"exp_avg", "exp_avg_sq"}},
                   [o]<class T>(const optim::Step<T>& step) {
                     const double count = static_cast<double>(step.number);
-                    const T rate = static_cast<T>(step.lr / (1 - std::pow(o.beta1, count)));
-                    const T root = static_cast<T>(std::sqrt(1 - std::pow(o.beta2, count)));
+                    const double correction = std::sqrt(1 - std::pow(o.beta2, count));
+                    const T rate = static_cast<T>(step.lr / (1 - std::pow(o.beta1, count)) * correction);
                     const T beta1 = static_cast<T>(o.beta1), share1 = static_cast<T>(1 - o.beta1);
                     const T beta2 = static_cast<T>(o.beta2), share2 = static_cast<T>(1 - o.beta2);
-                    const T eps = static_cast<T>(o.eps);
+                    const T eps = static_cast<T>(o.eps * correction);
                     optim::in_ranges(step.n, [&](int64_t begin, int64_t end) {
                       T *m = step.state[0], *v = step.state[1];
                       for (int64_t i = begin; i < end; ++i) {
                         const T d = step.dx[i];
                         m[i] = beta1 * m[i] + share1 * d;
                         v[i] = beta2 * v[i] + share2 * d * d;
-                        step.x[i] -= rate * m[i] / (std::sqrt(v[i]) / root + eps);
+                        step.x[i] -= rate * m[i] / (std::sqrt(v[i]) + eps);
                       }
                     });
                   }) {}
