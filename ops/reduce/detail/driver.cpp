@@ -98,9 +98,19 @@ struct Adding {
 template <class T, class Result = T>
 struct FloatSum : Adding<T, Result> {
   kernels::AddRows<T> add_rows;
+  kernels::SumRuns<T> sum_runs;
   double divisor;
-  FloatSum(kernels::AddRows<T> kernel, double d) : add_rows(kernel), divisor(d) {}
+  explicit FloatSum(double d) : divisor(d) {
+    const kernels::ReduceKernels& table = kernels::reduce_table();
+    if constexpr (std::is_same_v<T, float>)
+      add_rows = table.add_rows_f32, sum_runs = table.sum_runs_f32;
+    else
+      add_rows = table.add_rows_f64, sum_runs = table.sum_runs_f64;
+  }
   void rows(double* acc, const double*, const T* x, const kernels::RowBlock& block) const { add_rows(acc, x, block); }
+  void runs(double* acc, const T* x, int64_t stride, int64_t n, int64_t rows) const {
+    sum_runs(acc, x, stride, n, rows);
+  }
   Result finish(double acc) const { return static_cast<Result>(acc / divisor); }
 };
 
@@ -141,6 +151,15 @@ struct Fold {
   Y finish(Acc acc) const { return static_cast<Y>(acc); }
 };
 
+// The largest or smallest of floats: a fold whose loops are kernels.
+template <class T, class F>
+struct FloatExtreme : Fold<T, T, T, F> {
+  kernels::ExtremeKernels<T> kernel;
+  FloatExtreme(T first, F f, const kernels::ExtremeKernels<T>& its) : Fold<T, T, T, F>(first, f), kernel(its) {}
+  void rows(T* acc, const double*, const T* x, const kernels::RowBlock& block) const { kernel.rows(acc, x, block); }
+  void runs(T* acc, const T* x, int64_t stride, int64_t n, int64_t rows) const { kernel.runs(acc, x, stride, n, rows); }
+};
+
 // Integers wrap: as unsigned numbers.
 template <class T>
 using Wide = std::conditional_t<std::is_integral_v<T>, uint64_t, double>;
@@ -167,8 +186,8 @@ void sum_into(const Tensor& y, const Tensor& x, const Axes& axes, double divisor
     sum_into(wide, as_dtype(x, float32), axes, divisor);
     return copy_into(y, wide);
   }
-  if (x.dtype() == float32) return reduce(y, x, axes, FloatSum<float>(kernels::reduce_table().add_rows_f32, divisor));
-  if (x.dtype() == float64) return reduce(y, x, axes, FloatSum<double>(kernels::reduce_table().add_rows_f64, divisor));
+  if (x.dtype() == float32) return reduce(y, x, axes, FloatSum<float>(divisor));
+  if (x.dtype() == float64) return reduce(y, x, axes, FloatSum<double>(divisor));
   visit_number(x.dtype(), [&]<class T>(T) {
     if constexpr (std::is_integral_v<T>)
       fold<T, uint64_t, int64_t>(y, x, axes, uint64_t{0}, [](uint64_t a, uint64_t b) { return a + b; });
@@ -178,9 +197,9 @@ void sum_into(const Tensor& y, const Tensor& x, const Axes& axes, double divisor
 void mean_into(const Tensor& y, const Tensor& x, const Axes& axes) {
   const double count = static_cast<double>(reduced_count(x.shape(), axes));
   if (x.dtype() == float32)
-    reduce(y, x, axes, FloatSum<float, double>(kernels::reduce_table().add_rows_f32, count));
+    reduce(y, x, axes, FloatSum<float, double>(count));
   else
-    reduce(y, x, axes, FloatSum<double>(kernels::reduce_table().add_rows_f64, count));
+    reduce(y, x, axes, FloatSum<double>(count));
 }
 
 namespace {
@@ -213,16 +232,35 @@ void prod_into(const Tensor& y, const Tensor& x, const Axes& axes) {
   product(int64_t{});
 }
 
+namespace {
+
+// further(a, b): b where it is further out or NaN, else a, which a NaN stays, for nothing is further.
+template <class T, class F>
+void extreme_into(const Tensor& y, const Tensor& x, const Axes& axes, T start, F further,
+                  const kernels::ExtremeKernels<float>& singles, const kernels::ExtremeKernels<double>& doubles) {
+  if constexpr (std::is_same_v<T, float>)
+    reduce(y, x, axes, FloatExtreme<T, F>(start, further, singles));
+  else if constexpr (std::is_same_v<T, double>)
+    reduce(y, x, axes, FloatExtreme<T, F>(start, further, doubles));
+  else
+    fold<T, T, T>(y, x, axes, start, further);
+}
+
+}  // namespace
+
 void max_into(const Tensor& y, const Tensor& x, const Axes& axes) {
-  // b where it is larger or NaN; a NaN in a stays, for nothing is larger.
+  const kernels::ReduceKernels& table = kernels::reduce_table();
   visit_number(x.dtype(), [&]<class T>(T) {
-    fold<T, T, T>(y, x, axes, lowest<T>, [](T a, T b) { return (b > a) | (b != b) ? b : a; });
+    const auto larger = [](T a, T b) { return (b > a) | (b != b) ? b : a; };
+    extreme_into(y, x, axes, lowest<T>, larger, table.max_f32, table.max_f64);
   });
 }
 
 void min_into(const Tensor& y, const Tensor& x, const Axes& axes) {
+  const kernels::ReduceKernels& table = kernels::reduce_table();
   visit_number(x.dtype(), [&]<class T>(T) {
-    fold<T, T, T>(y, x, axes, highest<T>, [](T a, T b) { return (b < a) | (b != b) ? b : a; });
+    const auto smaller = [](T a, T b) { return (b < a) | (b != b) ? b : a; };
+    extreme_into(y, x, axes, highest<T>, smaller, table.min_f32, table.min_f64);
   });
 }
 

@@ -16,6 +16,10 @@ namespace limpid::detail {
 ///   static void merge(Acc* acc, const Acc* other, int64_t n);
 ///   Y finish(Acc) const;
 ///   const double* centres;                            one number per result, laid out as y, handed to rows(); or null
+/// and may have
+///   void runs(Acc* acc, const X* x, int64_t stride, int64_t n, int64_t rows) const;
+///                                                     acc[i] of the n elements from x[i * stride] on, folded as lanes
+///                                                     are
 ///
 /// The order is fixed. Reduced elements come in leaves of a fixed size, sixteen leaves make a branch, and leaves and
 /// branches are merged as binary trees; threads share out branches. Within a leaf there are either
@@ -44,6 +48,8 @@ class ReduceTree {
   }
 
   void run() const {
+    if constexpr (requires { &Policy::runs; })
+      if (are_rows()) return run_rows();
     const int64_t count = plan_.reduced.count, branch = leaf_ * leaves_per_branch;
     const int64_t branches = count > 0 ? (count - 1) / branch + 1 : 1;
     if (branches == 1) {
@@ -77,6 +83,26 @@ class ReduceTree {
 
  private:
   static constexpr int64_t lanes = 64, lane_leaf = 4096, columns = 256, leaves_per_branch = 16, tree_depth = 5;
+
+  // Whether outputs are of one leaf each, whose elements lie side by side, and come at even steps: rows of a matrix.
+  bool are_rows() const {
+    const auto &kept = plan_.kept, &reduced = plan_.reduced;
+    return !by_columns_ && kept.shape.size() <= 1 && reduced.shape.size() == 1 && reduced.step() == 1 &&
+           reduced.count > 0 && reduced.count <= leaf_;
+  }
+
+  void run_rows() const {
+    const int64_t n = plan_.reduced.count, step = plan_.kept.step(),
+                  y_step = plan_.kept.shape.empty() ? 0 : plan_.kept.y.back();
+    parallel_for(outputs_, grain(n), [&](int64_t begin, int64_t end) {
+      Acc acc[columns];
+      for (; begin < end; begin += columns) {
+        const int64_t rows = std::min(columns, end - begin);
+        policy_.runs(acc, x_ + begin * step, step, n, rows);
+        for (int64_t i = 0; i < rows; ++i) y_[(begin + i) * y_step] = policy_.finish(acc[i]);
+      }
+    });
+  }
 
   static int64_t grain(int64_t work) { return std::max<int64_t>(elementwise_grain / std::max<int64_t>(work, 1), 1); }
 

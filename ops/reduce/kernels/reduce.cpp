@@ -1,6 +1,10 @@
 #include <limpid/ops/elementwise/kernels/exp.hpp>
 #include <limpid/ops/reduce/kernels/reduce.hpp>
 
+#include <algorithm>
+#include <limits>
+#include <utility>
+
 // Plain loops over columns, which compilers turn into vectors without touching the order of a column's operations.
 namespace limpid::kernels {
 namespace {
@@ -23,6 +27,128 @@ void add_rows(double* __restrict acc, const T* __restrict x, const RowBlock& blo
   for (; i < rows; ++i)
     for (int64_t j = 0; j < n; ++j) acc[j] += static_cast<double>(x[i * stride + j]);
 }
+
+// The compiler's own vectors, as wide as a register.
+#if defined(__AVX512F__)
+constexpr int64_t kBytes = 64;
+#elif defined(__AVX__)
+constexpr int64_t kBytes = 32;
+#else
+constexpr int64_t kBytes = 16;
+#endif
+template <class T>
+constexpr int64_t kWidth = kBytes / static_cast<int64_t>(sizeof(T));
+template <class T, int64_t width>
+using Vector __attribute__((vector_size(width * sizeof(T)), aligned(alignof(T)), may_alias)) = T;
+template <class T>
+using Register = Vector<T, kWidth<T>>;
+
+// As many elements as a register has of Acc.
+template <class Acc, class T>
+inline const Vector<T, kWidth<Acc>>& load(const T* x) noexcept {
+  return *reinterpret_cast<const Vector<T, kWidth<Acc>>*>(x);
+}
+
+template <int64_t half, class T, class Merge, int... lane>
+inline void fold_register(Register<T>& a, const Merge& merge, std::integer_sequence<int, lane...> lanes) noexcept {
+  merge(a, __builtin_shufflevector(a, a, ((lane + half) % kWidth<T>)...));
+  if constexpr (half > 1) fold_register<half / 2, T>(a, merge, lanes);
+}
+// Lanes fold in halves of constant size: 0 and 32, 0 and 16, ... acc[k] holds the k-th registerful.
+template <int64_t count, class T, class Merge>
+inline T fold_lanes(Register<T>* acc, const Merge& merge) noexcept {
+  if constexpr (count > 1) {
+    for (int64_t k = 0; k < count / 2; ++k) merge(acc[k], acc[k + count / 2]);
+    return fold_lanes<count / 2, T>(acc, merge);
+  } else {
+    fold_register<kWidth<T> / 2, T>(acc[0], merge, std::make_integer_sequence<int, static_cast<int>(kWidth<T>)>());
+    return acc[0][0];
+  }
+}
+
+// Of rows of n elements: take(acc, x) puts them into lanes but for those behind the last whole register. Lanes that get
+// none hold a start, and so 16 do for a short row what 64 do for a long one.
+template <int64_t lanes, class Acc, class T, class Take, class Merge>
+inline void fold_runs(Acc* to, const T* x, int64_t stride, int64_t n, int64_t rows, Acc start, const Take& take,
+                      const Merge& merge) noexcept {
+  constexpr int64_t width = kWidth<Acc>, count = lanes / width;
+  const int64_t rest = n % width;
+  const T* const end = x + (rows - 1) * stride + n;
+  Register<Acc> lane;
+  for (int64_t j = 0; j < width; ++j) lane[j] = static_cast<Acc>(j);
+  for (int64_t i = 0; i < rows; ++i, x += stride) {
+    Register<Acc> acc[count];
+    for (int64_t k = 0; k < count; ++k) acc[k] = Register<Acc>{} + start;
+    take(acc, x);
+    if (rest > 0) {
+      // The register reaches into the next row, whose elements give way to starts; behind the last row there is
+      // nothing.
+      const T* from = x + n - rest;
+      T last[width];
+      if (from + width > end) from = std::copy_n(from, rest, last) - rest;
+      const Register<Acc> all = __builtin_convertvector(load<Acc>(from), Register<Acc>);
+      merge(acc[n / width % count], lane < static_cast<Acc>(rest) ? all : Register<Acc>{} + start);
+    }
+    to[i] = fold_lanes<count, Acc>(acc, merge);
+  }
+}
+
+template <int64_t lanes, class T>
+[[gnu::noinline]] void sum_runs_of(double* to, const T* x, int64_t stride, int64_t n, int64_t rows) noexcept {
+  using Doubles = Register<double>;
+  constexpr int64_t width = kWidth<double>, count = lanes / width;
+  const auto take = [n](Doubles* acc, const T* from) {
+    int64_t left = n;
+    for (; left >= 4 * lanes; left -= 4 * lanes, from += 4 * lanes)
+      for (int64_t k = 0; k < count; ++k) {
+        const auto row = [p = from + k * width](int64_t r) -> const auto& { return load<double>(p + r * lanes); };
+        acc[k] += (__builtin_convertvector(row(0), Doubles) + __builtin_convertvector(row(1), Doubles)) +
+                  (__builtin_convertvector(row(2), Doubles) + __builtin_convertvector(row(3), Doubles));
+      }
+    for (; left >= lanes; left -= lanes, from += lanes)
+      for (int64_t k = 0; k < count; ++k) acc[k] += __builtin_convertvector(load<double>(from + k * width), Doubles);
+    for (int64_t k = 0; left >= width; left -= width, ++k)
+      acc[k] += __builtin_convertvector(load<double>(from + k * width), Doubles);
+  };
+  fold_runs<lanes>(to, x, stride, n, rows, 0.0, take, [](Doubles& a, const Doubles& b) { a += b; });
+}
+template <class T>
+void sum_runs(double* to, const T* x, int64_t stride, int64_t n, int64_t rows) noexcept {
+  n <= 16 ? sum_runs_of<16>(to, x, stride, n, rows) : sum_runs_of<64>(to, x, stride, n, rows);
+}
+
+// a becomes b where that is further out or NaN; a NaN stays, for nothing is further. Numbers or vectors.
+template <bool largest, class V>
+inline void take_further(V& a, const V& b) noexcept {
+  a = ((largest ? b > a : b < a) | (b != b)) ? b : a;
+}
+
+template <bool largest, class T>
+void extreme_rows(T* __restrict acc, const T* __restrict x, const RowBlock& block) noexcept {
+  const auto [rows, stride, n] = block;
+  for (int64_t i = 0; i < rows; ++i, x += stride)
+    for (int64_t j = 0; j < n; ++j) take_further<largest>(acc[j], x[j]);
+}
+
+template <int64_t lanes, bool largest, class T>
+[[gnu::noinline]] void extreme_runs_of(T* to, const T* x, int64_t stride, int64_t n, int64_t rows) noexcept {
+  constexpr T infinity = std::numeric_limits<T>::infinity();
+  constexpr int64_t width = kWidth<T>, count = lanes / width;
+  const auto merge = [](Register<T>& a, const Register<T>& b) { take_further<largest, Register<T>>(a, b); };
+  const auto take = [n, &merge](Register<T>* acc, const T* from) {
+    int64_t left = n;
+    for (; left >= lanes; left -= lanes, from += lanes)
+      for (int64_t k = 0; k < count; ++k) merge(acc[k], load<T>(from + k * width));
+    for (int64_t k = 0; left >= width; left -= width, ++k) merge(acc[k], load<T>(from + k * width));
+  };
+  fold_runs<lanes>(to, x, stride, n, rows, largest ? -infinity : infinity, take, merge);
+}
+template <bool largest, class T>
+void extreme_runs(T* to, const T* x, int64_t stride, int64_t n, int64_t rows) noexcept {
+  n <= 16 ? extreme_runs_of<16, largest>(to, x, stride, n, rows) : extreme_runs_of<64, largest>(to, x, stride, n, rows);
+}
+template <bool largest, class T>
+constexpr ExtremeKernels<T> extreme_kernels = {.rows = extreme_rows<largest, T>, .runs = extreme_runs<largest, T>};
 
 template <class T>
 void add_squares(double* __restrict acc, const double* __restrict centre, const T* __restrict x,
@@ -88,6 +214,12 @@ namespace LIMPID_KERNEL_ISA {
 const ReduceKernels reduce_kernels = {
     .add_rows_f32 = add_rows<float>,
     .add_rows_f64 = add_rows<double>,
+    .sum_runs_f32 = sum_runs<float>,
+    .sum_runs_f64 = sum_runs<double>,
+    .max_f32 = extreme_kernels<true, float>,
+    .min_f32 = extreme_kernels<false, float>,
+    .max_f64 = extreme_kernels<true, double>,
+    .min_f64 = extreme_kernels<false, double>,
     .add_squares_f32 = add_squares<float>,
     .add_squares_f64 = add_squares<double>,
     .softmax_f32 = softmax_kernels<float>,
