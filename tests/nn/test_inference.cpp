@@ -76,6 +76,8 @@ TEST_CASE("modules converted, loaded, tied, frozen and normalised in inference m
     nn::init::normal_(a.weight);
     nn::weight_norm(a, "bias");
     nn::remove_weight_norm(a, "bias");
+    nn::spectral_norm(a, "bias");
+    nn::remove_spectral_norm(a, "bias");
     nn::spectral_norm(b, "bias");
     b(ones({1, 3}));
   }
