@@ -2,6 +2,7 @@
 #include <limpid/ops/reduce/kernels/reduce.hpp>
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -39,14 +40,16 @@ constexpr int64_t kBytes = 16;
 template <class T>
 constexpr int64_t kWidth = kBytes / static_cast<int64_t>(sizeof(T));
 template <class T, int64_t width>
-using Vector __attribute__((vector_size(width * sizeof(T)), aligned(alignof(T)), may_alias)) = T;
+using Vector __attribute__((vector_size(width * sizeof(T)))) = T;
 template <class T>
 using Register = Vector<T, kWidth<T>>;
 
-// As many elements as a register has of Acc.
+// As many elements as a register has of Acc. Not returned: how a vector is depends on the instruction set.
 template <class Acc, class T>
-inline const Vector<T, kWidth<Acc>>& load(const T* x) noexcept {
-  return *reinterpret_cast<const Vector<T, kWidth<Acc>>*>(x);
+inline void load(Register<Acc>& to, const T* x) noexcept {
+  Vector<T, kWidth<Acc>> given;
+  std::memcpy(&given, x, sizeof given);
+  to = __builtin_convertvector(given, Register<Acc>);
 }
 
 template <int64_t half, class T, class Merge, int... lane>
@@ -81,13 +84,13 @@ inline void fold_runs(Acc* to, const T* x, int64_t stride, int64_t n, int64_t ro
     for (int64_t k = 0; k < count; ++k) acc[k] = Register<Acc>{} + start;
     take(acc, x);
     if (rest > 0) {
-      // The register reaches into the next row, whose elements give way to starts; behind the last row there is
-      // nothing.
+      // The register reaches into the next row, whose elements give way to starts; behind the last there is nothing.
       const T* from = x + n - rest;
-      T last[width];
-      if (from + width > end) from = std::copy_n(from, rest, last) - rest;
-      const Register<Acc> all = __builtin_convertvector(load<Acc>(from), Register<Acc>);
-      merge(acc[n / width % count], lane < static_cast<Acc>(rest) ? all : Register<Acc>{} + start);
+      T last[width] = {};
+      if (end - from < width) from = std::copy_n(from, rest, last) - rest;
+      Register<Acc> some;
+      load<Acc>(some, from);
+      merge(acc[n / width % count], lane < static_cast<Acc>(rest) ? some : Register<Acc>{} + start);
     }
     to[i] = fold_lanes<count, Acc>(acc, merge);
   }
@@ -98,17 +101,25 @@ template <int64_t lanes, class T>
   using Doubles = Register<double>;
   constexpr int64_t width = kWidth<double>, count = lanes / width;
   const auto take = [n](Doubles* acc, const T* from) {
+    Doubles x0, x1, x2, x3;
     int64_t left = n;
     for (; left >= 4 * lanes; left -= 4 * lanes, from += 4 * lanes)
       for (int64_t k = 0; k < count; ++k) {
-        const auto row = [p = from + k * width](int64_t r) -> const auto& { return load<double>(p + r * lanes); };
-        acc[k] += (__builtin_convertvector(row(0), Doubles) + __builtin_convertvector(row(1), Doubles)) +
-                  (__builtin_convertvector(row(2), Doubles) + __builtin_convertvector(row(3), Doubles));
+        load<double>(x0, from + k * width);
+        load<double>(x1, from + k * width + lanes);
+        load<double>(x2, from + k * width + 2 * lanes);
+        load<double>(x3, from + k * width + 3 * lanes);
+        acc[k] += (x0 + x1) + (x2 + x3);
       }
     for (; left >= lanes; left -= lanes, from += lanes)
-      for (int64_t k = 0; k < count; ++k) acc[k] += __builtin_convertvector(load<double>(from + k * width), Doubles);
-    for (int64_t k = 0; left >= width; left -= width, ++k)
-      acc[k] += __builtin_convertvector(load<double>(from + k * width), Doubles);
+      for (int64_t k = 0; k < count; ++k) {
+        load<double>(x0, from + k * width);
+        acc[k] += x0;
+      }
+    for (int64_t k = 0; left >= width; left -= width, ++k) {
+      load<double>(x0, from + k * width);
+      acc[k] += x0;
+    }
   };
   fold_runs<lanes>(to, x, stride, n, rows, 0.0, take, [](Doubles& a, const Doubles& b) { a += b; });
 }
@@ -136,10 +147,17 @@ template <int64_t lanes, bool largest, class T>
   constexpr int64_t width = kWidth<T>, count = lanes / width;
   const auto merge = [](Register<T>& a, const Register<T>& b) { take_further<largest, Register<T>>(a, b); };
   const auto take = [n, &merge](Register<T>* acc, const T* from) {
+    Register<T> some;
     int64_t left = n;
     for (; left >= lanes; left -= lanes, from += lanes)
-      for (int64_t k = 0; k < count; ++k) merge(acc[k], load<T>(from + k * width));
-    for (int64_t k = 0; left >= width; left -= width, ++k) merge(acc[k], load<T>(from + k * width));
+      for (int64_t k = 0; k < count; ++k) {
+        load<T>(some, from + k * width);
+        merge(acc[k], some);
+      }
+    for (int64_t k = 0; left >= width; left -= width, ++k) {
+      load<T>(some, from + k * width);
+      merge(acc[k], some);
+    }
   };
   fold_runs<lanes>(to, x, stride, n, rows, largest ? -infinity : infinity, take, merge);
 }
