@@ -54,8 +54,8 @@ Isa chosen_at_start() noexcept {
   if (!wish || !*wish) return best;
   for (Isa level : isa_levels())
     if (to_string(level) == wish) return level;
-  log_warning("LIMPID_ISA: expected a level of this machine, up to {}, got '{}'; using {}", to_string(best),
-              detail::printable(wish), to_string(best));
+  log_warning("LIMPID_ISA: expected a level of this machine, up to ", to_string(best), ", got '",
+              detail::printable(wish), "'; using ", to_string(best));
   return best;
 }
 

@@ -4,6 +4,7 @@
 #include <limpid/core/detail/signals.hpp>
 
 #include <spdlog/sinks/ansicolor_sink-inl.h>
+#include <spdlog/spdlog.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -53,8 +54,6 @@ std::shared_ptr<spdlog::logger> make_logger() {
   return created;
 }
 
-}  // namespace
-
 spdlog::logger& logger() {
   static std::atomic<spdlog::logger*> made = nullptr;
   if (spdlog::logger* known = made.load(std::memory_order_acquire)) return *known;
@@ -62,6 +61,17 @@ spdlog::logger& logger() {
   static const std::shared_ptr<spdlog::logger> instance = make_logger();
   made.store(instance.get(), std::memory_order_release);
   return *instance;
+}
+
+constexpr spdlog::level::level_enum levels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                                                spdlog::level::err};
+
+}  // namespace
+
+bool logs(LogLevel level) { return logger().should_log(levels[static_cast<int>(level)]); }
+
+void log_text(LogLevel level, const std::string& text) {
+  logger().log(levels[static_cast<int>(level)], spdlog::string_view_t(text.data(), text.size()));
 }
 
 }  // namespace limpid

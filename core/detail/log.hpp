@@ -1,33 +1,41 @@
 // The logger "limpid". Level from LIMPID_LOG (trace, debug, info, warn, error, off); warnings and up by default.
-// Internal: spdlog stays out of the public headers.
+// Internal: spdlog stays out of the public headers, and out of all sources but log.cpp, for its headers cost each that
+// sees them seconds.
 #pragma once
-#include <spdlog/spdlog.h>
+#include <limpid/core/detail/message.hpp>
 
-#include <utility>
+#include <string>
 
 namespace limpid {
 
-spdlog::logger& logger();
+enum class LogLevel { debug, info, warning, error };
 
-template <class... Args>
-void log_warning(spdlog::format_string_t<Args...> format, Args&&... args) noexcept {
-  try {
-    logger().warn(format, std::forward<Args>(args)...);
-  } catch (...) {}  // no memory to say it with
-}
+/// Whether anything of this level is written.
+bool logs(LogLevel level);
+void log_text(LogLevel level, const std::string& text);
 
-template <class... Args>
-void log_error(spdlog::format_string_t<Args...> format, Args&&... args) noexcept {
+/// The parts as message() puts them together. Nothing where there is no memory to say it with.
+template <class... Parts>
+void log_message(LogLevel level, const Parts&... parts) noexcept {
   try {
-    logger().error(format, std::forward<Args>(args)...);
+    if (logs(level)) log_text(level, detail::message(parts...));
   } catch (...) {}
 }
-
-template <class... Args>
-void log_debug(spdlog::format_string_t<Args...> format, Args&&... args) noexcept {
-  try {
-    logger().debug(format, std::forward<Args>(args)...);
-  } catch (...) {}
+template <class... Parts>
+void log_error(const Parts&... parts) noexcept {
+  log_message(LogLevel::error, parts...);
+}
+template <class... Parts>
+void log_warning(const Parts&... parts) noexcept {
+  log_message(LogLevel::warning, parts...);
+}
+template <class... Parts>
+void log_info(const Parts&... parts) noexcept {
+  log_message(LogLevel::info, parts...);
+}
+template <class... Parts>
+void log_debug(const Parts&... parts) noexcept {
+  log_message(LogLevel::debug, parts...);
 }
 
 }  // namespace limpid

@@ -16,7 +16,7 @@ TensorMap load_entries(const char* op, const std::string& path, EntryReader read
   Entries entries(nullptr, false);
   read(path, entries);
   if (!entries.left_out.empty())
-    log_warning("{}: left out what is no tensor of limpid's: {}", message_name(op, path), listed(entries.left_out));
+    log_warning(message_name(op, path), ": left out what is no tensor of limpid's: ", listed(entries.left_out));
   return std::move(entries.tensors);
 }
 

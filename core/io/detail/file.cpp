@@ -1,5 +1,4 @@
 #include <limpid/core/detail/array.hpp>
-#include <limpid/core/detail/log.hpp>
 #include <limpid/core/detail/signals.hpp>
 #include <limpid/core/io/detail/file.hpp>
 
