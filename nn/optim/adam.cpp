@@ -39,8 +39,13 @@ struct Moments {
                                           .decay = static_cast<T>(decoupled ? 0 : options.weight_decay)};
     const auto adam = detail::optimizer_kernels<T>().adam;
     in_ranges(step.n, [&](int64_t begin, int64_t end) {
-      adam(end - begin, step.x + begin, step.dx + begin, step.state[0] + begin, step.state[1] + begin,
-           options.amsgrad ? step.state[2] + begin : nullptr, factors);
+      adam(end - begin,
+           {.x = step.x + begin,
+            .dx = step.dx + begin,
+            .m = step.state[0] + begin,
+            .v = step.state[1] + begin,
+            .largest = options.amsgrad ? step.state[2] + begin : nullptr},
+           factors);
     });
   }
 };

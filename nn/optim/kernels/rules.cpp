@@ -13,7 +13,7 @@ inline T decayed(T dx, T decay, T x) noexcept {
   return dx;
 }
 
-// Functions of their own: only as parameters of one does GCC heed __restrict, and make vectors of the loop.
+// Functions of their own: only as parameters of one does GCC heed __restrict.
 
 template <bool decays, class T>
 [[gnu::noinline]] void descend(index_t n, T* __restrict x, const T* __restrict dx, SgdFactors<T> f) noexcept {
@@ -30,16 +30,17 @@ template <bool decays, bool nesterov, class T>
   }
 }
 
+// Of so many arrays by one structure, for which the loop asks once whether they overlap.
 template <bool decays, bool amsgrad, class T>
-[[gnu::noinline]] void adapt(index_t n, T* __restrict x, const T* __restrict dx, T* __restrict m, T* __restrict v,
-                             [[maybe_unused]] T* __restrict largest, AdamFactors<T> f) noexcept {
+[[gnu::noinline]] void adapt(index_t n, AdamArrays<T> a, AdamFactors<T> f) noexcept {
   for (index_t i = 0; i < n; ++i) {
-    const T y = f.shrink * x[i], d = decayed<decays>(dx[i], f.decay, y);
-    m[i] = f.beta1 * m[i] + f.share1 * d;
-    v[i] = f.beta2 * v[i] + f.share2 * d * d;
-    T w = v[i];
-    if constexpr (amsgrad) w = largest[i] = largest[i] < w || w != w ? w : largest[i];
-    x[i] = y - f.rate * m[i] / (std::sqrt(w) + f.eps);
+    const T y = f.shrink * a.x[i], d = decayed<decays>(a.dx[i], f.decay, y);
+    const T m = f.beta1 * a.m[i] + f.share1 * d, v = f.beta2 * a.v[i] + f.share2 * d * d;
+    T w = v;
+    if constexpr (amsgrad) a.largest[i] = w = a.largest[i] < v || v != v ? v : a.largest[i];
+    a.m[i] = m;
+    a.v[i] = v;
+    a.x[i] = y - f.rate * m / (std::sqrt(w) + f.eps);
   }
 }
 
@@ -51,11 +52,9 @@ void sgd(index_t n, T* x, const T* dx, T* b, const SgdFactors<T>& f) noexcept {
 }
 
 template <class T>
-void adam(index_t n, T* x, const T* dx, T* m, T* v, T* largest, const AdamFactors<T>& f) noexcept {
-  if (largest)
-    return f.decay != 0 ? adapt<true, true>(n, x, dx, m, v, largest, f)
-                        : adapt<false, true>(n, x, dx, m, v, largest, f);
-  f.decay != 0 ? adapt<true, false>(n, x, dx, m, v, largest, f) : adapt<false, false>(n, x, dx, m, v, largest, f);
+void adam(index_t n, const AdamArrays<T>& a, const AdamFactors<T>& f) noexcept {
+  if (a.largest) return f.decay != 0 ? adapt<true, true>(n, a, f) : adapt<false, true>(n, a, f);
+  f.decay != 0 ? adapt<true, false>(n, a, f) : adapt<false, false>(n, a, f);
 }
 
 }  // namespace

@@ -21,13 +21,20 @@ struct AdamFactors {
   T rate, beta1, share1, beta2, share2, eps, shrink, decay;
 };
 
+template <class T>
+struct AdamArrays {
+  T* x;
+  const T* dx;
+  T *m, *v;
+  T* largest;  ///< null where w is v
+};
+
 /// Of n elements, by arrays in memory of their own. Where decay is 0, x decays by nothing, be it infinite.
 template <class T>
 struct OptimizerKernels {
   /// b may be null.
   void (*sgd)(std::int64_t n, T* x, const T* dx, T* b, const SgdFactors<T>& factors) noexcept;
-  /// largest is null where w is v.
-  void (*adam)(std::int64_t n, T* x, const T* dx, T* m, T* v, T* largest, const AdamFactors<T>& factors) noexcept;
+  void (*adam)(std::int64_t n, const AdamArrays<T>& arrays, const AdamFactors<T>& factors) noexcept;
 };
 
 LIMPID_DECLARE_KERNELS(OptimizerKernels<float>, optimizer_float)
