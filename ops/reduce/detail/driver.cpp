@@ -97,20 +97,13 @@ struct Adding {
 
 template <class T, class Result = T>
 struct FloatSum : Adding<T, Result> {
-  kernels::AddRows<T> add_rows;
-  kernels::SumRuns<T> sum_runs;
+  kernels::FoldKernels<double, T> kernel;
   double divisor;
-  explicit FloatSum(double d) : divisor(d) {
-    const kernels::ReduceKernels& table = kernels::reduce_table();
-    if constexpr (std::is_same_v<T, float>)
-      add_rows = table.add_rows_f32, sum_runs = table.sum_runs_f32;
-    else
-      add_rows = table.add_rows_f64, sum_runs = table.sum_runs_f64;
+  FloatSum(const kernels::FoldKernels<double, T>& its, double d) : kernel(its), divisor(d) {}
+  void rows(double* acc, const double*, const T* x, const kernels::RowBlock& block) const {
+    kernel.rows(acc, x, block);
   }
-  void rows(double* acc, const double*, const T* x, const kernels::RowBlock& block) const { add_rows(acc, x, block); }
-  void runs(double* acc, const T* x, int64_t stride, int64_t n, int64_t rows) const {
-    sum_runs(acc, x, stride, n, rows);
-  }
+  void runs(double* acc, const T* x, const kernels::RowBlock& block) const { kernel.runs(acc, x, block); }
   Result finish(double acc) const { return static_cast<Result>(acc / divisor); }
 };
 
@@ -151,13 +144,13 @@ struct Fold {
   Y finish(Acc acc) const { return static_cast<Y>(acc); }
 };
 
-// The largest or smallest of floats: a fold whose loops are kernels.
+// The same whose loops are kernels.
 template <class T, class F>
-struct FloatExtreme : Fold<T, T, T, F> {
-  kernels::ExtremeKernels<T> kernel;
-  FloatExtreme(T first, F f, const kernels::ExtremeKernels<T>& its) : Fold<T, T, T, F>(first, f), kernel(its) {}
+struct KernelFold : Fold<T, T, T, F> {
+  kernels::FoldKernels<T, T> kernel;
+  KernelFold(T first, F f, const kernels::FoldKernels<T, T>& its) : Fold<T, T, T, F>(first, f), kernel(its) {}
   void rows(T* acc, const double*, const T* x, const kernels::RowBlock& block) const { kernel.rows(acc, x, block); }
-  void runs(T* acc, const T* x, int64_t stride, int64_t n, int64_t rows) const { kernel.runs(acc, x, stride, n, rows); }
+  void runs(T* acc, const T* x, const kernels::RowBlock& block) const { kernel.runs(acc, x, block); }
 };
 
 // Integers wrap: as unsigned numbers.
@@ -186,8 +179,9 @@ void sum_into(const Tensor& y, const Tensor& x, const Axes& axes, double divisor
     sum_into(wide, as_dtype(x, float32), axes, divisor);
     return copy_into(y, wide);
   }
-  if (x.dtype() == float32) return reduce(y, x, axes, FloatSum<float>(divisor));
-  if (x.dtype() == float64) return reduce(y, x, axes, FloatSum<double>(divisor));
+  const kernels::ReduceKernels& table = kernels::reduce_table();
+  if (x.dtype() == float32) return reduce(y, x, axes, FloatSum<float>(table.sum_f32, divisor));
+  if (x.dtype() == float64) return reduce(y, x, axes, FloatSum<double>(table.sum_f64, divisor));
   visit_number(x.dtype(), [&]<class T>(T) {
     if constexpr (std::is_integral_v<T>)
       fold<T, uint64_t, int64_t>(y, x, axes, uint64_t{0}, [](uint64_t a, uint64_t b) { return a + b; });
@@ -195,11 +189,12 @@ void sum_into(const Tensor& y, const Tensor& x, const Axes& axes, double divisor
 }
 
 void mean_into(const Tensor& y, const Tensor& x, const Axes& axes) {
+  const kernels::ReduceKernels& table = kernels::reduce_table();
   const double count = static_cast<double>(reduced_count(x.shape(), axes));
   if (x.dtype() == float32)
-    reduce(y, x, axes, FloatSum<float, double>(count));
+    reduce(y, x, axes, FloatSum<float, double>(table.sum_f32, count));
   else
-    reduce(y, x, axes, FloatSum<double>(count));
+    reduce(y, x, axes, FloatSum<double>(table.sum_f64, count));
 }
 
 namespace {
@@ -234,35 +229,27 @@ void prod_into(const Tensor& y, const Tensor& x, const Axes& axes) {
 
 namespace {
 
-// further(a, b): b where it is further out or NaN, else a, which a NaN stays, for nothing is further.
-template <class T, class F>
-void extreme_into(const Tensor& y, const Tensor& x, const Axes& axes, T start, F further,
-                  const kernels::ExtremeKernels<float>& singles, const kernels::ExtremeKernels<double>& doubles) {
-  if constexpr (std::is_same_v<T, float>)
-    reduce(y, x, axes, FloatExtreme<T, F>(start, further, singles));
-  else if constexpr (std::is_same_v<T, double>)
-    reduce(y, x, axes, FloatExtreme<T, F>(start, further, doubles));
-  else
-    fold<T, T, T>(y, x, axes, start, further);
+// The one that is further out; NaN wins, for nothing is further.
+template <bool largest>
+void extreme_into(const Tensor& y, const Tensor& x, const Axes& axes) {
+  const kernels::ReduceKernels& table = kernels::reduce_table();
+  visit_number(x.dtype(), [&]<class T>(T) {
+    constexpr T start = largest ? lowest<T> : highest<T>;
+    const auto further = [](T a, T b) { return (largest ? b > a : b < a) | (b != b) ? b : a; };
+    using F = decltype(further);
+    if constexpr (std::is_same_v<T, float>)
+      reduce(y, x, axes, KernelFold<T, F>(start, further, largest ? table.max_f32 : table.min_f32));
+    else if constexpr (std::is_same_v<T, double>)
+      reduce(y, x, axes, KernelFold<T, F>(start, further, largest ? table.max_f64 : table.min_f64));
+    else
+      fold<T, T, T>(y, x, axes, start, further);
+  });
 }
 
 }  // namespace
 
-void max_into(const Tensor& y, const Tensor& x, const Axes& axes) {
-  const kernels::ReduceKernels& table = kernels::reduce_table();
-  visit_number(x.dtype(), [&]<class T>(T) {
-    const auto larger = [](T a, T b) { return (b > a) | (b != b) ? b : a; };
-    extreme_into(y, x, axes, lowest<T>, larger, table.max_f32, table.max_f64);
-  });
-}
-
-void min_into(const Tensor& y, const Tensor& x, const Axes& axes) {
-  const kernels::ReduceKernels& table = kernels::reduce_table();
-  visit_number(x.dtype(), [&]<class T>(T) {
-    const auto smaller = [](T a, T b) { return (b < a) | (b != b) ? b : a; };
-    extreme_into(y, x, axes, highest<T>, smaller, table.min_f32, table.min_f64);
-  });
-}
+void max_into(const Tensor& y, const Tensor& x, const Axes& axes) { extreme_into<true>(y, x, axes); }
+void min_into(const Tensor& y, const Tensor& x, const Axes& axes) { extreme_into<false>(y, x, axes); }
 
 void all_into(const Tensor& y, const Tensor& x, const Axes& axes) {
   fold<bool, bool, bool>(y, x, axes, true, [](bool a, bool b) { return a & b; });

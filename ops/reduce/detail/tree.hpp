@@ -17,9 +17,8 @@ namespace limpid::detail {
 ///   Y finish(Acc) const;
 ///   const double* centres;                            one number per result, laid out as y, handed to rows(); or null
 /// and may have
-///   void runs(Acc* acc, const X* x, int64_t stride, int64_t n, int64_t rows) const;
-///                                                     acc[i] of the n elements from x[i * stride] on, folded as lanes
-///                                                     are
+///   void runs(Acc* acc, const X* x, const kernels::RowBlock& block) const;
+///                                                     acc[i] of row i, folded as lanes are
 ///
 /// The order is fixed. Reduced elements come in leaves of a fixed size, sixteen leaves make a branch, and leaves and
 /// branches are merged as binary trees; threads share out branches. Within a leaf there are either
@@ -98,7 +97,7 @@ class ReduceTree {
       Acc acc[columns];
       for (; begin < end; begin += columns) {
         const int64_t rows = std::min(columns, end - begin);
-        policy_.runs(acc, x_ + begin * step, step, n, rows);
+        policy_.runs(acc, x_ + begin * step, {.rows = rows, .stride = step, .columns = n});
         for (int64_t i = 0; i < rows; ++i) y_[(begin + i) * y_step] = policy_.finish(acc[i]);
       }
     });

@@ -72,8 +72,9 @@ inline T fold_lanes(Register<T>* acc, const Merge& merge) noexcept {
 // Of rows of n elements: take(acc, x) puts them into lanes but for those behind the last whole register. Lanes that get
 // none hold a start, and so 16 do for a short row what 64 do for a long one.
 template <int64_t lanes, class Acc, class T, class Take, class Merge>
-inline void fold_runs(Acc* to, const T* x, int64_t stride, int64_t n, int64_t rows, Acc start, const Take& take,
+inline void fold_runs(Acc* to, const T* x, const RowBlock& block, Acc start, const Take& take,
                       const Merge& merge) noexcept {
+  const auto [rows, stride, n] = block;
   constexpr int64_t width = kWidth<Acc>, count = lanes / width;
   const int64_t rest = n % width;
   const T* const end = x + (rows - 1) * stride + n;
@@ -97,10 +98,10 @@ inline void fold_runs(Acc* to, const T* x, int64_t stride, int64_t n, int64_t ro
 }
 
 template <int64_t lanes, class T>
-[[gnu::noinline]] void sum_runs_of(double* to, const T* x, int64_t stride, int64_t n, int64_t rows) noexcept {
+[[gnu::noinline]] void sum_runs_of(double* to, const T* x, const RowBlock& block) noexcept {
   using Doubles = Register<double>;
   constexpr int64_t width = kWidth<double>, count = lanes / width;
-  const auto take = [n](Doubles* acc, const T* from) {
+  const auto take = [n = block.columns](Doubles* acc, const T* from) {
     Doubles x0, x1, x2, x3;
     int64_t left = n;
     for (; left >= 4 * lanes; left -= 4 * lanes, from += 4 * lanes)
@@ -121,11 +122,11 @@ template <int64_t lanes, class T>
       acc[k] += x0;
     }
   };
-  fold_runs<lanes>(to, x, stride, n, rows, 0.0, take, [](Doubles& a, const Doubles& b) { a += b; });
+  fold_runs<lanes>(to, x, block, 0.0, take, [](Doubles& a, const Doubles& b) { a += b; });
 }
 template <class T>
-void sum_runs(double* to, const T* x, int64_t stride, int64_t n, int64_t rows) noexcept {
-  n <= 16 ? sum_runs_of<16>(to, x, stride, n, rows) : sum_runs_of<64>(to, x, stride, n, rows);
+void sum_runs(double* to, const T* x, const RowBlock& block) noexcept {
+  block.columns <= 16 ? sum_runs_of<16>(to, x, block) : sum_runs_of<64>(to, x, block);
 }
 
 // a becomes b where that is further out or NaN; a NaN stays, for nothing is further. Numbers or vectors.
@@ -142,11 +143,11 @@ void extreme_rows(T* __restrict acc, const T* __restrict x, const RowBlock& bloc
 }
 
 template <int64_t lanes, bool largest, class T>
-[[gnu::noinline]] void extreme_runs_of(T* to, const T* x, int64_t stride, int64_t n, int64_t rows) noexcept {
+[[gnu::noinline]] void extreme_runs_of(T* to, const T* x, const RowBlock& block) noexcept {
   constexpr T infinity = std::numeric_limits<T>::infinity();
   constexpr int64_t width = kWidth<T>, count = lanes / width;
   const auto merge = [](Register<T>& a, const Register<T>& b) { take_further<largest, Register<T>>(a, b); };
-  const auto take = [n, &merge](Register<T>* acc, const T* from) {
+  const auto take = [n = block.columns, &merge](Register<T>* acc, const T* from) {
     Register<T> some;
     int64_t left = n;
     for (; left >= lanes; left -= lanes, from += lanes)
@@ -159,14 +160,14 @@ template <int64_t lanes, bool largest, class T>
       merge(acc[k], some);
     }
   };
-  fold_runs<lanes>(to, x, stride, n, rows, largest ? -infinity : infinity, take, merge);
+  fold_runs<lanes>(to, x, block, largest ? -infinity : infinity, take, merge);
 }
 template <bool largest, class T>
-void extreme_runs(T* to, const T* x, int64_t stride, int64_t n, int64_t rows) noexcept {
-  n <= 16 ? extreme_runs_of<16, largest>(to, x, stride, n, rows) : extreme_runs_of<64, largest>(to, x, stride, n, rows);
+void extreme_runs(T* to, const T* x, const RowBlock& block) noexcept {
+  block.columns <= 16 ? extreme_runs_of<16, largest>(to, x, block) : extreme_runs_of<64, largest>(to, x, block);
 }
 template <bool largest, class T>
-constexpr ExtremeKernels<T> extreme_kernels = {.rows = extreme_rows<largest, T>, .runs = extreme_runs<largest, T>};
+constexpr FoldKernels<T, T> extreme_kernels = {.rows = extreme_rows<largest, T>, .runs = extreme_runs<largest, T>};
 
 template <class T>
 void add_squares(double* __restrict acc, const double* __restrict centre, const T* __restrict x,
@@ -230,10 +231,8 @@ constexpr SoftmaxKernels<T> softmax_kernels = {max_rows<T>, exp_rows<T>, affine_
 
 namespace LIMPID_KERNEL_ISA {
 const ReduceKernels reduce_kernels = {
-    .add_rows_f32 = add_rows<float>,
-    .add_rows_f64 = add_rows<double>,
-    .sum_runs_f32 = sum_runs<float>,
-    .sum_runs_f64 = sum_runs<double>,
+    .sum_f32 = {.rows = add_rows<float>, .runs = sum_runs<float>},
+    .sum_f64 = {.rows = add_rows<double>, .runs = sum_runs<double>},
     .max_f32 = extreme_kernels<true, float>,
     .min_f32 = extreme_kernels<false, float>,
     .max_f64 = extreme_kernels<true, double>,

@@ -12,20 +12,14 @@ struct RowBlock {
   std::int64_t rows, stride, columns;
 };
 
-/// acc[j] += sum of x[i * stride + j] over rows i; rows are taken four at a time.
-template <class T>
-using AddRows = void (*)(double* acc, const T* x, const RowBlock& block) noexcept;
-
-/// acc[i] = sum of x[i * stride + j] over j < n for rows i: element j goes to lane j mod 64, lanes take theirs as rows
-/// do above, and fold in halves: 0 and 32, 0 and 16, ... A row is at most a leaf of ReduceTree.
-template <class T>
-using SumRuns = void (*)(double* acc, const T* x, std::int64_t stride, std::int64_t n, std::int64_t rows) noexcept;
-
-/// acc[j] = the larger, or the smaller, of acc[j] and x[i * stride + j] over rows i; NaN wins. And of rows, as above.
-template <class T>
-struct ExtremeKernels {
-  void (*rows)(T* acc, const T* x, const RowBlock& block) noexcept;
-  void (*runs)(T* acc, const T* x, std::int64_t stride, std::int64_t n, std::int64_t rows) noexcept;
+/// A reduction of rows of T, in accumulators Acc.
+template <class Acc, class T>
+struct FoldKernels {
+  /// Takes x[i * stride + j] into acc[j], row after row; sums take four rows at a time.
+  void (*rows)(Acc* acc, const T* x, const RowBlock& block) noexcept;
+  /// acc[i] = row i, folded: element j goes to lane j mod 64, lanes take theirs as rows() does, and fold in halves: 0
+  /// and 32, 0 and 16, ... A row has at most as many elements as a leaf of ReduceTree.
+  void (*runs)(Acc* acc, const T* x, const RowBlock& block) noexcept;
 };
 
 /// acc[j] += sum of (x[i * stride + j] - centre[j])^2 over rows i; a null centre stands for 0.
@@ -57,12 +51,10 @@ struct SoftmaxKernels {
 };
 
 struct ReduceKernels {
-  AddRows<float> add_rows_f32;
-  AddRows<double> add_rows_f64;
-  SumRuns<float> sum_runs_f32;
-  SumRuns<double> sum_runs_f64;
-  ExtremeKernels<float> max_f32, min_f32;
-  ExtremeKernels<double> max_f64, min_f64;
+  FoldKernels<double, float> sum_f32;
+  FoldKernels<double, double> sum_f64;
+  FoldKernels<float, float> max_f32, min_f32;  ///< NaN wins
+  FoldKernels<double, double> max_f64, min_f64;
   AddSquares<float> add_squares_f32;
   AddSquares<double> add_squares_f64;
   SoftmaxKernels<float> softmax_f32;
