@@ -54,7 +54,7 @@ detail::ModeScope::~ModeScope() {
   ModeScope** place = &innermost;
   for (; *place && *place != this; place = &(*place)->outer_) own &= static_cast<uint8_t>(~(*place)->mask_);
   if (!*place) {
-    log_error("a NoGradGuard or its like: expected to end on the thread that made it, got another");
+    log_message(LogLevel::error, "a NoGradGuard or its like: expected to end on the thread that made it, got another");
     std::terminate();
   }
   *place = outer_;

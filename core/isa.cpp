@@ -54,7 +54,7 @@ Isa chosen_at_start() noexcept {
   if (!wish || !*wish) return best;
   for (Isa level : isa_levels())
     if (to_string(level) == wish) return level;
-  log_warning("LIMPID_ISA: expected a level of this machine, up to ", to_string(best), ", got '",
+  log_message(LogLevel::warning, "LIMPID_ISA: expected a level of this machine, up to ", to_string(best), ", got '",
               detail::printable(wish), "'; using ", to_string(best));
   return best;
 }

@@ -50,7 +50,7 @@ int usable(int threads) noexcept {
     proven = count_startable(threads);
   } catch (...) {}  // no memory for that either
   if (proven >= threads) return threads;
-  log_warning("limpid: expected ", threads, " threads from the system, got ", proven,
+  log_message(LogLevel::warning, "limpid: expected ", threads, " threads from the system, got ", proven,
               "; computing on these from now on");
   thread_count().store(proven, std::memory_order_relaxed);
   omp_set_num_threads(proven);

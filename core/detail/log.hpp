@@ -21,21 +21,5 @@ void log_message(LogLevel level, const Parts&... parts) noexcept {
     if (logs(level)) log_text(level, detail::message(parts...));
   } catch (...) {}
 }
-template <class... Parts>
-void log_error(const Parts&... parts) noexcept {
-  log_message(LogLevel::error, parts...);
-}
-template <class... Parts>
-void log_warning(const Parts&... parts) noexcept {
-  log_message(LogLevel::warning, parts...);
-}
-template <class... Parts>
-void log_info(const Parts&... parts) noexcept {
-  log_message(LogLevel::info, parts...);
-}
-template <class... Parts>
-void log_debug(const Parts&... parts) noexcept {
-  log_message(LogLevel::debug, parts...);
-}
 
 }  // namespace limpid

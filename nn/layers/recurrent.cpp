@@ -41,7 +41,7 @@ const S& checked(const S& s) {
                         {"proj_size", proj_size, {0, static_cast<double>(hidden), false, true}}});
   limpid::detail::require_member(type, "Nonlinearity", nonlinearity, Nonlinearity::relu, "tanh or relu");
   if (dropout > 0 && num_layers == 1)
-    limpid::log_warning(type, ": dropout acts between layers, and there is one: it does nothing");
+    limpid::log_message(LogLevel::warning, type, ": dropout acts between layers, and there is one: it does nothing");
   return s;
 }
 

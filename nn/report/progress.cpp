@@ -62,7 +62,7 @@ ProgressStyle resolve(int descriptor, ProgressStyle style) {
   if (wish == "bar") return ProgressStyle::bar;
   static std::atomic_flag told;
   if (!wish.empty() && !told.test_and_set())
-    log_warning("LIMPID_PROGRESS: expected bar, lines or off, got '", printable(wish),
+    log_message(LogLevel::warning, "LIMPID_PROGRESS: expected bar, lines or off, got '", printable(wish),
                 "'; using what suits standard error");
   const bool redraws = isatty(descriptor) && !terminal.empty() && terminal != "dumb" && environment("CI").empty();
   return redraws ? ProgressStyle::bar : ProgressStyle::lines;

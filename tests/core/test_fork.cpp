@@ -168,12 +168,12 @@ TEST_CASE("a child logs, whatever its parent's threads were logging") {
   logger->set_level(spdlog::level::debug);
   std::atomic<bool> end{false};
   const auto busy = [&] {
-    while (!end) log_debug("from a thread of ", "the parent");
+    while (!end) log_message(LogLevel::debug, "from a thread of ", "the parent");
   };
   std::thread one(busy), two(busy);
   int good = 0;
   const auto child = [] {
-    log_debug("from a ", "child");
+    log_message(LogLevel::debug, "from a ", "child");
     return true;
   };
   while (good < 30 && in_child(child)) ++good;
@@ -240,7 +240,7 @@ TEST_CASE("a warning does not end a run whose standard error nobody reads") {
   close(ends[0]);
   CHECK(in_child([&] {
     dup2(ends[1], 2);
-    log_warning("from a ", "child");
+    log_message(LogLevel::warning, "from a ", "child");
     return true;
   }));
   close(ends[1]);

@@ -16,7 +16,8 @@ TensorMap load_entries(const char* op, const std::string& path, EntryReader read
   Entries entries(nullptr, false);
   read(path, entries);
   if (!entries.left_out.empty())
-    log_warning(message_name(op, path), ": left out what is no tensor of limpid's: ", listed(entries.left_out));
+    log_message(LogLevel::warning, message_name(op, path),
+                ": left out what is no tensor of limpid's: ", listed(entries.left_out));
   return std::move(entries.tensors);
 }
 

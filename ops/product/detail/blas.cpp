@@ -46,7 +46,9 @@ void keep_one_pool() noexcept {
 #ifdef OPENBLAS_THREAD
     if (openblas_get_parallel() == OPENBLAS_THREAD) {
       openblas_set_num_threads(1);
-      log_info("OpenBLAS has a thread pool of its own: it is set to one thread; its OpenMP build would use limpid's");
+      log_message(
+          LogLevel::info,
+          "OpenBLAS has a thread pool of its own: it is set to one thread; its OpenMP build would use limpid's");
     }
 #endif
     return true;

@@ -92,7 +92,7 @@ void Plans::put(std::size_t place, Plan (*make)(const dnnl::engine&, const void*
     const LibraryCall primitives;  // oneDNN keeps what it has made under a lock
     fresh.plan = make(engine_, key);
   } catch (const dnnl::error& e) {
-    log_debug("oneDNN refuses an operation: ", e.what());
+    log_message(LogLevel::debug, "oneDNN refuses an operation: ", e.what());
   }
   if (place == entries_.size())
     entries_.push_back(std::move(fresh));
