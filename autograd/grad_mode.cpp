@@ -22,7 +22,7 @@ static_assert((watch_modes & (grad_mode | inference_mode)) == 0);
 
 uint8_t modes() noexcept {
   return static_cast<uint8_t>((detail::watching & watch_modes) | (grad_wanted ? grad_mode : 0) |
-                              (detail::inference_mode ? inference_mode : 0));
+                              (detail::thread_cache.inference ? inference_mode : 0));
 }
 
 uint8_t replaced(uint8_t value, uint8_t mask, uint8_t by) noexcept {
@@ -32,8 +32,8 @@ uint8_t replaced(uint8_t value, uint8_t mask, uint8_t by) noexcept {
 void set_modes(uint8_t mask, uint8_t values) noexcept {
   detail::watching = replaced(detail::watching, mask & watch_modes, values);
   if (mask & grad_mode) grad_wanted = values & grad_mode;
-  if (mask & inference_mode) detail::inference_mode = values & inference_mode;
-  records = grad_wanted && !detail::inference_mode;
+  if (mask & inference_mode) detail::thread_cache.inference = values & inference_mode;
+  records = grad_wanted && !detail::thread_cache.inference;
 }
 
 }  // namespace
@@ -41,7 +41,7 @@ void set_modes(uint8_t mask, uint8_t values) noexcept {
 bool is_grad_enabled() noexcept { return records; }
 void set_grad_enabled(bool enabled) noexcept { set_modes(grad_mode, enabled ? grad_mode : 0); }
 
-bool is_inference_mode() noexcept { return detail::inference_mode; }
+bool is_inference_mode() noexcept { return detail::thread_cache.inference; }
 
 detail::ModeScope::ModeScope(uint8_t mask, uint8_t values) noexcept : mask_(mask), before_(modes()), outer_(innermost) {
   set_modes(mask, values);

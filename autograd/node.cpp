@@ -71,6 +71,8 @@ void Node::dispose() noexcept {
   while (pending) {
     Node* node = pending;
     pending = node->next_disposed_;
+    if (node->has_extras_) [[unlikely]]
+      node->drop_extras();  // not in a destructor, which every kind of node would have to call
     delete node;
   }
   draining = false;

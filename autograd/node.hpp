@@ -75,10 +75,6 @@ class Saved {
 /// A recorded op. An op derives a struct from it, beside its forward, with Saved members, and creates it by record().
 class Node : public GradHandle {
  public:
-  ~Node() override {
-    if (has_extras_) [[unlikely]]
-      drop_extras();
-  }
   virtual const char* name() const noexcept = 0;
 
   /// The gradient of each input, given those of the outputs. dy[k] is undefined where output k got none; an undefined

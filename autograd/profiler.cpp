@@ -64,7 +64,7 @@ void unlink(bool all) noexcept {
       r->release();
     }
   }
-  detail::storage_meter = recorder ? &recorder->bytes : nullptr;
+  detail::thread_cache.meter = recorder ? &recorder->bytes : nullptr;
   if (!recorder) detail::watching &= static_cast<uint8_t>(~detail::watch_times);
 }
 
@@ -143,7 +143,7 @@ Profiler::Profiler() : recorder_(new Recorder) {
   recorder_->retain();  // for the list
   recorder_->outer = recorder;
   recorder = recorder_;
-  detail::storage_meter = &recorder_->bytes;
+  detail::thread_cache.meter = &recorder_->bytes;
   detail::watching |= detail::watch_times;
 }
 

@@ -41,7 +41,7 @@ constexpr bool caching = true;
 }  // namespace
 
 LIMPID_FAST_TLS thread_local constinit detail::ThreadCache detail::thread_cache{
-    .free = {}, .guarded = false, .closed = !caching};
+    .free = {}, .guarded = false, .closed = !caching, .inference = false, .meter = nullptr};
 
 namespace {
 

@@ -15,9 +15,6 @@ namespace limpid {
 
 using detail::throw_error;
 
-LIMPID_FAST_TLS thread_local constinit bool detail::inference_mode = false;
-LIMPID_FAST_TLS thread_local constinit int64_t* detail::storage_meter = nullptr;
-
 // Room for a tensor, a storage; then, aligned, the bytes.
 constexpr std::size_t header_bytes = 128;
 static_assert(sizeof(TensorImpl) + sizeof(Storage) <= header_bytes);
@@ -27,9 +24,9 @@ void* Storage::block() noexcept { return reinterpret_cast<std::byte*>(this) - si
 Ref<Storage> Storage::create(std::size_t bytes) {
   auto* block = static_cast<std::byte*>(detail::pool_allocate(header_bytes + bytes));
   auto* storage = new (block + sizeof(TensorImpl)) Storage(block + header_bytes, bytes, bytes);
-  storage->from_inference_ = detail::inference_mode;
-  if (detail::storage_meter) [[unlikely]]
-    *detail::storage_meter += static_cast<int64_t>(bytes);
+  storage->from_inference_ = detail::thread_cache.inference;
+  if (detail::thread_cache.meter) [[unlikely]]
+    *detail::thread_cache.meter += static_cast<int64_t>(bytes);
   return Ref<Storage>::first(storage);
 }
 
@@ -47,15 +44,6 @@ void Storage::dispose() noexcept {
   detail::pool_deallocate(block(), header_bytes + owned_);
 }
 
-// An enumeration may hold any number of its bytes.
-[[gnu::cold, gnu::noinline]] static void refuse_dtype(DType dtype) {
-  throw_error<DTypeError>("tensor: expected one of the eight dtypes, got ", dtype);
-}
-static void require_known(DType dtype) {
-  if (dtype > DType::float64) [[unlikely]]
-    refuse_dtype(dtype);
-}
-
 [[gnu::noinline]] static Ref<TensorImpl> create_apart(Ref<const Layout> layout, DType dtype, std::size_t bytes) {
   Ref<Storage> memory = Storage::create(bytes);
   std::byte* data = memory->data();
@@ -65,7 +53,6 @@ static void require_known(DType dtype) {
 [[gnu::flatten]] Ref<TensorImpl> TensorImpl::create(Ref<const Layout> layout, DType dtype) {
   // Together with small memory alone: should the tensor take other memory, it would keep this.
   constexpr std::size_t small = 1024;
-  require_known(dtype);
   const std::size_t bytes = static_cast<std::size_t>(layout->numel) * itemsize(dtype);
   if (bytes > small) return create_apart(std::move(layout), dtype, bytes);
   Ref<Storage> memory = Storage::create(bytes);
@@ -89,15 +76,18 @@ void TensorImpl::become(const TensorImpl& x) {
 }
 
 [[gnu::flatten]] void TensorImpl::dispose() noexcept {
-  if (owns_gradient) [[unlikely]]
-    grad->owner_gone(grad_index);
-  const bool together = with_storage_;
-  Storage *const home = neighbour(), *const memory = storage.detach();
-  this->~TensorImpl();
-  if (!together)
+  // Lets go of the references by hand: a destructor would ask each of them once more whether it is one.
+  layout->release();
+  if (grad) {
+    if (owns_gradient) [[unlikely]]
+      grad->owner_gone(grad_index);
+    grad->release();
+  }
+  Storage* const memory = storage.get();
+  if (!with_storage_)
     detail::pool_deallocate(this, sizeof(TensorImpl));
-  else if (memory != home) [[unlikely]]
-    home->release();
+  else if (memory != neighbour()) [[unlikely]]
+    neighbour()->release();
   memory->release();  // last: this may lie in its block
 }
 
@@ -250,7 +240,17 @@ void Tensor::item_out_of_range(std::size_t bits, bool is_signed) const {
                           " bits holds, got ", item_int64());
 }
 
+// An enumeration may hold any number of its bytes.
+static void require_known(DType dtype) {
+  if (dtype > DType::float64) throw_error<DTypeError>("tensor: expected one of the eight dtypes, got ", dtype);
+}
+
 namespace detail {
+
+Tensor make_tensor(Ref<const Layout> layout, DType dtype) {
+  require_known(dtype);
+  return Tensor(TensorImpl::create(std::move(layout), dtype));
+}
 
 Tensor make_view(const Tensor& x, Shape shape, Strides strides, int64_t offset) {
   const TensorImpl& impl = x.impl();

@@ -4,10 +4,8 @@
 
 namespace limpid::detail {
 
-/// Uninitialised, in fresh memory, of a layout without gaps.
-inline Tensor make_tensor(Ref<const Layout> layout, DType dtype) {
-  return Tensor(TensorImpl::create(std::move(layout), dtype));
-}
+/// Uninitialised, in fresh memory, of a layout without gaps. Throws DTypeError for a dtype that is none.
+Tensor make_tensor(Ref<const Layout> layout, DType dtype);
 
 /// x's memory under another shape, strides and offset (elements, from the start of the storage); no gradient.
 Tensor make_view(const Tensor& x, Shape shape, Strides strides, int64_t offset);

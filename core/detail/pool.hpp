@@ -34,11 +34,14 @@ inline FreeBlock* pop(FreeBlock*& head) noexcept {
 }
 inline void push(FreeBlock*& head, void* p) noexcept { head = new (p) FreeBlock{head}; }
 
-// Small blocks: one list per class and thread, refilled from a slab carved in one piece. Trivially destructible, so
-// that statics destroyed after the thread's guard may still use it.
+// What a thread makes tensors by, in one place, which is found once for each. Small blocks: one list per class,
+// refilled from a slab carved in one piece. Trivially destructible, so that statics destroyed after the thread's guard
+// may still use it.
 struct ThreadCache {
   std::array<FreeBlock*, small_classes> free;
   bool guarded, closed;  ///< closed: it keeps no block, as after the end of its thread
+  bool inference;        ///< new tensors may never be part of a graph
+  int64_t* meter;        ///< where the bytes of new tensors are added up; null where nobody asks
 };
 LIMPID_FAST_TLS extern thread_local constinit ThreadCache thread_cache;
 
@@ -57,12 +60,6 @@ inline void pool_deallocate(void* p, std::size_t bytes) noexcept {
   else
     deallocate_slowly(p, bytes);
 }
-
-/// Whether this thread's new tensors may never be part of a graph.
-LIMPID_FAST_TLS extern thread_local constinit bool inference_mode;
-
-/// Where this thread adds up the bytes of new tensors; null where nobody asks.
-LIMPID_FAST_TLS extern thread_local constinit int64_t* storage_meter;
 
 /// For standard containers that come and go with every step.
 template <class T>
