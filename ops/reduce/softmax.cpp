@@ -6,6 +6,7 @@
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/isa.hpp>
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/detail/check.hpp>
@@ -16,6 +17,7 @@
 #include <limpid/ops/reduce/detail/driver.hpp>
 #include <limpid/ops/reduce/detail/softmax.hpp>
 #include <limpid/ops/reduce/kernels/reduce.hpp>
+#include <limpid/ops/reduce/kernels/softmax.hpp>
 #include <limpid/ops/shaping.hpp>
 
 #include <algorithm>
@@ -84,6 +86,12 @@ struct Tile {
     spread(acc);
   }
 };
+
+// A slice whose elements lie side by side.
+template <class T>
+Tile<T> row_tile(const T* x, int64_t n) {
+  return {x, n / lanes, lanes, lanes, n % lanes, true};
+}
 
 // The largest element of each slice of a tile and the sum of exp(x - largest). Where that is -inf, 0 stands for it;
 // where it is inf, so is the sum, and nothing is subtracted, which would raise exceptions.
@@ -154,11 +162,99 @@ void for_tiles(const Tensor& x, int64_t axis, F&& f) {
       const int64_t column = i % tiles * columns, slice = i / tiles * s.inner + column;
       const int64_t at = i / tiles * s.n * s.inner + column;
       if (is_row)
-        f(Tile<T>{data + at, s.n / lanes, lanes, lanes, s.n % lanes, true}, at, slice);
+        f(row_tile(data + at, s.n), at, slice);
       else
         f(Tile<T>{data + at, s.n, s.inner, std::min(columns, s.inner - column), 0, false}, at, slice);
     }
   });
+}
+
+const kernels::SoftmaxRows& row_kernels() { return LIMPID_AT_ISA(softmax_rows); }
+
+constexpr int64_t most_in_block = 4096, most_rows = 256;  // elements of a block of rows: 16 KiB
+
+// Whether the slices of x are rows for the kernels of those.
+bool has_rows(const Tensor& x, const Slices& s) { return x.dtype() == float32 && s.inner == 1 && s.n <= most_in_block; }
+
+// f(first row, block) for blocks of the rows of x.
+template <class F>
+void for_blocks(const Slices& s, F&& f) {
+  const int64_t grain = std::max<int64_t>(softmax_grain / s.n, 1);
+  const int64_t most = std::clamp<int64_t>(most_in_block / s.n, 1, most_rows);
+  parallel_for(s.outer, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i += most)
+      f(i, kernels::RowBlock{.rows = std::min(most, end - i), .stride = s.n, .columns = s.n});
+  });
+}
+
+// The largest element of each row of a block, and the sum of exp(x - largest), which is written to e.
+struct RowStatistics {
+  float largest[most_rows];
+  double sum[most_rows];
+
+  // False where some row has infinity, NaN or numbers so large that differences of them may be lost.
+  bool take(float* e, const float* x, const kernels::RowBlock& block) {
+    const kernels::ReduceKernels& fold = kernels::reduce_table();
+    fold.max_f32.runs(largest, x, block);
+    if (!std::all_of(largest, largest + block.rows, [](float most) { return std::abs(most) <= 1e30f; })) return false;
+    row_kernels().exponentials(e, x, largest, block);
+    fold.sum_f32.runs(sum, e, block);
+    return true;
+  }
+
+  // sum becomes its logarithm; a sum near 1 is formed anew of all but the largest, which would be lost beside its 1.
+  void take_logarithms(float* e, const float* x, const kernels::RowBlock& block) {
+    for (int64_t i = 0; i < block.rows; ++i, e += block.stride) {
+      if (sum[i] >= 1.25) {
+        sum[i] = std::log(sum[i]);
+        continue;
+      }
+      *std::find(e, e + block.columns, 1.0f) = 0;
+      double others;
+      kernels::reduce_table().sum_f32.runs(&others, e, {.rows = 1, .stride = block.stride, .columns = block.columns});
+      if (others > 1e-30) {
+        sum[i] = std::log1p(others);
+      } else {  // of floats near the least: with the digits of doubles
+        const Tile<float> tile = row_tile(x + i * block.stride, block.columns);
+        log_of_sums(sum + i, tile, Statistics<float>(tile, nullptr));
+      }
+    }
+  }
+};
+
+template <class T>
+void softmax_of_tile(T* to, const Tile<T>& tile, bool log) {
+  Statistics<T> s(tile, log ? nullptr : to);
+  double shift[columns] = {}, factor[columns];
+  if (log) log_of_sums(shift, tile, s);
+  // Of infinity there is no share: all of its slice is NaN.
+  std::replace(s.largest, s.largest + tile.used(), infinity, nan);
+  for (int64_t j = 0; j < tile.slices(); ++j) {
+    if (shift[j] == -infinity) shift[j] = 0;
+    factor[j] = log || s.sum[j] == 0 ? 1 : 1 / s.sum[j];
+  }
+  tile.spread(shift);
+  tile.spread(factor);
+  if (!log) std::fill_n(s.largest, tile.used(), 0.0);
+  tile.each([&](int64_t p, const kernels::RowBlock& block) {
+    softmax_kernels<T>().affine_rows({.a = s.largest, .b = shift, .factor = factor}, (log ? tile.x : to) + p, to + p,
+                                     block);
+  });
+}
+
+void softmax_of_rows(float* y, const float* x, const kernels::RowBlock& block, bool log) {
+  const kernels::SoftmaxRows& kernel = row_kernels();
+  RowStatistics s;
+  if (!s.take(y, x, block)) {
+    for (int64_t i = 0; i < block.rows; ++i)
+      softmax_of_tile(y + i * block.stride, row_tile(x + i * block.stride, block.columns), log);
+  } else if (log) {
+    s.take_logarithms(y, x, block);
+    kernel.shift(y, x, s.largest, s.sum, block);
+  } else {
+    for (int64_t i = 0; i < block.rows; ++i) s.sum[i] = 1 / s.sum[i];
+    kernel.scale(y, s.sum, block);
+  }
 }
 
 Tensor as_dense(const Tensor& x) { return detail::as_contiguous(x, x.memory_format()); }
@@ -166,26 +262,15 @@ Tensor as_dense(const Tensor& x) { return detail::as_contiguous(x, x.memory_form
 Tensor softmax_of(const Tensor& given, int64_t axis, bool log) {
   const Tensor x = as_dense(given), y = empty_like(x);
   if (x.numel() == 0) return y;
-  detail::visit_float(x.dtype(), [&]<class T>(T) {
-    const auto& kernel = softmax_kernels<T>();
-    for_tiles<T>(x, axis, [&](const Tile<T>& tile, int64_t at, int64_t) {
-      T* to = y.data<T>() + at;
-      Statistics<T> s(tile, log ? nullptr : to);
-      double shift[columns] = {}, factor[columns];
-      if (log) log_of_sums(shift, tile, s);
-      // Of infinity there is no share: all of its slice is NaN.
-      std::replace(s.largest, s.largest + tile.used(), infinity, nan);
-      for (int64_t j = 0; j < tile.slices(); ++j) {
-        if (shift[j] == -infinity) shift[j] = 0;
-        factor[j] = log || s.sum[j] == 0 ? 1 : 1 / s.sum[j];
-      }
-      tile.spread(shift);
-      tile.spread(factor);
-      if (!log) std::fill_n(s.largest, tile.used(), 0.0);
-      tile.each([&](int64_t p, const kernels::RowBlock& block) {
-        kernel.affine_rows({.a = s.largest, .b = shift, .factor = factor}, (log ? tile.x : to) + p, to + p, block);
-      });
+  if (const Slices s(x, axis); has_rows(x, s)) {
+    for_blocks(s, [&](int64_t row, const kernels::RowBlock& block) {
+      softmax_of_rows(y.data<float>() + row * s.n, x.data<float>() + row * s.n, block, log);
     });
+    return y;
+  }
+  detail::visit_float(x.dtype(), [&]<class T>(T) {
+    for_tiles<T>(x, axis,
+                 [&](const Tile<T>& tile, int64_t at, int64_t) { softmax_of_tile(y.data<T>() + at, tile, log); });
   });
   return y;
 }
@@ -205,6 +290,54 @@ bool has_heaviest(const Tensor& p) {
   });
 }
 
+// The gradients below, where nothing is recorded: all of one is done to a block of rows while that is in a cache, with
+// the bits of the composition.
+bool are_rows(const Tensor& dy, const Tensor& p, const Axes& axes) {
+  return axes.size() == 1 && p.numel() > 0 && p.impl().layout->is_gapless() && has_rows(p, Slices(p, axes[0])) &&
+         dy.strides() == p.strides();
+}
+
+// f(dx, dy, p, block) for blocks of rows.
+template <class F>
+Tensor map_rows(const Tensor& dy, const Tensor& p, const Axes& axes, F&& f) {
+  Tensor dx = empty_like(p);
+  for_blocks(Slices(p, axes[0]), [&](int64_t row, const kernels::RowBlock& block) {
+    const int64_t at = row * block.stride;
+    f(dx.data<float>() + at, dy.data<float>() + at, p.data<float>() + at, block);
+  });
+  return dx;
+}
+
+void softmax_gradient(float* dx, const float* dy, const float* p, const kernels::RowBlock& block) {
+  double total[most_rows];
+  row_kernels().weigh(dx, dy, p, block);
+  kernels::reduce_table().sum_f32.runs(total, dx, block);
+  row_kernels().centre(dx, p, total, block);
+}
+
+void log_softmax_gradient(float* dx, const float* dy, const float* p, const kernels::RowBlock& block) {
+  const auto& fold = kernels::reduce_table();
+  double total[most_rows];
+  float heaviest[most_rows];
+  fold.sum_f32.runs(total, dy, block);
+  std::copy_n(dy, block.rows * block.stride, dx);
+  row_kernels().centre(dx, p, total, block);
+  fold.max_f32.runs(heaviest, p, block);
+  for (int64_t i = 0; i < block.rows; ++i) {
+    if (!(heaviest[i] > 0.5f)) continue;
+    const int64_t n = block.columns, h = std::find(p + i * n, p + (i + 1) * n, heaviest[i]) - (p + i * n);
+    const auto sum_of_others = [&](const float* t) {
+      float others[most_in_block];
+      std::copy_n(t + i * n, n, others)[h - n] = 0;
+      double sum;
+      fold.sum_f32.runs(&sum, others, {.rows = 1, .stride = n, .columns = n});
+      return static_cast<float>(sum);
+    };
+    const auto sum = static_cast<float>(total[i]);
+    dx[i * n + h] = (sum == 0 ? 0 : sum * sum_of_others(p)) - sum_of_others(dy);
+  }
+}
+
 }  // namespace
 
 Tensor detail::from_heaviest(const Tensor& dy, const Tensor& p, const Axes& axes) {
@@ -220,6 +353,7 @@ struct SoftmaxNode final : SymmetricNode {
   const char* name() const noexcept override { return "softmax"; }
   // y_i = exp(x_i) / sum_j exp(x_j) over j along the axes:  dx_i = y_i (dy_i - sum_j dy_j y_j)
   Tensors backward(const Tensors& dy) override {
+    if (!is_grad_enabled() && are_rows(dy[0], y, axes)) return {map_rows(dy[0], y, axes, softmax_gradient)};
     const Tensor t = chain(from_heaviest(dy[0], y, axes), y);
     return {detail::sub_chain(t, sum(t, axes, true), y)};
   }
@@ -235,6 +369,7 @@ void record_softmax(Tensor& y, const Tensor& x, const Axes& axes) {
 }  // namespace
 
 Tensor detail::log_softmax_gradient(const Tensor& dy, const Tensor& p, const Axes& axes) {
+  if (!is_grad_enabled() && are_rows(dy, p, axes)) return map_rows(dy, p, axes, limpid::log_softmax_gradient);
   const Tensor total = sum(dy, axes, true), dx = sub_chain(dy, total, p);
   if (!has_heaviest(p)) return dx;
   const Tensor is_heaviest = gt(p, 0.5);
@@ -310,13 +445,29 @@ Tensor logsumexp_of(const Tensor& x, int64_t axis) {
     detail::fill(y, -infinity);
     return y;
   }
-  detail::visit_float(x.dtype(), [&]<class T>(T) {
-    for_tiles<T>(x, axis, [&](const Tile<T>& tile, int64_t, int64_t slice) {
-      const Statistics<T> s(tile, nullptr);
-      double sums[columns];
-      log_of_sums(sums, tile, s);
-      for (int64_t j = 0; j < tile.slices(); ++j) y.data<T>()[slice + j] = static_cast<T>(s.largest[j] + sums[j]);
+  const auto take_tile = [&]<class T>(const Tile<T>& tile, int64_t slice) {
+    const Statistics<T> s(tile, nullptr);
+    double sums[columns];
+    log_of_sums(sums, tile, s);
+    for (int64_t j = 0; j < tile.slices(); ++j) y.data<T>()[slice + j] = static_cast<T>(s.largest[j] + sums[j]);
+  };
+  if (const Slices slices(x, axis); has_rows(x, slices)) {
+    for_blocks(slices, [&](int64_t row, const kernels::RowBlock& block) {
+      const float* from = x.data<float>() + row * slices.n;
+      float e[most_in_block];
+      RowStatistics s;
+      if (!s.take(e, from, block)) {
+        for (int64_t i = 0; i < block.rows; ++i) take_tile(row_tile(from + i * slices.n, slices.n), row + i);
+        return;
+      }
+      s.take_logarithms(e, from, block);
+      for (int64_t i = 0; i < block.rows; ++i)
+        y.data<float>()[row + i] = static_cast<float>(static_cast<double>(s.largest[i]) + s.sum[i]);
     });
+    return y;
+  }
+  detail::visit_float(x.dtype(), [&]<class T>(T) {
+    for_tiles<T>(x, axis, [&](const Tile<T>& tile, int64_t, int64_t slice) { take_tile(tile, slice); });
   });
   return y;
 }

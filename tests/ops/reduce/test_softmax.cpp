@@ -1,0 +1,130 @@
+// Softmax and its kin along rows of float32, which have kernels of their own: against long double, and their gradients
+// against the compositions that stand for them where gradients are recorded.
+#include <limpid/limpid.hpp>
+
+#include <algorithm>
+#include <cfenv>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include <limpid/tests/ops/plain.hpp>
+#include <limpid/tests/settings.hpp>
+
+namespace test_softmax {
+
+using namespace limpid;
+
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
+double error_in_ulps(float got, long double exact) {
+  if (std::isinf(exact)) return got == static_cast<float>(exact) ? 0 : infinity;
+  const int exponent = exact == 0 ? -200 : std::ilogb(static_cast<double>(exact));
+  return static_cast<double>(std::abs(got - exact) / std::ldexp(1.0L, std::max(exponent, -126) - 23));
+}
+
+// Errors of one row.
+struct Errors {
+  double softmax = 0, log_softmax = 0, logsumexp = 0;
+
+  // The true values: of the sum all but one of the largest, for log1p.
+  void look_at(const float* x, int64_t n, const float* p, const float* log_p, float sum) {
+    const float* largest = std::max_element(x, x + n);
+    long double others = 0;
+    for (int64_t j = 0; j < n; ++j)
+      others += x + j == largest ? 0 : std::exp(static_cast<long double>(x[j]) - *largest);
+    const long double log = std::log1p(others);
+    for (int64_t j = 0; j < n; ++j) {
+      const long double d = static_cast<long double>(x[j]) - *largest;
+      softmax = std::max(softmax, error_in_ulps(p[j], std::exp(d) / (1 + others)));
+      log_softmax = std::max(log_softmax, error_in_ulps(log_p[j], d - log));
+    }
+    // Where the two terms cancel, the result has the digits of the larger.
+    const long double exact = *largest + log,
+                      scale = std::max(std::abs(exact), std::abs(static_cast<long double>(*largest)));
+    logsumexp = std::max(logsumexp, static_cast<double>(std::abs(sum - exact) / (scale * 0x1p-23L)));
+  }
+};
+
+// Rows about 0 and far from it, near and far from one another, some elements -inf, some as far below the largest as
+// their exponentials are subnormal.
+Tensor rows_of(int64_t n, double spread, double offset) {
+  Tensor x = spread * randn({6, n}) + offset;
+  for (int64_t j = 0; j < n; ++j) {
+    if (j % 3 == 1) select(select(x, 0, 1), 0, j).fill_(-infinity);
+    if (j % 2 == 1) select(select(x, 0, 2), 0, j).fill_(offset - 80 - static_cast<double>(j % 31));
+    if (j > 0) select(select(x, 0, 3), 0, j).fill_(offset);
+  }
+  return x;
+}
+
+TEST_CASE("softmax and its kin of rows are accurate, on every instruction set") {
+  for (const Isa level : isa_levels()) {
+    const test::WithIsa with(level);
+    CAPTURE(to_string(level));
+    manual_seed(1);
+    Errors errors;
+    std::feclearexcept(FE_ALL_EXCEPT);
+    for (const int64_t n : {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65, 130, 1000, 4096, 4097})
+      for (const double spread : {1e-3, 0.5, 4.0, 40.0})
+        for (const double offset : {0.0, 3.0, -3.0, 1e4, -1e6}) {
+          const Tensor x = rows_of(n, spread, offset), p = softmax(x, 1), log_p = log_softmax(x, 1),
+                       sums = logsumexp(x, 1);
+          for (int64_t i = 0; i < x.size(0); ++i)
+            errors.look_at(x.data<float>() + i * n, n, p.data<float>() + i * n, log_p.data<float>() + i * n,
+                           sums.data<float>()[i]);
+        }
+    CHECK(std::fetestexcept(FE_INVALID) == 0);
+    CHECK(errors.softmax < 3);
+    CHECK(errors.log_softmax < 2);
+    CHECK(errors.logsumexp < 2);
+  }
+}
+
+TEST_CASE("rows too large, or no numbers, take the way of all others") {
+  const Tensor x =
+      tensor({{3e38, 2e38, -3e38}, {-infinity, -infinity, -infinity}, {infinity, 0, 1}, {0, 0, 0}}, float32);
+  const Tensor p = softmax(x, 1), log_p = log_softmax(x, 1), sums = logsumexp(x, 1);
+  CHECK(equal(slice(p, 0, 0, 2), tensor({{1, 0, 0}, {0, 0, 0}}, float32)));
+  CHECK(all(isnan(select(p, 0, 2))).item<bool>());
+  CHECK(allclose(select(p, 0, 3), full({3}, 1 / 3.0), 1e-7));
+  CHECK(equal(select(log_p, 0, 1), full({3}, -infinity)));
+  CHECK(equal(slice(sums, 0, 0, 3), tensor({3e38, -infinity, infinity}, float32)));
+}
+
+TEST_CASE("gradients of rows have the bits of the recorded ones") {
+  struct Op {
+    const char* name;
+    Tensor (*f)(const Tensor& x);
+  };
+  const Op ops[] = {{"softmax", [](const Tensor& x) { return softmax(x, 1); }},
+                    {"log_softmax", [](const Tensor& x) { return log_softmax(x, 1); }},
+                    {"cross_entropy", [](const Tensor& x) {
+                       Shape shape = x.shape();
+                       shape.erase(1);
+                       return cross_entropy(x, zeros(shape, int64), {.reduction = Reduction::none});
+                     }}};
+  for (const Isa level : isa_levels()) {
+    const test::WithIsa with(level);
+    for (const Op& op : ops)
+      for (const Shape& shape : {Shape{5, 1}, Shape{7, 3}, Shape{300, 20}, Shape{4, 4096}, Shape{2, 5, 3, 3}})
+        // Weights alike, and one that has nearly all of them; then a row of no numbers.
+        for (const double spread : {0.1, 3.0, 30.0}) {
+          CAPTURE(to_string(level), op.name, shape, spread);
+          manual_seed(2);
+          Tensor x = spread * randn(shape);
+          if (shape.size() == 4) x = x.contiguous(MemoryFormat::channels_last);
+          if (spread == 3) select(x, 0, 0).fill_(infinity);
+          x.set_requires_grad();
+          const Tensor y = op.f(x);
+          Tensor dy = randn(y.shape());
+          if (y.is_contiguous(MemoryFormat::channels_last)) dy = dy.contiguous(MemoryFormat::channels_last);
+          dy = where(lt(dy, -0.5), 0, dy);
+          select(dy, 0, 0).fill_(0);
+          const Tensor dx = grad({y}, {x}, {dy}, {.retain_graph = true})[0];
+          CHECK(plain::same_bits(dx, grad({y}, {x}, {dy}, {.create_graph = true})[0].detach()));
+        }
+  }
+}
+
+}  // namespace test_softmax
