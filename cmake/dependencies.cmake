@@ -45,6 +45,9 @@ if(NOT LIMPID_HAS_LAPACK)
   message(FATAL_ERROR "limpid: expected an OpenBLAS with LAPACK, got ${cblas_LIBRARY} without: install libopenblas-openmp-dev")
 endif()
 
+# glibc 2.35's vectors of the functions in <cmath>, by the names that they have for AVX2: libm's linker script finds them.
+check_cxx_source_compiles("extern \"C\" void _ZGVdN8vv_hypotf(); int main() { _ZGVdN8vv_hypotf(); }" LIMPID_HAS_LIBMVEC)
+
 find_path(LIMPID_STB_INCLUDE_DIR stb_image_write.h PATH_SUFFIXES stb)
 mark_as_advanced(LIMPID_STB_INCLUDE_DIR)
 if(NOT LIMPID_STB_INCLUDE_DIR)

@@ -425,9 +425,14 @@ Tensor selu(const Tensor& x) {
 }
 
 Tensor logsigmoid(const Tensor& x) {
-  detail::require_defined("logsigmoid", x);
-  detail::require_numbers("logsigmoid", x);
-  return -softplus(-x);
+  static constexpr Unary row{
+      .op = "logsigmoid",
+      .kernel = &FunctionRow::logsigmoid,
+      .keeps = Keeps::x,
+      .slope = [](const Tensor& operand) { return sigmoid(-operand); },
+      .gradient = &FunctionRow::logsigmoid_gradient,
+  };
+  return unary<row>(x);
 }
 
 }  // namespace limpid

@@ -8,9 +8,9 @@
 namespace limpid {
 
 using detail::ArithmeticRow;
-using detail::c_library;
 using detail::FunctionRow;
 using detail::Keeps;
+using detail::LibraryRow;
 using detail::Unary;
 using detail::unary;
 
@@ -37,7 +37,7 @@ Tensor log(const Tensor& operand) {
 Tensor exp2(const Tensor& operand) {
   static constexpr Unary row{
       .op = "exp2",
-      .kernel = c_library<::exp2f, ::exp2>,
+      .kernel = &LibraryRow::exp2,
       .keeps = Keeps::y,
       .slope = [](const Tensor& y) { return y * std::numbers::ln2; },
   };
@@ -47,7 +47,7 @@ Tensor exp2(const Tensor& operand) {
 Tensor expm1(const Tensor& operand) {
   static constexpr Unary row{
       .op = "expm1",
-      .kernel = c_library<::expm1f, ::expm1>,
+      .kernel = &LibraryRow::expm1,
       .keeps = Keeps::x,
       .slope = exp,
   };
@@ -57,7 +57,7 @@ Tensor expm1(const Tensor& operand) {
 Tensor log2(const Tensor& operand) {
   static constexpr Unary row{
       .op = "log2",
-      .kernel = c_library<::log2f, ::log2>,
+      .kernel = &LibraryRow::log2,
       .keeps = Keeps::x,
       .slope = [](const Tensor& x) { return std::numbers::log2e / x; },
   };
@@ -67,7 +67,7 @@ Tensor log2(const Tensor& operand) {
 Tensor log10(const Tensor& operand) {
   static constexpr Unary row{
       .op = "log10",
-      .kernel = c_library<::log10f, ::log10>,
+      .kernel = &LibraryRow::log10,
       .keeps = Keeps::x,
       .slope = [](const Tensor& x) { return std::numbers::log10e / x; },
   };
@@ -77,7 +77,7 @@ Tensor log10(const Tensor& operand) {
 Tensor log1p(const Tensor& operand) {
   static constexpr Unary row{
       .op = "log1p",
-      .kernel = c_library<::log1pf, ::log1p>,
+      .kernel = &LibraryRow::log1p,
       .keeps = Keeps::x,
       .inverse_slope = [](const Tensor& x) { return 1 + x; },
   };
@@ -158,18 +158,6 @@ Tensor square(const Tensor& operand) {
 
 namespace {
 
-template <float (*single)(float), double (*wide)(double)>
-struct Rounded {
-  static float f(float x) noexcept { return single(x); }
-  static double f(double x) noexcept { return wide(x); }
-  template <class Integer>
-  static Integer f(Integer x) noexcept {
-    return x;
-  }
-};
-template <float (*single)(float), double (*wide)(double)>
-constexpr kernels::KernelRow rounded = kernels::number_row<kernels::Loop<Rounded<single, wide>>, 1>;
-
 Tensor nothing_of(const Tensor& dy, const Tensor&) { return zeros_like(dy); }
 
 }  // namespace
@@ -177,7 +165,7 @@ Tensor nothing_of(const Tensor& dy, const Tensor&) { return zeros_like(dy); }
 Tensor floor(const Tensor& operand) {
   static constexpr Unary row{
       .op = "floor",
-      .kernel = rounded<::floorf, ::floor>,
+      .kernel = &ArithmeticRow::floor,
       .keeps = Keeps::y,
       .dx = nothing_of,
   };
@@ -187,7 +175,7 @@ Tensor floor(const Tensor& operand) {
 Tensor ceil(const Tensor& operand) {
   static constexpr Unary row{
       .op = "ceil",
-      .kernel = rounded<::ceilf, ::ceil>,
+      .kernel = &ArithmeticRow::ceil,
       .keeps = Keeps::y,
       .dx = nothing_of,
   };
@@ -197,7 +185,7 @@ Tensor ceil(const Tensor& operand) {
 Tensor trunc(const Tensor& operand) {
   static constexpr Unary row{
       .op = "trunc",
-      .kernel = rounded<::truncf, ::trunc>,
+      .kernel = &ArithmeticRow::trunc,
       .keeps = Keeps::y,
       .dx = nothing_of,
   };
@@ -207,7 +195,7 @@ Tensor trunc(const Tensor& operand) {
 Tensor round(const Tensor& operand) {
   static constexpr Unary row{
       .op = "round",
-      .kernel = rounded<::rintf, ::rint>,
+      .kernel = &ArithmeticRow::round,
       .keeps = Keeps::y,
       .dx = nothing_of,
   };

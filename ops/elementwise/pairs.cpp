@@ -12,15 +12,15 @@ namespace limpid {
 using detail::chain;
 using detail::chain_over;
 using detail::in_double;
+using detail::LibraryRow;
 using detail::require_defined;
-using kernels::KernelRow;
 
 namespace {
 
 /// One row of the table of functions y_i = f(a_i, b_i); integers are converted to float32.
 struct Pair {
   const char* op;
-  KernelRow kernel;
+  detail::Kernel kernel;
   // The derivatives, in differentiable functions, so that they serve derivatives of any order.
   Tensor (*slope_a)(const Tensor& a, const Tensor& b);
   Tensor (*slope_b)(const Tensor& a, const Tensor& b);
@@ -42,7 +42,7 @@ Tensor pair(const Tensor& a, const Tensor& b) {
   require_defined(row.op, b);
   const DType dtype = detail::floating_type(promote_types(a.dtype(), b.dtype()));
   if (Tensor y = detail::promoted(dtype, a, b, pair<row>); y.defined()) return y;
-  Tensor y = detail::map({row.op, row.kernel, dtype}, a, b);
+  Tensor y = detail::map({row.op, row.kernel.get(), dtype}, a, b);
   if (auto* node = record<PairNode<row>>(y, a, b)) {
     node->a = a;
     node->b = b;
@@ -140,7 +140,7 @@ double xlogy_rule(double x, double y) noexcept { return x == 0 && !std::isnan(y)
 Tensor atan2(const Tensor& y, const Tensor& x) {
   static constexpr Pair row{
       .op = "atan2",
-      .kernel = in_double<::atan2, 2>,
+      .kernel = &LibraryRow::atan2,
       .slope_a = atan2_slope,
       .slope_b = [](const Tensor& a, const Tensor& b) { return -atan2_slope(b, a); },
   };
@@ -150,7 +150,7 @@ Tensor atan2(const Tensor& y, const Tensor& x) {
 Tensor hypot(const Tensor& x, const Tensor& y) {
   static constexpr Pair row{
       .op = "hypot",
-      .kernel = in_double<::hypot, 2>,
+      .kernel = &LibraryRow::hypot,
       .slope_a = hypot_slope,
       .slope_b = [](const Tensor& a, const Tensor& b) { return hypot_slope(b, a); },
   };

@@ -10,10 +10,11 @@
 
 namespace limpid {
 
-using detail::c_library;
+using detail::called;
 using detail::FunctionRow;
 using detail::in_double;
 using detail::Keeps;
+using detail::LibraryRow;
 using detail::Parametric;
 using detail::parametric;
 using detail::Unary;
@@ -215,7 +216,7 @@ Tensor erf(const Tensor& operand) {
 Tensor erfc(const Tensor& operand) {
   static constexpr Unary row{
       .op = "erfc",
-      .kernel = c_library<::erfcf, ::erfc>,
+      .kernel = &LibraryRow::erfc,
       .keeps = Keeps::x,
       .slope = [](const Tensor& x) { return -erf_slope(x); },
   };
@@ -235,7 +236,7 @@ Tensor erfinv(const Tensor& operand) {
 Tensor lgamma(const Tensor& operand) {
   static constexpr Unary row{
       .op = "lgamma",
-      .kernel = c_library<lgamma_of_float, lgamma_of_double>,
+      .kernel = called<lgamma_of_float, lgamma_of_double>,
       .keeps = Keeps::x,
       .slope = digamma,
   };

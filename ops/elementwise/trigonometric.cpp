@@ -6,11 +6,11 @@
 
 namespace limpid {
 
-using detail::c_library;
 using detail::chain;
 using detail::FunctionRow;
 using detail::in_double;
 using detail::Keeps;
+using detail::LibraryRow;
 using detail::Unary;
 using detail::unary;
 
@@ -111,7 +111,7 @@ Tensor atanh_slope(const Tensor& operand) {
 Tensor sin(const Tensor& operand) {
   static constexpr Unary row{
       .op = "sin",
-      .kernel = c_library<::sinf, ::sin>,
+      .kernel = &LibraryRow::sin,
       .keeps = Keeps::x,
       .slope = [](const Tensor& x) { return cos(x); },
   };
@@ -121,7 +121,7 @@ Tensor sin(const Tensor& operand) {
 Tensor cos(const Tensor& operand) {
   static constexpr Unary row{
       .op = "cos",
-      .kernel = c_library<::cosf, ::cos>,
+      .kernel = &LibraryRow::cos,
       .keeps = Keeps::x,
       .slope = [](const Tensor& x) { return -sin(x); },
   };
@@ -131,7 +131,7 @@ Tensor cos(const Tensor& operand) {
 Tensor tan(const Tensor& operand) {
   static constexpr Unary row{
       .op = "tan",
-      .kernel = c_library<::tanf, ::tan>,
+      .kernel = &LibraryRow::tan,
       .keeps = Keeps::y,
       .slope = [](const Tensor& y) { return 1 + square(y); },
   };
@@ -141,7 +141,7 @@ Tensor tan(const Tensor& operand) {
 Tensor asin(const Tensor& operand) {
   static constexpr Unary row{
       .op = "asin",
-      .kernel = c_library<::asinf, ::asin>,
+      .kernel = &LibraryRow::asin,
       .keeps = Keeps::x,
       .slope = asin_slope,
   };
@@ -151,7 +151,7 @@ Tensor asin(const Tensor& operand) {
 Tensor acos(const Tensor& operand) {
   static constexpr Unary row{
       .op = "acos",
-      .kernel = c_library<::acosf, ::acos>,
+      .kernel = &LibraryRow::acos,
       .keeps = Keeps::x,
       .slope = [](const Tensor& x) { return -asin_slope(x); },
   };
@@ -161,7 +161,7 @@ Tensor acos(const Tensor& operand) {
 Tensor atan(const Tensor& operand) {
   static constexpr Unary row{
       .op = "atan",
-      .kernel = c_library<::atanf, ::atan>,
+      .kernel = &LibraryRow::atan,
       .keeps = Keeps::x,
       .slope = atan_slope,
   };
@@ -183,7 +183,7 @@ Tensor tanh(const Tensor& operand) {
 Tensor sinh(const Tensor& operand) {
   static constexpr Unary row{
       .op = "sinh",
-      .kernel = c_library<::sinhf, ::sinh>,
+      .kernel = &LibraryRow::sinh,
       .keeps = Keeps::x,
       .slope = cosh,
   };
@@ -193,7 +193,7 @@ Tensor sinh(const Tensor& operand) {
 Tensor cosh(const Tensor& operand) {
   static constexpr Unary row{
       .op = "cosh",
-      .kernel = c_library<::coshf, ::cosh>,
+      .kernel = &LibraryRow::cosh,
       .keeps = Keeps::x,
       .slope = sinh,
   };
@@ -203,7 +203,7 @@ Tensor cosh(const Tensor& operand) {
 Tensor asinh(const Tensor& operand) {
   static constexpr Unary row{
       .op = "asinh",
-      .kernel = c_library<::asinhf, ::asinh>,
+      .kernel = &LibraryRow::asinh,
       .keeps = Keeps::x,
       .slope = asinh_slope,
   };
@@ -213,7 +213,7 @@ Tensor asinh(const Tensor& operand) {
 Tensor acosh(const Tensor& operand) {
   static constexpr Unary row{
       .op = "acosh",
-      .kernel = c_library<::acoshf, ::acosh>,
+      .kernel = &LibraryRow::acosh,
       .keeps = Keeps::x,
       .slope = acosh_slope,
   };
@@ -223,7 +223,7 @@ Tensor acosh(const Tensor& operand) {
 Tensor atanh(const Tensor& operand) {
   static constexpr Unary row{
       .op = "atanh",
-      .kernel = c_library<::atanhf, ::atanh>,
+      .kernel = &LibraryRow::atanh,
       .keeps = Keeps::x,
       .slope = atanh_slope,
   };

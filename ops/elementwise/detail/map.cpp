@@ -15,6 +15,7 @@ namespace kernels {
 
 const ArithmeticKernels& arithmetic() noexcept { return LIMPID_AT_ISA(arithmetic_kernels); }
 const FunctionKernels& functions() noexcept { return LIMPID_AT_ISA(function_kernels); }
+const LibraryKernels& library() noexcept { return LIMPID_AT_ISA(library_kernels); }
 
 }  // namespace kernels
 

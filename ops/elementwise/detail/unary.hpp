@@ -14,10 +14,12 @@ class Kernel {
   constexpr Kernel() = default;
   constexpr Kernel(kernels::KernelRow kernels::ArithmeticKernels::*row) : arithmetic_(row) {}
   constexpr Kernel(kernels::KernelRow kernels::FunctionKernels::*row) : function_(row) {}
+  constexpr Kernel(kernels::KernelRow kernels::LibraryKernels::*row) : library_(row) {}
   constexpr Kernel(const kernels::KernelRow& row) : own_(&row) {}
   const kernels::KernelRow& get() const noexcept {
     return arithmetic_ ? kernels::arithmetic().*arithmetic_
            : function_ ? kernels::functions().*function_
+           : library_  ? kernels::library().*library_
            : own_      ? *own_
                        : none;
   }
@@ -26,17 +28,18 @@ class Kernel {
   static constexpr kernels::KernelRow none{};
   kernels::KernelRow kernels::ArithmeticKernels::*arithmetic_ = nullptr;
   kernels::KernelRow kernels::FunctionKernels::*function_ = nullptr;
+  kernels::KernelRow kernels::LibraryKernels::*library_ = nullptr;
   const kernels::KernelRow* own_ = nullptr;
 };
 
-// Functions of the C library, element by element: what they do in a call no instruction set of ours does faster.
+// Functions of floats and doubles, element by element.
 template <float (*single)(float), double (*wide)(double)>
 struct Called {
   static float f(float x) noexcept { return single(x); }
   static double f(double x) noexcept { return wide(x); }
 };
 template <float (*single)(float), double (*wide)(double)>
-constexpr kernels::KernelRow c_library = kernels::float_row<kernels::Loop<Called<single, wide>>, 1>;
+constexpr kernels::KernelRow called = kernels::float_row<kernels::Loop<Called<single, wide>>, 1>;
 
 // A function of doubles, element by element; of floats rounded once.
 template <auto function>
@@ -127,5 +130,6 @@ Tensor parametric(const Tensor& x, double p) {
 // For rows: the tables of kernels.
 using ArithmeticRow = kernels::ArithmeticKernels;
 using FunctionRow = kernels::FunctionKernels;
+using LibraryRow = kernels::LibraryKernels;
 
 }  // namespace limpid::detail

@@ -63,6 +63,20 @@ struct Sign { template <class T> static T f(T x) noexcept {
   return x > T{} ? T{1} : x < T{} ? Neg::f(T{1}) : x; } };  // keeps NaN and the sign of zero
 struct Square { template <class T> static T f(T x) noexcept { return Mul::f(x, x); } };
 struct Relu { template <class T> static T f(T x) noexcept { return x <= T{} ? T{} : x; } };
+// By the nearest whole number, for which every instruction set but the oldest has vectors whatever may trap.
+struct Round { template <class T> static T f(T x) noexcept {
+  if constexpr (!is_float<T>) return x; else return std::rint(x); } };
+struct Floor { template <class T> static T f(T x) noexcept {
+  if constexpr (is_float<T>) {
+    const T near = std::rint(x), below = near - 1;
+    return near > x ? below : near;
+  } else {
+    return x;
+  } } };
+struct Ceil { template <class T> static T f(T x) noexcept {
+  if constexpr (!is_float<T>) return x; else return -Floor::f(-x); } };
+struct Trunc { template <class T> static T f(T x) noexcept {
+  if constexpr (!is_float<T>) return x; else return std::copysign(Floor::f(std::abs(x)), x); } };
 struct IsFinite { template <class T> static bool f(T x) noexcept {
   constexpr BitsOf<T> infinite = std::bit_cast<BitsOf<T>>(std::numeric_limits<T>::infinity());
   return (std::bit_cast<BitsOf<T>>(x) & infinite) != infinite; } };  // of bits: infinity - infinity would be an exception
@@ -262,6 +276,10 @@ const ArithmeticKernels arithmetic_kernels{
     .sign = numbers<Sign, 1>,
     .square = numbers<Square, 1>,
     .relu = numbers<Relu, 1>,
+    .floor = numbers<Floor, 1>,
+    .ceil = numbers<Ceil, 1>,
+    .trunc = numbers<Trunc, 1>,
+    .round = numbers<Round, 1>,
     .leaky_relu = floats<LeakyRelu, 2>,
     .isfinite = predicates<IsFinite>,
     .clamp = numbers<Clamp, 3>,

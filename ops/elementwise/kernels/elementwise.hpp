@@ -39,12 +39,13 @@ struct ArithmeticKernels {
   KernelRow sub_chain;                      ///< of floats: a - chain(b, c)
   KernelRow eq, ne, lt, le, gt, ge;         ///< of T, giving bool
   KernelRow neg, abs, sign, square, relu;
-  KernelRow leaky_relu;  ///< of float32 and float64: x, slope
-  KernelRow isfinite;    ///< of T, giving bool
-  KernelRow clamp;       ///< x, low, high
-  KernelRow where;       ///< bool, T, T
-  KernelRow gate;        ///< dy where y > 0 or NaN, else 0
-  KernelRow pow_slope;   ///< of floats: a, b: the derivative of a^b by a
+  KernelRow floor, ceil, trunc, round;  ///< round: to the nearest, to the even one of two
+  KernelRow leaky_relu;                 ///< of float32 and float64: x, slope
+  KernelRow isfinite;                   ///< of T, giving bool
+  KernelRow clamp;                      ///< x, low, high
+  KernelRow where;                      ///< bool, T, T
+  KernelRow gate;                       ///< dy where y > 0 or NaN, else 0
+  KernelRow pow_slope;                  ///< of floats: a, b: the derivative of a^b by a
 
   // Derivatives in one pass, of float32 and float64: dx from dy and what forward kept; dy from da, db and the operands.
   KernelRow sqrt_gradient, rsqrt_gradient, reciprocal_gradient;  ///< dy, y
@@ -65,30 +66,40 @@ struct ArithmeticKernels {
 /// Of float32 and float64, accurate to a few units in the last place over the whole range. There is no AVX-512 version:
 /// the math library's differs from AVX2's in the last bit.
 struct FunctionKernels {
-  KernelRow exp, log, sqrt, rsqrt, reciprocal, tanh, sigmoid, erf, gelu, silu;
+  KernelRow exp, log, sqrt, rsqrt, reciprocal, tanh, sigmoid, erf, gelu, silu, logsigmoid;
   KernelRow elu;       ///< x, alpha
   KernelRow softplus;  ///< x, beta
 
   // Derivatives. Each slope is accurate as its function is, tails and roots included; the gradient is chain(dy, slope).
-  KernelRow tanh_slope, sigmoid_slope, erf_slope, gelu_slope, silu_slope;                 ///< x
-  KernelRow erf_curve, gelu_curve, silu_curve;                                            ///< x: the second derivative
-  KernelRow normal_density;                                                               ///< x
-  KernelRow softplus_slope;                                                               ///< x, beta
-  KernelRow tanh_gradient, sigmoid_gradient, erf_gradient, gelu_gradient, silu_gradient;  ///< dy, x
-  KernelRow softplus_gradient;                                                            ///< dy, x, beta
-  KernelRow elu_gradient;                                                                 ///< dy, x, alpha
+  KernelRow tanh_slope, sigmoid_slope, erf_slope, gelu_slope, silu_slope;  ///< x
+  KernelRow erf_curve, gelu_curve, silu_curve;                             ///< x: the second derivative
+  KernelRow normal_density;                                                ///< x
+  KernelRow softplus_slope;                                                ///< x, beta
+  KernelRow tanh_gradient, sigmoid_gradient, erf_gradient, gelu_gradient, silu_gradient,
+      logsigmoid_gradient;      ///< dy, x
+  KernelRow softplus_gradient;  ///< dy, x, beta
+  KernelRow elu_gradient;       ///< dy, x, alpha
+};
+
+/// Of float32 and float64: the C library's functions, see kernels/library.cpp.
+struct LibraryKernels {
+  KernelRow exp2, expm1, log2, log10, log1p, erfc;
+  KernelRow sin, cos, tan, asin, acos, atan;
+  KernelRow sinh, cosh, asinh, acosh, atanh;
+  KernelRow atan2, hypot;  ///< of two operands
 };
 
 /// The tables of the instruction set in use.
 const ArithmeticKernels& arithmetic() noexcept;
 const FunctionKernels& functions() noexcept;
+const LibraryKernels& library() noexcept;
 
 LIMPID_DECLARE_KERNELS(ArithmeticKernels, arithmetic_kernels)
 // clang-format off
-namespace baseline { extern const FunctionKernels function_kernels; }
-namespace avx2     { extern const FunctionKernels function_kernels; }
-namespace avx512   { using avx2::function_kernels; }
-namespace neon     { extern const FunctionKernels function_kernels; }
+namespace baseline { extern const FunctionKernels function_kernels; extern const LibraryKernels library_kernels; }
+namespace avx2     { extern const FunctionKernels function_kernels; extern const LibraryKernels library_kernels; }
+namespace avx512   { using avx2::function_kernels; using avx2::library_kernels; }
+namespace neon     { extern const FunctionKernels function_kernels; extern const LibraryKernels library_kernels; }
 // clang-format on
 
 }  // namespace limpid::kernels

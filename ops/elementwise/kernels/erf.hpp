@@ -3,9 +3,7 @@
 // limpid's own fits, by Remez's exchange in 60 digits; tests/ops/elementwise/test_functions.cpp holds the results
 // against long double.
 #pragma once
-#include <limpid/core/kernels/simd.hpp>
-
-#include <cstddef>
+#include <limpid/ops/elementwise/kernels/power.hpp>
 
 namespace limpid::kernels {
 namespace {
@@ -27,6 +25,11 @@ constexpr double kErfcScaled[] = {1.2375126308378275,     -0.1402405985855468,  
                                   -9.8189701708662e-07,   1.7357699415041348e-06, -4.533650672672899e-08,
                                   -2.386781478806301e-07, 1.3551582297698306e-08, 2.400552546190749e-08};
 
+// (a + 3.75) e^(a^2 / 2) Phi(-a) by powers of (a - 3.75) / (a + 3.75), for a to 13.3, to 2^-26 of itself.
+constexpr double kNormalTail[] = {0.7502940742576115,   -0.5881882779155387,   0.3529396005762377,
+                                  -0.1515208338057574,  0.037492549140759876,  0.0012001140300386415,
+                                  -0.00416912105513398, 0.0005094422595513734, 0.00044336883715868615};
+
 // The derivative of x Phi(x), over (x - root) e^(-x^2 / 2), for x = -a up to 0: by powers of (a - 4) / (a + 4) for a to
 // 40, to 2^-54 of itself, and of (a - 3) / (a + 3) for a to 14, to 2^-26.
 constexpr double kGeluRoot = -0.7517915246935645, kGeluRootLow = 1.4956759177009883e-17;
@@ -41,14 +44,6 @@ constexpr double kGeluSlopeOfFloat[] = {0.4782976806163788,     -0.1199754402041
                                         -0.014074474573135376,  0.00020351179409772158,  0.001092717982828617,
                                         -9.228598355548456e-05, -0.00012280806549824774, 3.906314304913394e-06,
                                         1.0977761121466756e-05};
-
-template <class B, std::size_t count>
-B polynomial(const double (&coefficients)[count], B x) noexcept {
-  using T = typename B::value_type;
-  B sum(static_cast<T>(coefficients[count - 1]));
-  for (std::size_t i = count - 1; i-- > 0;) sum = xsimd::fma(sum, x, B(static_cast<T>(coefficients[i])));
-  return sum;
-}
 
 // erf(x) for |x| up to 1.
 template <class B>
@@ -94,8 +89,9 @@ B distance(B x, double root, double low) noexcept {
 template <class B>
 B times_power(B factor, B high, B low) noexcept {
   if constexpr (sizeof(typename B::value_type) == 4) {
-    const B power = xsimd::exp(-high);
-    return factor * (power - power * low);
+    Power<B> power(-high);
+    power.part -= xsimd::fma(low, power.part, low);
+    return factor * power.value();
   } else {
     // A power that would be subnormal is multiplied in two halves, so that only the result loses digits.
     const auto halves = high > B(700.0);
@@ -131,6 +127,16 @@ B gelu_of(B x) noexcept {
   const ExactSquare<B> square(capped);
   const B lower = erfc_far(B(0.5) * capped, z, B(0.5) * square.high, B(0.5) * square.low);
   return xsimd::select(z < B(0.5), half * (B(1.0) + erf_near(near_zero)), xsimd::select(x < B(0.0), lower, x - lower));
+}
+
+// The same of floats from -13.1 on.
+template <class B>
+B gelu_of_float(B x) noexcept {
+  const B a = xsimd::min(xsimd::abs(x), B(13.1f)), half(0.5f), over = B(1) / (a + B(3.75f));
+  const ExactSquare<B> square(a);
+  const B scaled = polynomial(kNormalTail, xsimd::fma(B(-7.5f), over, B(1))) * over;
+  const B tail = times_power(scaled, half * square.high, half * square.low);
+  return x * xsimd::select(x < B(0), tail, B(1) - tail);
 }
 
 // Phi(x) + x phi(x), the derivative of x Phi(x): below 0 a multiple of e^(-x^2 / 2) and of the distance from its root,

@@ -4,6 +4,7 @@
 #include <limpid/ops/elementwise/kernels/chain.hpp>
 #include <limpid/ops/elementwise/kernels/erf.hpp>
 #include <limpid/ops/elementwise/kernels/exp.hpp>
+#include <limpid/ops/elementwise/kernels/power.hpp>
 #include <limpid/ops/elementwise/kernels/strip.hpp>
 
 #include <limpid/core/kernels/simd.hpp>
@@ -127,26 +128,6 @@ struct TanhOfDouble : TrustedEverywhere {
   static double reference(double x) noexcept { return ::tanh(x); }
 };
 
-// e^z of floats as scale (1 + part), for z from -87 to 0: part = e^r - 1 for r = z - k ln 2, by a polynomial that was
-// fitted to (e^r - 1 - r) / r^2 for the least error relative to part, 1.4e-8.
-template <class B>
-struct Power {
-  B scale, part;
-  explicit Power(B z) noexcept {
-    using Bits = xsimd::as_integer_t<B>;
-    const B round(0x1.8p23f), shifted = xsimd::fma(z, B(1.44269504f), round), k = shifted - round;
-    const B r = xsimd::fma(k, B(-0x1.7f7d1cp-20f), xsimd::fma(k, B(-0x1.62e4p-1f), z));
-    scale = xsimd::bitwise_cast<B>((xsimd::bitwise_cast<Bits>(shifted) + Bits(127)) << 23);
-    part = xsimd::fma(r * r, polynomial(fitted, r), r);
-  }
-  B value() const noexcept { return xsimd::fma(scale, part, scale); }
-  B less_1() const noexcept { return xsimd::fma(scale, part, scale - B(1)); }
-
- private:
-  static constexpr double fitted[] = {0.49999998143381524, 0.16666543168170378, 0.041667202029718, 0.008366581277308471,
-                                      0.0013882492952177142};
-};
-
 // -m / (2 + m) for m = e^-2|x| - 1: half the time of xsimd's. What the divisor and the quotient were rounded by is put
 // right, with the divisor's reciprocal to 4 %.
 struct TanhOfFloat : TrustedEverywhere {
@@ -236,6 +217,18 @@ struct Softplus : TrustedAsScaled {
   }
 };
 
+// log(sigmoid(x)) = min(x, 0) - log(1 + e^-|x|).
+struct LogSigmoid : TrustedAsExp {
+  template <class B>
+  static B f(B x) noexcept {
+    if constexpr (is_double<B>)
+      return xsimd::min(x, B(0)) - xsimd::log1p(xsimd::exp(-xsimd::abs(x)));
+    else
+      return xsimd::min(x, B(0)) - log1p_of_power(Power<B>(-xsimd::abs(x)).value());
+  }
+  static double reference(double x) noexcept { return x < 0 ? x - ::log1p(::exp(x)) : -::log1p(::exp(-x)); }
+};
+
 struct Elu : TrustedAsExp {
   template <class B>
   static B f(B x, B alpha) noexcept {
@@ -253,33 +246,17 @@ struct Gelu : TrustedEverywhere {
   static double reference(double x) noexcept { return x + x; }  // NaN
 };
 
-// The same in double for a float result, to which xsimd's erfc suffices: half the time.
 struct GeluOfFloat {
   static constexpr int safe = 0;
-  static constexpr double root_half = 0.70710678118654752440;
   template <class B>
   static B f(B x) noexcept {
-    return B(0.5) * x * xsimd::erfc(x * B(-root_half));
+    return gelu_of_float(x);
   }
   template <class B>
   static auto trusted(B x) noexcept {
-    return (x >= B(-8.0)) & (x <= B(30.0));
+    return (x >= B(-13.0f)) & (x <= B(1e38f));
   }
-  static double reference(double x) noexcept { return x < -40 ? -0.0 : 0.5 * x * ::erfc(x * -root_half); }
-};
-
-// F in double, rounded once: for a float F whose own error is amplified.
-template <class F>
-struct Widened {
-  static void run(int64_t count, float* y, const float* x) noexcept {
-    double wide[block_size];
-    for (int64_t begin = 0; begin < count; begin += block_size) {
-      const int64_t n = count - begin < block_size ? count - begin : block_size;
-      for (int64_t i = 0; i < n; ++i) wide[i] = double{x[begin + i]};
-      Batches<F>::run(n, wide, wide);
-      for (int64_t i = 0; i < n; ++i) y[begin + i] = static_cast<float>(wide[i]);
-    }
-  }
+  static double reference(double x) noexcept { return x < -40 ? -0.0 : 0.5 * x * ::erfc(x * -0.70710678118654752440); }
 };
 
 // ---- derivatives, where nothing cancels: each as a function of e^-|x|, or as a multiple of the distance from its root
@@ -452,6 +429,15 @@ struct SoftplusSlope : TrustedAsScaled {
   }
 };
 
+// sigmoid(-x).
+struct LogSigmoidSlope : TrustedAsExp {
+  template <class B>
+  static B f(B x) noexcept {
+    return B(1) / (B(1) + xsimd::exp(x));
+  }
+  static double reference(double x) noexcept { return Sigmoid::reference(-x); }
+};
+
 struct EluSlope : TrustedAsExp {
   template <class B>
   static B f(B x, B alpha) noexcept {
@@ -540,8 +526,9 @@ const FunctionKernels function_kernels{
     .tanh = unary<Batches<TanhOfFloat>, Batches<TanhOfDouble>>,
     .sigmoid = unary<Batches<Sigmoid>>,
     .erf = unary<Batches<Erf>>,
-    .gelu = unary<Widened<GeluOfFloat>, Batches<Gelu>>,
+    .gelu = unary<Batches<GeluOfFloat>, Batches<Gelu>>,
     .silu = unary<Batches<Silu>>,
+    .logsigmoid = unary<Batches<LogSigmoid>>,
     .elu = binary<Batches<Elu>>,
     .softplus = binary<Batches<Softplus>>,
     .tanh_slope = unary<Batches<TanhSlope>, Loop<TanhSlopeOfDouble>>,
@@ -559,6 +546,7 @@ const FunctionKernels function_kernels{
     .erf_gradient = gradient<Bell<1, ErfWeight>>,
     .gelu_gradient = gradient<GeluSlope>,
     .silu_gradient = gradient<SiluSlope>,
+    .logsigmoid_gradient = gradient<LogSigmoidSlope>,
     .softplus_gradient = gradient<SoftplusSlope, 3>,
     .elu_gradient = gradient<EluSlope, 3>,
 };

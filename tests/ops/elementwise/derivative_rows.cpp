@@ -440,10 +440,10 @@ std::vector<DerivativeRow> derivative_rows(DType dtype) {
       of(
           "elu", OF(elu(x, 1.5)), [](Real x) { return x > 0 ? x : 1.5L * std::expm1(x); },
           [](Real x) { return x > 0 ? 1 : 1.5L * std::exp(x); }, [](Real x) { return x > 0 ? 0 : 1.5L * std::exp(x); }),
-      of("gelu", gelu,
-         with_limits(
-             0, [](Real x) { return x * std::erfc(-x * std::sqrt(0.5L)) / 2; }, infinity),
-         with_limits(0, gelu_slope, 1), with_limits(0, gelu_curve, 0)),
+      {"gelu", "", gelu,
+       with_limits(
+           0, [](Real x) { return x * std::erfc(-x * std::sqrt(0.5L)) / 2; }, infinity),
+       with_limits(0, gelu_slope, 1), with_limits(0, gelu_curve, 0), 5},
       of("silu", silu,
          with_limits(
              0, [](Real x) { return x * logistic(x); }, infinity),

@@ -36,13 +36,38 @@ const Case cases[] = {
     {"reciprocal", reciprocal, [](Real x) { return 1 / x; }, 0.5},
     {"abs", abs, [](Real x) { return std::abs(x); }, 0},
     {"square", square, [](Real x) { return x * x; }, 0.5},
-    {"sin", sin, [](Real x) { return std::sin(x); }, 2},
-    {"cos", cos, [](Real x) { return std::cos(x); }, 2},
+    {"sin", sin, [](Real x) { return std::sin(x); }, 4},
+    {"cos", cos, [](Real x) { return std::cos(x); }, 4},
+    {"tan", tan, [](Real x) { return std::tan(x); }, 4},
+    {"asin", asin, [](Real x) { return std::asin(x); }, 4},
+    {"acos", acos, [](Real x) { return std::acos(x); }, 4},
+    {"atan", atan, [](Real x) { return std::atan(x); }, 4},
+    {"sinh", sinh, [](Real x) { return std::sinh(x); }, 4},
+    {"cosh", cosh, [](Real x) { return std::cosh(x); }, 4},
+    {"asinh", asinh, [](Real x) { return std::asinh(x); }, 4},
+    {"acosh", acosh, [](Real x) { return std::acosh(x); }, 4},
+    {"atanh", atanh, [](Real x) { return std::atanh(x); }, 4},
+    {"exp2", exp2, [](Real x) { return std::exp2(x); }, 4},
+    {"expm1", expm1, [](Real x) { return std::expm1(x); }, 4},
+    {"log2", log2, [](Real x) { return std::log2(x); }, 4},
+    {"log10", log10, [](Real x) { return std::log10(x); }, 4},
+    {"log1p", log1p, [](Real x) { return std::log1p(x); }, 4},
+    {"erfc", erfc, [](Real x) { return std::erfc(x); }, 4},
+    {"atan2", [](const Tensor& x) { return atan2(x, full({}, 3, x.dtype())); },
+     [](Real x) { return std::atan2(x, 3.0L); }, 4},
+    {"hypot", [](const Tensor& x) { return hypot(x, full({}, 3, x.dtype())); },
+     [](Real x) { return std::hypot(x, 3.0L); }, 4},
+    {"floor", floor, [](Real x) { return std::floor(x); }, 0},
+    {"ceil", ceil, [](Real x) { return std::ceil(x); }, 0},
+    {"trunc", trunc, [](Real x) { return std::trunc(x); }, 0},
+    {"round", round, [](Real x) { return std::nearbyint(x); }, 0},
     {"tanh", tanh, [](Real x) { return std::tanh(x); }, 2},
     {"sigmoid", sigmoid, sigmoid_of, 4},
     {"erf", erf, [](Real x) { return std::erf(x); }, 3},
     {"gelu", gelu, gelu_of, 6},
     {"silu", silu, silu_of, 4},
+    {"logsigmoid", logsigmoid, [](Real x) { return x < 0 ? x - std::log1p(std::exp(x)) : -std::log1p(std::exp(-x)); },
+     3},
     {"relu", relu, [](Real x) { return x < 0 ? 0 : x; }, 0},
     {"elu", [](const Tensor& x) { return elu(x); }, [](Real x) { return x > 0 ? x : std::expm1(x); }, 3},
     {"leaky_relu", [](const Tensor& x) { return leaky_relu(x, 0.25); }, [](Real x) { return x > 0 ? x : x / 4; }, 0.5},
@@ -126,7 +151,8 @@ TEST_CASE("functions are accurate over their whole range", "[elementwise]") {
 }
 
 TEST_CASE("odd functions keep the sign of zero, and gelu and silu do", "[elementwise]") {
-  for (const auto op : {sin, tanh, erf, gelu, silu})
+  for (const auto op :
+       {sin, tan, asin, atan, sinh, asinh, atanh, expm1, log1p, tanh, erf, gelu, silu, floor, ceil, trunc, round})
     for (const DType dtype : {float32, float64, float16, bfloat16})
       for (const double zero : {0.0, -0.0}) {
         const Tensor y = op(full({11}, zero, dtype)).to(float64);
