@@ -28,9 +28,15 @@ Tensor checked_index(const char* op, const Tensor& index, int64_t bound) {
     throw_error<DTypeError>(op, ": expected an int64 or int32 index, got ", index.dtype());
   const Tensor wide = detail::as_dtype(index, int64), dense = detail::as_contiguous(wide);
   const int64_t* i = dense.data<int64_t>();
-  bool wraps = false;
+  // Most often all are within [0, bound), which a pass without branches tells: one below sets its own sign, one above
+  // that of the difference.
+  uint64_t signs = 0;
   for (int64_t k = 0; k < dense.numel(); ++k) {
-    wraps = wraps || i[k] < 0;
+    const auto at = static_cast<uint64_t>(i[k]);
+    signs |= at | (static_cast<uint64_t>(bound - 1) - at);
+  }
+  if (signs >> 63 == 0) return wide;
+  for (int64_t k = 0; k < dense.numel(); ++k) {
     if (i[k] >= -bound && i[k] < bound) continue;
     Shape position = index.shape();
     int64_t rest = k;
@@ -42,7 +48,6 @@ Tensor checked_index(const char* op, const Tensor& index, int64_t bound) {
     throw_error<ValueError>(op, ": expected indices in [", -bound, ", ", bound, "), got ", i[k], " at position ",
                             position);
   }
-  if (!wraps) return wide;
   const Tensor wrapped = empty(index.shape(), int64);
   std::transform(i, i + dense.numel(), wrapped.data<int64_t>(), [=](int64_t k) { return k < 0 ? k + bound : k; });
   return wrapped;
@@ -88,10 +93,34 @@ void record_index(const char* op, Tensor& y, const Tensor& x, const Shape& shape
   }
 }
 
+// Whether an index along axis stands for whole rows of x, which lie one behind the other in both x and y.
+bool is_of_rows(const Tensor& x, const Tensor& y, std::size_t axis, const Tensor& index) {
+  const Strides& strides = index.strides();
+  return axis == 0 && x.is_contiguous() && y.is_contiguous() &&
+         std::equal(x.shape().begin() + 1, x.shape().end(), y.shape().begin() + 1) &&
+         std::all_of(strides.begin() + 1, strides.end(), [](int64_t s) { return s == 0; });
+}
+
+// y_j = the row of x whose index is that of j.
+void copy_rows(const Tensor& x, const Tensor& index, const Tensor& y) {
+  const int64_t size = y.numel() / y.shape()[0], index_step = index.strides()[0];
+  const int64_t* at = index.data<int64_t>();
+  detail::visit_size(x.dtype(), [&]<class T>(T) {
+    parallel_for(y.shape()[0], std::max<int64_t>(detail::elementwise_grain / size, 1),
+                 [=, to = static_cast<T*>(y.raw_data()), from = static_cast<const T*>(x.raw_data())](int64_t begin,
+                                                                                                     int64_t end) {
+                   for (int64_t j = begin; j < end; ++j)
+                     std::copy_n(from + at[j * index_step] * size, size, to + j * size);
+                 });
+  });
+}
+
 Tensor gathered(const char* op, const Tensor& x, std::size_t axis, const Tensor& index) {
   const detail::OpScope scope(op);
   Tensor y = empty(index.shape(), x.dtype(), x.memory_format());
-  if (y.numel() > 0) {
+  if (y.numel() > y.shape()[axis] && is_of_rows(x, y, axis, index)) {
+    copy_rows(x, index, y);
+  } else if (y.numel() > 0) {
     const detail::StridedLoop<3> loop(y.shape(), {y.strides(), without(x.strides(), axis), index.strides()});
     const int64_t step = x.strides()[axis];
     const int64_t* at = index.data<int64_t>();
@@ -154,10 +183,7 @@ Tensor scattered(const char* op, const Shape& shape, std::size_t axis, const Ten
   const bool is_covered = rest == x.shape() && x.numel() > 0;
   if (!is_covered) detail::fill(y, empty_sum);
   if (x.numel() > 0) {
-    const bool of_rows =
-        axis == 0 && is_covered && x.is_contiguous() && y.is_contiguous() &&
-        std::all_of(index.strides().begin() + 1, index.strides().end(), [](int64_t s) { return s == 0; });
-    if (of_rows) {
+    if (is_covered && is_of_rows(x, y, axis, index)) {
       add_rows(x, index, y, empty_sum);
       record_index<ScatterNode>(op, y, x, shape, axis, index);
       return y;
@@ -174,8 +200,11 @@ Tensor scattered(const char* op, const Shape& shape, std::size_t axis, const Ten
       const T* from = x.data<T>();
       const auto add = [=](int64_t i, int64_t j, int64_t k) { add_row(to + i + at[k] * y_step, from + j, 1); };
       const auto run = [=](int64_t count, const auto& o, const auto& s) {
-        for (int64_t a = 0; a < filled; ++a)
-          for (int64_t i = 0; i < count; ++i) to[o[0] + a * y_step + i * s[0]] = static_cast<T>(empty_sum);
+        if (y_step == 1)
+          for (int64_t i = 0; i < count; ++i) std::fill_n(to + o[0] + i * s[0], filled, static_cast<T>(empty_sum));
+        else
+          for (int64_t a = 0; a < filled; ++a)
+            for (int64_t i = 0; i < count; ++i) to[o[0] + a * y_step + i * s[0]] = static_cast<T>(empty_sum);
         if (x_step < s[1]) {
           for (int64_t i = 0; i < count; ++i)
             for (int64_t a = 0; a < length; ++a)
@@ -191,7 +220,7 @@ Tensor scattered(const char* op, const Shape& shape, std::size_t axis, const Ten
               add(o[0] + i * s[0], o[1] + i * s[1] + a * x_step, o[2] + i * s[2] + a * index_step);
         }
       };
-      loop.run(run, std::max<int64_t>(detail::elementwise_grain / length, 1));
+      loop.run(run, std::max<int64_t>(detail::elementwise_grain / std::max(length, filled), 1));
     });
   }
   record_index<ScatterNode>(op, y, x, shape, axis, index);

@@ -180,6 +180,12 @@ TEST_CASE("selection by index, every dtype of data and index") {
       }
 }
 
+TEST_CASE("an index that is the same along a row need not cover all of it") {
+  const Tensor x = reshape(arange(12), {3, 4}), index = tensor({2, 0}, int64).reshape({2, 1});
+  CHECK(equal(gather(x, 0, expand(index, {2, 4})), tensor({8, 9, 10, 11, 0, 1, 2, 3}, int64).reshape({2, 4})));
+  CHECK(equal(gather(x, 0, expand(index, {2, 3})), tensor({8, 9, 10, 0, 1, 2}, int64).reshape({2, 3})));
+}
+
 TEST_CASE("scatter_add is gather's transpose, for any number of threads") {
   const Tensor index = randint(0, 5, {40, 30, 50}), x = randn({40, 30, 50}, float64);
   Values expected(40 * 5 * 50, 0.0);
