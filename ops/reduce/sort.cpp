@@ -2,6 +2,7 @@
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/core/detail/array.hpp>
+#include <limpid/core/detail/isa.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/detail/strided.hpp>
@@ -11,14 +12,14 @@
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/map.hpp>
 #include <limpid/ops/reduce.hpp>
+#include <limpid/ops/reduce/kernels/order.hpp>
 #include <limpid/ops/shaping.hpp>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
+#include <cstddef>
 #include <limits>
-#include <numeric>
-#include <type_traits>
+#include <memory>
 
 namespace limpid {
 
@@ -35,81 +36,156 @@ bool is_less(T a, T b) {
 // What is compared: of half precision, the same numbers as float32.
 Tensor keys(const Tensor& x) { return x.to(detail::compute_type(x.dtype())); }
 
-// A whole number in the order of x: one for -0 and 0, and the greatest for NaN.
-template <class T>
-auto rank_of(T x) noexcept {
-  using U = std::conditional_t<sizeof(T) <= sizeof(uint32_t), uint32_t, uint64_t>;
-  constexpr U top = U{1} << (std::numeric_limits<U>::digits - 1);
-  if constexpr (std::is_floating_point_v<T>) {
-    const U bits = std::bit_cast<U>(x), size = bits & ~top;
-    if (size > std::bit_cast<U>(std::numeric_limits<T>::infinity())) return ~U{0};
-    return size == 0 ? top : bits & top ? ~bits : bits | top;
-  } else {
-    return std::is_signed_v<T> ? static_cast<U>(x) ^ top : static_cast<U>(x);
-  }
+// A rank, and behind it the index, by which equal ranks are told apart: no sort need be a stable one. Narrow: of 32
+// bits each.
+struct Narrow {
+  uint64_t both;
+  Narrow() = default;
+  Narrow(uint64_t rank, int64_t index) noexcept : both(rank << 32 | static_cast<uint64_t>(index)) {}
+  uint64_t rank() const noexcept { return both >> 32; }
+  int64_t index() const noexcept { return static_cast<int64_t>(both & std::numeric_limits<uint32_t>::max()); }
+  friend bool operator<(Narrow a, Narrow b) noexcept { return a.both < b.both; }
+};
+struct Wide {
+  uint64_t of;
+  int64_t at;
+  Wide() = default;
+  Wide(uint64_t rank, int64_t index) noexcept : of(rank), at(index) {}
+  uint64_t rank() const noexcept { return of; }
+  int64_t index() const noexcept { return at; }
+  friend bool operator<(Wide a, Wide b) noexcept { return a.of < b.of || (a.of == b.of && a.at < b.at); }
+};
+
+const kernels::SelectKernels<uint32_t>& select_kernels(uint32_t) noexcept {
+  return LIMPID_AT_ISA(order_kernels).select_u32;
+}
+const kernels::SelectKernels<uint64_t>& select_kernels(uint64_t) noexcept {
+  return LIMPID_AT_ISA(order_kernels).select_u64;
 }
 
-// The k first of n numbers, number(0) to number(n - 1), in order.
-template <class F>
-void sort_first(uint64_t* first, int64_t k, int64_t n, F number) {
-  for (int64_t i = 0; i < k; ++i) first[i] = number(i);
-  if (k == n) return std::sort(first, first + n);
-  if (k == 0) return;
-  std::make_heap(first, first + k);
-  for (int64_t i = k; i < n; ++i)
-    if (const uint64_t next = number(i); next < first[0]) {
-      std::pop_heap(first, first + k);
-      first[k - 1] = next;
-      std::push_heap(first, first + k);
+// How many lanes give a bound for the k first of n: twice as many, so that few of the k share one. 0 where a lane would
+// hold too few elements to tell much.
+constexpr int64_t lanes_for(int64_t k, int64_t n) noexcept {
+  const int64_t lanes = (2 * k + kernels::least_lanes - 1) / kernels::least_lanes * kernels::least_lanes;
+  return lanes <= n / 4 ? lanes : 0;
+}
+
+// Finds the k first of rows of n elements. R: what their ranks are; Key: Narrow or Wide.
+//
+// Where k is a small part of n, few elements are looked at one by one: of those of the first block, dealt out to lanes,
+// each lane has a least, and the k-th of these is a bound that k elements are within, and hardly more. What is within
+// is kept; once that is much, the k-th of it becomes the bound.
+template <class R, class Key>
+class FirstOfRows {
+ public:
+  FirstOfRows(DType dtype, int64_t n, int64_t k, bool descending)
+      : to_rank_(LIMPID_AT_ISA(order_kernels).rank[dtype]),
+        select_(select_kernels(R{})),
+        turned_(descending ? ~uint64_t{0} : 0),
+        item_(static_cast<int64_t>(itemsize(dtype))),
+        n_(n),
+        k_(k),
+        lanes_(lanes_for(k, n)),
+        block_(std::min(n, std::max<int64_t>(4096, 8 * lanes_))),
+        ranks_(std::make_unique_for_overwrite<R[]>(static_cast<std::size_t>(block_))),
+        leasts_(std::make_unique_for_overwrite<R[]>(static_cast<std::size_t>(lanes_))),
+        keys_(std::make_unique_for_overwrite<Key[]>(static_cast<std::size_t>(lanes_ ? much() + piece : n))) {}
+
+  // The indices of those of a row, in order.
+  void operator()(int64_t* index, const std::byte* row) noexcept {
+    collect(row);
+    if (count_ > few) {
+      if (k_ < count_) keep_first();
+      std::sort(key_, key_ + k_);
+      for (int64_t i = 0; i < k_; ++i) index[i] = key_[i].index();
+      return;
     }
-  std::sort_heap(first, first + k);
-}
+    // Where each stands is how many are less: for few that takes less time than branches that are guessed wrong.
+    for (int64_t i = 0; i < count_; ++i) {
+      int64_t less = 0;
+      for (int64_t j = 0; j < count_; ++j) less += key_[j] < key_[i];
+      if (less < k_) index[less] = key_[i].index();
+    }
+  }
 
-// The indices along axis of the k first elements in the order asked for. Equal ones are told apart by their indices,
-// so that no sort need be a stable one.
+ private:
+  static constexpr int64_t few = 32, piece = 256;
+
+  int64_t much() const noexcept { return 2 * k_ + few; }
+
+  void collect(const std::byte* row) noexcept {
+    count_ = 0;
+    R bound{};
+    for (int64_t block = 0; block < n_; block += block_) {
+      const int64_t size = std::min(block_, n_ - block);
+      to_rank_(size, rank_, row + block * item_, turned_);
+      if (lanes_ == 0) {
+        for (int64_t i = 0; i < size; ++i) key_[count_++] = Key(rank_[i], block + i);
+        continue;
+      }
+      if (block == 0) bound = bound_by_lanes();
+      for (int64_t at = 0; at < size; at += piece) {
+        int32_t place[piece];
+        const int64_t found = select_.within(std::min(piece, size - at), place, rank_ + at, bound);
+        for (int64_t i = 0; i < found; ++i) key_[count_++] = Key(rank_[at + place[i]], block + at + place[i]);
+        if (count_ <= much()) continue;
+        keep_first();
+        const uint64_t last = key_[k_ - 1].rank();
+        if (last == 0) return;  // what is equal comes behind, and nothing comes before
+        bound = static_cast<R>(last - 1);
+      }
+    }
+  }
+
+  R bound_by_lanes() noexcept {
+    const int64_t part = block_ / (lanes_ / kernels::least_lanes);
+    for (int64_t lane = 0, at = 0; lane < lanes_; lane += kernels::least_lanes, at += part)
+      select_.least(part, least_ + lane, rank_ + at);
+    std::nth_element(least_, least_ + k_ - 1, least_ + lanes_);
+    return least_[k_ - 1];
+  }
+
+  void keep_first() noexcept {
+    std::nth_element(key_, key_ + k_ - 1, key_ + count_);
+    count_ = k_;
+  }
+
+  const kernels::RankKernel to_rank_;
+  const kernels::SelectKernels<R>& select_;
+  const uint64_t turned_;
+  const int64_t item_, n_, k_, lanes_, block_;
+  const std::unique_ptr<R[]> ranks_, leasts_;
+  const std::unique_ptr<Key[]> keys_;
+  R *const rank_ = ranks_.get(), *const least_ = leasts_.get();
+  Key* const key_ = keys_.get();
+  int64_t count_ = 0;  // of keys
+};
+
+// The indices along axis of the k first elements in the order asked for.
 Tensor order(const Tensor& x, int64_t axis, int64_t k, bool descending) {
   const NoGradGuard guard;
   const Tensor rows = transpose(keys(x), axis, -1).contiguous();
-  const Tensor index = empty(rows.shape(), int64);
-  const int64_t n = rows.size(-1), count = n ? rows.numel() / n : 0;
-  const auto grain = std::max<int64_t>(detail::elementwise_grain / 8 / std::max<int64_t>(n, 1), 1);
-  detail::visit_number(rows.dtype(), [&]<class T>(T) {
-    using U = decltype(rank_of(T{}));
-    const T* from = rows.data<T>();
-    const U turned = descending ? ~U{0} : U{0};
-    if (sizeof(U) == sizeof(uint32_t) && n <= std::numeric_limits<uint32_t>::max()) {
-      // A rank and an index behind it are one number.
-      auto* to = static_cast<uint64_t*>(index.raw_data());
-      parallel_for(count, grain, [=](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r) {
-          uint64_t* at = to + r * n;
-          sort_first(at, k, n, [row = from + r * n, turned](int64_t i) {
-            return uint64_t{rank_of(row[i]) ^ turned} << 32 | static_cast<uint64_t>(i);
-          });
-          for (int64_t i = 0; i < k; ++i) at[i] &= std::numeric_limits<uint32_t>::max();
-        }
-      });
-    } else {
-      const Tensor ranks = empty(rows.shape(), int64);
-      auto* rank = static_cast<uint64_t*>(ranks.raw_data());
-      parallel_for(count, grain, [=, to = index.data<int64_t>()](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r) {
-          uint64_t* of_row = rank + r * n;
-          for (int64_t i = 0; i < n; ++i) of_row[i] = rank_of(from[r * n + i]) ^ turned;
-          int64_t* at = to + r * n;
-          std::iota(at, at + n, int64_t{0});
-          const auto is_before = [of_row](int64_t i, int64_t j) {
-            return of_row[i] < of_row[j] || (of_row[i] == of_row[j] && i < j);
-          };
-          if (k < n)
-            std::partial_sort(at, at + k, at + n, is_before);
-          else
-            std::sort(at, at + n, is_before);
-        }
-      });
-    }
-  });
-  return transpose(slice(index, -1, 0, k), axis, -1).contiguous();
+  const int64_t n = rows.size(-1);
+  Shape shape = rows.shape();
+  shape.back() = k;
+  const Tensor index = empty(shape, int64);
+  if (index.numel() == 0) return transpose(index, axis, -1).contiguous();
+  const int64_t row_bytes = n * static_cast<int64_t>(itemsize(rows.dtype())),
+                grain = detail::elementwise_grain / (lanes_for(k, n) ? 1 : 8) / n;
+  const auto run = [&]<class R, class Key>(R, Key) {
+    parallel_for_throwing(rows.numel() / n, grain, [&](int64_t begin, int64_t end) {
+      FirstOfRows<R, Key> first(rows.dtype(), n, k, descending);
+      for (int64_t r = begin; r < end; ++r)
+        first(index.data<int64_t>() + r * k, static_cast<const std::byte*>(rows.raw_data()) + r * row_bytes);
+    });
+  };
+  if (itemsize(rows.dtype()) > sizeof(uint32_t))
+    run(uint64_t{}, Wide{});
+  else if (n > std::numeric_limits<uint32_t>::max())
+    run(uint32_t{}, Wide{});
+  else
+    run(uint32_t{}, Narrow{});
+  return transpose(index, axis, -1).contiguous();
 }
 
 }  // namespace

@@ -5,8 +5,10 @@
 #include <cfenv>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <random>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <limpid/tests/catch.hpp>
@@ -70,6 +72,106 @@ TEST_CASE("sorting gives the same indices for any number of threads") {
     return argsort(x, 1, true);
   };
   CHECK(equal(at(1), at(3)));
+}
+
+namespace {
+
+// The indices of x in order, as its definition has it.
+template <class T>
+std::vector<int64_t> in_order(const std::vector<T>& x, bool descending) {
+  const auto less = [](T a, T b) { return a < b || (b != b && a == a); };
+  const auto at = [&](int64_t i) { return x[static_cast<std::size_t>(i)]; };
+  std::vector<int64_t> index(x.size());
+  std::iota(index.begin(), index.end(), int64_t{0});
+  std::stable_sort(index.begin(), index.end(),
+                   [&](int64_t i, int64_t j) { return descending ? less(at(j), at(i)) : less(at(i), at(j)); });
+  return index;
+}
+
+// Rows that a selection might stumble over: what stands before and behind every other number, ties, and the largest in
+// the places that a bound is not told from.
+template <class T>
+std::vector<T> row(const std::string& kind, int64_t n, std::mt19937& random) {
+  using Limits = std::numeric_limits<T>;
+  std::vector<T> x(static_cast<std::size_t>(n));
+  const auto below = [&](unsigned bound) { return static_cast<T>(random() % bound); };
+  for (int64_t i = 0; i < n; ++i) {
+    T& to = x[static_cast<std::size_t>(i)];
+    if (kind == "few numbers") to = below(3);
+    if (kind == "many numbers") to = static_cast<T>(random());
+    if (kind == "ascending") to = static_cast<T>(i);
+    if (kind == "descending") to = static_cast<T>(n - i);
+    if (kind == "one lane") to = i % 32 == 5 && i >= n / 2 ? T{1} : T{0};
+    if (kind == "extremes") {
+      constexpr bool is_float = std::is_floating_point_v<T>;
+      const T all[] = {Limits::lowest(),
+                       Limits::max(),
+                       T{0},
+                       is_float ? -T{0} : T{1},
+                       is_float ? Limits::infinity() : T{2},
+                       is_float ? -Limits::infinity() : T{3},
+                       is_float ? Limits::quiet_NaN() : Limits::max(),
+                       is_float ? -Limits::quiet_NaN() : Limits::lowest(),
+                       Limits::min(),
+                       is_float ? -Limits::denorm_min() : T{0}};
+      to = all[random() % std::size(all)];
+    }
+    if (kind == "last") to = i >= n - 40 ? static_cast<T>(i) : T{0};
+  }
+  return x;
+}
+
+template <class T>
+void check_first(int64_t n, const std::string& kind, std::mt19937& random) {
+  const std::vector<T> a = row<T>(kind, n, random), b = row<T>(kind, n, random);
+  const Tensor x = stack({from_vector(a, {n}), from_vector(b, {n})});
+  for (const bool largest : {false, true}) {
+    const Tensor expected = stack({integers(in_order(a, largest)), integers(in_order(b, largest))});
+    for (int64_t k : {int64_t{1}, int64_t{16}, int64_t{17}, n / 8, n / 4 + 1, n}) {
+      k = std::min(k, n);
+      CAPTURE(x.dtype(), n, kind, k, largest, to_string(isa()));
+      const Selection top = topk(x, k, 1, largest);
+      REQUIRE(equal(top.indices, slice(expected, 1, 0, k)));
+      REQUIRE(same(top.values, gather(x, 1, top.indices)));
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("topk is the beginning of a stable sort for any length, k, dtype and instruction set") {
+  const test::WithThreads one(1);
+  std::mt19937 random(7);
+  for (const Isa level : isa_levels()) {
+    const test::WithIsa with(level);
+    for (const std::string kind :
+         {"few numbers", "many numbers", "ascending", "descending", "one lane", "extremes", "last"})
+      for (const int64_t n : {1, 31, 33, 128, 191, 257, 1000, 4097, 5000}) {
+        check_first<float>(n, kind, random);
+        if (n > 1000) continue;
+        check_first<int64_t>(n, kind, random);
+        check_first<double>(n, kind, random);
+        check_first<int32_t>(n, kind, random);
+        check_first<uint8_t>(n, kind, random);
+      }
+  }
+}
+
+TEST_CASE("topk gives the same, and its gradient, for any number of threads") {
+  manual_seed(8);
+  const Tensor x = floor(rand({301, 517}) * 200).set_requires_grad();
+  for (const int64_t axis : {0, 1}) {
+    const Tensor dy = randn(topk(x, 9, axis).values.shape());
+    const auto at = [&](int threads) {
+      const test::WithThreads with(threads);
+      const Selection top = topk(x, 9, axis);
+      return Tensors{top.values.detach(), top.indices, grad({top.values}, {x}, {dy})[0]};
+    };
+    const Tensors one = at(1), three = at(3);
+    for (std::size_t i = 0; i < one.size(); ++i) CHECK(equal(one[i], three[i]));
+    CHECK(equal(gather(one[2], axis, one[1]), dy));
+    CHECK(sum(ne(one[2], 0)).item<int64_t>() == sum(ne(dy, 0)).item<int64_t>());
+  }
 }
 
 TEST_CASE("topk takes what comes first in order, of any k that there is") {
