@@ -9,7 +9,6 @@
 #include <vector>
 
 namespace limpid::detail {
-static constexpr double infinity = Extrapolation::infinity;
 
 std::vector<Checker::Element> Checker::elements_of(std::size_t c) {
   std::vector<Element> elements;

@@ -13,8 +13,6 @@
 namespace limpid::detail {
 namespace {
 
-constexpr double infinity = Extrapolation::infinity;
-
 /// The width of [-t, t] as it came out in floating point.
 double width(Checker::Motion motion, double t) {
   if (motion.size() != 1) return 2 * t;

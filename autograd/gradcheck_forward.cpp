@@ -130,9 +130,7 @@ void Checker::judge_forward(Motion motion, const std::vector<Values>& v, const V
       }
     }
     const double difference = std::abs(jv[j] - numeric[j].value);
-    const double error = std::isnan(difference) ? Extrapolation::infinity
-                         : difference > 0       ? difference / scale_at(j)
-                                                : 0;
+    const double error = std::isnan(difference) ? infinity : difference > 0 ? difference / scale_at(j) : 0;
     forward.error = std::max(forward.error, error);
     if (scale_at(j) > 0) forward.resolution = std::max(forward.resolution, numeric[j].error / scale_at(j));
     forward.wrong += !is_right(j);
@@ -235,7 +233,7 @@ void Checker::check_forward() {
       reverse += term;
       size += std::abs(term);
       squares += term * term;
-      most = std::isfinite(term) ? std::max(most, std::abs(term)) : Extrapolation::infinity;
+      most = std::isfinite(term) ? std::max(most, std::abs(term)) : infinity;
       v[c].push_back(e.step);
       direction.push_back(e);
     }

@@ -56,22 +56,22 @@ Range range_of(const Tensor& x) noexcept {
   return {first + low, first + high + size};
 }
 
-// Whether terms from the i-th on can sum to total. Steps fall: an ordinary layout leaves one or two values to try of
-// each. budget bounds the trials where a layout is none such.
-bool can_sum(const Terms& all, std::size_t i, int64_t total, int& budget) noexcept {
-  if (i == all.count) return total == 0;
+// Whether terms among these from the i-th on can sum to total. Steps fall: an ordinary layout leaves one or two values
+// to try of each. budget bounds the trials where a layout is none such.
+bool can_sum(const Terms& among, std::size_t i, int64_t total, int& budget) noexcept {
+  if (i == among.count) return total == 0;
   if (--budget < 0) return true;
   int64_t rest_low = 0, rest_high = 0;
-  for (std::size_t j = i + 1; j < all.count; ++j) {
-    rest_low += all.terms[j].step * all.terms[j].low;
-    rest_high += all.terms[j].step * all.terms[j].high;
+  for (std::size_t j = i + 1; j < among.count; ++j) {
+    rest_low += among.terms[j].step * among.terms[j].low;
+    rest_high += among.terms[j].step * among.terms[j].high;
   }
-  const Term& term = all.terms[i];
+  const Term& term = among.terms[i];
   const auto floor = [&](int64_t a) { return a / term.step - (a % term.step < 0 ? 1 : 0); };
   const int64_t first = std::max(term.low, -floor(rest_high - total)),
                 last = std::min(term.high, floor(total - rest_low));
   for (int64_t k = first; k <= last; ++k)
-    if (can_sum(all, i + 1, total - k * term.step, budget)) return true;
+    if (can_sum(among, i + 1, total - k * term.step, budget)) return true;
   return false;
 }
 
@@ -101,13 +101,13 @@ bool overlaps(const Tensor& a, const Tensor& b) noexcept {
   const Range ra = range_of(a), rb = range_of(b);
   if (ra.end <= rb.begin || rb.end <= ra.begin) return false;
   // Whether the addresses of a byte of a and of one of b can differ by nothing.
-  Terms all;
-  all.add_axes(a, false);
-  all.add_axes(b, true);
-  std::sort(all.terms.begin(), all.terms.begin() + static_cast<std::ptrdiff_t>(all.count),
+  Terms of_both;
+  of_both.add_axes(a, false);
+  of_both.add_axes(b, true);
+  std::sort(of_both.terms.begin(), of_both.terms.begin() + static_cast<std::ptrdiff_t>(of_both.count),
             [](const Term& p, const Term& q) { return p.step > q.step; });
   int budget = 10000;
-  return can_sum(all, 0, static_cast<const std::byte*>(b.raw_data()) - static_cast<const std::byte*>(a.raw_data()),
+  return can_sum(of_both, 0, static_cast<const std::byte*>(b.raw_data()) - static_cast<const std::byte*>(a.raw_data()),
                  budget);
 }
 

@@ -6,6 +6,8 @@
 
 namespace limpid::detail {
 
+inline constexpr double infinity = std::numeric_limits<double>::infinity();
+
 /// Extrapolates central differences over halved steps to step 0 (Ridders, 1982): a table whose row r, column j is free
 /// of the error terms h^2 ... h^2j; the entry that differs least from its neighbours wins.
 class Extrapolation {
@@ -36,7 +38,6 @@ class Extrapolation {
     ++rows_;
   }
 
-  static constexpr double infinity = std::numeric_limits<double>::infinity();
   double value = std::numeric_limits<double>::quiet_NaN();
   double error = infinity;  ///< an estimate
   double rounding = 0;      ///< the part of it that rounding has

@@ -96,7 +96,7 @@ Chunk read_chunk(Source& file) {
 }
 
 // What the header says of the pixels.
-struct Header {
+struct PngHeader {
   uint32_t width, height;
   int depth, colour;  ///< bits of a sample; 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGBA
   bool interlaced;
@@ -123,13 +123,13 @@ struct Header {
   }
 };
 
-Header read_header(const Source& file, const Chunk& chunk, uint64_t at) {
+PngHeader read_png_header(const Source& file, const Chunk& chunk, uint64_t at) {
   if (chunk.type != "IHDR" || chunk.data.size() != 13)
     file.fail_at(at, "expected a chunk 'IHDR' of 13 bytes first, got ", in_quotes(chunk.type), " of ",
                  chunk.data.size());
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(chunk.data[i]); };
-  const Header header{big_endian(chunk.data.data()), big_endian(chunk.data.data() + 4), byte(8), byte(9),
-                      byte(12) == 1};
+  const PngHeader header{big_endian(chunk.data.data()), big_endian(chunk.data.data() + 4), byte(8), byte(9),
+                         byte(12) == 1};
   if (!header.is_standard())
     file.fail_at(at + 16, "expected a depth and a colour type that go together, got ", header.depth, " bits and type ",
                  header.colour);
@@ -185,7 +185,7 @@ std::string stored(const std::string& bytes) {
 // The file as stb is to see it: what it needs and no more, all of it checked, in a form in which it takes no byte that
 // was not there.
 struct Png {
-  Header header;
+  PngHeader header;
   std::string bytes;
 };
 
@@ -194,7 +194,7 @@ Png read_png(Source& file) {
   if (start != signature)
     file.fail_at(0, "expected the signature '\\x89PNG' of a PNG file, got ", in_quotes(start.substr(0, 4)));
   const Chunk first = read_chunk(file);
-  Png png{read_header(file, first, signature.size()), std::string(signature)};
+  Png png{read_png_header(file, first, signature.size()), std::string(signature)};
   const auto add = [&](const std::string& type, const std::string& data) {
     png.bytes += big_endian(static_cast<uint32_t>(data.size())) + type + data + std::string(4, '\0');
   };

@@ -38,7 +38,7 @@ constexpr Other others[] = {{'U', "text, which is no tensor"},
                             {'m', "times: save the array's .astype('i8')"},
                             {'V', "raw bytes: save the array as one of numbers, bfloat16 by .astype('f4')"}};
 
-struct Header {
+struct NpyHeader {
   FileType type = float32;
   bool swap_bytes, fortran_order;
   Shape shape;
@@ -52,7 +52,7 @@ class HeaderParser {
         text_(text),
         offset_(offset) {}
 
-  Header parse() {
+  NpyHeader parse() {
     expect('{', "a Python dict");
     bool has_descr = false, has_order = false, has_shape = false;
     while (!accept('}')) {
@@ -180,10 +180,10 @@ class HeaderParser {
   std::string_view text_;
   uint64_t offset_;  // of text_ in the source
   std::size_t at_ = 0;
-  Header header_{};
+  NpyHeader header_{};
 };
 
-Header read_header(Source& source) {
+NpyHeader read_npy_header(Source& source) {
   // In an archive another file may have the name of an array, as macOS adds one beside each.
   const std::string start = source.read_string(std::min<uint64_t>(source.size(), magic.size()), "magic");
   if (start != magic) {
@@ -207,7 +207,7 @@ Header read_header(Source& source) {
 }  // namespace
 
 Tensor read_npy(Source& source) {
-  const Header header = read_header(source);
+  const NpyHeader header = read_npy_header(source);
   const uint64_t bytes = tensor_bytes(source, magic.size() + 2, header.shape, header.type);
   source.require(bytes, "data");
   if (bytes != source.remaining())

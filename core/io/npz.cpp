@@ -10,7 +10,7 @@ using namespace detail;
 
 namespace {
 
-constexpr const char* op = "load_npz";
+constexpr const char* npz_op = "load_npz";
 constexpr std::string_view suffix = ".npy";
 
 // As in NumPy an array is called as its member, without .npy.
@@ -28,8 +28,8 @@ Tensor read_member(const FileSource& file, const ZipMember& member) {
   return x;
 }
 
-void read(const std::string& path, Entries& entries) {
-  const FileSource file(op, path);
+void read_npz(const std::string& path, Entries& entries) {
+  const FileSource file(npz_op, path);
   const std::vector<ZipMember> members = read_zip_directory(file);
   if (holds(members, is_pickle_of_torch) && !holds(members, is_array))
     file.fail_at(0, "expected NumPy's arrays, got a file of PyTorch's: load_pt reads it");
@@ -38,9 +38,9 @@ void read(const std::string& path, Entries& entries) {
 
 }  // namespace
 
-TensorMap load_npz(const std::string& path) { return load_entries(op, path, read); }
-TensorMap load_npz(const std::string& path, LeftOut& left_out) { return load_entries(path, read, left_out); }
-Tensor load_npz(const std::string& path, const std::string& name) { return load_entry(op, path, read, name); }
+TensorMap load_npz(const std::string& path) { return load_entries(npz_op, path, read_npz); }
+TensorMap load_npz(const std::string& path, LeftOut& left_out) { return load_entries(path, read_npz, left_out); }
+Tensor load_npz(const std::string& path, const std::string& name) { return load_entry(npz_op, path, read_npz, name); }
 
 void save_npz(const std::string& path, const TensorMap& tensors) {
   const std::string who = message_name("save_npz", path);

@@ -20,13 +20,13 @@ using Kind = Pickle::Kind;
 using Role = Pickle::Role;
 using Value = Pickle::Value;
 
-constexpr const char* op = "load_pt";
+constexpr const char* pt_op = "load_pt";
 constexpr std::size_t deepest = 64;
 constexpr std::size_t entry_cost = 256;  // of a name, beside its characters
 
 class Reader {
  public:
-  explicit Reader(const std::string& path) : file_(op, path), members_(read_archive()), pickle_(read_pickle()) {}
+  explicit Reader(const std::string& path) : file_(pt_op, path), members_(read_archive()), pickle_(read_pickle()) {}
 
   /// Adds all that is or holds a tensor, in the order of the file, without recursion.
   void read_all(Entries& entries) {
@@ -296,12 +296,12 @@ class Reader {
   std::map<std::string, std::exception_ptr> unreadable_;  // why, of storages that are sound by their size
 };
 
-void read(const std::string& path, Entries& entries) { Reader(path).read_all(entries); }
+void read_pt(const std::string& path, Entries& entries) { Reader(path).read_all(entries); }
 
 }  // namespace
 
-TensorMap load_pt(const std::string& path) { return load_entries(op, path, read); }
-TensorMap load_pt(const std::string& path, LeftOut& left_out) { return load_entries(path, read, left_out); }
-Tensor load_pt(const std::string& path, const std::string& name) { return load_entry(op, path, read, name); }
+TensorMap load_pt(const std::string& path) { return load_entries(pt_op, path, read_pt); }
+TensorMap load_pt(const std::string& path, LeftOut& left_out) { return load_entries(path, read_pt, left_out); }
+Tensor load_pt(const std::string& path, const std::string& name) { return load_entry(pt_op, path, read_pt, name); }
 
 }  // namespace limpid

@@ -39,7 +39,7 @@ struct Entry {
   std::exception_ptr fault;           // why it cannot be read, where its dtype or shape tell
 };
 
-struct Header {
+struct SafetensorsHeader {
   std::map<std::string, Entry> entries;
   Metadata metadata;
 };
@@ -77,7 +77,7 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
         text_(text),
         start_(source.offset() - text.size()) {}
 
-  Header read() {
+  SafetensorsHeader read() {
     if (!text_.starts_with('{')) fail("expected a header that begins with '{', got ", in_quotes(text_.substr(0, 12)));
     // The parser would take a NUL for the end of the text.
     if (const std::size_t nul = text_.find('\0'); nul != std::string::npos) {
@@ -243,7 +243,7 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
   const std::string& text_;
   uint64_t start_;  // of the header in the file
   const char* position_ = text_.data();
-  Header header_;
+  SafetensorsHeader header_;
   Level level_ = Level::outside;
   Field field_ = Field::none;
   bool in_array_ = false, has_metadata_ = false;
@@ -253,7 +253,7 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
   std::size_t offset_count_ = 0;
 };
 
-Header read_header(FileSource& source) {
+SafetensorsHeader read_safetensors_header(FileSource& source) {
   const uint64_t length = source.read_value<uint64_t>("header length");
   if (length > max_header_bytes)
     source.fail_at(0, "expected a safetensors file, whose header has at most ", max_header_bytes, " bytes, got ",
@@ -265,7 +265,7 @@ Header read_header(FileSource& source) {
 using Placed = std::pair<const std::string, Entry>;
 
 // The entries in the order of their data, which they must fill without hole or overlap.
-std::vector<const Placed*> check_layout(const Source& source, const Header& header) {
+std::vector<const Placed*> check_layout(const Source& source, const SafetensorsHeader& header) {
   std::vector<const Placed*> order;
   for (const Placed& placed : header.entries) order.push_back(&placed);
   std::stable_sort(order.begin(), order.end(),
@@ -289,9 +289,9 @@ std::vector<const Placed*> check_layout(const Source& source, const Header& head
   return order;
 }
 
-void read(const std::string& path, Entries& entries) {
+void read_safetensors(const std::string& path, Entries& entries) {
   FileSource file("load_safetensors", path);
-  const Header header = read_header(file);
+  const SafetensorsHeader header = read_safetensors_header(file);
   for (const Placed* placed : check_layout(file, header)) {
     const auto& [name, entry] = *placed;
     const uint64_t begin = file.offset(), size = entry.offsets[1] - entry.offsets[0];
@@ -310,15 +310,17 @@ void read(const std::string& path, Entries& entries) {
 
 }  // namespace
 
-TensorMap load_safetensors(const std::string& path) { return load_entries("load_safetensors", path, read); }
-TensorMap load_safetensors(const std::string& path, LeftOut& left_out) { return load_entries(path, read, left_out); }
+TensorMap load_safetensors(const std::string& path) { return load_entries("load_safetensors", path, read_safetensors); }
+TensorMap load_safetensors(const std::string& path, LeftOut& left_out) {
+  return load_entries(path, read_safetensors, left_out);
+}
 Tensor load_safetensors(const std::string& path, const std::string& name) {
-  return load_entry("load_safetensors", path, read, name);
+  return load_entry("load_safetensors", path, read_safetensors, name);
 }
 
 Metadata load_safetensors_metadata(const std::string& path) {
   FileSource file("load_safetensors_metadata", path);
-  Header header = read_header(file);
+  SafetensorsHeader header = read_safetensors_header(file);
   check_layout(file, header);
   return std::move(header.metadata);
 }

@@ -31,7 +31,7 @@ std::string arguments(int64_t embed_dim, int64_t heads, const MultiheadAttention
   return list + (o.batch_first ? ", batch_first" : "");
 }
 
-int64_t checked(int64_t embed_dim, int64_t heads, const MultiheadAttentionOptions& options) {
+int64_t checked_size(int64_t embed_dim, int64_t heads, const MultiheadAttentionOptions& options) {
   const auto& [dropout, bias, kdim, vdim, batch_first, generator] = options;
   detail::expect("MultiheadAttention", {{"embed_dim", embed_dim, detail::features},
                                         {"num_heads", heads, detail::features},
@@ -80,7 +80,7 @@ Tensor merged(const Tensor& a, const Tensor& b) {
 }  // namespace
 
 MultiheadAttention::MultiheadAttention(int64_t embed_dim, int64_t heads, const MultiheadAttentionOptions& options)
-    : MultiheadAttention(checked(embed_dim, heads, options), heads, options, detail::Drawing(options.generator)) {}
+    : MultiheadAttention(checked_size(embed_dim, heads, options), heads, options, detail::Drawing(options.generator)) {}
 MultiheadAttention::MultiheadAttention(int64_t e, int64_t heads, const MultiheadAttentionOptions& o,
                                        const detail::Drawing&)
     : Module("MultiheadAttention", arguments(e, heads, o)),
@@ -194,7 +194,7 @@ std::string arguments(int64_t d_model, int64_t nhead, const TransformerOptions& 
   return list + (o.norm_first ? ", norm_first" : "");
 }
 
-std::string checked(const char* type, int64_t d_model, int64_t nhead, const TransformerOptions& options) {
+std::string checked_arguments(const char* type, int64_t d_model, int64_t nhead, const TransformerOptions& options) {
   const auto& [dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, generator] = options;
   detail::expect(type, {{"d_model", d_model, detail::features},
                         {"nhead", nhead, detail::features},
@@ -233,7 +233,7 @@ TransformerEncoderLayer::TransformerEncoderLayer(int64_t d, int64_t nhead, const
     : TransformerEncoderLayer(d, nhead, o, detail::Drawing(o.generator)) {}
 TransformerEncoderLayer::TransformerEncoderLayer(int64_t d, int64_t nhead, const TransformerOptions& o,
                                                  const detail::Drawing&)
-    : Module("TransformerEncoderLayer", checked("TransformerEncoderLayer", d, nhead, o)),
+    : Module("TransformerEncoderLayer", checked_arguments("TransformerEncoderLayer", d, nhead, o)),
       self_attn(add("self_attn", attention(d, nhead, o))),
       linear1(add("linear1", Linear(d, o.dim_feedforward, {.generator = o.generator}))),
       dropout(add("dropout", dropped(o))),
@@ -267,7 +267,7 @@ TransformerDecoderLayer::TransformerDecoderLayer(int64_t d, int64_t nhead, const
     : TransformerDecoderLayer(d, nhead, o, detail::Drawing(o.generator)) {}
 TransformerDecoderLayer::TransformerDecoderLayer(int64_t d, int64_t nhead, const TransformerOptions& o,
                                                  const detail::Drawing&)
-    : Module("TransformerDecoderLayer", checked("TransformerDecoderLayer", d, nhead, o)),
+    : Module("TransformerDecoderLayer", checked_arguments("TransformerDecoderLayer", d, nhead, o)),
       self_attn(add("self_attn", attention(d, nhead, o))),
       multihead_attn(add("multihead_attn", attention(d, nhead, o))),
       linear1(add("linear1", Linear(d, o.dim_feedforward, {.generator = o.generator}))),

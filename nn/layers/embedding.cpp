@@ -36,7 +36,7 @@ std::string arguments(int64_t count, int64_t size, std::optional<int64_t> paddin
   return message(count, ", ", size, padding ? message(", padding_idx = ", *padding) : "");
 }
 
-Tensor checked(const Tensor& weight) {
+Tensor checked_weight(const Tensor& weight) {
   limpid::detail::require_defined("Embedding", "weight", weight);
   if (weight.dim() != 2)
     throw_error<ShapeError>("Embedding: expected weight of shape (count, size), got ", weight.shape());
@@ -60,7 +60,7 @@ Embedding::Embedding(const Tensor& given, std::optional<int64_t> padding)
 
 Embedding Embedding::from_pretrained(const Tensor& weight, const PretrainedOptions& options) {
   const auto& [freeze, padding_idx] = options;
-  Embedding embedding(checked(weight), padding_idx);
+  Embedding embedding(checked_weight(weight), padding_idx);
   if (freeze) embedding.weight.set_requires_grad(false);
   return embedding;
 }

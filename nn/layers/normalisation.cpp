@@ -30,7 +30,7 @@ std::string running_arguments(const Settings& s) {
 }
 
 template <class Settings>
-const Settings& checked(const Settings& settings) {
+const Settings& checked_norm(const Settings& settings) {
   const auto& [type, axes, features, eps, momentum, affine, track, relu] = settings;
   detail::expect(type, {{"features", features, detail::count},
                         {"eps", eps, detail::at_least_0},
@@ -51,7 +51,7 @@ Tensor zeros_if(bool wanted, const Shape& shape) { return wanted ? zeros(shape) 
 }  // namespace
 
 RunningNorm::RunningNorm(const Settings& s)
-    : Module(checked(s).type, running_arguments(s)),
+    : Module(checked_norm(s).type, running_arguments(s)),
       weight(parameter("weight", ones_if(s.affine, {s.features}))),
       bias(parameter("bias", zeros_if(s.affine, {s.features}))),
       running_mean(buffer("running_mean", zeros_if(s.track, {s.features}))),

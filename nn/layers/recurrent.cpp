@@ -31,7 +31,7 @@ std::string arguments(const S& s) {
 }
 
 template <class S>
-const S& checked(const S& s) {
+const S& checked_stack(const S& s) {
   const auto& [type, gates, in, hidden, num_layers, nonlinearity, bias, batch_first, dropout, bidirectional, proj_size,
                generator] = s;
   detail::expect(type, {{"in", in, detail::features},
@@ -47,7 +47,7 @@ const S& checked(const S& s) {
 
 }  // namespace
 
-RecurrentLayers::RecurrentLayers(const Settings& s) : RecurrentLayers(checked(s), detail::Drawing(s.generator)) {}
+RecurrentLayers::RecurrentLayers(const Settings& s) : RecurrentLayers(checked_stack(s), detail::Drawing(s.generator)) {}
 RecurrentLayers::RecurrentLayers(const Settings& s, const detail::Drawing&)
     : Module(s.type, arguments(s)),
       settings_(s) {

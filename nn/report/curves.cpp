@@ -47,84 +47,6 @@ std::string escaped(std::string_view text) {
   return result;
 }
 
-// One axis: its range, and where on the picture a value lies.
-class Axis {
- public:
-  Axis(bool logarithmic, double from_pixel, double to_pixel)
-      : logarithmic_(logarithmic),
-        from_(from_pixel),
-        to_(to_pixel) {}
-
-  bool has_place_for(double value) const { return std::isfinite(value) && (!logarithmic_ || value > 0); }
-  void include(double value) {
-    if (!has_place_for(value)) return;
-    low_ = std::min(low_, scaled(value));
-    high_ = std::max(high_, scaled(value));
-  }
-
-  // Called when all is included: an axis of some length, a little longer than its values where margin says so.
-  void settle(double margin) {
-    if (low_ > high_) low_ = 0, high_ = 1;
-    const double middle = low_ / 2 + high_ / 2;
-    const double least = logarithmic_ ? 0.25 : std::max(std::abs(middle) * 1e-14, 1e-300);
-    if (high_ / 2 - low_ / 2 < least) {
-      const double half = logarithmic_ || middle == 0 ? 0.5 : std::abs(middle) / 10 + 1e-300;
-      low_ = std::max(middle - half, -limit()), high_ = std::min(middle + half, limit());
-    }
-    const double more = (high_ / 2 - low_ / 2) * (2 * margin);  // in this order finite
-    low_ = std::max(low_ - more, -limit()), high_ = std::min(high_ + more, limit());
-  }
-
-  // Halves, since the distance between the ends may be more than a double holds.
-  double pixel(double value) const {
-    const double share = (scaled(value) / 2 - low_ / 2) / (high_ / 2 - low_ / 2);
-    return from_ + (to_ - from_) * std::clamp(share, 0.0, 1.0);
-  }
-
-  // Round values, 2 to about 9 of them.
-  std::vector<double> ticks() const {
-    std::vector<double> values;
-    if (logarithmic_) {
-      const double decades = high_ - low_, stride = std::max(1.0, std::ceil(decades / 8));
-      for (double power = std::floor(low_); power <= std::ceil(high_); ++power)
-        for (const double factor : {1.0, 2.0, 5.0}) {
-          const bool wanted = factor == 1 ? std::fmod(power, stride) == 0 : decades < 3;
-          add_tick(values, factor * std::pow(10.0, power), wanted);
-        }
-      return values;
-    }
-    // As many as there can be, so that no rounding keeps the loop from its end.
-    const double distance = step(), first = std::ceil(low_ / distance);
-    for (int i = 0; i <= 10; ++i) add_tick(values, (first + i) * distance + 0.0, true);  // 0 without a sign
-    return values;
-  }
-  // As many digits as tell one tick from the next.
-  std::string label(double tick) const {
-    if (logarithmic_) return detail::number(tick, 6);
-    const double largest = std::max(std::abs(low_), std::abs(high_));
-    const double digits = std::floor(std::log10(largest)) - std::floor(std::log10(step())) + 1;
-    return detail::number(tick, static_cast<int>(std::clamp(digits, 6.0, 17.0)));
-  }
-
- private:
-  // A round number of which about eight make the axis.
-  double step() const {
-    const double raw = (high_ / 2 - low_ / 2) / 4, power = std::pow(10.0, std::floor(std::log10(raw)));
-    for (const double factor : {1.0, 2.0, 5.0})
-      if (factor * power >= raw) return factor * power;
-    return 10 * power;
-  }
-  static double limit() { return std::numeric_limits<double>::max(); }
-  double scaled(double value) const { return logarithmic_ ? std::log10(value) : value; }
-  void add_tick(std::vector<double>& values, double value, bool wanted) const {
-    if (wanted && has_place_for(value) && scaled(value) >= low_ && scaled(value) <= high_) values.push_back(value);
-  }
-
-  bool logarithmic_;
-  double from_, to_;
-  double low_ = infinity, high_ = -infinity;  // their logarithms where it is logarithmic
-};
-
 // A table's field: in quotes where a comma, a quote, a line end or a space at an end would change it.
 std::string field(std::string_view text) {
   const bool plain = text.find_first_of(",\"\r\n") == std::string_view::npos && !text.starts_with(' ') &&
@@ -180,6 +102,84 @@ class Curves::Picture {
   }
 
  private:
+  /// One axis: its range, and where on the picture a value lies.
+  class Axis {
+   public:
+    Axis(bool logarithmic, double from_pixel, double to_pixel)
+        : logarithmic_(logarithmic),
+          from_(from_pixel),
+          to_(to_pixel) {}
+
+    bool has_place_for(double value) const { return std::isfinite(value) && (!logarithmic_ || value > 0); }
+    void include(double value) {
+      if (!has_place_for(value)) return;
+      low_ = std::min(low_, scaled(value));
+      high_ = std::max(high_, scaled(value));
+    }
+
+    // Called when all is included: an axis of some length, a little longer than its values where margin says so.
+    void settle(double margin) {
+      if (low_ > high_) low_ = 0, high_ = 1;
+      const double middle = low_ / 2 + high_ / 2;
+      const double least = logarithmic_ ? 0.25 : std::max(std::abs(middle) * 1e-14, 1e-300);
+      if (high_ / 2 - low_ / 2 < least) {
+        const double half = logarithmic_ || middle == 0 ? 0.5 : std::abs(middle) / 10 + 1e-300;
+        low_ = std::max(middle - half, -limit()), high_ = std::min(middle + half, limit());
+      }
+      const double more = (high_ / 2 - low_ / 2) * (2 * margin);  // in this order finite
+      low_ = std::max(low_ - more, -limit()), high_ = std::min(high_ + more, limit());
+    }
+
+    // Halves, since the distance between the ends may be more than a double holds.
+    double pixel(double value) const {
+      const double share = (scaled(value) / 2 - low_ / 2) / (high_ / 2 - low_ / 2);
+      return from_ + (to_ - from_) * std::clamp(share, 0.0, 1.0);
+    }
+
+    // Round values, 2 to about 9 of them.
+    std::vector<double> ticks() const {
+      std::vector<double> values;
+      if (logarithmic_) {
+        const double decades = high_ - low_, stride = std::max(1.0, std::ceil(decades / 8));
+        for (double power = std::floor(low_); power <= std::ceil(high_); ++power)
+          for (const double factor : {1.0, 2.0, 5.0}) {
+            const bool wanted = factor == 1 ? std::fmod(power, stride) == 0 : decades < 3;
+            add_tick(values, factor * std::pow(10.0, power), wanted);
+          }
+        return values;
+      }
+      // As many as there can be, so that no rounding keeps the loop from its end.
+      const double distance = step(), first = std::ceil(low_ / distance);
+      for (int i = 0; i <= 10; ++i) add_tick(values, (first + i) * distance + 0.0, true);  // 0 without a sign
+      return values;
+    }
+    // As many digits as tell one tick from the next.
+    std::string label(double tick) const {
+      if (logarithmic_) return detail::number(tick, 6);
+      const double largest = std::max(std::abs(low_), std::abs(high_));
+      const double digits = std::floor(std::log10(largest)) - std::floor(std::log10(step())) + 1;
+      return detail::number(tick, static_cast<int>(std::clamp(digits, 6.0, 17.0)));
+    }
+
+   private:
+    // A round number of which about eight make the axis.
+    double step() const {
+      const double raw = (high_ / 2 - low_ / 2) / 4, power = std::pow(10.0, std::floor(std::log10(raw)));
+      for (const double factor : {1.0, 2.0, 5.0})
+        if (factor * power >= raw) return factor * power;
+      return 10 * power;
+    }
+    static double limit() { return std::numeric_limits<double>::max(); }
+    double scaled(double value) const { return logarithmic_ ? std::log10(value) : value; }
+    void add_tick(std::vector<double>& values, double value, bool wanted) const {
+      if (wanted && has_place_for(value) && scaled(value) >= low_ && scaled(value) <= high_) values.push_back(value);
+    }
+
+    bool logarithmic_;
+    double from_, to_;
+    double low_ = infinity, high_ = -infinity;  // their logarithms where it is logarithmic
+  };
+
   static constexpr double top = 52;
   static constexpr std::size_t longest_name = 28, few_points = 40, many_points = 200;
 

@@ -20,6 +20,7 @@ using detail::Parametric;
 using detail::parametric;
 using detail::Unary;
 using detail::unary;
+using detail::ranges::infinity;
 using kernels::arithmetic;
 namespace ranges = detail::ranges;
 
@@ -124,8 +125,6 @@ Tensor softplus_slope(const Tensor& operand, double beta) {
 }
 
 // ---- the rest, element by element in double: none is the hot loop of a model
-
-constexpr double infinity = std::numeric_limits<double>::infinity();
 
 // x / (1 + |x|)
 double softsign_rule(double x) noexcept {

@@ -3,6 +3,7 @@
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/number.hpp>
 #include <limpid/core/detail/visit.hpp>
+#include <limpid/ops/detail/ranges.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/map.hpp>
 
@@ -15,12 +16,11 @@ using detail::compute_type;
 using detail::map;
 using detail::Operand;
 using detail::require_defined;
+using detail::ranges::infinity;
 using kernels::arithmetic;
 using kernels::KernelRow;
 
 namespace {
-
-constexpr double infinity = std::numeric_limits<double>::infinity();
 
 // The largest finite number of a floating dtype.
 double largest_of(DType dtype) {

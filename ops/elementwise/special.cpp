@@ -19,11 +19,12 @@ using detail::Parametric;
 using detail::parametric;
 using detail::Unary;
 using detail::unary;
+using detail::ranges::infinity;
 
 namespace {
 
-constexpr double pi = std::numbers::pi, infinity = std::numeric_limits<double>::infinity(),
-                 not_a_number = std::numeric_limits<double>::quiet_NaN(), erf_slope_at_0 = 1.12837916709551257390;
+constexpr double pi = std::numbers::pi, not_a_number = std::numeric_limits<double>::quiet_NaN(),
+                 erf_slope_at_0 = 1.12837916709551257390;
 
 Tensor erf_curve(const Tensor& x);
 

@@ -22,12 +22,11 @@ namespace lapack = detail::lapack;
 
 namespace {
 
-constexpr const char* op = "linalg::qr";
-
 Tensor sum_of(const Tensor& a, const Tensor& b) { return !a.defined() ? b : !b.defined() ? a : add(a, b); }
 
 struct QrNode final : Node {
   Saved q{*this, "q"}, r{*this, "r"};
+  static constexpr const char* op = "linalg::qr";
   const char* name() const noexcept override { return op; }
 
   // a = q r of at least as many rows as columns. With w = dq^T q and m = r dr^T - w, of which copyltu takes the lower
@@ -93,6 +92,7 @@ void decompose(lapack::Matrix<T> a, lapack::Matrix<T> q, T* r, lapack::Work<T> r
 }  // namespace
 
 linalg::Qr linalg::qr(const Tensor& a, QrMode mode) {
+  constexpr const char* op = QrNode::op;
   const detail::OpScope scope(op);
   detail::require_matrices(op, "a", a);
   detail::require_member(op, "QrMode", mode, QrMode::complete, "reduced or complete");

@@ -9,6 +9,7 @@
 #include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/detail/composed.hpp>
+#include <limpid/ops/detail/ranges.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/chain.hpp>
 #include <limpid/ops/loss.hpp>
@@ -27,10 +28,9 @@ namespace limpid {
 using detail::chain;
 using detail::LossType;
 using detail::throw_error;
+using detail::ranges::infinity;
 
 namespace {
-
-constexpr double infinity = std::numeric_limits<double>::infinity();
 
 // log(e^a + e^b + e^c); -inf where all are.
 double log_sum(double a, double b, double c = -infinity) noexcept {

@@ -18,11 +18,10 @@ namespace limpid {
 using detail::chain;
 using detail::LossType;
 using detail::throw_error;
+using detail::ranges::infinity;
 namespace ranges = detail::ranges;
 
 namespace {
-
-constexpr double infinity = std::numeric_limits<double>::infinity();
 
 // x and target of one shape, in the dtype that their loss is computed in.
 struct Pair {

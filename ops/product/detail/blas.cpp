@@ -39,6 +39,32 @@ void plain_gemm(const Product<T>& p) noexcept {
   }
 }
 
+template <class T>
+void by_blas(const Product<T>& p, BlasMatrix a, BlasMatrix b) noexcept {
+  // No kernel of our own for small products: measured, OpenBLAS takes 0.1 us for (16, 16) x (16, 16), and with its
+  // AVX2 kernels, which have no special case for them, 0.25 us.
+  keep_one_pool();
+  const auto call = [&](auto* cblas_gemm, int64_t i, int64_t rows, int64_t j, int64_t cols) {
+    const auto to_int = [](int64_t size) { return static_cast<blasint>(size); };
+    cblas_gemm(CblasRowMajor, a.transpose, b.transpose, to_int(rows), to_int(cols), to_int(p.k), T{1},
+               p.a.data + i * p.a.steps.row, to_int(a.row), p.b.data + j * p.b.steps.col, to_int(b.row),
+               p.accumulate ? T{1} : T{0}, p.y + i * p.y_row + j, to_int(p.y_row));
+  };
+  const Blocks blocks(p.n, p.m, p.k);
+  parallel_for(blocks.count(), 1, [&](int64_t begin, int64_t end) {
+    const OneThread guard;
+    const LibraryCall memory;  // OpenBLAS lends buffers under a lock
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t i = block / blocks.across * blocks.rows, j = block % blocks.across * blocks.cols;
+      const int64_t rows = std::min(blocks.rows, p.n - i), cols = std::min(blocks.cols, p.m - j);
+      if constexpr (std::is_same_v<T, float>)
+        call(cblas_sgemm, i, rows, j, cols);
+      else
+        call(cblas_dgemm, i, rows, j, cols);
+    }
+  });
+}
+
 }  // namespace
 
 void keep_one_pool() noexcept {
@@ -65,28 +91,7 @@ void gemm(const Product<T>& p) noexcept {
   const BlasMatrix a = as_blas(p.n, p.k, p.a.steps), b = as_blas(p.k, p.m, p.b.steps);
   const bool fits = std::max({p.n, p.m, p.k, a.row, b.row, p.y_row}) <= std::numeric_limits<blasint>::max();
   if (p.k == 0 || !fits || !blas_reads(p.n, p.k, p.a.steps) || !blas_reads(p.k, p.m, p.b.steps)) return plain_gemm(p);
-  // No kernel of our own for small products: measured, OpenBLAS takes 0.1 us for (16, 16) x (16, 16), and with its
-  // AVX2 kernels, which have no special case for them, 0.25 us.
-  keep_one_pool();
-  const auto call = [&](auto* cblas_gemm, int64_t i, int64_t rows, int64_t j, int64_t cols) {
-    const auto to_int = [](int64_t size) { return static_cast<blasint>(size); };
-    cblas_gemm(CblasRowMajor, a.transpose, b.transpose, to_int(rows), to_int(cols), to_int(p.k), T{1},
-               p.a.data + i * p.a.steps.row, to_int(a.row), p.b.data + j * p.b.steps.col, to_int(b.row),
-               p.accumulate ? T{1} : T{0}, p.y + i * p.y_row + j, to_int(p.y_row));
-  };
-  const Blocks blocks(p.n, p.m, p.k);
-  parallel_for(blocks.count(), 1, [&](int64_t begin, int64_t end) {
-    const OneThread guard;
-    const LibraryCall memory;  // OpenBLAS lends buffers under a lock
-    for (int64_t block = begin; block < end; ++block) {
-      const int64_t i = block / blocks.across * blocks.rows, j = block % blocks.across * blocks.cols;
-      const int64_t rows = std::min(blocks.rows, p.n - i), cols = std::min(blocks.cols, p.m - j);
-      if constexpr (std::is_same_v<T, float>)
-        call(cblas_sgemm, i, rows, j, cols);
-      else
-        call(cblas_dgemm, i, rows, j, cols);
-    }
-  });
+  by_blas(p, a, b);
 }
 
 template void gemm(const Product<float>&) noexcept;

@@ -83,6 +83,9 @@ void for_each_piece(const ConvDims& d, int64_t begin, int64_t end, F&& f) {
         f(Windows{d, row, std::min(rows, all_rows - row)}, n, g, matrix.as<T>());
 }
 
+// Of all output positions, for a single group.
+Windows all_windows(const ConvDims& d) { return {d, 0, d.axis[0].out * d.axis[1].out}; }
+
 // Where the parts of one (sample, group) lie.
 struct Offsets {
   int64_t x, weight, y;
@@ -162,18 +165,18 @@ void conv_weight_grad(const ConvDims& d, const T* x, const T* dy, T* dweight) {
 
 template <class T>
 void unfold(const ConvDims& d, const T* x, T* columns) {
-  const Windows windows{d, 0, d.axis[0].out * d.axis[1].out};
   const int64_t size = d.taps() * d.y_plane();
   parallel_for(d.n, std::max<int64_t>(1, 16384 / size), [&](int64_t begin, int64_t end) {
+    const Windows windows = all_windows(d);
     for (int64_t n = begin; n < end; ++n) windows.gather(x + n * d.x_plane(), columns + n * size);
   });
 }
 
 template <class T>
 void fold(const ConvDims& d, const T* columns, T* x) {
-  const Windows windows{d, 0, d.axis[0].out * d.axis[1].out};
   const int64_t size = d.taps() * d.y_plane();
   parallel_for(d.n, std::max<int64_t>(1, 16384 / size), [&](int64_t begin, int64_t end) {
+    const Windows windows = all_windows(d);
     std::fill(x + begin * d.x_plane(), x + end * d.x_plane(), T{});
     for (int64_t n = begin; n < end; ++n) windows.scatter_add(columns + n * size, x + n * d.x_plane());
   });

@@ -20,7 +20,7 @@ constexpr Type type_of(DType dtype) noexcept { return dtype == bfloat16 ? Type::
 enum class Kind { forward, input_grad, weight_grad };
 
 // All that a primitive was made for.
-struct Key {
+struct ConvKey {
   Kind kind;
   ConvDims dims;
   Type operands, result;
@@ -28,7 +28,7 @@ struct Key {
   int threads;
   // A weight gradient's x and y may be parts of wider ones: in so many rows along their first axis and channels.
   int64_t x_rows, y_rows, y_channels;
-  friend bool operator==(const Key&, const Key&) = default;
+  friend bool operator==(const ConvKey&, const ConvKey&) = default;
 };
 
 // oneDNN is given two axes or three: a single one counts as a row of height 1.
@@ -36,14 +36,14 @@ int64_t first_axis(const ConvDims& d) noexcept { return d.rank == 3 ? 0 : 1; }
 const ConvAxis& cut_axis(const ConvDims& d) noexcept { return d.axis[first_axis(d)]; }
 
 // Whether a convolution of bfloat16 is faster so than one of float32 with all that converts.
-bool is_fast(const Key& key, std::string_view implementation) {
+bool is_fast(const ConvKey& key, std::string_view implementation) {
   if (key.operands == Type::f32) return true;
   const bool depthwise = implementation.find("dw") != std::string_view::npos;
   return is_native_bfloat16(implementation) && !(depthwise && key.kind == Kind::weight_grad);
 }
 
 // By matrix products, and without AVX-512 in input gradients channels-last, oneDNN cuts sums by the number of threads.
-bool is_steady(const Key& key, std::string_view implementation) {
+bool is_steady(const ConvKey& key, std::string_view implementation) {
   const auto has = [&](std::string_view part) { return implementation.find(part) != std::string_view::npos; };
   return !has("gemm") && (has("avx512") || !(key.channels_last && key.kind == Kind::input_grad));
 }
@@ -51,7 +51,7 @@ bool is_steady(const Key& key, std::string_view implementation) {
 // A convolution in oneDNN's terms: where our operands lie, and what it may choose between for its own.
 class Description {
  public:
-  Description(const dnnl::engine& engine, const Key& key)
+  Description(const dnnl::engine& engine, const ConvKey& key)
       : engine_(engine),
         key_(key),
         attr_(plan_attributes()),
@@ -171,16 +171,16 @@ class Description {
   }
 
   const dnnl::engine& engine_;
-  const Key& key_;
+  const ConvKey& key_;
   dnnl::primitive_attr attr_;
   memory::desc x_ours_, y_ours_, w_ours_, bias_, x_any_, y_any_, w_any_;
   Forward::primitive_desc forward_;
 };
 
-Plan make_plan(const dnnl::engine& engine, const Key& key) { return Description(engine, key).plan(); }
+Plan make_conv_plan(const dnnl::engine& engine, const ConvKey& key) { return Description(engine, key).plan(); }
 
-PlanCache<Key, make_plan>& cache() {
-  thread_local PlanCache<Key, make_plan> of_thread;
+PlanCache<ConvKey, make_conv_plan>& cache() {
+  thread_local PlanCache<ConvKey, make_conv_plan> of_thread;
   return of_thread;
 }
 
@@ -203,14 +203,14 @@ struct Images {
 bool run(Kind kind, const ConvDims& d, MemoryFormat format, DType dtype, DType to_dtype, const Images& images) {
   if (is_over()) return false;
   const int64_t x_size = d.c * d.x_plane(), y_size = d.o * d.y_plane();
-  const auto run = [&, forward = kind == Kind::forward](const Key& key, int64_t n) {
+  const auto run = [&, forward = kind == Kind::forward](const ConvKey& key, int64_t n) {
     const auto bytes = [](int64_t size, DType of) { return size * static_cast<int64_t>(itemsize(of)); };
     const void* in = static_cast<const char*>(images.from) + bytes(n * (forward ? x_size : y_size), dtype);
     void* out = static_cast<char*>(images.to) + bytes(n * (forward ? y_size : x_size), to_dtype);
     return images.bias ? cache().run(key, {in, images.weight, images.bias, out})
                        : cache().run(key, {in, images.weight, out});
   };
-  Key key{
+  ConvKey key{
       .kind = kind,
       .dims = d,
       .operands = type_of(dtype),
@@ -284,7 +284,7 @@ struct WeightGradient {
     ConvAxis& axis = piece.axis[first_axis(d)];
     axis.size = bottom - top, axis.out = p_end - p, axis.before = top - above, axis.after = below - bottom;
     const bool channels_last = format == MemoryFormat::channels_last;
-    const Key key{
+    const ConvKey key{
         .kind = Kind::weight_grad,
         .dims = piece,
         .operands = type_of(dtype),

@@ -15,15 +15,15 @@ using Forward = dnnl::pooling_v2_forward;  // takes what version 3 takes
 using Backward = dnnl::pooling_v2_backward;
 #endif
 
-struct Key {
+struct MeanKey {
   bool backward;
   MeanDims dims;
   int threads;
-  friend bool operator==(const Key&, const Key&) = default;
+  friend bool operator==(const MeanKey&, const MeanKey&) = default;
 };
 
 // Means over windows that count the padding, and their adjoint, in place.
-Plan make_plan(const dnnl::engine& engine, const Key& key) {
+Plan make_mean_plan(const dnnl::engine& engine, const MeanKey& key) {
   const MeanDims& d = key.dims;
   constexpr auto f32 = memory::data_type::f32;
   constexpr auto mean = dnnl::algorithm::pooling_avg_include_padding;
@@ -70,9 +70,9 @@ double work(const MeanDims& d) {
 
 bool run(bool backward, const MeanDims& d, const float* from, float* to) {
   if (is_over()) return false;
-  thread_local PlanCache<Key, make_plan> cache;
-  Key key{.backward = backward, .dims = d, .threads = use_our_threads()};
-  if (!is_tiny(work(d))) return cache.run(key, {from, to});
+  thread_local PlanCache<MeanKey, make_mean_plan> cache;
+  MeanKey key{.backward = backward, .dims = d, .threads = use_our_threads()};
+  if (!onednn::is_tiny(work(d))) return cache.run(key, {from, to});
   const OneThread guard;
   key.threads = 1;
   return cache.run(key, {from, to});
