@@ -8,7 +8,7 @@
 
 #include "../catch.hpp"
 
-namespace {
+namespace test_allocations {
 
 std::atomic<int64_t> news{0};
 // Requests of this thread that succeed before all others fail; below 0: none fails.
@@ -23,18 +23,20 @@ void* counted(std::size_t bytes, std::size_t alignment) {
   throw std::bad_alloc();
 }
 
-}  // namespace
+}  // namespace test_allocations
 
-[[gnu::noinline]] void* operator new(std::size_t bytes) { return counted(bytes, alignof(std::max_align_t)); }
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
+  return test_allocations::counted(bytes, alignof(std::max_align_t));
+}
 [[gnu::noinline]] void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  return counted(bytes, static_cast<std::size_t>(alignment));
+  return test_allocations::counted(bytes, static_cast<std::size_t>(alignment));
 }
 [[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
 [[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 [[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
 [[gnu::noinline]] void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
 
-namespace {
+namespace test_allocations {
 
 using namespace limpid;
 
@@ -47,8 +49,6 @@ int64_t allocations(F&& step) {
   step();
   return news + memory_stats().system_allocations - before;
 }
-
-}  // namespace
 
 TEST_CASE("operator new is counted") {
   CHECK(allocations([] { ::operator delete(::operator new(1)); }) == 1);
@@ -119,3 +119,5 @@ TEST_CASE("a report becomes JSON, or throws where there is no memory, at whichev
     break;
   }
 }
+
+}  // namespace test_allocations

@@ -7,9 +7,9 @@
 #include "../catch.hpp"
 #include "../message_of.hpp"
 
-using namespace limpid;
+namespace test_anomaly {
 
-namespace {
+using namespace limpid;
 
 Tensor leaf(std::initializer_list<double> values) { return tensor(values, float64).set_requires_grad(); }
 constexpr double infinity = std::numeric_limits<double>::infinity();
@@ -28,8 +28,6 @@ std::string this_line(int line) {
   return line ? "; recorded at " : "";
 #endif
 }
-
-}  // namespace
 
 TEST_CASE("anomaly mode names op, element and line of a forward NaN") {
   const DetectAnomaly guard;
@@ -134,3 +132,5 @@ TEST_CASE("trace scopes name a place without debug information") {
                           ContainsSubstring(" in encoder ("));
   CHECK_THAT(message_of([&] { log(leaf({-1})); }), !ContainsSubstring("block 3"));
 }
+
+}  // namespace test_anomaly

@@ -7,9 +7,9 @@
 #include "../catch.hpp"
 #include "reports.hpp"
 
-using namespace limpid;
+namespace test_catch2 {
 
-namespace {
+using namespace limpid;
 
 // x^2, right once: its backward reads a detached tensor.
 struct OnceOnly : Function<OnceOnly> {
@@ -19,8 +19,6 @@ struct OnceOnly : Function<OnceOnly> {
   }
   static Tensors backward(Context& ctx, const Tensor& dy) { return {dy * (ctx.saved(0).detach() * 2.0)}; }
 };
-
-}  // namespace
 
 TEST_CASE("matchers pass what gradcheck passes") {
   const Tensor x = random({2, 3}), w = random({3});
@@ -48,3 +46,5 @@ TEST_CASE("a matcher's report names the line it was made on") {
   CHECK_FALSE(matcher.match([](Tensor x) { return x.detach() * 2.0; }));
   CHECK_THAT(matcher.toString(), ContainsSubstring("test_catch2.cpp:" + std::to_string(line) + ")"));
 }
+
+}  // namespace test_catch2

@@ -6,9 +6,9 @@
 
 #include "../catch.hpp"
 
-using namespace limpid;
+namespace test_checkpoint {
 
-namespace {
+using namespace limpid;
 
 Tensor vec(std::initializer_list<double> values) { return tensor(values, float64); }
 Tensor leaf(std::initializer_list<double> values) { return vec(values).set_requires_grad(); }
@@ -51,8 +51,6 @@ std::vector<Block> blocks_of(int64_t count, int64_t n) {
   for (int64_t i = 0; i < count; ++i) blocks.emplace_back(n);
   return blocks;
 }
-
-}  // namespace
 
 TEST_CASE("checkpointed and plain training give the same bits, dropout included") {
   const std::vector<Block> blocks = blocks_of(6, 8);
@@ -240,3 +238,5 @@ TEST_CASE("checkpoint refuses in words") {
   CHECK_THROWS_WITH(sum(y).backward(),
                     ContainsSubstring("checkpoint: expected saved tensor x") && ContainsSubstring("changed in place"));
 }
+
+}  // namespace test_checkpoint

@@ -25,9 +25,9 @@
 #include <limpid/tests/sanitized.hpp>
 #include <limpid/tests/settings.hpp>
 
-using namespace limpid;
+namespace test_cycles {
 
-namespace {
+using namespace limpid;
 
 // Large enough for a block of its own, which counts as in use until it goes.
 Tensor leaf() { return rand({100, 100}, float64).set_requires_grad(); }
@@ -252,8 +252,6 @@ const std::vector<Case> cases = {
      }},
 };
 
-}  // namespace
-
 TEST_CASE("no recorded gradient outlives the tensor it belongs to") {
   const Case& c = GENERATE(from_range(cases));
   CAPTURE(c.name);
@@ -279,8 +277,6 @@ TEST_CASE("gradients survive in what is held") {
   CHECK(equal(y.grad().detach(), tensor({9, 24}, float64)));
 }
 
-namespace {
-
 // A gradient whose end asks for the gradient of w.
 struct Asking {
   Tensor w;
@@ -297,8 +293,6 @@ Tensor asking(Asking& a) {
       },
       &a);
 }
-
-}  // namespace
 
 TEST_CASE("what a gradient's end does may ask for that gradient") {
   Asking a;
@@ -360,15 +354,11 @@ TEST_CASE("profilers may end in any order, and on any thread") {
   CHECK(last.table()[0].calls == 1);
 }
 
-namespace {
-
 std::optional<Profiler::Row> row_of(const Profiler& profiler, const std::string& op) {
   for (const Profiler::Row& row : profiler.table())
     if (row.op == op) return row;
   return {};
 }
-
-}  // namespace
 
 TEST_CASE("a profiler that begins within an op takes nothing of it from the one around") {
   static std::unique_ptr<Profiler> inner;
@@ -433,8 +423,6 @@ TEST_CASE("a profiler that outlives its thread, or ends after the thread's last 
   }
 }
 
-namespace {
-
 uint8_t modes() {
   return static_cast<uint8_t>(detail::watching | (is_grad_enabled() ? 64 : 0) | (is_inference_mode() ? 128 : 0));
 }
@@ -465,8 +453,6 @@ struct Scope {
                                               : modes() & mask);
   }
 };
-
-}  // namespace
 
 TEST_CASE("what a thread switches on or off for a while may end in any order") {
   const uint8_t before = modes();
@@ -536,3 +522,5 @@ TEST_CASE("trace scopes may end in any order") {
   inner.reset();
   CHECK_THAT(to_dot(exp(x)), !ContainsSubstring("inner"));
 }
+
+}  // namespace test_cycles

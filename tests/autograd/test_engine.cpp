@@ -12,9 +12,9 @@
 
 #include "../catch.hpp"
 
-using namespace limpid;
+namespace test_engine {
 
-namespace {
+using namespace limpid;
 
 Tensor leaf(std::initializer_list<double> values, DType dtype = float64) {
   return tensor(values, dtype).set_requires_grad();
@@ -44,8 +44,6 @@ void on_small_stack(F f) {
   pthread_join(thread, nullptr);
   pthread_attr_destroy(&attributes);
 }
-
-}  // namespace
 
 TEST_CASE("backward gathers gradients on leaves") {
   const Tensor x = leaf({1, 2, 3}), w = leaf({4, 5, 6});
@@ -458,3 +456,5 @@ TEST_CASE("the tape can be looked at") {
   y.backward();
   CHECK(node->is_released());
 }
+
+}  // namespace test_engine

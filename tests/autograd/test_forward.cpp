@@ -8,9 +8,9 @@
 
 #include "../catch.hpp"
 
-using namespace limpid;
+namespace test_forward {
 
-namespace {
+using namespace limpid;
 
 Tensor vec(std::initializer_list<double> values) { return tensor(values, float64); }
 
@@ -95,8 +95,6 @@ struct Twins : Function<Twins> {
   static Tensors backward(Context&, const Tensors& dy) { return {dy[0] + dy[1]}; }
   static Tensors jvp(Context&, const Tensors& dx) { return {dx[0].clone(), dx[0].clone()}; }
 };
-
-}  // namespace
 
 TEST_CASE("a tangent asks the nodes that it reaches, once each, and no others") {
   const Tensor x = vec({2}), c = vec({5}).set_requires_grad();
@@ -356,3 +354,5 @@ TEST_CASE("a tangent is recorded where what it depends on is, and only there") {
   const NoGradGuard off;
   CHECK_FALSE(push([&](const Tensor& t) { return t * t * w; }, x, v).requires_grad());
 }
+
+}  // namespace test_forward

@@ -7,9 +7,9 @@
 
 #include "../catch.hpp"
 
-using namespace limpid;
+namespace test_function {
 
-namespace {
+using namespace limpid;
 
 Tensor leaf(std::initializer_list<double> values) { return tensor(values, float64).set_requires_grad(); }
 Tensor vec(std::initializer_list<double> values) { return tensor(values, float64); }
@@ -139,8 +139,6 @@ struct Nested : Function<Nested> {
     return {grad({x * x}, {x}, {dy})[0]};
   }
 };
-
-}  // namespace
 
 TEST_CASE("a custom function gives its gradient") {
   const Tensor x = leaf({2, 3});
@@ -379,3 +377,5 @@ TEST_CASE("a backward may run inside a backward") {
   y.backward();  // (x^2 + x)^2
   CHECK(x.grad().item<double>() == 2 * 12 * 7);
 }
+
+}  // namespace test_function

@@ -7,9 +7,9 @@
 #include "../catch.hpp"
 #include "reports.hpp"
 
-using namespace limpid;
+namespace test_gradcheck {
 
-namespace {
+using namespace limpid;
 
 // x^3 with a gradient of percent / 100 times the right one.
 template <int percent>
@@ -125,8 +125,6 @@ struct RawNode final : Node {
     return y;
   }
 };
-
-}  // namespace
 
 TEST_CASE("a right rule passes, to 1e-9 in float64") {
   const GradcheckReport report =
@@ -283,8 +281,6 @@ TEST_CASE("a backward that reads dy as if it were dense is found, in each layout
   CHECK(gradcheck(right, {random({1, 1})}));
 }
 
-namespace {
-
 // Gradients of x^2 that are right for a dy like those of random draws alone.
 enum class Expects { no_zero, moderate, not_tiny, several, apart };
 template <Expects expects>
@@ -312,8 +308,6 @@ struct Picky : Function<Picky<expects>> {
     return {};
   }
 };
-
-}  // namespace
 
 TEST_CASE("a backward for such dy or x alone as random draws give is found") {
   for (const bool fast : {false, true}) {
@@ -370,8 +364,6 @@ TEST_CASE("tolerances that let anything pass are refused") {
     CHECK_THROWS_AS(gradcheck(f, {random({2})}, {.rtol = rtol}), ValueError);
 }
 
-namespace {
-
 // x^2 by a node whose tangent rule reads the memory of dx as if it were dense.
 struct RawTangent final : SymmetricNode {
   Saved x{*this, "x"};
@@ -388,8 +380,6 @@ struct RawTangent final : SymmetricNode {
     return y;
   }
 };
-
-}  // namespace
 
 TEST_CASE("a tangent rule that reads dx as if it were dense is found") {
   for (const Shape& shape : {Shape{4}, Shape{2, 3}, Shape{2, 1, 3, 2}}) {
@@ -440,8 +430,6 @@ TEST_CASE("kinks are called kinks") {
   CHECK(gradcheck([](Tensor t) { return Abs<true>::apply(t); }, {tensor({-1, 3e-3, 2}, float64)}).inputs[0].kinks == 0);
 }
 
-namespace {
-
 // relu, with the gradient 3 at 0.
 struct Relu : Function<Relu> {
   static Tensor forward(Context& ctx, const Tensor& x) {
@@ -453,8 +441,6 @@ struct Relu : Function<Relu> {
     return {where(x > 0.0, dy, where(x < 0.0, dy * 0.0, dy * 3.0))};
   }
 };
-
-}  // namespace
 
 TEST_CASE("a gradient beyond the slopes at a kink is wrong") {
   for (const Tensor& x : {tensor({0}, float64), tensor({0, 1}, float64), tensor({0, -1, 2}, float64)})
@@ -537,3 +523,5 @@ TEST_CASE("a report has at most 20 lines") {
   CHECK_THAT(to_string(report), ContainsSubstring("more"));
   CHECK(lines(gradcheck([](Tensor x) { return Cube<100>::apply(x); }, {random({2})})) == 3);
 }
+
+}  // namespace test_gradcheck

@@ -8,9 +8,9 @@
 #include "../catch.hpp"
 #include "reports.hpp"
 
-using namespace limpid;
+namespace test_gradcheck_modes {
 
-namespace {
+using namespace limpid;
 
 struct Cube : Function<Cube> {
   static Tensor forward(Context& ctx, const Tensor& x) {
@@ -69,8 +69,6 @@ template <class F>
 auto of(F) {
   return [](const Tensor& x) { return F::apply(x); };
 }
-
-}  // namespace
 
 TEST_CASE("forward mode is checked against differences and reverse mode") {
   const auto check = [](const GradcheckReport& report, int64_t count) {
@@ -230,3 +228,5 @@ TEST_CASE("a function that refuses float64 is checked in float32") {
     CHECK(gradcheck(f, {x, random({4})}));
   }
 }
+
+}  // namespace test_gradcheck_modes

@@ -9,10 +9,10 @@
 #include "../catch.hpp"
 #include "reports.hpp"
 
+namespace test_gradcheck_report {
+
 using namespace limpid;
 using nlohmann::json;
-
-namespace {
 
 // x^2 with a gradient of percent / 100 times the right one.
 template <int percent>
@@ -23,8 +23,6 @@ struct Square : Function<Square<percent>> {
   }
   static Tensors backward(Context& ctx, const Tensor& dy) { return {dy * ctx.saved(0) * (0.02 * percent)}; }
 };
-
-}  // namespace
 
 TEST_CASE("a report names file and line of the call") {
   const GradcheckReport report = gradcheck([](Tensor x) { return x * x; }, {random({2})});
@@ -191,3 +189,5 @@ TEST_CASE("a report of many failures, a kink, a batch and forward mode keeps to 
   CHECK(lines(report) <= 20);
   CHECK(lines(gradgradcheck(f, many)) <= 20);
 }
+
+}  // namespace test_gradcheck_report

@@ -11,9 +11,9 @@
 #include "../catch.hpp"
 #include "reports.hpp"
 
-using namespace limpid;
+namespace test_gradcheck_steps {
 
-namespace {
+using namespace limpid;
 
 /// A function of a number and its derivative.
 struct Real {
@@ -108,8 +108,6 @@ const std::vector<Real>& reals() {
   return all;
 }
 
-}  // namespace
-
 TEST_CASE("steps find the scale of each element: right passes, wrong fails") {
   for (const Real& function : reals()) DYNAMIC_SECTION(function.name) {
       const GradcheckReport right = check(function, 1);
@@ -151,8 +149,6 @@ TEST_CASE("one wrong element among such is found") {
   }
 }
 
-namespace {
-
 // x, with a gradient half as large again for the elements whose dy is the smallest.
 struct SmallestWrong : Function<SmallestWrong> {
   static Tensor forward(Context&, const Tensor& x) { return x.clone(); }
@@ -161,8 +157,6 @@ struct SmallestWrong : Function<SmallestWrong> {
     return {where(size > min(size), dy, dy * 1.5)};
   }
 };
-
-}  // namespace
 
 TEST_CASE("a gradient far below the input's largest is held to its own size") {
   for (const auto& f : {+[](const Tensor& x) { return log(x); }, +[](const Tensor& x) { return 1.0 / x; },
@@ -300,3 +294,5 @@ TEST_CASE("rounding noise is vacuous, whatever the draw") {
     }
   }
 }
+
+}  // namespace test_gradcheck_steps

@@ -10,9 +10,9 @@
 #include "../catch.hpp"
 #include "gradcheck_table.hpp"
 
-using namespace limpid;
+namespace test_gradcheck_table {
 
-namespace {
+using namespace limpid;
 
 // x, with a gradient of so many thousandths.
 template <int thousandths>
@@ -65,10 +65,6 @@ std::string shown(const Case& row, const std::vector<double>& point, const Mode&
   return text + (mode.fast ? ", fast" : ", full") + (mode.second ? ", second order\n" : "\n") + to_string(report);
 }
 
-}  // namespace
-
-namespace {
-
 struct Counts {
   int rights = 0, passed = 0, wrongs = 0, called = 0;
 };
@@ -97,8 +93,6 @@ Counts check_all(const std::vector<Case>& rows) {
   return counts;
 }
 
-}  // namespace
-
 TEST_CASE("a right gradient is never called wrong, and a wrong one never right, at any scale", "[long]") {
   const auto [rights, passed, wrongs, called] = check_all(smooth_cases());
   if (test::thinned()) return;
@@ -125,3 +119,5 @@ TEST_CASE("where there is no derivative, both modes say so at both orders") {
   INFO(said << " of " << all);
   CHECK(said >= 0.5 * all);
 }
+
+}  // namespace test_gradcheck_table

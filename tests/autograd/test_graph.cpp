@@ -14,9 +14,9 @@
 #include "../message_of.hpp"
 #include "../settings.hpp"
 
-using namespace limpid;
+namespace test_graph {
 
-namespace {
+using namespace limpid;
 
 Tensor leaf(const Shape& shape) { return ones(shape).set_requires_grad(); }
 
@@ -31,8 +31,6 @@ const Profiler::Row* row_of(const std::vector<Profiler::Row>& rows, const std::s
     if (row.op == op) return &row;
   return nullptr;
 }
-
-}  // namespace
 
 TEST_CASE("a graph is drawn with shapes, what is kept, and edges") {
   const Tensor x = leaf({2, 3}), w = leaf({3});
@@ -203,3 +201,5 @@ TEST_CASE("a Chrome trace that cannot be written whole leaves the old file and n
   std::ifstream(folder / "trace.json") >> text;
   CHECK(text == "old");
 }
+
+}  // namespace test_graph

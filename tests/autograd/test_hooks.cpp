@@ -5,14 +5,12 @@
 
 #include "../catch.hpp"
 
-using namespace limpid;
+namespace test_hooks {
 
-namespace {
+using namespace limpid;
 
 Tensor vec(std::initializer_list<double> values) { return tensor(values, float64); }
 Tensor leaf(std::initializer_list<double> values) { return vec(values).set_requires_grad(); }
-
-}  // namespace
 
 TEST_CASE("a hook sees the whole gradient once") {
   const Tensor x = leaf({1, 2});
@@ -281,3 +279,5 @@ TEST_CASE("a failed recording leaves its operands as they were") {
   sum(x * x).backward();
   CHECK(equal(x.grad(), vec({2, 4})));
 }
+
+}  // namespace test_hooks

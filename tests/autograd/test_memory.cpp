@@ -5,9 +5,9 @@
 
 #include "../catch.hpp"
 
-using namespace limpid;
+namespace test_memory {
 
-namespace {
+using namespace limpid;
 
 // y = x; its backward gives fresh memory, and notes which.
 struct Fresh : Function<Fresh> {
@@ -31,8 +31,6 @@ struct Weigh : Function<Weigh> {
 };
 
 Tensor leaf(int64_t size = 4) { return ones({size}).set_requires_grad(); }
-
-}  // namespace
 
 TEST_CASE("a gradient that nobody else holds is moved to its leaf") {
   Fresh::given.clear();
@@ -121,3 +119,5 @@ TEST_CASE("nodes reached in any order are replayed by falling age") {
     CHECK(x.grad().item<double>() == count);
   }
 }
+
+}  // namespace test_memory

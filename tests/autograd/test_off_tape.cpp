@@ -9,9 +9,9 @@
 #include "../catch.hpp"
 #include "reports.hpp"
 
-using namespace limpid;
+namespace test_off_tape {
 
-namespace {
+using namespace limpid;
 
 Tensor leaf(std::initializer_list<double> values) { return tensor(values, float64).set_requires_grad(); }
 
@@ -133,8 +133,6 @@ Tensor apply(const Tensor& x) {
 Tensor gradient_of(const Tensor& y, const Tensor& x) { return grad({sum(y)}, {x}, {}, {.create_graph = true})[0]; }
 
 const auto refused = ContainsSubstring("to be differentiated again");
-
-}  // namespace
 
 TEST_CASE("a second derivative of a backward that leaves the tape is refused by name") {
   const Tensor x = leaf({1.5, -2, 0.3}), w = leaf({0.5, 2, -1});
@@ -332,3 +330,5 @@ TEST_CASE("a backward that refuses what it is tried with hides what it looks at"
   const Tensor x = leaf({1.5});
   CHECK_THROWS_WITH(grad({sum(gradient_of(Strict::apply(x), x))}, {x}), refused);
 }
+
+}  // namespace test_off_tape

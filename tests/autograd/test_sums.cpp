@@ -6,9 +6,9 @@
 
 #include "../catch.hpp"
 
-using namespace limpid;
+namespace test_sums {
 
-namespace {
+using namespace limpid;
 
 struct Case {
   const char* name;
@@ -58,8 +58,6 @@ void check_alike(const Case& c, const Tensor& x, const Tensor& w) {
     CHECK(equal(found[i], expected[i].detach()));
   }
 }
-
-}  // namespace
 
 TEST_CASE("sums in place have the bits of recorded ones") {
   for (const DType dtype : {float32, float64, float16})
@@ -130,3 +128,5 @@ TEST_CASE("a product whose factor was changed in place is refused") {
   w.bump_version();
   CHECK_THROWS_AS(y.backward(ones({2})), AutogradError);
 }
+
+}  // namespace test_sums

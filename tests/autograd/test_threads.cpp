@@ -6,9 +6,9 @@
 
 #include "../catch.hpp"
 
-using namespace limpid;
+namespace test_threads {
 
-namespace {
+using namespace limpid;
 
 // Every second model uses what the tape offers besides: hooks, checkpoints, profiler, source lines, anomaly mode.
 Tensors train(int which) {
@@ -42,8 +42,6 @@ Tensors train(int which) {
   return parameters;
 }
 
-}  // namespace
-
 TEST_CASE("eight threads train eight models as one thread does, one after another") {
   constexpr int models = 8;
   std::vector<Tensors> together(models), alone;
@@ -54,3 +52,5 @@ TEST_CASE("eight threads train eight models as one thread does, one after anothe
   for (std::size_t i = 0; i < models; ++i)
     for (std::size_t k = 0; k < alone[i].size(); ++k) CHECK(equal(together[i][k], alone[i][k]));
 }
+
+}  // namespace test_threads

@@ -8,9 +8,9 @@
 
 #include "../catch.hpp"
 
-using namespace limpid;
+namespace test_transforms {
 
-namespace {
+using namespace limpid;
 
 Tensor vec(std::initializer_list<double> values) { return tensor(values, float64); }
 
@@ -18,8 +18,6 @@ Tensor vec(std::initializer_list<double> values) { return tensor(values, float64
 Tensors two_of_two(const Tensor& a, const Tensor& b) { return {a * b, sum(a * a * a)}; }
 
 Tensor cubes(const Tensor& x) { return sum(x * x * x); }
-
-}  // namespace
 
 TEST_CASE("vjp of several inputs and outputs") {
   const Tensor a = vec({1, 2}), b = vec({3, 5});
@@ -297,3 +295,5 @@ TEST_CASE("an output that is not recorded is refused, or of undefined gradient w
     CHECK_THROWS_AS(grad({sum(c)}, {c}, {}, {.allow_unused = true}), AutogradError);
   }
 }
+
+}  // namespace test_transforms

@@ -11,18 +11,16 @@
 #include <thread>
 #include <vector>
 
+namespace test_allocator {
+
 using namespace limpid;
 using namespace limpid::test;
-
-namespace {
 
 constexpr std::size_t MiB = std::size_t{1} << 20;
 constexpr int64_t bytes_of(std::size_t mebibytes) { return static_cast<int64_t>(mebibytes * MiB); }
 
 // What the limit counts.
 int64_t held() { return memory_stats().in_use + memory_stats().cached; }
-
-}  // namespace
 
 TEST_CASE("blocks of all sizes are aligned, writable and apart") {
   std::vector<std::pair<char*, std::size_t>> blocks;
@@ -177,3 +175,5 @@ TEST_CASE("threads together never pass the limit") {
   CHECK(refused > 0);
   CHECK(beyond == 0);
 }
+
+}  // namespace test_allocator

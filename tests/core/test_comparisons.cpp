@@ -9,9 +9,9 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/message_of.hpp>
 
-using namespace limpid;
+namespace test_comparisons {
 
-namespace {
+using namespace limpid;
 
 constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
@@ -21,8 +21,6 @@ template <class T>
 T last(const Tensor& x) {
   return x.data<T>()[x.numel() - 1];
 }
-
-}  // namespace
 
 TEST_CASE("integers are compared as they are, however large") {
   const Tensor even = full({2}, odd - 1, int64), uneven = full({2}, odd, int64);
@@ -147,3 +145,5 @@ TEST_CASE("clamp tells which bound is lower, whatever both are kept as") {
   CHECK(last<int64_t>(clamp(full({1}, 5, int64), 0x1p53, odd)) == odd - 1);
   CHECK(message_of([&] { clamp(x, 2.5, 2.25); }) == refused("2.5", "2.25"));
 }
+
+}  // namespace test_comparisons

@@ -8,13 +8,11 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/message_of.hpp>
 
+namespace test_draws {
+
 using namespace limpid;
 
-namespace {
-
 constexpr double inf = std::numeric_limits<double>::infinity();
-
-}  // namespace
 
 TEST_CASE("uniform numbers stay below their upper bound in every dtype") {
   const auto [low, high, dtype] = GENERATE(table<double, double, DType>({{0, 1, bfloat16},
@@ -218,3 +216,5 @@ TEST_CASE("normal numbers that cannot be are refused, and nothing is drawn") {
         "normal: expected a defined stddev, got an undefined tensor");
   CHECK(generator.state() == before);
 }
+
+}  // namespace test_draws

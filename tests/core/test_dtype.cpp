@@ -8,6 +8,8 @@
 #include <limits>
 #include <vector>
 
+namespace test_dtype {
+
 using namespace limpid;
 
 TEST_CASE("every float16 survives the way to float32 and back") {
@@ -51,8 +53,6 @@ TEST_CASE("promotion takes the later of two dtypes") {
   CHECK(promote_types(float16, bfloat16) == float32);
   CHECK(promote_types(float16, int64) == float16);
 }
-
-namespace {
 
 // Calls f at every instruction set of this machine.
 template <class F>
@@ -98,8 +98,6 @@ void check_conversions(DType dtype, Narrow narrow) {
   });
 }
 
-}  // namespace
-
 TEST_CASE("runs of half precision convert as single elements do") {
   check_conversions<Half>(float16, to_half);
   check_conversions<BFloat16>(bfloat16, to_bfloat16);
@@ -126,3 +124,5 @@ TEST_CASE("runs of half precision convert wherever they begin and end, and write
         }
   });
 }
+
+}  // namespace test_dtype

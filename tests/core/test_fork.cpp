@@ -24,9 +24,9 @@
 #include <xmmintrin.h>
 #endif
 
-using namespace limpid;
+namespace test_fork {
 
-namespace {
+using namespace limpid;
 
 // Runs f in a child; true if it gave true within half a minute.
 template <class F>
@@ -61,8 +61,6 @@ bool same(const Tensors& a, const Tensors& b) {
     if (!equal(a[i], b[i])) return false;
   return true;
 }
-
-}  // namespace
 
 TEST_CASE("statics of a program compute in their destructors") {
   // A child, for they run at exit: behind the main thread's own objects, and behind what libraries have made meanwhile.
@@ -245,3 +243,5 @@ TEST_CASE("a warning does not end a run whose standard error nobody reads") {
   }));
   close(ends[1]);
 }
+
+}  // namespace test_fork

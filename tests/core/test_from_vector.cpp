@@ -7,6 +7,8 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/message_of.hpp>
 
+namespace test_from_vector {
+
 using namespace limpid;
 
 TEST_CASE("from_vector takes any arithmetic type, widened where no dtype has it") {
@@ -37,3 +39,5 @@ TEST_CASE("from_vector takes any arithmetic type, widened where no dtype has it"
   CHECK(!has_dtype<std::size_t>);
   CHECK(!has_dtype<std::string>);
 }
+
+}  // namespace test_from_vector

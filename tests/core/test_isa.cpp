@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+namespace test_isa {
+
 using namespace limpid;
 
 TEST_CASE("any instruction set of the machine can be chosen, and no other") {
@@ -34,3 +36,5 @@ TEST_CASE("instruction sets have the names that LIMPID_ISA takes") {
   CHECK(to_string(Isa::avx512) == "avx512");
   CHECK(to_string(Isa::neon) == "neon");
 }
+
+}  // namespace test_isa

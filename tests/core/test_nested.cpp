@@ -9,16 +9,14 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/message_of.hpp>
 
-using namespace limpid;
+namespace test_nested {
 
-namespace {
+using namespace limpid;
 
 template <class T>
 Tensor shaped(const Shape& shape, const std::vector<T>& values) {
   return from_vector(values, shape);
 }
-
-}  // namespace
 
 TEST_CASE("lists nest, a level for each axis") {
   CHECK(equal(tensor({{1, 2}, {3, 4}}), shaped<float>({2, 2}, {1, 2, 3, 4})));
@@ -87,3 +85,5 @@ TEST_CASE("shapes and axes convert from vectors of integers of any width") {
   static_assert(!std::is_convertible_v<std::vector<bool>, Shape> && !std::is_convertible_v<std::vector<double>, Shape>);
   CHECK(zeros({0}).numel() == 0);  // no tensor that is none
 }
+
+}  // namespace test_nested

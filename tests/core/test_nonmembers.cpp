@@ -7,6 +7,8 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/message_of.hpp>
 
+namespace test_nonmembers {
+
 using namespace limpid;
 
 TEST_CASE("a dtype that does not exist makes no tensor") {
@@ -86,3 +88,5 @@ TEST_CASE("no tensor has more than 64 axes, whatever makes it") {
   CHECK(message_of([&] { from_blob(memory, more, float32); }) == expected);
   CHECK(message_of([&] { from_vector(std::vector<float>{1}, more); }) == expected);
 }
+
+}  // namespace test_nonmembers

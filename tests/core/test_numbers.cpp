@@ -14,9 +14,9 @@
 #include <limpid/tests/message_of.hpp>
 #include <limpid/tests/settings.hpp>
 
-using namespace limpid;
+namespace test_numbers {
 
-namespace {
+using namespace limpid;
 
 constexpr double inf = std::numeric_limits<double>::infinity(), not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr int64_t odd = (int64_t{1} << 53) + 1;
@@ -82,8 +82,6 @@ template <class T>
 T last(const Tensor& x) {
   return x.data<T>()[x.numel() - 1];
 }
-
-}  // namespace
 
 TEST_CASE("a number that a dtype does not hold is refused, whichever way it comes in") {
   const std::vector<Refused> refused = {
@@ -200,8 +198,6 @@ TEST_CASE("item gives what its type holds, or says so") {
   CHECK(full({1}, 1e300, float64).item<float>() == std::numeric_limits<float>::infinity());
 }
 
-namespace {
-
 // The numbers of a 16-bit dtype from 0 to its largest, and what would follow.
 template <class H>
 std::vector<double> steps(uint16_t infinity, double after) {
@@ -262,8 +258,6 @@ double rounded(uint64_t x, int bits) {
   return std::ldexp(static_cast<double>(kept + (rest > half || (rest == half && kept % 2))), excess);
 }
 
-}  // namespace
-
 TEST_CASE("doubles are rounded once to half precision, beside every midpoint") {
   check_midpoints<Half>(float16, 0x7c00, 65536);
   check_midpoints<BFloat16>(bfloat16, 0x7f80, std::ldexp(1.0, 128));
@@ -314,8 +308,6 @@ TEST_CASE("integers are rounded once to floating point, beside midpoints of ever
   }
 }
 
-namespace {
-
 std::string bytes_of(const Tensor& x) {
   std::string text;
   const auto* p = static_cast<const uint8_t*>(x.raw_data());
@@ -343,8 +335,6 @@ const std::vector<WayIn> comparisons = {
     {"pow", [](Scalar x, DType d) { return pow(full({1}, 2, d), x); }},
     {"arange", [](Scalar x, DType d) { return arange(x, x.to_double() + 1, d); }},
 };
-
-}  // namespace
 
 TEST_CASE("a long double counts as the double nearest to it, everywhere") {
   const long double little = std::numeric_limits<long double>::epsilon();
@@ -420,3 +410,5 @@ TEST_CASE("the text of a number in a message is the shortest that reads back as 
   }
   CHECK(detail::message(0.1f, ' ', std::numeric_limits<float>::max()) == "0.1 3.4028235e+38");
 }
+
+}  // namespace test_numbers

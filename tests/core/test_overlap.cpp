@@ -11,9 +11,9 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/message_of.hpp>
 
-using namespace limpid;
+namespace test_overlap {
 
-namespace {
+using namespace limpid;
 
 // Offsets of x's elements, in elements.
 std::vector<int64_t> places(const Tensor& x) {
@@ -34,8 +34,6 @@ std::set<const std::byte*> bytes_of(const Tensor& x) {
       result.insert(static_cast<const std::byte*>(x.raw_data()) + p * static_cast<int64_t>(x.itemsize()) + b);
   return result;
 }
-
-}  // namespace
 
 TEST_CASE("overlap is told element by element") {
   std::mt19937 random(1);
@@ -136,3 +134,5 @@ TEST_CASE("nothing writes to a tensor whose elements share a place") {
         "fill_: expected a tensor with a place for each element, got one of shape (3, 3) and strides (1, 1), in which "
         "some may share one; clone() it first");
 }
+
+}  // namespace test_overlap

@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+namespace test_parallel {
+
 using namespace limpid;
 
 TEST_CASE("every index is visited once, for any count, grain and number of threads") {
@@ -60,3 +62,5 @@ TEST_CASE("an exception leaves a loop when all of it is done") {
 TEST_CASE("fewer than one thread is refused") {
   CHECK_THROWS_WITH(set_num_threads(0), "set_num_threads: expected a number from 1 to 4096, got 0");
 }
+
+}  // namespace test_parallel

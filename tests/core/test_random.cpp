@@ -12,9 +12,9 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/settings.hpp>
 
-using namespace limpid;
+namespace test_random {
 
-namespace {
+using namespace limpid;
 
 std::vector<double> values(const Tensor& x) {
   std::vector<double> out;
@@ -35,8 +35,6 @@ double moment(const std::vector<double>& xs, int power, double centre = 0) {
   for (double x : xs) total += std::pow(x - centre, power);
   return total / static_cast<double>(xs.size());
 }
-
-}  // namespace
 
 TEST_CASE("philox gives the known answers of Random123") {
   using Words = std::array<uint32_t, 4>;
@@ -255,3 +253,5 @@ TEST_CASE("random numbers refuse what they cannot give") {
   CHECK_THROWS_WITH(bernoulli(1.5, {2}), "bernoulli: expected a probability from 0 to 1, got 1.5");
   CHECK_THROWS_AS(bernoulli(std::nan(""), {2}), ValueError);
 }
+
+}  // namespace test_random

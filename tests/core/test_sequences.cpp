@@ -12,9 +12,9 @@
 #include <limpid/tests/message_of.hpp>
 #include <limpid/tests/settings.hpp>
 
-using namespace limpid;
+namespace test_sequences {
 
-namespace {
+using namespace limpid;
 
 constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
@@ -24,8 +24,6 @@ template <class T>
 T last(const Tensor& x) {
   return x.data<T>()[x.numel() - 1];
 }
-
-}  // namespace
 
 TEST_CASE("ranges of numbers stay in their dtype") {
   CHECK(message_of([] { arange(-1, 3, uint8); }) == "arange: expected a number that uint8 holds, got -1");
@@ -156,3 +154,5 @@ TEST_CASE("a range too long for memory or for any tensor says so") {
         "arange: expected finite bounds and a step other than 0, got start = 0, stop = inf, step = 1");
   CHECK(arange(1.0, 0.0).numel() == 0);
 }
+
+}  // namespace test_sequences

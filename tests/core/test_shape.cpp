@@ -7,13 +7,11 @@
 #include <string>
 #include <vector>
 
+namespace test_shape {
+
 using namespace limpid;
 
-namespace {
-
 constexpr int64_t huge = std::numeric_limits<int64_t>::max();
-
-}  // namespace
 
 TEST_CASE("a shape prints as NumPy prints it") {
   CHECK(to_string(Shape{}) == "()");
@@ -76,3 +74,5 @@ TEST_CASE("axes are normalised and checked") {
   CHECK(message_of([] { normalize_axis(0, 0, "sum"); }) == "sum: expected no axis for a tensor of rank 0, got 0");
   CHECK(message_of([] { normalize_axes({1, -1}, 2, "sum"); }) == "sum: expected each axis once, got axis 1 twice");
 }
+
+}  // namespace test_shape

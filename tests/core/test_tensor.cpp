@@ -10,9 +10,9 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/message_of.hpp>
 
-using namespace limpid;
+namespace test_tensor {
 
-namespace {
+using namespace limpid;
 
 template <class T>
 std::vector<T> values(const Tensor& x) {
@@ -21,8 +21,6 @@ std::vector<T> values(const Tensor& x) {
 }
 
 const std::vector<DType> dtypes = {bool_, uint8, int32, int64, float16, bfloat16, float32, float64};
-
-}  // namespace
 
 TEST_CASE("an undefined tensor answers with an error, not a crash") {
   const Tensor none;
@@ -216,15 +214,11 @@ TEST_CASE("rank is not limited to what fits inline") {
   CHECK(full(shape, 1).numel() == 4096);
 }
 
-namespace {
-
 std::string printed(const Tensor& x) {
   std::ostringstream out;
   out << x;
   return out.str();
 }
-
-}  // namespace
 
 TEST_CASE("a tensor prints alike in every locale") {
   struct Grouping : std::numpunct<char> {
@@ -284,3 +278,5 @@ TEST_CASE("printing takes memory for what it shows alone") {
   CHECK(memory_stats().peak_in_use - before < 1 << 16);
   CHECK(out.str().starts_with("[[[      0,  524288],\n  [      2,  524290],"));
 }
+
+}  // namespace test_tensor

@@ -6,16 +6,14 @@
 
 #include <limpid/tests/catch.hpp>
 
-using namespace limpid;
+namespace test_xtensor {
 
-namespace {
+using namespace limpid;
 
 template <class Array>
 constexpr bool adopts = requires(Array&& array) {
   adopt(static_cast<Array&&>(array));
 };
-
-}  // namespace
 
 TEST_CASE("a view reads and writes the tensor's own memory, in any layout") {
   const Tensor x = arange(24).to(float32), y = transpose(reshape(x, {2, 3, 4}), 0, 2);
@@ -102,3 +100,5 @@ TEST_CASE("gradients go through what was adopted, and an array that is kept is n
   // A view has no memory to give up.
   static_assert(!adopts<decltype(view<double>(std::declval<const Tensor&>()))>);
 }
+
+}  // namespace test_xtensor

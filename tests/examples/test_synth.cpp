@@ -7,10 +7,10 @@
 #include "digits/glyphs.hpp"
 #include "digits/synth.hpp"
 
+namespace test_synth {
+
 using namespace digits;
 using limpid::data::LabelledImages;
-
-namespace {
 
 std::span<const float> pixels(const LabelledImages& set) {
   return {set.images.data<float>(), static_cast<std::size_t>(set.images.numel())};
@@ -19,8 +19,6 @@ std::span<const float> image(const LabelledImages& set, std::size_t i) {
   return pixels(set).subspan(i * kPixels, kPixels);
 }
 int64_t label(const LabelledImages& set, std::size_t i) { return set.labels.data<int64_t>()[i]; }
-
-}  // namespace
 
 TEST_CASE("synthetic digits do not depend on threads or count") {
   const LabelledImages one = synthesize(500, 3, 1);
@@ -102,3 +100,5 @@ TEST_CASE("every digit has several styles inside its box") {
       }
   }
 }
+
+}  // namespace test_synth

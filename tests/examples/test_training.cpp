@@ -6,6 +6,8 @@
 #include "digits/synth.hpp"
 #include "digits/training.hpp"
 
+namespace test_training {
+
 using namespace digits;
 using namespace limpid;
 
@@ -55,3 +57,5 @@ TEST_CASE("a sheet shows each digit in the column it was taken for, mistakes red
   CHECK(colour(0, 5) == std::string("red"));
   CHECK(colour(0, 0) == std::string("paper"));
 }
+
+}  // namespace test_training

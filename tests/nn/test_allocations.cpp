@@ -11,7 +11,7 @@
 
 #include "../catch.hpp"
 
-namespace {
+namespace test_allocations {
 
 // Requests of this thread that succeed before all others fail; below 0: none fails.
 thread_local int64_t left = -1;
@@ -26,16 +26,16 @@ void* from_system(std::size_t bytes, std::size_t alignment) noexcept {
 }
 void* or_throw(void* p) { return p ? p : throw std::bad_alloc(); }
 
-}  // namespace
+}  // namespace test_allocations
 
 [[gnu::noinline]] void* operator new(std::size_t bytes) {
-  return or_throw(from_system(bytes, alignof(std::max_align_t)));
+  return test_allocations::or_throw(test_allocations::from_system(bytes, alignof(std::max_align_t)));
 }
 [[gnu::noinline]] void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  return or_throw(from_system(bytes, static_cast<std::size_t>(alignment)));
+  return test_allocations::or_throw(test_allocations::from_system(bytes, static_cast<std::size_t>(alignment)));
 }
 [[gnu::noinline]] void* operator new(std::size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  return from_system(bytes, static_cast<std::size_t>(alignment));
+  return test_allocations::from_system(bytes, static_cast<std::size_t>(alignment));
 }
 [[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
 [[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
@@ -43,7 +43,7 @@ void* or_throw(void* p) { return p ? p : throw std::bad_alloc(); }
 [[gnu::noinline]] void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
 [[gnu::noinline]] void operator delete(void* p, std::align_val_t, const std::nothrow_t&) noexcept { std::free(p); }
 
-namespace {
+namespace test_allocations {
 
 using namespace limpid;
 
@@ -184,8 +184,6 @@ void check_optimizer(const Make& make) {
         start, [&](Trained& t) { t.optimizer.emplace(make(t.net.parameters())); }, look_at_net);
   }
 }
-
-}  // namespace
 
 TEST_CASE("requests fail where they are told to") {
   const Failing failing(2);
@@ -470,3 +468,5 @@ TEST_CASE("clipping that lacks memory changes no gradient") {
   keeps_all(
       trained(sgd, 0), [](Trained& t) { optim::clip_grad_norm_(t.net.parameters(), 1e-3); }, look_at_optimizer, 0);
 }
+
+}  // namespace test_allocations

@@ -10,6 +10,8 @@
 #include "../catch.hpp"
 #include "scaled.hpp"
 
+namespace test_assignment {
+
 using namespace limpid;
 using test::agrees;
 using test::agrees_with_its_weight;
@@ -230,3 +232,5 @@ TEST_CASE("a member may be given its parameter later, once") {
   CHECK_THROWS_AS(late.again(), ValueError);
   CHECK(agrees_with_its_weight(late));
 }
+
+}  // namespace test_assignment

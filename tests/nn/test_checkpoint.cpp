@@ -5,9 +5,9 @@
 
 #include "../catch.hpp"
 
-using namespace limpid;
+namespace test_checkpoint {
 
-namespace {
+using namespace limpid;
 
 // The same layers, called as they are and within a checkpoint: values, what they keep, and gradients of two orders.
 template <class M, class F>
@@ -56,8 +56,6 @@ struct Sparing : nn::Module {
     return checkpoint([self, inner](const Tensor& t) { return checkpoint(inner, tanh(linear(t, self.weight))); }, x);
   }
 };
-
-}  // namespace
 
 TEST_CASE("a spectral norm is iterated once within a checkpoint, and its gradients are those of that") {
   manual_seed(1);
@@ -190,3 +188,5 @@ TEST_CASE("a generator of a layer's own draws the same within a checkpoint") {
       nn::TransformerEncoderLayer(4, 2, {.dim_feedforward = 8, .dropout = 0.5, .generator = &generator}),
       [](const auto& layer, const Tensor& x) { return layer(x); }, randn({5, 2, 4}));
 }
+
+}  // namespace test_checkpoint

@@ -14,6 +14,8 @@
 #include "../message_of.hpp"
 #include "vectors.hpp"
 
+namespace test_computed_weights {
+
 using namespace limpid;
 
 TEST_CASE("a clone computes its weights of parameters of its own") {
@@ -287,3 +289,5 @@ TEST_CASE("normalising is undone only where nothing is left behind") {
   nn::remove_weight_norm(linear);
   CHECK(names(linear.state_dict()) == std::set<std::string>{"weight", "bias"});
 }
+
+}  // namespace test_computed_weights

@@ -15,11 +15,11 @@
 #include "scaled.hpp"
 #include "vectors.hpp"
 
+namespace test_containers {
+
 using namespace limpid;
 using test::agrees;
 using test::Scaled;
-
-namespace {
 
 struct Net : nn::Module {
   nn::ModuleList<Scaled> blocks;
@@ -48,8 +48,6 @@ struct Net : nn::Module {
     return all;
   }
 };
-
-}  // namespace
 
 TEST_CASE("lists of modules and parameters have PyTorch's names, and what is in them is trained") {
   Net net;
@@ -365,8 +363,6 @@ TEST_CASE("modules are found by their paths") {
 
 // Freezing.
 
-namespace {
-
 struct Backbone : nn::Module {
   nn::Conv2d conv;
   nn::BatchNorm2d batch;
@@ -379,8 +375,6 @@ struct Backbone : nn::Module {
         dropout(add("dropout", nn::Dropout(0.5))) {}
   Tensor operator()(const Tensor& x) const { return instance(batch(conv(x))); }
 };
-
-}  // namespace
 
 TEST_CASE("what is frozen learns nothing, whatever train says") {
   manual_seed(1);
@@ -510,3 +504,5 @@ TEST_CASE("a Sequential takes a module of several arguments by a lambda") {
   CHECK_THROWS_WITH(nn::Sequential{[gru = stray](const Tensor& in) { return gru(in).sequence; }},
                     ContainsSubstring("got one that holds GRU(3, 4), which would be neither trained nor saved"));
 }
+
+}  // namespace test_containers

@@ -15,9 +15,9 @@
 #include <limpid/tests/nn/vectors.hpp>
 #include <limpid/tests/settings.hpp>
 
-using namespace limpid;
+namespace test_exchange {
 
-namespace {
+using namespace limpid;
 
 struct Tagger : nn::Module {
   nn::Embedding words;
@@ -165,8 +165,6 @@ void write(const std::string& path) {
   save_safetensors(path, file);
 }
 
-}  // namespace
-
 TEST_CASE("models that PyTorch saved give its outputs") { read(LIMPID_TEST_DATA "/torch/exchange.pt"); }
 
 // For exchange.py, which sets the folder.
@@ -177,3 +175,5 @@ TEST_CASE("models are exchanged with PyTorch", "[.exchange]") {
   std::cout << "from PyTorch: worst relative difference of outputs " << worst << std::endl;
   write(std::string(folder) + "/from_limpid.safetensors");
 }
+
+}  // namespace test_exchange

@@ -14,10 +14,10 @@
 #include "printed.hpp"
 #include "scaled.hpp"
 
+namespace test_hooks {
+
 using namespace limpid;
 using test::Scaled;
-
-namespace {
 
 // Counts what is alive of it.
 struct Counted {
@@ -26,8 +26,6 @@ struct Counted {
   Counted(const Counted&) { ++alive; }
   ~Counted() { --alive; }
 };
-
-}  // namespace
 
 TEST_CASE("a hook sees a layer's inputs and outputs, and may replace them") {
   const nn::Linear linear(2, 3);
@@ -359,3 +357,5 @@ TEST_CASE("a summary counts a shared layer's parameters once and its calls all")
   const nn::Summary recurrent = nn::summary(nn::GRU(1, 2), ones({3, 1, 1}));
   CHECK(recurrent.rows[0].output == Shape{3, 1, 2});
 }
+
+}  // namespace test_hooks

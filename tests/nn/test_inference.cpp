@@ -5,9 +5,9 @@
 
 #include "../catch.hpp"
 
-using namespace limpid;
+namespace test_inference {
 
-namespace {
+using namespace limpid;
 
 struct Scaled : nn::Module {
   nn::Parameter scale;
@@ -38,8 +38,6 @@ Tensors step(nn::Sequential net, const Tensor& x) {
   for (const auto& [name, value] : net.state_dict()) all.push_back(value);
   return all;
 }
-
-}  // namespace
 
 TEST_CASE("modules made in inference mode can be trained") {
   const Tensor x = randn({4, 3});
@@ -126,3 +124,5 @@ TEST_CASE("backward in inference mode is what it is elsewhere") {
     CHECK_NOTHROW(sum(layer.weight * layer.weight.grad()).backward());  // it may be saved
   }
 }
+
+}  // namespace test_inference

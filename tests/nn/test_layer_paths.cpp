@@ -8,10 +8,10 @@
 #include "../catch.hpp"
 #include "scaled.hpp"
 
+namespace test_layer_paths {
+
 using namespace limpid;
 using test::Scaled;
-
-namespace {
 
 struct Net : nn::Module {
   nn::Sequential features;
@@ -32,8 +32,6 @@ std::string error_of(const F& f) {
   }
   return "";
 }
-
-}  // namespace
 
 TEST_CASE("errors carry the path of the layer, and stay what they are") {
   const Net net;
@@ -128,3 +126,5 @@ TEST_CASE("models that share a layer are made and let go of on several threads")
   b.join();
   CHECK_THAT(error_of<ShapeError>([&] { shared(ones({3})); }), StartsWith("Linear: "));
 }
+
+}  // namespace test_layer_paths

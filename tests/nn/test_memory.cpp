@@ -9,10 +9,10 @@
 #include "../catch.hpp"
 #include "../memory.hpp"
 
+namespace test_memory {
+
 using namespace limpid;
 using namespace limpid::test;
-
-namespace {
 
 int64_t page_faults() {
   rusage usage{};
@@ -63,8 +63,6 @@ void tiny_training() {
     (sum(softmax(y, 1) * randn(y.shape())) + moments(x, {2, 3}).variance.to(float32)).backward(randn({2, 1}));
   }
 }
-
-}  // namespace
 
 TEST_CASE("a warm training step takes no page fault, and no memory from the system") {
   if (lacks_recycling()) return;
@@ -144,3 +142,5 @@ TEST_CASE("tiny tensors start no thread") {
   instance_norm(randn({8, 64, 64, 64}));
   CHECK(threads_of_process() >= 4);  // the count sees threads where there are some
 }
+
+}  // namespace test_memory

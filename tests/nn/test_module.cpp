@@ -3,9 +3,9 @@
 #include "../catch.hpp"
 #include "vectors.hpp"
 
-using namespace limpid;
+namespace test_module {
 
-namespace {
+using namespace limpid;
 
 struct Block : nn::Module {
   nn::Conv2d conv;
@@ -42,8 +42,6 @@ std::string message_of(Pair& pair, const TensorMap& state, bool strict = true) {
   }
   return "";
 }
-
-}  // namespace
 
 TEST_CASE("a module tree has PyTorch's names") {
   CHECK(names(make_net().state_dict()) == names(torch_vectors("net/state/")));
@@ -367,3 +365,5 @@ TEST_CASE("a state is loaded as if read before it is written, through whatever h
                     "got some that 0.x has as well)");
   CHECK(memory == std::vector<float>{4, 5, 6, 1, 2, 3});
 }
+
+}  // namespace test_module

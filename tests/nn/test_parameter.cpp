@@ -15,11 +15,11 @@
 #include "scaled.hpp"
 #include "vectors.hpp"
 
+namespace test_parameter {
+
 using namespace limpid;
 using test::agrees_with_its_weight;
 using test::Scaled;
-
-namespace {
 
 template <class P>
 constexpr bool is_emptied = requires(P& p) {
@@ -29,8 +29,6 @@ template <class To, class From>
 constexpr bool assigns = requires(To to, From from) {
   to = static_cast<From>(from);
 };
-
-}  // namespace
 
 // What is not a constant does not compile.
 static_assert(!assigns<nn::Parameter&, Tensor&> && !assigns<nn::Parameter&, const Tensor&> &&
@@ -72,8 +70,6 @@ TEST_CASE("a parameter is read as a tensor") {
   CHECK(copy.is_same(own));
 }
 
-namespace {
-
 struct Squared : Function<Squared> {
   static Tensor forward(Context& context, const Tensor& x) {
     context.save(x);
@@ -81,8 +77,6 @@ struct Squared : Function<Squared> {
   }
   static Tensors backward(Context& context, const Tensor& dy) { return {2.0 * dy * context.saved(0)}; }
 };
-
-}  // namespace
 
 TEST_CASE("a parameter given to a function of one's own has a gradient") {
   const nn::Linear linear(1, 1);
@@ -221,8 +215,6 @@ TEST_CASE("optimisers are handles that may be assigned, also through the base") 
 
 // Members that no one registered.
 
-namespace {
-
 template <class Member>
 struct With : nn::Module {
   explicit With(Member its_member) : member(std::move(its_member)) {}
@@ -272,8 +264,6 @@ void check_taken(const M& module) {
   CHECK_NOTHROW(net.append(module));
   CHECK_NOTHROW(nn::clone(module));
 }
-
-}  // namespace
 
 TEST_CASE("members that were never registered are found") {
   const nn::Linear linear(1, 1);
@@ -401,3 +391,5 @@ TEST_CASE("load_state_dict converts among floats, not from integers, and refuses
   CHECK_THROWS_AS(net.load_state_dict({{"weight", w}, {"bias", full({1}, 70000)}}), ValueError);
   CHECK(net.bias.to(float32).item<float>() == INFINITY);
 }
+
+}  // namespace test_parameter

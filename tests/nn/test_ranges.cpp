@@ -9,9 +9,9 @@
 
 #include "../catch.hpp"
 
-using namespace limpid;
+namespace test_ranges {
 
-namespace {
+using namespace limpid;
 
 constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr double huge = 1e300;
@@ -71,8 +71,6 @@ const std::string reals = "(-inf, inf)";
 const std::vector<std::string> all_reals{"-1", "0", "1e+300", "-1e+300"};
 
 Tensors leaf() { return {ones({2}).set_requires_grad()}; }
-
-}  // namespace
 
 TEST_CASE("optimisers take finite numbers in range") {
   using namespace optim;
@@ -359,3 +357,5 @@ TEST_CASE("loaders take batches of at least one sample") {
   CHECK_THROWS_WITH(data::DataLoader(x, {.seed = 1, .generator = &generator}),
                     "DataLoader: expected a seed or a generator, got both");
 }
+
+}  // namespace test_ranges

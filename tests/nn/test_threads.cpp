@@ -4,6 +4,8 @@
 
 #include "../ops/plain.hpp"
 
+namespace test_threads {
+
 using namespace limpid;
 
 TEST_CASE("one seed trains to the same bits for any number of threads") {
@@ -30,3 +32,5 @@ TEST_CASE("one seed trains to the same bits for any number of threads") {
       return result;
     });
 }
+
+}  // namespace test_threads

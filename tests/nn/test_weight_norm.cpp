@@ -10,9 +10,9 @@
 #include "printed.hpp"
 #include "vectors.hpp"
 
-using namespace limpid;
+namespace test_weight_norm {
 
-namespace {
+using namespace limpid;
 
 TensorMap torch_weights(const std::string& prefix) {
   static const TensorMap all = load_npz(LIMPID_TEST_DATA "/weights.npz");
@@ -48,8 +48,6 @@ void check_against_torch(const std::string& name, M module) {
 }
 
 double largest_singular_value(const Tensor& w) { return amax(linalg::svdvals(w.detach())).item<double>(); }
-
-}  // namespace
 
 TEST_CASE("weight_norm gives PyTorch's values and gradients") {
   check_against_torch("length/linear", nn::weight_norm(nn::Linear(3, 2)));
@@ -323,3 +321,5 @@ TEST_CASE("rows and weights of zeros give zeros, and go on learning") {
     CHECK(allclose(nn::weight_norm(nn::clone(scaled)).weight.detach(), before, 1e-5, 0));
   }
 }
+
+}  // namespace test_weight_norm

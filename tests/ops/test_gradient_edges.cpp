@@ -14,9 +14,9 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/settings.hpp>
 
-using namespace limpid;
+namespace test_gradient_edges {
 
-namespace {
+using namespace limpid;
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
@@ -35,8 +35,6 @@ struct Probe : Function<Probe> {
 
 // Leaves NaN in the memory that the next tensors of this shape get.
 void spoil(const Shape& shape) { const Tensor a = full(shape, NAN, float64), b = full(shape, NAN, float64); }
-
-}  // namespace
 
 TEST_CASE("gradients of pow at zero bases and exponents") {
   const Tensor a = leaf({0, 0, 0, 0, 2}), b = leaf({0, 1, 2, -1, 0});
@@ -155,8 +153,6 @@ TEST_CASE("gradients of reductions at the ends of the numbers, and over leading 
 
 // ---- zero gradients that meet infinite or undefined derivatives
 
-namespace {
-
 // The gradient of f at x for a dy, recorded or not, and its derivative by dy in direction 1.
 struct Pulled {
   Tensor dx, recorded, by_dy;
@@ -167,8 +163,6 @@ Pulled pulled(Tensor (*f)(const Tensor&), const Tensor& at, double seed) {
   const Tensor recorded = grad({f(x)}, {x}, {u}, {.create_graph = true})[0];
   return {grad({f(x)}, {x}, {dy})[0], recorded.detach(), grad({recorded}, {u}, {ones_like(at.detach())})[0]};
 }
-
-}  // namespace
 
 TEST_CASE("a zero gradient stays zero through reductions, norms and losses, whatever they meet") {
   using F = Tensor (*)(const Tensor&);
@@ -366,3 +360,5 @@ TEST_CASE("softmax and its kin have accurate gradients where one class has nearl
     }
   }
 }
+
+}  // namespace test_gradient_edges

@@ -18,9 +18,9 @@
 #include "../catch.hpp"
 #include "op_table.hpp"
 
-using namespace limpid;
+namespace test_half_sums {
 
-namespace {
+using namespace limpid;
 
 double value(const Tensor& x) { return x.detach().to(float64).item<double>(); }
 
@@ -40,8 +40,6 @@ bool same(const Tensor& a, const Tensor& b) {
   const Tensor x = a.to(float32), y = b.to(float32), both = isnan(x) && isnan(y);
   return x.shape() == y.shape() && all(x == y || both).item<bool>();
 }
-
-}  // namespace
 
 TEST_CASE("sums of many small numbers of half precision do not stick") {
   for (const DType dtype : {float16, bfloat16}) {
@@ -156,3 +154,5 @@ TEST_CASE("what half precision does not hold between the steps of an op does it 
   const Tensor steps = tensor({1, 2049, 2, 4000.0}, float16);
   CHECK(equal(diff(steps, 3), diff(steps.to(float32), 3).to(float16)));
 }
+
+}  // namespace test_half_sums

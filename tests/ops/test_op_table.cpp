@@ -19,9 +19,9 @@
 #include <limpid/tests/settings.hpp>
 #include <limpid/tests/thinned.hpp>
 
-using namespace limpid;
+namespace test_op_table {
 
-namespace {
+using namespace limpid;
 
 template <class F>
 void for_each_op(F f) {
@@ -54,8 +54,6 @@ std::map<std::string, int> declared_ops() {
   }
   return count;
 }
-
-}  // namespace
 
 TEST_CASE("every op declared in ops/ has a row for each overload") {
   const std::map<std::string, int> declared = declared_ops();
@@ -203,8 +201,6 @@ TEST_CASE("ops record the same gradients of cotangents in any layout") {
   });
 }
 
-namespace {
-
 // What f gives, and whether an invalid operation was signalled though that has
 // no NaN.
 struct Watched {
@@ -260,8 +256,6 @@ void check_exceptions(const OpRow& row, DType dtype, std::size_t input, double v
   }
 }
 
-}  // namespace
-
 TEST_CASE(
     "ops signal no invalid operation at infinity, nor do their "
     "gradients, where no result is NaN") {
@@ -285,3 +279,5 @@ TEST_CASE(
     }
   });
 }
+
+}  // namespace test_op_table

@@ -6,9 +6,9 @@
 
 #include <limpid/tests/catch.hpp>
 
-using namespace limpid;
+namespace test_planted_faults {
 
-namespace {
+using namespace limpid;
 
 enum class Fault {
   none,
@@ -240,8 +240,6 @@ void expect_caught(const char* name) {
   }
 }
 
-}  // namespace
-
 TEST_CASE("the normalisation written by hand is right") {
   const GradcheckReport report = check_norm<Fault::none>();
   INFO(report);
@@ -420,3 +418,5 @@ TEST_CASE("sum() as the loss of a normalisation sees no fault, random cotangents
   CHECK_FALSE(gradcheck([&](Tensor t) { return GroupNorm<Fault::zero_dx>::apply(t, gamma, beta); }, {x}));
   CHECK(gradcheck([&](Tensor t) { return GroupNorm<Fault::none>::apply(t, gamma, beta); }, {x}));
 }
+
+}  // namespace test_planted_faults

@@ -11,7 +11,7 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/coverage/properties.hpp>
 
-namespace {
+namespace test_properties {
 
 template <class F>
 void expect_no_fault(F of) {
@@ -22,8 +22,6 @@ void expect_no_fault(F of) {
     CHECK(faults.empty());
   }
 }
-
-}  // namespace
 
 TEST_CASE("ops have the values and gradients that PyTorch has") {
   expect_no_fault(properties::vectors);
@@ -98,3 +96,5 @@ TEST_CASE("the coverage page lists every row of the table, and no other") {
   for (std::size_t at = begin; (at = page.find("\n| ", at)) < end; ++at) ++rows;
   CHECK(rows == op_table().size() + 2);  // and the names of columns
 }
+
+}  // namespace test_properties

@@ -10,9 +10,9 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/message_of.hpp>
 
-using namespace limpid;
+namespace test_rules {
 
-namespace {
+using namespace limpid;
 
 constexpr double inf = std::numeric_limits<double>::infinity();
 
@@ -28,8 +28,6 @@ Tensor slope(const F& f, const Tensor& at) {
 }
 
 using Unary = Tensor (*)(const Tensor& x);
-
-}  // namespace
 
 TEST_CASE("NaN is the greatest number, to whatever orders numbers") {
   for (const DType dtype : {float64, float32, float16, bfloat16}) {
@@ -302,3 +300,5 @@ TEST_CASE("gradients that are none are refused by name") {
   CHECK(refused(linalg::svd(tall, false).s, tall) == "no error");
   CHECK(refused(linalg::lstsq(tall, ones({3}, float64)).solution, tall) == "no error");
 }
+
+}  // namespace test_rules

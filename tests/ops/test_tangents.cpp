@@ -12,9 +12,9 @@
 #include <limpid/tests/ops/plain.hpp>
 #include <limpid/tests/settings.hpp>
 
-using namespace limpid;
+namespace test_tangents {
 
-namespace {
+using namespace limpid;
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
@@ -74,8 +74,6 @@ template <class F>
 Tensor along(F f, const Tensor& x, const Tensor& dx) {
   return jvp(f, {x}, {dx}).dys[0];
 }
-
-}  // namespace
 
 TEST_CASE("tangents are the same in every layout, of inputs and of tangents") {
   for_each_smooth_op([](const Smooth& f) {
@@ -459,3 +457,5 @@ TEST_CASE("tangents of large tensors, which threads share out, are those of smal
     for (std::size_t k = 0; k < one.size(); ++k) CHECK(allclose(of_row(whole[k]), one[k], 1e-6, 1e-7));
   }
 }
+
+}  // namespace test_tangents

@@ -10,25 +10,25 @@
 
 #include <limpid/tests/core/io/file_tests.hpp>
 
-namespace {
+namespace test_allocations {
 
 // Requests of this thread that succeed before all others fail; below 0: none fails.
 thread_local int64_t left = -1;
 
-}  // namespace
+}  // namespace test_allocations
 
 [[gnu::noinline]] void* operator new(std::size_t bytes) {
-  if (left > 0) --left;
-  if (left == 0) throw std::bad_alloc();
+  if (test_allocations::left > 0) --test_allocations::left;
+  if (test_allocations::left == 0) throw std::bad_alloc();
   if (void* p = std::malloc(bytes ? bytes : 1)) return p;
   throw std::bad_alloc();
 }
 [[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
 [[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 
-using namespace limpid;
+namespace test_allocations {
 
-namespace {
+using namespace limpid;
 
 /// While it lives, this thread's request k and all after it fail.
 struct Failing {
@@ -53,8 +53,6 @@ void fail_each(const char* name, const std::function<void()>& f, const std::func
   }
   CHECK(k > 5);
 }
-
-}  // namespace
 
 TEST_CASE("a save that runs out of memory leaves the old file and nothing else") {
   const Folder folder;
@@ -101,3 +99,5 @@ TEST_CASE("a load that runs out of memory gives nothing") {
     CHECK(!left_out.count("before"));
   }
 }
+
+}  // namespace test_allocations

@@ -7,9 +7,9 @@
 #include <filesystem>
 #include <functional>
 
-using namespace limpid;
+namespace test_files {
 
-namespace {
+using namespace limpid;
 
 struct Format {
   const char* name;
@@ -46,8 +46,6 @@ std::vector<Tensor> samples(DType dtype) {
           detail::make_view(x, {4, 2, 3}, {0, 0, 1}, 7),           // expanded
           detail::make_view(x, {2, 3, 4, 5}, {60, 1, 15, 3}, 0)};  // channels-last
 }
-
-}  // namespace
 
 TEST_CASE("every format gives back what it was given") {
   const Folder folder;
@@ -163,3 +161,5 @@ TEST_CASE("names as long as a file system allows can be saved") {
   save_npy(folder / name, counting({3}));
   CHECK(same_bits(load_npy(folder / name), counting({3})));
 }
+
+}  // namespace test_files

@@ -8,9 +8,9 @@
 #include <limits>
 #include <numeric>
 
-using namespace limpid;
+namespace test_image {
 
-namespace {
+using namespace limpid;
 
 std::string big_endian(uint32_t value) { return raw(__builtin_bswap32(value)); }
 
@@ -64,8 +64,6 @@ Tensor random_image(const Shape& shape) {
     x.data<uint8_t>()[i] = static_cast<uint8_t>(i / 3 + (i / 64 % 3 == 0 ? random() % 256 : random() % 3));
   return x;
 }
-
-}  // namespace
 
 TEST_CASE("images come back as they were saved") {
   const Folder folder;
@@ -399,3 +397,5 @@ TEST_CASE("what is no file is no image") {
   CHECK_THAT(refusal([&] { load_image(folder.path()); }),
              ContainsSubstring("expected a regular file, got a directory"));
 }
+
+}  // namespace test_image

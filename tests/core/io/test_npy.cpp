@@ -3,9 +3,9 @@
 
 #include <limpid/tests/core/io/file_tests.hpp>
 
-using namespace limpid;
+namespace test_npy {
 
-namespace {
+using namespace limpid;
 
 const std::string numpy = LIMPID_TEST_DATA "/numpy/";
 
@@ -21,8 +21,6 @@ std::string with_shape(const std::string& shape, const std::string& data = {}) {
 std::string with_descr(const std::string& descr, const std::string& data = {}) {
   return npy("{'descr': " + descr + ", 'fortran_order': False, 'shape': ()}", data);
 }
-
-}  // namespace
 
 TEST_CASE("npy files that NumPy saved are read, and written byte for byte") {
   struct Row {
@@ -217,3 +215,5 @@ TEST_CASE("npy has no bfloat16") {
             folder / "x: expected a dtype that NumPy has, got bfloat16 (convert it, or save it as safetensors)");
   CHECK(folder.empty());
 }
+
+}  // namespace test_npy

@@ -5,17 +5,15 @@
 
 #include <limpid/tests/core/io/zip_tests.hpp>
 
-using namespace limpid;
+namespace test_npz {
 
-namespace {
+using namespace limpid;
 
 const std::string numpy = LIMPID_TEST_DATA "/numpy/";
 
 void load(const std::string& path) {
   load_strictly([](auto&&... arguments) { load_npz(arguments...); }, path);
 }
-
-}  // namespace
 
 TEST_CASE("npz files that NumPy saved are read") {
   for (const char* file : {"stored", "deflated", "zip64"}) {
@@ -353,3 +351,5 @@ TEST_CASE("what npz cannot hold is not saved") {
              ContainsSubstring("save_npz: " + folder / "x: 'b': expected a dtype that NumPy has, got bfloat16"));
   CHECK(folder.empty());
 }
+
+}  // namespace test_npz

@@ -8,6 +8,8 @@
 
 #include <limpid/tests/core/io/pt_tests.hpp>
 
+namespace test_pickles {
+
 using namespace limpid;
 using namespace pt_tests;
 
@@ -221,3 +223,5 @@ TEST_CASE("reading a .pt file takes time and memory of its own size, whatever it
   CHECK(load_pt(folder / "x", left_out).size() == 1);
   CHECK(left_out.empty());
 }
+
+}  // namespace test_pickles

@@ -9,6 +9,8 @@
 
 #include <limpid/tests/core/io/pt_tests.hpp>
 
+namespace test_pt {
+
 using namespace limpid;
 using namespace pt_tests;
 
@@ -360,3 +362,5 @@ TEST_CASE("changed .pt files load or are refused", "[long]") {
       },
       300);
 }
+
+}  // namespace test_pt

@@ -1,8 +1,8 @@
 #include <limpid/tests/core/io/file_tests.hpp>
 
-using namespace limpid;
+namespace test_safetensors {
 
-namespace {
+using namespace limpid;
 
 using Metadata = std::map<std::string, std::string>;
 
@@ -30,8 +30,6 @@ const std::string u8 = R"("dtype":"U8","shape":[1],"data_offsets":)";
 void load(const std::string& path) {
   load_strictly([](auto&&... arguments) { load_safetensors(arguments...); }, path);
 }
-
-}  // namespace
 
 TEST_CASE("safetensors are written as the format says") {
   const Folder folder;
@@ -301,3 +299,5 @@ TEST_CASE("what safetensors cannot hold is not saved") {
   CHECK_THAT(message({}, {{"a", "\xc0\x80"}}), ContainsSubstring("in UTF-8, got '\\xc0\\x80'"));
   CHECK(folder.empty());
 }
+
+}  // namespace test_safetensors

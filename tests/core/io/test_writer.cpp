@@ -23,9 +23,9 @@
 #include <limpid/tests/memory.hpp>
 #include <limpid/tests/settings.hpp>
 
-using namespace limpid;
+namespace test_writer {
 
-namespace {
+using namespace limpid;
 
 // The call of the system that fails, counted from 1; 0 for none. It fails for want of room, or by a signal, which
 // interrupts some calls alone.
@@ -41,8 +41,6 @@ bool fails(bool can_be_interrupted = false) {
 // Whether the file system can set room aside, and how long a file may be until the disk is full.
 bool sets_room_aside = true;
 off_t disk_end = std::numeric_limits<off_t>::max();
-
-}  // namespace
 
 // The linker puts these in the place of the functions whose names they end in (tests/CMakeLists.txt).
 extern "C" {
@@ -94,8 +92,6 @@ int __wrap_fallocate(int file, int mode, off_t at, off_t size) {
 }
 }
 
-namespace {
-
 /// From here on no call fails, however the test ends.
 struct WithFailingCall {
   explicit WithFailingCall(int k, bool signal = false) { calls = 0, failing_call = k, by_signal = signal; }
@@ -146,8 +142,6 @@ void in_killed_child(const std::function<void()>& f) {
   REQUIRE(waitpid(child, &status, 0) == child);
   REQUIRE(WIFSIGNALED(status));
 }
-
-}  // namespace
 
 TEST_CASE("a new file has the mode that the umask leaves") {
   const Folder folder;
@@ -538,3 +532,5 @@ TEST_CASE("every format leaves the old file where a call fails or memory ends") 
     CHECK(refused < 4);
   }
 }
+
+}  // namespace test_writer

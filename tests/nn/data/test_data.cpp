@@ -5,9 +5,9 @@
 
 #include "../../catch.hpp"
 
-using namespace limpid;
+namespace test_data {
 
-namespace {
+using namespace limpid;
 
 const Tensor samples = reshape(arange(20, float32), {10, 2}), labels = arange(10);
 
@@ -26,8 +26,6 @@ std::vector<int64_t> sorted(std::vector<int64_t> values) {
 }
 
 const std::vector<int64_t> in_order = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
-
-}  // namespace
 
 TEST_CASE("a loader gives every sample once, rows kept together") {
   for (bool shuffle : {false, true}) {
@@ -107,3 +105,5 @@ TEST_CASE("data refuses what does not go together") {
   CHECK_THROWS_WITH(data::DataLoader(data::TensorDataset(samples), {.batch_size = 0}),
                     "DataLoader: expected batch_size in [1, inf), got 0");
 }
+
+}  // namespace test_data

@@ -6,13 +6,13 @@
 
 #include <functional>
 
+namespace test_idx {
+
 using namespace limpid;
 using data::LabelledImages;
 using data::load_idx;
 using data::load_mnist;
 using data::save_idx;
-
-namespace {
 
 std::string words(std::initializer_list<uint32_t> values) {
   std::string bytes;
@@ -64,8 +64,6 @@ void write_mnist(const Folder& folder, const std::string& images, const std::str
 }
 
 void load(const std::string& path) { load_idx(path); }
-
-}  // namespace
 
 TEST_CASE("tensors come back from idx files as they were saved") {
   const Folder folder;
@@ -314,3 +312,5 @@ TEST_CASE("mnist's files that are missing or no files are refused") {
   REQUIRE(mkfifo((folder / "t10k-labels-idx1-ubyte").c_str(), 0600) == 0);  // reading would wait for ever
   CHECK_THAT(refusal([&] { load_mnist(folder.path()); }), ContainsSubstring("expected a regular file, got a pipe"));
 }
+
+}  // namespace test_idx

@@ -6,10 +6,10 @@
 #include <limpid/tests/nn/vectors.hpp>
 #include <limpid/tests/ops/plain.hpp>
 
+namespace test_attention {
+
 using namespace limpid;
 using plain::thrown;
-
-namespace {
 
 Tensors results(const Tensor& y) { return {y}; }
 Tensors results(const nn::AttentionResult& r) { return {r.output, r.weights}; }
@@ -56,8 +56,6 @@ nn::TransformerOptions other_options(double eps) {
           .batch_first = true,
           .norm_first = true};
 }
-
-}  // namespace
 
 TEST_CASE("attention layers give PyTorch's outputs, weights and gradients, under its names") {
   check_case("mha", nn::MultiheadAttention(6, 2), [](const auto& m, const Tensors& x) {
@@ -258,3 +256,5 @@ TEST_CASE("a transformer's layer that fails to be made has drawn nothing") {
   CHECK_THROWS_AS(nn::TransformerDecoderLayer(8, 2, huge), Error);
   CHECK(equal(rand({3}, float32, generator), rand({3}, float32, same)));
 }
+
+}  // namespace test_attention

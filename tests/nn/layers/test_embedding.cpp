@@ -6,6 +6,8 @@
 
 #include <limpid/tests/ops/plain.hpp>
 
+namespace test_embedding {
+
 using namespace limpid;
 using plain::thrown;
 using plain::values;
@@ -120,3 +122,5 @@ TEST_CASE("Bilinear is the sum over pairs of features") {
   CHECK(thrown<ValueError>([] { nn::Dropout2d(0.5)(Tensor()); }) ==
         "Dropout2d: expected a defined x, got an undefined tensor");
 }
+
+}  // namespace test_embedding

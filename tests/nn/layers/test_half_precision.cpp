@@ -7,9 +7,9 @@
 #include "../../catch.hpp"
 #include "../vectors.hpp"
 
-using namespace limpid;
+namespace test_half_precision {
 
-namespace {
+using namespace limpid;
 
 const auto halves = {float16, bfloat16};
 
@@ -83,8 +83,6 @@ template <class F>
 void check_function(const char* name, const Tensors& inputs, const F& f) {
   check(name, nn::Identity(), inputs, [&](const nn::Identity&, const Tensors& xs) { return f(xs); });
 }
-
-}  // namespace
 
 TEST_CASE("convolutions, linear layers and embeddings run forward and backward in half precision") {
   manual_seed(1);
@@ -259,8 +257,6 @@ TEST_CASE("losses run forward and backward in half precision") {
   });
 }
 
-namespace {
-
 // Bright bars, upright or level, in noise.
 struct Bars {
   Tensor images, classes;
@@ -320,8 +316,6 @@ Run train(DType dtype, double scale) {
   return run;
 }
 
-}  // namespace
-
 TEST_CASE("a model of half precision trains as one of float32 does") {
   const Run single = train(float32, 0);
   CHECK(single.losses.back() < 0.05);
@@ -332,3 +326,5 @@ TEST_CASE("a model of half precision trains as one of float32 does") {
   }
   CHECK(single.accuracy >= 0.9);
 }
+
+}  // namespace test_half_precision

@@ -4,13 +4,11 @@
 
 #include "../../catch.hpp"
 
+namespace test_init {
+
 using namespace limpid;
 
-namespace {
-
 double spread(const Tensor& x) { return stddev(x.detach()).item<double>(); }
-
-}  // namespace
 
 TEST_CASE("initialisers have the spread their papers ask for") {
   manual_seed(2);
@@ -84,3 +82,5 @@ TEST_CASE("initialisers refuse what makes no sense") {
   CHECK_THROWS_WITH(nn::init::normal_(zeros({3}, int64)), "normal_: expected a floating-point tensor, got int64");
   CHECK_THROWS_WITH(nn::init::uniform_(zeros({3}), 2, 1), "uniform_: expected high in [2, inf), got 1");
 }
+
+}  // namespace test_init

@@ -5,14 +5,12 @@
 #include "../../catch.hpp"
 #include "../printed.hpp"
 
-using namespace limpid;
+namespace test_layers {
 
-namespace {
+using namespace limpid;
 
 double largest(const Tensor& x) { return max(abs(x.detach())).item<double>(); }
 double spread(const Tensor& x) { return stddev(x.detach()).item<double>(); }
-
-}  // namespace
 
 TEST_CASE("Linear and Conv2d begin as PyTorch's do") {
   manual_seed(1);
@@ -237,3 +235,5 @@ TEST_CASE("layers that rearrange are their functions") {
   CHECK_THROWS_WITH(net(x), StartsWith("0: pixel_shuffle: "));
   CHECK_THROWS_WITH(nn::Sequential(nn::Unflatten(1, {3, 3}))(x), StartsWith("0: unflatten: "));
 }
+
+}  // namespace test_layers

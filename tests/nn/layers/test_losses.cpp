@@ -7,6 +7,8 @@
 #include <limpid/tests/nn/vectors.hpp>
 #include <limpid/tests/ops/plain.hpp>
 
+namespace test_losses {
+
 using namespace limpid;
 
 TEST_CASE("losses as modules give what the functions give") {
@@ -97,3 +99,5 @@ TEST_CASE("losses as modules refuse what the functions refuse") {
   CHECK(plain::thrown<ShapeError>([] { nn::MSELoss()(zeros({2}), zeros({3})); }) ==
         "mse_loss: expected target of x's shape (2,), got (3,)");
 }
+
+}  // namespace test_losses

@@ -5,9 +5,9 @@
 #include "../../catch.hpp"
 #include "../vectors.hpp"
 
-using namespace limpid;
+namespace test_normalisation {
 
-namespace {
+using namespace limpid;
 
 // Three batches in training, the buffers after them, and the first batch in evaluation: as PyTorch had them.
 template <class M>
@@ -40,8 +40,6 @@ void check_rank(const std::string& rank) {
   check_against_torch("BatchNorm" + rank + ".cumulative", Batch(3, {.momentum = std::nullopt, .affine = false}));
   check_against_torch("BatchNorm" + rank + ".free", Batch(3, {.track_running_stats = false}));
 }
-
-}  // namespace
 
 TEST_CASE("norm modules with one spatial axis follow PyTorch") {
   check_rank<nn::InstanceNorm1d, nn::BatchNorm1d>("1d");
@@ -154,3 +152,5 @@ TEST_CASE("normalisation modules with relu give relu of what they give without")
   text << nn::GroupNorm(2, 4, {.relu = true});
   CHECK(text.str() == "GroupNorm(2, 4, affine, relu)");
 }
+
+}  // namespace test_normalisation

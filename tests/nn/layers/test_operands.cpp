@@ -7,9 +7,9 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/message_of.hpp>
 
-using namespace limpid;
+namespace test_operands {
 
-namespace {
+using namespace limpid;
 
 struct Call {
   std::string expected;
@@ -27,8 +27,6 @@ void check(const std::vector<Call>& calls) {
 
 #define CALL(...) \
   +[]([[maybe_unused]] const Tensor& none, [[maybe_unused]] const Tensor& x) -> Tensor { return __VA_ARGS__; }
-
-}  // namespace
 
 TEST_CASE("layers with weights name the operand that they were not given") {
   check({
@@ -157,3 +155,5 @@ TEST_CASE("loss modules name the operand that they were not given") {
       {"triplet_margin_loss: expected a defined negative", CALL(nn::TripletMarginLoss()(x, x, none))},
   });
 }
+
+}  // namespace test_operands

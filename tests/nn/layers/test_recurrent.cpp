@@ -8,12 +8,12 @@
 #include <limpid/tests/nn/vectors.hpp>
 #include <limpid/tests/ops/plain.hpp>
 
+namespace test_recurrent {
+
 using namespace limpid;
 using plain::same_bits;
 using plain::thrown;
 using plain::values;
-
-namespace {
 
 Tensor weighed(const Tensor& x, Tensor (*f)(const Tensor&)) {
   return sum(x * f(reshape(arange(x.numel()), x.shape()).to(float64)));
@@ -68,8 +68,6 @@ const auto with_c = [](const auto& module, const Tensor& x, const Tensor& h0, co
   const auto [y, state] = module(x, {h0, c0}, call);
   return Outcome{y, state.h, state.c};
 };
-
-}  // namespace
 
 TEST_CASE("recurrent layers give PyTorch's outputs, states and gradients, under its names") {
   check_case("rnn", nn::RNN(3, 5), simple);
@@ -375,3 +373,5 @@ TEST_CASE("recurrent layers say what they were given wrong") {
   CHECK(message([&] { rnn(x, {}, w, {.nonlinearity = static_cast<Nonlinearity>(2)}); }) ==
         "rnn: expected Nonlinearity::tanh or relu, got Nonlinearity(2)");
 }
+
+}  // namespace test_recurrent

@@ -7,9 +7,9 @@
 
 #include <limpid/tests/nn/printed.hpp>
 
-using namespace limpid;
+namespace test_windows {
 
-namespace {
+using namespace limpid;
 
 Tensor sequence(const Shape& shape) { return reshape(arange(1, shape.numel() + 1, 1, float64), shape); }
 
@@ -20,8 +20,6 @@ L with_weight(L layer, const Tensor& weight) {
   layer.weight.copy_(weight);
   return layer;
 }
-
-}  // namespace
 
 TEST_CASE("padding modes of convolutions") {
   const Tensor x = sequence({1, 1, 5}), weight = reshape(tensor({1, 10, 100, 1000}, float64), {1, 1, 4});
@@ -258,3 +256,5 @@ TEST_CASE("channels are dropped whole") {
                     "Dropout2d: expected x of shape (N, C, H, W) or (C, H, W), got (4, 9)");
   CHECK_THROWS_WITH(nn::Dropout3d(2), "Dropout3d: expected p in [0, 1], got 2");
 }
+
+}  // namespace test_windows

@@ -7,9 +7,9 @@
 
 #include "../../catch.hpp"
 
-using namespace limpid;
+namespace test_bits {
 
-namespace {
+using namespace limpid;
 
 // Parameters of every remainder of a vector's width, one that threads share out, and numbers that a diverged run has.
 Tensors parameters(DType dtype) {
@@ -58,8 +58,6 @@ Tensors results(DType dtype) {
   return ys;
 }
 
-}  // namespace
-
 TEST_CASE("optimisers have the same bits at every instruction set, and for any number of threads") {
   const DType dtype = GENERATE(float32, float64);
   const auto compare = [](const Tensors& found, const Tensors& expected) {
@@ -81,3 +79,5 @@ TEST_CASE("optimisers have the same bits at every instruction set, and for any n
     compare(results(dtype), expected);
   }
 }
+
+}  // namespace test_bits

@@ -5,13 +5,11 @@
 #include "../../memory.hpp"
 #include "../vectors.hpp"
 
+namespace test_clip {
+
 using namespace limpid;
 
-namespace {
-
 Tensor leaf(const Tensor& x) { return x.clone().set_requires_grad(); }
-
-}  // namespace
 
 TEST_CASE("clip_grad_norm_ scales as PyTorch does") {
   const TensorMap expected = torch_vectors("clip/");
@@ -149,3 +147,5 @@ TEST_CASE("clip_grad_norm_ leaves gradients as they are where one is infinite or
   CHECK_THROWS_WITH(optim::clip_grad_norm_({a}, 1, 2, true),
                     "clip_grad_norm_: expected finite gradients, got a norm of inf");
 }
+
+}  // namespace test_clip

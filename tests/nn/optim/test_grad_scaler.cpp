@@ -6,9 +6,9 @@
 #include "../../memory.hpp"
 #include "../vectors.hpp"
 
-using namespace limpid;
+namespace test_grad_scaler {
 
-namespace {
+using namespace limpid;
 
 Tensor leaf(const Tensor& x) { return x.clone().set_requires_grad(); }
 constexpr double infinity = std::numeric_limits<double>::infinity();
@@ -19,8 +19,6 @@ optim::GradScaler scaled(const optim::GradScalerOptions& options = {}) {
   scaler.scale(ones({}));
   return scaler;
 }
-
-}  // namespace
 
 TEST_CASE("a scaler multiplies a loss, in float32 where it is of half precision") {
   optim::GradScaler scaler;
@@ -342,3 +340,5 @@ TEST_CASE("scalers refuse options out of range, and calls in another order") {
                     "GradScaler: expected scale() before others in an iteration, got none before step()");
   CHECK_NOTHROW(scaler.update(4));
 }
+
+}  // namespace test_grad_scaler

@@ -6,9 +6,9 @@
 #include "../../catch.hpp"
 #include "../vectors.hpp"
 
-using namespace limpid;
+namespace test_optimizer {
 
-namespace {
+using namespace limpid;
 
 using Made = optim::Optimizer;
 
@@ -42,8 +42,6 @@ const Case cases[] = {
 Tensor leaf(const Tensor& x) { return x.clone().set_requires_grad(); }
 
 Tensor row(const Tensor& x, int64_t i) { return select(x, 0, i).clone(); }
-
-}  // namespace
 
 TEST_CASE("optimisers follow PyTorch's rules step by step") {
   for (const Case& c : cases) {
@@ -405,3 +403,5 @@ TEST_CASE("optimisers refuse what they cannot work with") {
   optim::SGD optimizer({x});
   CHECK_THROWS_AS(optimizer.set_lr(std::nan("")), ValueError);
 }
+
+}  // namespace test_optimizer

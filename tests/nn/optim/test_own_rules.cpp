@@ -9,9 +9,9 @@
 #include "../../message_of.hpp"
 #include "../vectors.hpp"
 
-using namespace limpid;
+namespace test_own_rules {
 
-namespace {
+using namespace limpid;
 
 // Adam once more, and SGD with momentum, in the order of operations of limpid's.
 struct OwnAdam : optim::Optimizer {
@@ -85,8 +85,6 @@ void check_equal(DType dtype, const Make& make, const MakeOwn& make_own) {
   CHECK(names(state) == names(expected));
   for (const auto& [name, tensor] : expected) CHECK(equal(tensor, state.at(name)));
 }
-
-}  // namespace
 
 TEST_CASE("an optimiser of one's own gives the bits of limpid's with the same rule") {
   for (DType dtype : {float32, float64}) {
@@ -211,3 +209,5 @@ TEST_CASE("names of state differ") {
   CHECK_THROWS_WITH(make({""}),
                     "Own: expected names of state that differ, also from \"step\" and \"master\", got \"\"");
 }
+
+}  // namespace test_own_rules

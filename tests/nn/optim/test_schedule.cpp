@@ -7,13 +7,11 @@
 
 #include "../../catch.hpp"
 
+namespace test_schedule {
+
 using namespace limpid;
 
-namespace {
-
 optim::SGD make_optimizer(double lr = 1) { return optim::SGD({ones({2}).set_requires_grad()}, {.lr = lr}); }
-
-}  // namespace
 
 TEST_CASE("schedules are functions of the step") {
   const optim::StepLR steps(make_optimizer(), {.step_size = 10, .gamma = 0.5});
@@ -182,3 +180,5 @@ TEST_CASE("a rate may give its own schedule another state") {
   CHECK(another.lr() == 3);
   CHECK(schedule.steps() == 0);
 }
+
+}  // namespace test_schedule

@@ -8,10 +8,10 @@
 #include <set>
 #include <sstream>
 
+namespace test_curves {
+
 using namespace limpid;
 using report::Curves;
-
-namespace {
 
 constexpr double nan_value = std::numeric_limits<double>::quiet_NaN(),
                  infinity = std::numeric_limits<double>::infinity(), largest = std::numeric_limits<double>::max(),
@@ -49,8 +49,6 @@ void check_coordinates(const std::string& svg) {
       if (!in.eof()) FAIL("expected numbers, got " << value);
     }
 }
-
-}  // namespace
 
 TEST_CASE("curves are drawn whatever their values") {
   struct Row {
@@ -241,3 +239,5 @@ TEST_CASE("pictures of curves have sizes that can be seen") {
   CHECK_THAT(small.svg(), ContainsSubstring("viewBox=\"0 0 200 200\""));
   check_coordinates(small.svg());
 }
+
+}  // namespace test_curves

@@ -2,6 +2,8 @@
 #include <limpid/nn/report/pictures.hpp>
 #include <limpid/tests/core/io/file_tests.hpp>
 
+namespace test_pictures {
+
 using namespace limpid;
 using report::image_grid;
 
@@ -54,3 +56,5 @@ TEST_CASE("what is no row of images is refused") {
              ContainsSubstring("fewer than 2^63 pixels a side"));
   CHECK_THROWS_AS(image_grid(zeros({2, 1, 2, 2}), {.gap = int64_t{1} << 40}), ShapeError);
 }
+
+}  // namespace test_pictures

@@ -18,9 +18,9 @@
 #include <thread>
 #include <vector>
 
-using namespace limpid::report;
+namespace test_progress {
 
-namespace {
+using namespace limpid::report;
 
 /// What is written to descriptor() can be read back.
 class Pipe {
@@ -76,8 +76,6 @@ class Recorder : public ProgressSink {
  private:
   double interval_;
 };
-
-}  // namespace
 
 TEST_CASE("a progress line says how far, how good, how fast and how long") {
   const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
@@ -454,3 +452,5 @@ TEST_CASE("a signal that was waiting before progress was shown still waits") {
   CHECK(sigtimedwait(&pipe_signal, nullptr, &at_once) == SIGPIPE);
   REQUIRE(pthread_sigmask(SIG_SETMASK, &before, nullptr) == 0);
 }
+
+}  // namespace test_progress

@@ -6,6 +6,8 @@
 #include <limits>
 #include <sstream>
 
+namespace test_table {
+
 using namespace limpid::report;
 
 TEST_CASE("a table lines up its columns, text left and numbers right") {
@@ -51,3 +53,5 @@ TEST_CASE("numbers have the digits they are given") {
   CHECK(number(1e-300, 2) == "1e-300");
   CHECK(number(123456, 4) == "1.235e+05");
 }
+
+}  // namespace test_table

@@ -6,10 +6,10 @@
 
 #include <limpid/tests/ops/plain.hpp>
 
+namespace test_attention {
+
 using namespace limpid;
 using namespace plain;
-
-namespace {
 
 const double inf = INFINITY;
 
@@ -48,8 +48,6 @@ Gradients gradients(const Tensors& given, const AttentionOptions& options, const
   const Tensor y = scaled_dot_product_attention(xs[0], xs[1], xs[2], options);
   return {y.detach(), grad({y}, xs, {dy})};
 }
-
-}  // namespace
 
 TEST_CASE("attention follows its formula, beyond blocks of queries and keys too") {
   manual_seed(1);
@@ -363,3 +361,5 @@ TEST_CASE("attention says what it was given wrong") {
         op + "CausalAlignment::top_left or bottom_right, got CausalAlignment(2)");
   CHECK(message(q, k, Tensor()) == op + "a defined v, got an undefined tensor");
 }
+
+}  // namespace test_attention

@@ -9,6 +9,8 @@
 
 #include <limpid/tests/ops/elementwise/derivative_rows.hpp>
 
+namespace test_derivatives {
+
 using namespace limpid;
 
 namespace {
@@ -518,3 +520,5 @@ std::vector<DerivativeRow> derivative_rows(DType dtype) {
   }
   return all;
 }
+
+}  // namespace test_derivatives

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+namespace test_derivatives {
+
 using Real = long double;
 using Function1 = std::function<Real(Real)>;
 
@@ -22,3 +24,5 @@ struct DerivativeRow {
 
 /// Of arguments of dtype, to which the numbers among the others are rounded.
 std::vector<DerivativeRow> derivative_rows(limpid::DType dtype);
+
+}  // namespace test_derivatives

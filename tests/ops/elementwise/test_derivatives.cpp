@@ -20,9 +20,9 @@
 #include <limpid/tests/ops/elementwise/derivative_rows.hpp>
 #include <limpid/tests/settings.hpp>
 
-using namespace limpid;
+namespace test_derivatives {
 
-namespace {
+using namespace limpid;
 
 // ---- arguments
 
@@ -189,8 +189,6 @@ std::set<std::string> declared(const char* header) {
   return names;
 }
 
-}  // namespace
-
 TEST_CASE("every element-wise op and every loss has a row of derivatives", "[derivatives]") {
   std::set<std::string> missing;
   for (const char* header : {"elementwise.hpp", "loss.hpp"}) missing.merge(declared(header));
@@ -332,3 +330,5 @@ TEST_CASE("third and fourth derivatives are those that differences of the order 
     }
   }
 }
+
+}  // namespace test_derivatives

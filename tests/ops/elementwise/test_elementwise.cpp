@@ -9,9 +9,9 @@
 
 #include <limpid/tests/catch.hpp>
 
-using namespace limpid;
+namespace test_elementwise {
 
-namespace {
+using namespace limpid;
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
@@ -22,8 +22,6 @@ bool same(const Tensor& a, const Tensor& b) { return a.dtype() == b.dtype() && a
 Tensor sample(const Shape& shape, double start) {
   return reshape(arange(start, start + static_cast<double>(shape.numel()), 1), shape);
 }
-
-}  // namespace
 
 TEST_CASE("arithmetic of each dtype", "[elementwise]") {
   for (DType dtype : all_dtypes) {
@@ -322,3 +320,5 @@ TEST_CASE("comparison operators are the functions, of tensors and numbers on eit
   CHECK(equal((i > -1) == (i < 1), tensor({0, 1, 0}, bool_)));
   STATIC_REQUIRE_FALSE(std::is_convertible_v<Tensor, bool>);
 }
+
+}  // namespace test_elementwise

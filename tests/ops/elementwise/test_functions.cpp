@@ -11,9 +11,9 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/settings.hpp>
 
-using namespace limpid;
+namespace test_functions {
 
-namespace {
+using namespace limpid;
 
 using Real = long double;
 
@@ -136,8 +136,6 @@ void check(const Case& c) {
     }
   }
 }
-
-}  // namespace
 
 TEST_CASE("functions are accurate over their whole range", "[elementwise]") {
   for (const Isa level : isa_levels()) {
@@ -347,3 +345,5 @@ TEST_CASE("activations refuse parameters they cannot mean", "[elementwise]") {
                     "addmm: expected a number that float32 holds, got 1e+300");
   CHECK_THROWS_AS(logit(x, 0.75), ValueError);
 }
+
+}  // namespace test_functions

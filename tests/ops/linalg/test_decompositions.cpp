@@ -4,10 +4,10 @@
 
 #include <limpid/tests/ops/linalg/linalg_tests.hpp>
 
+namespace test_decompositions {
+
 using namespace limpid;
 using namespace linalg_tests;
-
-namespace {
 
 bool are_orthonormal(const Tensor& q) {
   const Tensor product = matmul(t(q), q);
@@ -38,8 +38,6 @@ void for_each_layout(std::initializer_list<Size> sizes, F f) {
 }
 
 Tensor orthogonal(int64_t n) { return linalg::qr(noise({n, n}, float64)).q; }
-
-}  // namespace
 
 TEST_CASE("cholesky gives the factor of one triangle") {
   for (const DType dtype : {float32, float64})
@@ -553,3 +551,5 @@ TEST_CASE("lstsq has gradients at full rank, and refuses them below") {
           linalg::lstsq(zeros({3, 2}), zeros({3}), not_a_number);
         }) == "linalg::lstsq: expected rcond in [0, inf), got nan");
 }
+
+}  // namespace test_decompositions

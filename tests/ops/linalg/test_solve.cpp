@@ -3,6 +3,8 @@
 
 #include <limpid/tests/ops/linalg/linalg_tests.hpp>
 
+namespace test_solve {
+
 using namespace limpid;
 using namespace linalg_tests;
 
@@ -324,3 +326,5 @@ TEST_CASE("linear algebra is the same for any number of threads") {
             linalg::lstsq(a, b).solution};
   });
 }
+
+}  // namespace test_solve

@@ -9,10 +9,10 @@
 
 #include <limpid/tests/ops/plain.hpp>
 
+namespace test_losses {
+
 using namespace limpid;
 using namespace plain;
-
-namespace {
 
 using Pairwise = Tensor (*)(const Tensor&, const Tensor&, Reduction);
 struct Loss {
@@ -52,8 +52,6 @@ Tensor logits(DType dtype) {
   return from_values({-90, -30, -3, -0.5, 0, 0.25, 0.5, 1, 2, 30, 80, 1e-8}, {3, 4}, dtype);
 }
 Tensor targets(DType dtype) { return from_values({0, 1, 0.5, 0, 0, 0.25, 1, 1, 0, 1, 0, 0.75}, {3, 4}, dtype); }
-
-}  // namespace
 
 TEST_CASE("losses of pairs follow their formulas, values and gradients, under each reduction") {
   for (DType dtype : {float32, float64})
@@ -196,3 +194,5 @@ TEST_CASE("losses check targets before they compute") {
   CHECK(thrown<ValueError>([&] { mse_loss(x, Tensor()); }) ==
         "mse_loss: expected a defined target, got an undefined tensor");
 }
+
+}  // namespace test_losses

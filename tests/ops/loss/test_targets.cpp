@@ -4,10 +4,10 @@
 
 #include <limpid/tests/ops/plain.hpp>
 
+namespace test_targets {
+
 using namespace limpid;
 using namespace plain;
-
-namespace {
 
 const double inf = INFINITY;
 
@@ -37,8 +37,6 @@ double ctc_by_hand(const std::vector<std::vector<double>>& log_p, const std::vec
   }
   return static_cast<double>(-std::log(total));
 }
-
-}  // namespace
 
 TEST_CASE("a mean over no targets is 0 and so are its gradients") {
   const auto check = [](const Tensor& loss, const Tensor& x) {
@@ -466,3 +464,5 @@ TEST_CASE("options that float32 has no number for count as the nearest") {
   CHECK(thrown<ValueError>([] { gaussian_nll_loss(ones({1}), ones({1}), zeros({1}), {.eps = 1e-50}); }) ==
         "gaussian_nll_loss: expected eps above 0 in float32, got 1e-50");
 }
+
+}  // namespace test_targets

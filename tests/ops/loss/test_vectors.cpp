@@ -4,10 +4,10 @@
 
 #include <limpid/tests/ops/plain.hpp>
 
+namespace test_vectors {
+
 using namespace limpid;
 using namespace plain;
-
-namespace {
 
 struct Case {
   const char* name;
@@ -106,8 +106,6 @@ const Case cases[] = {
      }},
 };
 
-}  // namespace
-
 TEST_CASE("losses have PyTorch's values and gradients under each reduction") {
   const TensorMap vectors = load_npz(LIMPID_TEST_DATA "/losses.npz");
   std::size_t seen = 0;
@@ -143,3 +141,5 @@ TEST_CASE("losses have PyTorch's values and gradients under each reduction") {
     }
   CHECK(seen == 3 * std::size(cases) + 1);
 }
+
+}  // namespace test_vectors

@@ -9,9 +9,9 @@
 #include <limpid/tests/ops/plain.hpp>
 #include <limpid/tests/settings.hpp>
 
-using namespace limpid;
+namespace test_bits {
 
-namespace {
+using namespace limpid;
 
 // Short and long slices, single elements, few and many channels, enough for several threads and not.
 const std::vector<Shape> shapes = {{2, 3, 5},          {1, 4, 8, 8},   {3, 17, 7, 5},     {2, 40, 1},
@@ -68,8 +68,6 @@ struct Held {
     std::sort(names.begin(), names.end());
   }
 };
-
-}  // namespace
 
 TEST_CASE("instance_norm has the same bits for any number of threads, in every layout") {
   for_each_case([](const Inputs& in) {
@@ -146,3 +144,5 @@ TEST_CASE("a forward leaves y and the statistics in memory, and nothing else") {
   CHECK(kept >= size);
   CHECK(kept <= size + size / 4 + 65536);  // the allocator's steps
 }
+
+}  // namespace test_bits

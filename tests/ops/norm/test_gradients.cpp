@@ -8,9 +8,9 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/ops/norm/composed.hpp>
 
-using namespace limpid;
+namespace test_gradients {
 
-namespace {
+using namespace limpid;
 
 struct Case {
   std::string name;
@@ -53,8 +53,6 @@ auto with_affine(const Case& c, F f) {
     return f(c, xs[0], c.weight ? xs[1] : Tensor(), c.bias ? xs[c.weight ? 2 : 1] : Tensor());
   };
 }
-
-}  // namespace
 
 TEST_CASE("instance_norm and group_norm pass gradcheck to 1e-8") {
   manual_seed(11);
@@ -180,3 +178,5 @@ TEST_CASE("sum as the loss sees nothing of a normalisation, and gradcheck says s
   CHECK(!report);
   CHECK(report.vacuous);
 }
+
+}  // namespace test_gradients

@@ -15,9 +15,9 @@
 #include <limpid/tests/settings.hpp>
 #include <limpid/tests/thinned.hpp>
 
-using namespace limpid;
+namespace test_half {
 
-namespace {
+using namespace limpid;
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
@@ -126,8 +126,6 @@ Tensors derivatives_at(int threads, const Norm& norm, const Inputs& in) {
   const test::WithThreads with(threads);
   return derivatives(norm, in, float16);
 }
-
-}  // namespace
 
 TEST_CASE("norms of half precision have the bits of float32 rounded once, values and gradients") {
   const DType dtype = GENERATE(float16, bfloat16);
@@ -293,3 +291,5 @@ TEST_CASE("tangents of half precision are the same in any layout") {
     CHECK(equal(jvp(f, apart(xs), apart(dxs)).dys[0], jvp(f, xs, dxs).dys[0]));
   }
 }
+
+}  // namespace test_half

@@ -12,10 +12,10 @@
 #include <functional>
 #include <sstream>
 
+namespace test_hard_cases {
+
 using namespace limpid;
 using namespace limpid::test;
-
-namespace {
 
 constexpr double largest = 3.4e38;
 
@@ -246,8 +246,6 @@ bool buffers_stay_finite(const HardCase& c) {
   return all(isfinite(mean)).item<bool>() && all(isfinite(var)).item<bool>();
 }
 
-}  // namespace
-
 TEST_CASE("ten thousand hard cases of instance_norm and group_norm keep the documented bounds") {
   Dice dice(20240229);
   const std::vector<Isa> isas(isa_levels().begin(), isa_levels().end());
@@ -372,3 +370,5 @@ TEST_CASE("fixed statistics of variance 0 have the derivatives of their forward"
     CHECK(equal(tangent, from_vector<float>({2 * row.r, 4 * row.r}, {1, 1, 2})));
   }
 }
+
+}  // namespace test_hard_cases

@@ -8,9 +8,9 @@
 
 #include <limpid/tests/catch.hpp>
 
-using namespace limpid;
+namespace test_idle {
 
-namespace {
+using namespace limpid;
 
 struct Member {
   std::string name;
@@ -67,8 +67,6 @@ Tensors derivatives(const Member& member, const Tensor& x, const Tensor& mask, b
     if (g.defined()) penalty = penalty.defined() ? penalty + sum(square(g)) : sum(square(g));
   return grad({penalty}, leaves, {}, {.allow_unused = true});
 }
-
-}  // namespace
 
 TEST_CASE("a masked slice of NaN or infinity harms no gradient of normalisations, of first or second order") {
   manual_seed(11);
@@ -135,3 +133,5 @@ TEST_CASE("derivatives by a gradient of zero stay what they are, NaN in a slice 
     CHECK(any(isnan(select(dx, axis, 1))).item<bool>());
   }
 }
+
+}  // namespace test_idle

@@ -11,10 +11,10 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/ops/plain.hpp>
 
+namespace test_moments {
+
 using namespace limpid;
 using plain::values;
-
-namespace {
 
 using Real = long double;
 constexpr Real unit = 0x1p-53L;
@@ -73,8 +73,6 @@ void check_merged(const Moments& m, const Sums& want, Real largest_mean, int sha
   CHECK(std::fabs(variance - want.variance[0]) <=
         share * want.variance[0] + 2 * e * std::sqrt(want.variance[0]) + e * e);
 }
-
-}  // namespace
 
 TEMPLATE_TEST_CASE("moments agree with long double over every set of axes and layout", "", float, double) {
   manual_seed(1);
@@ -298,3 +296,5 @@ TEST_CASE("moments and merge refuse what does not fit in words") {
   CHECK_THROWS_WITH(merge({three, three, most}, {three, three, 1}),
                     "merge: expected counts whose sum fits 64 bits, got 9223372036854775807 and 1");
 }
+
+}  // namespace test_moments

@@ -9,9 +9,9 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/message_of.hpp>
 
-using namespace limpid;
+namespace test_names {
 
-namespace {
+using namespace limpid;
 
 struct Kind {
   std::string name;
@@ -69,8 +69,6 @@ std::set<std::string> norms_in(const std::string& text, const char* pattern) {
 std::string node_of(const Tensor& y) { return grad_node(y)->name(); }
 
 Tensor loss_of(const Tensor& y) { return sum(y * y * y); }
-
-}  // namespace
 
 TEST_CASE("the nodes of a normalisation and of its derivatives carry its name") {
   const Kind kind = GENERATE(from_range(kinds));
@@ -162,3 +160,5 @@ TEST_CASE("a message about a used graph names the normalisation, or its backward
   again();
   CHECK(message_of(again).find("got one whose op " + kind.name + "_backward ") != std::string::npos);
 }
+
+}  // namespace test_names

@@ -10,9 +10,9 @@
 #include <limpid/tests/message_of.hpp>
 #include <limpid/tests/settings.hpp>
 
-using namespace limpid;
+namespace test_norm {
 
-namespace {
+using namespace limpid;
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
@@ -39,8 +39,6 @@ void require_same_bits(const Gradients& a, const Gradients& b) {
 
 const std::vector<Shape> shapes = {{2, 3, 5},       {1, 4, 8, 8},   {3, 2, 1, 1},
                                    {2, 6, 3, 5, 2}, {4, 16, 17, 3}, {1, 1, 300, 301}};
-
-}  // namespace
 
 TEST_CASE("instance_norm is group_norm with one channel per group, bit for bit, values and gradients") {
   const Shape shape = GENERATE(from_range(shapes));
@@ -250,3 +248,5 @@ TEST_CASE("each mistake has its message") {
   };
   for (const Case& c : cases) CHECK(message_of([&] { c.call(x, two, six); }) == c.expected);
 }
+
+}  // namespace test_norm

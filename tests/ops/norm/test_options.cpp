@@ -3,6 +3,8 @@
 
 #include <limpid/tests/catch.hpp>
 
+namespace test_options {
+
 using namespace limpid;
 
 TEST_CASE("options and positional arguments of the normalisations agree") {
@@ -47,3 +49,5 @@ TEST_CASE("what converts to a tensor is a weight") {
   CHECK(equal(layer_norm(x, {5}, rows, rows), layer_norm(x, {5}, rows.x, rows.x)));
   CHECK(equal(rms_norm(x, {5}, rows), rms_norm(x, {5}, {.weight = rows.x})));
 }
+
+}  // namespace test_options

@@ -7,9 +7,9 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/ops/norm/composed.hpp>
 
-using namespace limpid;
+namespace test_per_sample {
 
-namespace {
+using namespace limpid;
 
 struct Inputs {
   Tensor x, w, b, dy;
@@ -50,8 +50,6 @@ Tensors sample_by_sample(F&& f, const Inputs& in, int mask) {
   }
   return result;
 }
-
-}  // namespace
 
 TEST_CASE("each sample with its own weight and bias is normalised as if alone, bit for bit") {
   const auto format = GENERATE(MemoryFormat::contiguous, MemoryFormat::channels_last);
@@ -121,3 +119,5 @@ TEST_CASE("weight and bias per sample of no sample, or of no element, have zero 
   CHECK(equal(result[1], zeros({shape[0], shape[1]})));
   CHECK(equal(result[2], zeros({shape[0], shape[1]})));
 }
+
+}  // namespace test_per_sample

@@ -9,9 +9,9 @@
 #include <limpid/tests/settings.hpp>
 #include <limpid/tests/thinned.hpp>
 
-using namespace limpid;
+namespace test_relu {
 
-namespace {
+using namespace limpid;
 
 struct Norm {
   std::string name;
@@ -81,8 +81,6 @@ Tensors derivatives(const Norm& norm, const Tensors& inputs, bool fused, int mas
 }
 
 const std::vector<Shape> shapes = {{3, 4, 5, 7}, {2, 6, 1, 1}, {5, 2, 40, 33}, {1, 2, 150, 140}, {40, 32, 2, 3}};
-
-}  // namespace
 
 TEST_CASE("a norm with relu is relu of the norm, bit for bit, values and derivatives") {
   const auto format = GENERATE(MemoryFormat::contiguous, MemoryFormat::channels_last);
@@ -164,3 +162,5 @@ TEST_CASE("the graph of a norm with relu holds x, gamma, beta, mean and rstd, an
   std::sort(names.begin(), names.end());
   CHECK(names == std::vector<std::string>{"beta", "gamma", "mean", "rstd", "x"});
 }
+
+}  // namespace test_relu

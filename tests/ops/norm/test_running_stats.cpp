@@ -10,9 +10,9 @@
 
 #include <limpid/tests/catch.hpp>
 
-using namespace limpid;
+namespace test_running_stats {
 
-namespace {
+using namespace limpid;
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
@@ -42,8 +42,6 @@ struct Buffers {
  private:
   static double at(const Tensor& t, int64_t c) { return select(t, 0, c).item<double>(); }
 };
-
-}  // namespace
 
 TEST_CASE("running statistics of every rule are PyTorch's") {
   const TensorMap vectors = load_npz(LIMPID_TEST_DATA "/running_stats.npz");
@@ -239,3 +237,5 @@ TEST_CASE("update_running_stats refuses a count that has no next number, and cha
   CHECK(n.item<int64_t>() == std::numeric_limits<int64_t>::max());
   CHECK((equal(m, zeros({3})) && equal(v, ones({3}))));
 }
+
+}  // namespace test_running_stats

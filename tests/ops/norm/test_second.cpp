@@ -8,9 +8,9 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/ops/norm/composed.hpp>
 
-using namespace limpid;
+namespace test_second {
 
-namespace {
+using namespace limpid;
 
 using test::composed_norm;
 using test::per_channel;
@@ -66,8 +66,6 @@ Tensors second_derivatives(Tensor (*f)(const Tensor&, const Tensor&), const Tens
   for (const Tensor& t : g) seeds.push_back(randn(t.shape(), float64).to(t.dtype()));
   return grad(g, wanted, seeds, {.allow_unused = true});
 }
-
-}  // namespace
 
 TEST_CASE("second derivatives are those of the composed op, whichever are asked for") {
   const auto format = GENERATE(MemoryFormat::contiguous, MemoryFormat::channels_last);
@@ -164,3 +162,5 @@ TEST_CASE("fourth derivatives are recorded too") {
   for (std::size_t i = 0; i < fused.size(); ++i)
     CHECK(allclose(fused[i], plain[i], 1e-8, 1e-8 * max(abs(plain[i])).item<double>()));
 }
+
+}  // namespace test_second

@@ -8,9 +8,9 @@
 #include <limpid/tests/message_of.hpp>
 #include <limpid/tests/ops/norm/composed.hpp>
 
-using namespace limpid;
+namespace test_valid {
 
-namespace {
+using namespace limpid;
 
 // Where a prefix of each spatial axis counts, as a mask of shape (N, 1, *spatial).
 Tensor mask_of(const Tensor& lengths, const Shape& shape) {
@@ -75,8 +75,6 @@ Tensors inputs_of(const Case& c, DType dtype = float64, MemoryFormat format = Me
   const Shape affine = c.per_sample ? Shape{c.shape[0], c.shape[1]} : Shape{c.shape[1]};
   return {randn(c.shape, dtype).contiguous(format), randn(affine, dtype), randn(affine, dtype)};
 }
-
-}  // namespace
 
 TEST_CASE("norms of valid elements have the values and derivatives of the composed op") {
   manual_seed(40);
@@ -173,3 +171,5 @@ TEST_CASE("each mistake in lengths or mask has its message") {
           group_norm(zeros({2, 6}), 2, {.lengths = two});
         }) == "group_norm: expected x of shape (N, C, *spatial) with a spatial axis for lengths or a mask, got (2, 6)");
 }
+
+}  // namespace test_valid

@@ -7,9 +7,9 @@
 
 #include <limpid/tests/catch.hpp>
 
-using namespace limpid;
+namespace test_vectors {
 
-namespace {
+using namespace limpid;
 
 class Vectors {
  public:
@@ -40,8 +40,6 @@ bool agrees(const Tensor& got, const Tensor& expected) {
 }
 
 bool contains(const std::string& name, const char* part) { return name.find(part) != std::string::npos; }
-
-}  // namespace
 
 TEST_CASE("PyTorch's vectors cover what they should") { CHECK(vectors().cases().size() == 88); }
 
@@ -76,3 +74,5 @@ TEST_CASE("update_running_stats gives PyTorch's running statistics") {
   }
   CHECK(updates == 24);
 }
+
+}  // namespace test_vectors

@@ -12,9 +12,9 @@
 
 #include <limpid/tests/ops/plain.hpp>
 
-using namespace limpid;
+namespace test_bfloat16 {
 
-namespace {
+using namespace limpid;
 
 Tensor draw(const Shape& shape) { return randn(shape).to(bfloat16); }
 
@@ -59,8 +59,6 @@ struct Sizes {
 const Sizes sizes[] = {{1, 1, 1},       {3, 5, 7},      {16, 32, 16},  {64, 64, 64},  {65, 130, 33},
                        {1, 1024, 1024}, {1024, 1, 70},  {300, 300, 1}, {1, 70000, 1}, {517, 259, 131},
                        {64, 512, 1030}, {2000, 33, 40}, {260, 700, 65}};
-
-}  // namespace
 
 TEST_CASE("products of bfloat16 are sums of float32, rounded once, whatever the layout") {
   const auto layouts = {+[](const Tensor& x) { return x; }, stored_transposed, stored_apart, stored_in_wider};
@@ -115,17 +113,18 @@ TEST_CASE("sums of products of bfloat16 over any axes are rounded once") {
   for (const auto& [equation, of_a, of_b] : cases)
     for (const DType dtype : {bfloat16, float16}) {
       CAPTURE(equation, dtype);
-      Tensors xs{randn(of_a).to(dtype).set_requires_grad(), randn(of_b).to(dtype).set_requires_grad()}, wide, sizes;
+      Tensors xs{randn(of_a).to(dtype).set_requires_grad(), randn(of_b).to(dtype).set_requires_grad()}, wide,
+          magnitudes;
       for (const Tensor& x : xs) {
         wide.push_back(x.detach().to(float64).set_requires_grad());
-        sizes.push_back(abs(x.detach().to(float64)).set_requires_grad());
+        magnitudes.push_back(abs(x.detach().to(float64)).set_requires_grad());
       }
-      const Tensor y = einsum(equation, xs), exact = einsum(equation, wide), most = einsum(equation, sizes);
+      const Tensor y = einsum(equation, xs), exact = einsum(equation, wide), most = einsum(equation, magnitudes);
       CHECK(y.dtype() == dtype);
       CHECK(is_rounded(y, exact, most, 500));
       const Tensor dy = randn(y.shape()).to(dtype);
       const Tensors dx = grad({y}, xs, {dy}), dz = grad({exact}, wide, {dy.to(float64)}),
-                    ds = grad({most}, sizes, {abs(dy.to(float64))});
+                    ds = grad({most}, magnitudes, {abs(dy.to(float64))});
       for (std::size_t i = 0; i < 2; ++i) CHECK(is_rounded(dx[i], dz[i], ds[i], 500));
     }
 }
@@ -192,3 +191,5 @@ TEST_CASE("what is not finite in bfloat16 stays in its row and column") {
     for (const int64_t j : {0, 4, 5, 6, 89}) CHECK(finite.select(0, i).select(0, j).item<bool>() == (i != 7 && j != 5));
   CHECK(y.select(0, 8).select(0, 6).item<float>() == 130);
 }
+
+}  // namespace test_bfloat16

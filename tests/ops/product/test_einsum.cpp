@@ -15,10 +15,10 @@
 
 #include <limpid/tests/ops/plain.hpp>
 
+namespace test_einsum {
+
 using namespace limpid;
 using namespace plain;
-
-namespace {
 
 struct Reference {
   Shape shape;
@@ -135,8 +135,6 @@ const Case cases[] = {
     {"ij,jk,kl->il", "ij,jk,kl->il", {{2, 0}, {0, 4}, {4, 5}}},
 };
 
-}  // namespace
-
 TEST_CASE("einsum is a sum over letters in any layout") {
   for (const DType dtype : {float32, float64})
     for (const Case& c : cases) {
@@ -248,3 +246,5 @@ TEST_CASE("einsum is the same for any number of threads") {
   const Tensor a = noise({20, 60, 70}, float32), b = noise({20, 70, 50}, float32), c = noise({50, 60}, float32);
   check_threads([&]() -> Tensors { return {einsum("bij,bjk->bik", {a, b}), einsum("bij,bjk,ki->b", {a, b, c})}; });
 }
+
+}  // namespace test_einsum

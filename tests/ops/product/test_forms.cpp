@@ -11,6 +11,8 @@
 
 #include <limpid/tests/ops/plain.hpp>
 
+namespace test_forms {
+
 using namespace limpid;
 using namespace plain;
 
@@ -196,3 +198,5 @@ TEST_CASE("tensors, sizes and axes come from standard vectors") {
   CHECK(permute(zeros({2, 3}), std::vector<int64_t>{1, 0}).shape() == Shape{3, 2});
   CHECK(equal(einsum("i,i", parts), zeros({})));
 }
+
+}  // namespace test_forms

@@ -9,10 +9,10 @@
 #include <limpid/tests/ops/plain.hpp>
 #include <limpid/tests/thinned.hpp>
 
+namespace test_matmul {
+
 using namespace limpid;
 using namespace plain;
-
-namespace {
 
 struct Case {
   Shape a, b, y;
@@ -86,8 +86,6 @@ std::vector<double> product(const Tensor& a, const Tensor& b, const Shape& shape
   REQUIRE(static_cast<int64_t>(y.size()) == shape.numel());
   return y;
 }
-
-}  // namespace
 
 TEST_CASE("matmul follows NumPy's shapes and values in any layout") {
   for (DType dtype : {float32, float64})
@@ -279,3 +277,5 @@ TEST_CASE("products cut into blocks") {
       for (const Tensor& right : {b, stored_transposed(b)}) CHECK(error(matmul(left, right), expected, 1000) <= 1);
   }
 }
+
+}  // namespace test_matmul

@@ -6,6 +6,8 @@
 
 #include <limpid/tests/catch.hpp>
 
+namespace test_distance {
+
 using namespace limpid;
 
 TEST_CASE("distances are formed from differences, far from the origin too") {
@@ -53,3 +55,5 @@ TEST_CASE("a trace is the sum of the diagonal") {
   CHECK(trace(reshape(arange(6), {2, 3})).item<int64_t>() == 4);
   CHECK_THROWS_WITH(trace(zeros({2})), "trace: expected a matrix, got x of shape (2,)");
 }
+
+}  // namespace test_distance

@@ -11,9 +11,9 @@
 #include <limpid/tests/ops/plain.hpp>
 #include <limpid/tests/settings.hpp>
 
-using namespace limpid;
+namespace test_reduce {
 
-namespace {
+using namespace limpid;
 
 using Values = std::vector<double>;
 constexpr double inf = std::numeric_limits<double>::infinity();
@@ -160,8 +160,6 @@ bool same_bits(const Tensor& a, const Tensor& b) {
   return a.shape() == b.shape() && std::memcmp(a.contiguous().raw_data(), b.contiguous().raw_data(),
                                                static_cast<std::size_t>(a.numel()) * a.itemsize()) == 0;
 }
-
-}  // namespace
 
 TEST_CASE("sums, extremes and truth of every dtype, shape and layout are exact") {
   for (const Op& op : exact_ops)
@@ -552,3 +550,5 @@ TEST_CASE("sum_to sums what broadcasting repeated") {
   CHECK(sum_to(x, {2, 3, 4}).is_same(x));
   CHECK(sum_to(x, {}).shape() == Shape{});
 }
+
+}  // namespace test_reduce

@@ -8,9 +8,9 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/settings.hpp>
 
-using namespace limpid;
+namespace test_scan {
 
-namespace {
+using namespace limpid;
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
@@ -28,8 +28,6 @@ const struct {
   Tensor (*op)(const Tensor&, int64_t);
   Tensor (*step)(const Tensor&, const Tensor&);
 } scans[] = {{"cumsum", cumsum, add}, {"cumprod", cumprod, mul}, {"logcumsumexp", logcumsumexp, logaddexp}};
-
-}  // namespace
 
 TEST_CASE("scans and their derivatives are those of steps") {
   manual_seed(7);
@@ -149,3 +147,5 @@ TEST_CASE("spreads of equal values have gradient 0, and what is NaN counts for n
   CHECK(std::isnan(nanmean(full({2}, NAN)).item<float>()));
   CHECK(count_nonzero(tensor({0, 2, NAN, -0.0})).item<int64_t>() == 2);
 }
+
+}  // namespace test_scan

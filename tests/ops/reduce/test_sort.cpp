@@ -14,9 +14,9 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/settings.hpp>
 
-using namespace limpid;
+namespace test_sort {
 
-namespace {
+using namespace limpid;
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
@@ -26,8 +26,6 @@ Tensor integers(const std::vector<int64_t>& values) {
   return from_vector(values, {static_cast<int64_t>(values.size())});
 }
 bool same(const Tensor& a, const Tensor& b) { return allclose(a, b, 0, 0, true); }
-
-}  // namespace
 
 TEST_CASE("sorting is stable up and down, and NaN is the greatest") {
   const Tensor x = tensor({3, not_a_number, 1, 3, -infinity, not_a_number, infinity}, float64);
@@ -281,3 +279,5 @@ TEST_CASE("searchsorted finds places before or behind equals, NaN behind all") {
   CHECK(searchsorted(bounds, zeros({2, 0})).shape() == Shape{2, 0});
   CHECK_THROWS_AS(searchsorted(rows, zeros({3, 2})), ShapeError);
 }
+
+}  // namespace test_sort

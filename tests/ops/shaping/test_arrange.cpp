@@ -8,9 +8,9 @@
 
 #include <limpid/tests/catch.hpp>
 
-using namespace limpid;
+namespace test_arrange {
 
-namespace {
+using namespace limpid;
 
 Tensor integers(const std::vector<int64_t>& values) {
   return from_vector(values, {static_cast<int64_t>(values.size())});
@@ -24,8 +24,6 @@ Tensor matrix(int64_t rows, int64_t columns, const std::function<int64_t(int64_t
     for (int64_t j = 0; j < columns; ++j) values.push_back(f(i, j));
   return from_vector(values, {rows, columns});
 }
-
-}  // namespace
 
 TEST_CASE("axes move, split and are cut by length") {
   const Tensor x = grid({2, 3, 4});
@@ -208,3 +206,5 @@ TEST_CASE("a circular pad goes round once") {
       pad(x, {4, 0}, PadMode::circular),
       "pad: expected amounts of at most the axis size in circular mode, got (4, 0) for axis 0 of shape (3,)");
 }
+
+}  // namespace test_arrange

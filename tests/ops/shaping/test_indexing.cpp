@@ -6,9 +6,9 @@
 
 #include <limpid/tests/catch.hpp>
 
-using namespace limpid;
+namespace test_indexing {
 
-namespace {
+using namespace limpid;
 
 Tensor at(const std::vector<int64_t>& values) { return from_vector(values, {static_cast<int64_t>(values.size())}); }
 Tensor grid(const Shape& shape) { return reshape(arange(shape.numel()), shape); }
@@ -18,8 +18,6 @@ constexpr bool are_anded = requires(A a, B b) {
   a& b;
   a | b;
 };
-
-}  // namespace
 
 TEST_CASE("an index chooses what NumPy's does") {
   const Tensor x = grid({2, 3, 4}), w = grid({2, 3, 5, 7});
@@ -237,3 +235,5 @@ TEST_CASE("members are the functions of their names") {
   CHECK(equal(x[0].matmul(x[1].t()), matmul(x[0], transpose(x[1], 0, 1))));
   CHECK_THROWS_WITH(x.t(), "t: expected a matrix, got shape (2, 3, 4)");
 }
+
+}  // namespace test_indexing

@@ -3,6 +3,8 @@
 
 #include <limpid/tests/catch.hpp>
 
+namespace test_inplace {
+
 using namespace limpid;
 
 TEST_CASE("in-place operations change memory and advance the version", "[inplace]") {
@@ -227,3 +229,5 @@ TEST_CASE("in-place gradients are those that differences give", "[inplace]") {
   INFO(report);
   CHECK(report);
 }
+
+}  // namespace test_inplace

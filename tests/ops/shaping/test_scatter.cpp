@@ -6,18 +6,16 @@
 
 #include <limpid/tests/ops/plain.hpp>
 
+namespace test_scatter {
+
 using namespace limpid;
 using namespace plain;
-
-namespace {
 
 /// Draws an index for axis of shape, numbers below 0 among it.
 Tensor some_index(const Shape& shape, int64_t size, uint64_t seed) {
   Generator generator(seed);
   return randint(-size, size, shape, int64, generator);
 }
-
-}  // namespace
 
 TEST_CASE("indices below 0 count from the end in every function of an index") {
   const Tensor x = arange(12).to(float64).reshape({3, 4}), index = tensor({-1, 0, -3}, int64);
@@ -268,3 +266,5 @@ TEST_CASE("scatter_ and scatter_add_ name themselves in what they refuse, and wr
   CHECK_THROWS_AS(leaf.scatter_(0, first, 1), AutogradError);
   CHECK_THROWS_AS(leaf.scatter_add_(0, first, value), AutogradError);
 }
+
+}  // namespace test_scatter

@@ -7,9 +7,9 @@
 #include <limpid/tests/ops/plain.hpp>
 #include <limpid/tests/settings.hpp>
 
-using namespace limpid;
+namespace test_shaping {
 
-namespace {
+using namespace limpid;
 
 using Values = std::vector<double>;
 using Index = std::vector<int64_t>;
@@ -35,8 +35,6 @@ double at(const Tensor& x, const Index& i) {
 }
 
 std::string message(const std::function<void()>& f) { return plain::thrown<Error>(f); }
-
-}  // namespace
 
 TEST_CASE("reshape is a view where strides allow") {
   const Tensor x = counted({2, 3, 4});
@@ -422,3 +420,5 @@ TEST_CASE("what shaping refuses, and how it says it") {
        "pad: expected amounts of 0 in replicate mode, got (1, 0) for axis 0 of shape (0,)"}};
   for (const Row& row : rows) CHECK(message(row.f) == row.expected);
 }
+
+}  // namespace test_shaping

@@ -5,10 +5,10 @@
 #include <limpid/tests/ops/window/plain_convolution.hpp>
 #include <limpid/tests/thinned.hpp>
 
+namespace test_convolution {
+
 using namespace limpid;
 using namespace plain;
-
-namespace {
 
 struct Case {
   int64_t n, c;
@@ -92,8 +92,6 @@ std::vector<double> plain_conv(const Case& k, const Tensor& x, const Tensor& wei
 
 double scale(const Case& k) { return 2 * static_cast<double>(k.c / k.options.groups * k.taps() + 4); }
 
-}  // namespace
-
 TEST_CASE("values of convolutions, in either format and dtype") {
   for (DType dtype : {float32, float64})
     for (const Case& k : cases)
@@ -118,10 +116,10 @@ TEST_CASE("gradients of convolutions are their adjoints: <y, dy> = <x, dx> = <we
           const Tensor y = conv(x, weight, {}, k.options), dy = noise(y.shape(), dtype, dy_format);
           const Tensor dx = conv_input_grad(dy, weight, k.x(), k.options);
           const Tensor dweight = conv_weight_grad(x, dy, k.weight(), k.options);
-          const double form = dot(y, dy);
+          const double form = plain::dot(y, dy);
           const double tolerance = scale(k) * epsilon(dtype) * std::sqrt(static_cast<double>(y.numel())) * 4;
-          CHECK(std::abs(dot(x, dx) - form) <= tolerance);
-          CHECK(std::abs(dot(weight, dweight) - form) <= tolerance);
+          CHECK(std::abs(plain::dot(x, dx) - form) <= tolerance);
+          CHECK(std::abs(plain::dot(weight, dweight) - form) <= tolerance);
           CHECK(dx.is_contiguous(dy.memory_format()));
           CHECK(dweight.is_contiguous());
         }
@@ -174,14 +172,14 @@ TEST_CASE("conv2d's backward gives the gradients asked for, in x's format") {
         if (mask >> i & 1) wanted.push_back(xs[i].set_requires_grad());
       const Tensor y = conv2d(xs[0], xs[1], xs[2], options), dy = noise(y.shape(), float64, format);
       const Tensors dx = grad({y}, wanted, {dy});
-      const double form = dot(conv2d(xs[0].detach(), xs[1].detach(), {}, options), dy);
+      const double form = plain::dot(conv2d(xs[0].detach(), xs[1].detach(), {}, options), dy);
       std::size_t next = 0;
       for (int i = 0; i < 3; ++i)
         if (mask >> i & 1) {
           const Tensor g = dx[next++];
           REQUIRE(g.shape() == xs[i].shape());
           CHECK(g.is_contiguous(xs[i].memory_format()));
-          CHECK(dot(xs[i], g) == Approx(i == 2 ? dot(y, dy) - form : form));
+          CHECK(plain::dot(xs[i], g) == Approx(i == 2 ? plain::dot(y, dy) - form : form));
         }
     }
 }
@@ -233,9 +231,9 @@ TEST_CASE("convolutions and their gradients are the same for any number of threa
           return {conv(x, weight, bias, k.options), conv_input_grad(dy, weight, k.x(), k.options),
                   conv_weight_grad(x, dy, k.weight(), k.options)};
         });
-        const double form = dot(y, dy);
+        const double form = plain::dot(y, dy);
         const double tolerance = scale(k) * epsilon(dtype) * std::sqrt(static_cast<double>(y.numel())) * 4;
-        CHECK(std::abs(dot(weight, conv_weight_grad(x, dy, k.weight(), k.options)) - form) <= tolerance);
+        CHECK(std::abs(plain::dot(weight, conv_weight_grad(x, dy, k.weight(), k.options)) - form) <= tolerance);
       }
 }
 
@@ -417,8 +415,6 @@ TEST_CASE("convolutions take one sample without a batch") {
   CHECK(grad({sum(conv2d(leaf, turned(w2)))}, {leaf})[0].shape() == Shape{3, 6, 7});
 }
 
-namespace {
-
 // A convolution of rank 1 to 3 with its sizes, and whether it is a transposed one.
 struct HalfCase {
   Shape x, weight;
@@ -451,8 +447,6 @@ Tensor run(const HalfCase& c, const Tensor& x, const Tensor& weight, const Tenso
          : x.dim() == 4 ? conv2d(x, weight, bias, c.options)
                         : conv3d(x, weight, bias, c.options);
 }
-
-}  // namespace
 
 TEST_CASE("convolutions of half precision and their gradients are sums of float32, rounded once") {
   const int threads = get_num_threads();
@@ -532,3 +526,5 @@ TEST_CASE("convolutions of nothing have sizes, and gradients of zero") {
   CHECK(equal(conv_transpose2d(zeros({1, 0, 2, 2}), zeros({0, 2, 2, 2}), tensor({3, 4})),
               cat({full({1, 1, 3, 3}, 3), full({1, 1, 3, 3}, 4)}, 1)));
 }
+
+}  // namespace test_convolution

@@ -5,10 +5,10 @@
 #include <limpid/tests/ops/plain.hpp>
 #include <limpid/tests/settings.hpp>
 
+namespace test_pooling {
+
 using namespace limpid;
 using namespace plain;
-
-namespace {
 
 // What both kinds of pools take.
 struct Options {
@@ -74,8 +74,6 @@ Tensor ties(const Shape& shape, DType dtype, MemoryFormat format) {
   detail::copy_into(x, randint(-2, 3, shape));
   return x;
 }
-
-}  // namespace
 
 TEST_CASE("max_pool2d takes the first maximum, and sends the gradient there") {
   for (const Isa level : isa_levels()) {
@@ -279,3 +277,5 @@ TEST_CASE("pools say what does not fit") {
   CHECK(thrown<ValueError>([&] { avg_pool2d(Tensor(), 2); }) ==
         "avg_pool2d: expected a defined x, got an undefined tensor");
 }
+
+}  // namespace test_pooling

@@ -8,10 +8,10 @@
 #include <limpid/tests/ops/plain.hpp>
 #include <limpid/tests/settings.hpp>
 
+namespace test_pools {
+
 using namespace limpid;
 using namespace plain;
-
-namespace {
 
 constexpr MemoryFormat formats[] = {MemoryFormat::contiguous, MemoryFormat::channels_last};
 
@@ -195,8 +195,6 @@ Selection max_with_indices(const Tensor& x, const Spatial& kernel, const MaxPool
 Tensor row(std::initializer_list<double> numbers) {
   return reshape(tensor(numbers, float64), {1, 1, static_cast<int64_t>(numbers.size())});
 }
-
-}  // namespace
 
 TEST_CASE("maxima of windows along one to three axes, and where they are") {
   for_each_case(false, [](const Case& k, const std::vector<Axis>& axes, DType dtype, MemoryFormat format) {
@@ -491,3 +489,5 @@ TEST_CASE("pools are pushed forward by the indices of their maxima, strided inpu
   CHECK(equal(flatten(dense.dys[0], 2), gather(flatten(dx, 2), 2, at)));
   for (std::size_t k = 0; k < dense.dys.size(); ++k) CHECK(allclose(dense.dys[k], apart.dys[k], 1e-13, 1e-13));
 }
+
+}  // namespace test_pools

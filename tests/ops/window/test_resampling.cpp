@@ -8,10 +8,10 @@
 #include <limpid/tests/ops/plain.hpp>
 #include <limpid/tests/settings.hpp>
 
+namespace test_resampling {
+
 using namespace limpid;
 using namespace plain;
-
-namespace {
 
 constexpr MemoryFormat formats[] = {MemoryFormat::contiguous, MemoryFormat::channels_last};
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN(), inf = std::numeric_limits<double>::infinity();
@@ -30,8 +30,6 @@ bool close(const Tensor& a, std::initializer_list<double> numbers) {
 }
 
 using Mode = Interpolation;
-
-}  // namespace
 
 TEST_CASE("interpolate along one axis gives PyTorch's numbers") {
   // By scale an element stands for 1 / scale of x, by size for in / out.
@@ -438,3 +436,5 @@ TEST_CASE("local_response_norm divides alpha by the size, and reaches one more c
   CHECK(thrown<ValueError>([&] { local_response_norm(narrow, 2, 1, 1e300); }) == beyond);
   CHECK(thrown<ValueError>([&] { local_response_norm(narrow.to(bfloat16), 2, 1, 1, 1e300); }) == beyond);
 }
+
+}  // namespace test_resampling

@@ -5,10 +5,10 @@
 
 #include <limpid/tests/ops/window/plain_convolution.hpp>
 
+namespace test_transposed {
+
 using namespace limpid;
 using namespace plain;
-
-namespace {
 
 // The places that a transposed convolution adds x to, one by one.
 struct TransposeCase {
@@ -74,8 +74,6 @@ std::vector<double> plain_transpose(const TransposeCase& k, const Tensor& x, con
   return y;
 }
 
-}  // namespace
-
 TEST_CASE("values of transposed convolutions, in either format and dtype") {
   for (DType dtype : {float32, float64})
     for (const TransposeCase& k : transposes)
@@ -110,9 +108,9 @@ TEST_CASE("gradients of transposed convolutions are its adjoints, and those of f
       for (const Tensor& x : narrow) wide.push_back(detail::as_dtype(x, float64));
       const Tensors dx = gradients(narrow), exact = gradients(wide);
       for (std::size_t i = 0; i < dx.size(); ++i) CHECK(error(dx[i], values(exact[i]), 4e4) <= 1);
-      const double form = dot(exact[3], wide[3]) - dot(wide[2], exact[2]);
-      CHECK(dot(wide[0], exact[0]) == Approx(form));
-      CHECK(dot(wide[1], exact[1]) == Approx(form));
+      const double form = plain::dot(exact[3], wide[3]) - plain::dot(wide[2], exact[2]);
+      CHECK(plain::dot(wide[0], exact[0]) == Approx(form));
+      CHECK(plain::dot(wide[1], exact[1]) == Approx(form));
       check_threads([&] { return gradients(narrow); });
     }
 }
@@ -170,3 +168,5 @@ TEST_CASE("transposed convolutions say what does not fit") {
           conv_transpose3d(zeros({1, 1, 1, 1, 1}, int64), zeros({1, 1, 1, 1, 1}));
         }) == "conv_transpose3d: expected x of a floating-point dtype, got int64; convert with to()");
 }
+
+}  // namespace test_transposed

@@ -2,18 +2,16 @@
 #include <limpid/ops/norm/detail/forms.hpp>
 #include <limpid/tests/ops/norm/kernels/reference.hpp>
 
+namespace test_columns {
+
 using namespace limpid;
 using namespace limpid::test;
-
-namespace {
 
 constexpr auto kLast = NormLayout::channels_last;
 
 /// Channels that fold, fill one tile, several, and leave every remainder of steps.
 const std::vector<index_t> kWidths = {1,  2,  3,  5,  8,  15, 16,  17,  24,  31,  32,  33,  40, 48,
                                       49, 63, 64, 65, 80, 96, 112, 127, 128, 129, 144, 200, 272};
-
-}  // namespace
 
 TEMPLATE_TEST_CASE("norm of columns agrees with long double and between AVX2 and AVX-512 for every width", "", float,
                    double) {
@@ -207,3 +205,5 @@ TEMPLATE_TEST_CASE("a large constant column gives beta and a zero gradient", "",
       CHECK(backward_error(run, want) <= 1);
     }
 }
+
+}  // namespace test_columns

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+namespace test_kernels {
+
 using namespace limpid;
 using namespace limpid::test;
-
-namespace {
 
 constexpr auto kLast = NormLayout::channels_last;
 
@@ -17,8 +17,6 @@ const std::vector<NormDims> kShapes = {
     {2, 1, 33, 1},   {2, 4, 40, 1},   {1, 130, 1, 3}, {2, 3, 1, 1000}, {1, 2, 1, 8191}, {1, 2, 1, 8193},
     {1, 1, 3, 8200}, {1, 2, 2, 9000}, {5, 2, 3, 700}, {1, 1, 300, 6},  {40, 3, 2, 5},   {1, 1, 1, 16500},
     {1, 3, 1, 16500}};
-
-}  // namespace
 
 TEMPLATE_TEST_CASE("norm agrees with long double for every plan", "", float, double) {
   for (const NormDims& dims : plans(kShapes))
@@ -381,3 +379,5 @@ TEMPLATE_TEST_CASE("given statistics are applied, and serve the sums of gradient
       CHECK(run.intact());
     }
 }
+
+}  // namespace test_kernels

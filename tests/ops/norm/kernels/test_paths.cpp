@@ -6,10 +6,10 @@
 #include <array>
 #include <numeric>
 
+namespace test_paths {
+
 using namespace limpid;
 using namespace limpid::test;
-
-namespace {
 
 /// Lengths around those at which a row takes another path: steps, chains, batches written beside the next, short rows,
 /// blocks.
@@ -22,8 +22,6 @@ std::vector<index_t> lengths(index_t most) {
   out.insert(out.end(), kThresholds.begin(), kThresholds.end());
   return out;
 }
-
-}  // namespace
 
 TEMPLATE_TEST_CASE("an output that is written past the caches has the bits of its parts", "", float, double) {
   const WithLastCache with(index_t{14} << 20);
@@ -188,3 +186,5 @@ TEMPLATE_TEST_CASE("rows of any length read strided x with the bits of a dense c
       CHECK(strided.same_bits(dense));
     }
 }
+
+}  // namespace test_paths

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
+namespace test_second {
+
 using namespace limpid;
 using namespace limpid::test;
-
-namespace {
 
 constexpr auto kLast = NormLayout::channels_last;
 
@@ -162,8 +162,6 @@ Real second_error(const SecondRun<T>& run) {
   return second_error(run, second_reference(run, reference(run)));
 }
 
-}  // namespace
-
 TEMPLATE_TEST_CASE("norm second derivatives agree with long double for every plan", "", float, double) {
   for (const NormDims& dims : plans(kShapes))
     for (const bool gamma : {false, true}) {
@@ -278,3 +276,5 @@ TEMPLATE_TEST_CASE("a constant slice has zero second derivatives at eps 0", "", 
       CHECK(std::all_of(run.ddgamma.begin(), run.ddgamma.end(), zero));
     }
 }
+
+}  // namespace test_second

@@ -6,9 +6,9 @@
 #include "../../memory.hpp"
 #include "../vectors.hpp"
 
-using namespace limpid;
+namespace test_half_parameters {
 
-namespace {
+using namespace limpid;
 
 Tensor leaf(const Tensor& x) { return x.clone().set_requires_grad(); }
 
@@ -28,8 +28,6 @@ optim::Optimizer adder(const Tensors& xs, double lr = 1) {
     for (int64_t i = 0; i < step.n; ++i) step.x[i] += static_cast<T>(step.lr) * step.dx[i];
   });
 }
-
-}  // namespace
 
 TEST_CASE("a parameter of half precision follows one of float32, rounded") {
   for (const DType dtype : halves)
@@ -265,3 +263,5 @@ TEST_CASE("clip_grad_norm_ adds and scales gradients of half precision in wider 
     CHECK_THROWS_AS(optim::clip_grad_norm_({a, b}, 1, 2, true), ValueError);
   }
 }
+
+}  // namespace test_half_parameters

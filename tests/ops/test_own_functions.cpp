@@ -8,9 +8,9 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/ops/op_table.hpp>
 
-using namespace limpid;
+namespace test_own_functions {
 
-namespace {
+using namespace limpid;
 
 Tensors floating(const Tensors& xs) {
   Tensors some;
@@ -86,8 +86,6 @@ double largest(const Tensors& xs) {
   return most;
 }
 
-}  // namespace
-
 TEST_CASE("functions on the tape have the second derivatives of what they are made of") {
   for_each_op([](const OpRow& row, int64_t r) {
     const Tensors xs = leaves(row.draw()), at = floating(xs);
@@ -131,3 +129,5 @@ TEST_CASE("functions off the tape are refused where they have a second derivativ
   CHECK(refused > 40);
   CHECK(allowed > 20);
 }
+
+}  // namespace test_own_functions
