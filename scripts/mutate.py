@@ -155,7 +155,7 @@ def write_tree(tree, files, dropped):
 
 def configure(tree, out):
     configured = subprocess.run(["cmake", "-S", tree, "-B", out, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=None",
-                                 "-DCMAKE_CXX_FLAGS=-O1 -w", "-DLIMPID_BUILD_EXAMPLES=OFF"],
+                                 "-DCMAKE_CXX_FLAGS=-O1 -w", "-DLIMPID_BUILD_EXAMPLES=OFF", "-DLIMPID_UNITY=OFF"],
                                 capture_output=True, text=True)
     if configured.returncode:
         sys.exit(f"mutate: configuring fails:\n{configured.stdout}{configured.stderr}")

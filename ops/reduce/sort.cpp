@@ -36,24 +36,24 @@ bool is_less(T a, T b) {
 // What is compared: of half precision, the same numbers as float32.
 Tensor keys(const Tensor& x) { return x.to(detail::compute_type(x.dtype())); }
 
-// A rank, and behind it the index, by which equal ranks are told apart: no sort need be a stable one. Narrow: of 32
-// bits each.
-struct Narrow {
+// A rank, and behind it the index, by which equal ranks are told apart: no sort need be a stable one. A narrow one has
+// 32 bits of each.
+struct NarrowKey {
   uint64_t both;
-  Narrow() = default;
-  Narrow(uint64_t rank, int64_t index) noexcept : both(rank << 32 | static_cast<uint64_t>(index)) {}
+  NarrowKey() = default;
+  NarrowKey(uint64_t rank, int64_t index) noexcept : both(rank << 32 | static_cast<uint64_t>(index)) {}
   uint64_t rank() const noexcept { return both >> 32; }
   int64_t index() const noexcept { return static_cast<int64_t>(both & std::numeric_limits<uint32_t>::max()); }
-  friend bool operator<(Narrow a, Narrow b) noexcept { return a.both < b.both; }
+  friend bool operator<(NarrowKey a, NarrowKey b) noexcept { return a.both < b.both; }
 };
-struct Wide {
+struct WideKey {
   uint64_t of;
   int64_t at;
-  Wide() = default;
-  Wide(uint64_t rank, int64_t index) noexcept : of(rank), at(index) {}
+  WideKey() = default;
+  WideKey(uint64_t rank, int64_t index) noexcept : of(rank), at(index) {}
   uint64_t rank() const noexcept { return of; }
   int64_t index() const noexcept { return at; }
-  friend bool operator<(Wide a, Wide b) noexcept { return a.of < b.of || (a.of == b.of && a.at < b.at); }
+  friend bool operator<(WideKey a, WideKey b) noexcept { return a.of < b.of || (a.of == b.of && a.at < b.at); }
 };
 
 const kernels::SelectKernels<uint32_t>& select_kernels(uint32_t) noexcept {
@@ -66,11 +66,11 @@ const kernels::SelectKernels<uint64_t>& select_kernels(uint64_t) noexcept {
 // How many lanes give a bound for the k first of n: twice as many, so that few of the k share one. 0 where a lane would
 // hold too few elements to tell much.
 constexpr int64_t lanes_for(int64_t k, int64_t n) noexcept {
-  const int64_t lanes = (2 * k + kernels::least_lanes - 1) / kernels::least_lanes * kernels::least_lanes;
-  return lanes <= n / 4 ? lanes : 0;
+  const int64_t dealt = (2 * k + kernels::least_lanes - 1) / kernels::least_lanes * kernels::least_lanes;
+  return dealt <= n / 4 ? dealt : 0;
 }
 
-// Finds the k first of rows of n elements. R: what their ranks are; Key: Narrow or Wide.
+// Finds the k first of rows of n elements. R: what their ranks are; Key: NarrowKey or WideKey.
 //
 // Where k is a small part of n, few elements are looked at one by one: of those of the first block, dealt out to lanes,
 // each lane has a least, and the k-th of these is a bound that k elements are within, and hardly more. What is within
@@ -180,11 +180,11 @@ Tensor order(const Tensor& x, int64_t axis, int64_t k, bool descending) {
     });
   };
   if (itemsize(rows.dtype()) > sizeof(uint32_t))
-    run(uint64_t{}, Wide{});
+    run(uint64_t{}, WideKey{});
   else if (n > std::numeric_limits<uint32_t>::max())
-    run(uint32_t{}, Wide{});
+    run(uint32_t{}, WideKey{});
   else
-    run(uint32_t{}, Narrow{});
+    run(uint32_t{}, NarrowKey{});
   return transpose(index, axis, -1).contiguous();
 }
 

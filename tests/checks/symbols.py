@@ -56,10 +56,13 @@ def includes_internals(source, seen=None):
     return bool(INTERNAL.search(text)) or any(includes_internals(include.resolve(), seen) for include in own)
 
 
-def source_of(item):
-    """The source below tests/ that CMake compiled this object from."""
-    match = re.search(r"\.dir/(.+\.cpp)\.o$", str(item))
-    return ROOT / "tests" / match[1] if match else None
+def sources_of(item):
+    """The sources below tests/ that CMake compiled this object from: one, or those of a unit (cmake/unity.cmake)."""
+    unit = item.with_suffix("")
+    if unit.suffix == ".cxx":
+        return [Path(source) for source in re.findall(r'^#include "(.+)"$', unit.read_text(), re.MULTILINE)]
+    match = re.search(r"\.dir/(.+\.cpp)$", str(unit))
+    return [ROOT / "tests" / match[1]] if match else []
 
 
 def faults_of(library, public_objects, listed, declared):
@@ -159,8 +162,8 @@ compiler, *arguments = sys.argv[1:]
 if arguments == ["--self-test"]:
     self_test(compiler)
 library, objects, exported_file = map(Path, arguments)
-found = [(Path(line), source_of(line)) for line in objects.read_text().splitlines() if line]
-public = [item for item, source in found if source and source.exists() and not includes_internals(source)]
+found = [(item, sources_of(item)) for item in map(Path, objects.read_text().splitlines())]
+public = [item for item, of in found if of and not any(includes_internals(source) for source in of)]
 if not public:
     sys.exit(f"expected objects of tests that include public headers alone, got none among {len(found)}")
 listed = {line for line in exported_file.read_text().splitlines() if line and not line.startswith("#")}
