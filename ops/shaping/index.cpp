@@ -137,6 +137,8 @@ Tensor gathered(const char* op, const Tensor& x, std::size_t axis, const Tensor&
             std::copy_n(f, count, t);
           else
             for (int64_t i = 0; i < count; ++i) t[i * steps[0]] = f[i * steps[1]];
+        } else if (steps[0] == 1 && steps[1] == 0 && steps[2] == 1 && step == 1) {  // along a row
+          for (int64_t i = 0; i < count; ++i) t[i] = f[k[i]];
         } else {
           for (int64_t i = 0; i < count; ++i) t[i * steps[0]] = f[i * steps[1] + k[i * steps[2]] * step];
         }
