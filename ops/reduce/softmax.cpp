@@ -187,12 +187,21 @@ void for_blocks(const Slices& s, F&& f) {
   });
 }
 
+// f(where it begins, row) for each row of a block.
+template <class F>
+void for_each_row(const kernels::RowBlock& block, F&& f) {
+  kernels::RowBlock row = block;
+  row.rows = 1;
+  for (int64_t i = 0; i < block.rows; ++i) f(i * block.stride, row);
+}
+
 // The largest element of each row of a block, and the sum of exp(x - largest), which is written to e.
 struct RowStatistics {
   float largest[most_rows];
   double sum[most_rows];
 
-  // False where some row has infinity, NaN or numbers so large that differences of them may be lost.
+  // False where some row has infinity, NaN or numbers so large that differences of them may be lost: rows then go one
+  // by one, for none is to depend on others.
   bool take(float* e, const float* x, const kernels::RowBlock& block) {
     const kernels::ReduceKernels& fold = kernels::reduce_table();
     fold.max_f32.runs(largest, x, block);
@@ -204,7 +213,7 @@ struct RowStatistics {
 
   // sum becomes its logarithm; a sum near 1 is formed anew of all but the largest, which would be lost beside its 1.
   void take_logarithms(float* e, const float* x, const kernels::RowBlock& block) {
-    for (int64_t i = 0; i < block.rows; ++i, e += block.stride) {
+    for (int64_t i = 0; i < block.rows; ++i, e += block.stride, x += block.stride) {
       if (sum[i] >= 1.25) {
         sum[i] = std::log(sum[i]);
         continue;
@@ -215,7 +224,7 @@ struct RowStatistics {
       if (others > 1e-30) {
         sum[i] = std::log1p(others);
       } else {  // of floats near the least: with the digits of doubles
-        const Tile<float> tile = row_tile(x + i * block.stride, block.columns);
+        const Tile<float> tile = row_tile(x, block.columns);
         log_of_sums(sum + i, tile, Statistics<float>(tile, nullptr));
       }
     }
@@ -246,8 +255,8 @@ void softmax_of_rows(float* y, const float* x, const kernels::RowBlock& block, b
   const kernels::SoftmaxRows& kernel = row_kernels();
   RowStatistics s;
   if (!s.take(y, x, block)) {
-    for (int64_t i = 0; i < block.rows; ++i)
-      softmax_of_tile(y + i * block.stride, row_tile(x + i * block.stride, block.columns), log);
+    if (block.rows == 1) return softmax_of_tile(y, row_tile(x, block.columns), log);
+    for_each_row(block, [&](int64_t at, const kernels::RowBlock& row) { softmax_of_rows(y + at, x + at, row, log); });
   } else if (log) {
     s.take_logarithms(y, x, block);
     kernel.shift(y, x, s.largest, s.sum, block);
@@ -438,6 +447,25 @@ struct LogSumExpNode final : Node {
   }
 };
 
+template <class T>
+void logsumexp_of_tile(T* y, const Tile<T>& tile) {
+  const Statistics<T> s(tile, nullptr);
+  double sums[columns];
+  log_of_sums(sums, tile, s);
+  for (int64_t j = 0; j < tile.slices(); ++j) y[j] = static_cast<T>(s.largest[j] + sums[j]);
+}
+
+void logsumexp_of_rows(float* y, const float* x, const kernels::RowBlock& block) {
+  float e[most_in_block];
+  RowStatistics s;
+  if (!s.take(e, x, block)) {
+    if (block.rows == 1) return logsumexp_of_tile(y, row_tile(x, block.columns));
+    return for_each_row(block, [&](int64_t at, const kernels::RowBlock& row) { logsumexp_of_rows(y++, x + at, row); });
+  }
+  s.take_logarithms(e, x, block);
+  for (int64_t i = 0; i < block.rows; ++i) y[i] = static_cast<float>(static_cast<double>(s.largest[i]) + s.sum[i]);
+}
+
 // Over one axis of a dense x; the result keeps it.
 Tensor logsumexp_of(const Tensor& x, int64_t axis) {
   Tensor y = detail::reduced_like(x, axis, true, x.dtype());
@@ -445,29 +473,15 @@ Tensor logsumexp_of(const Tensor& x, int64_t axis) {
     detail::fill(y, -infinity);
     return y;
   }
-  const auto take_tile = [&]<class T>(const Tile<T>& tile, int64_t slice) {
-    const Statistics<T> s(tile, nullptr);
-    double sums[columns];
-    log_of_sums(sums, tile, s);
-    for (int64_t j = 0; j < tile.slices(); ++j) y.data<T>()[slice + j] = static_cast<T>(s.largest[j] + sums[j]);
-  };
   if (const Slices slices(x, axis); has_rows(x, slices)) {
     for_blocks(slices, [&](int64_t row, const kernels::RowBlock& block) {
-      const float* from = x.data<float>() + row * slices.n;
-      float e[most_in_block];
-      RowStatistics s;
-      if (!s.take(e, from, block)) {
-        for (int64_t i = 0; i < block.rows; ++i) take_tile(row_tile(from + i * slices.n, slices.n), row + i);
-        return;
-      }
-      s.take_logarithms(e, from, block);
-      for (int64_t i = 0; i < block.rows; ++i)
-        y.data<float>()[row + i] = static_cast<float>(static_cast<double>(s.largest[i]) + s.sum[i]);
+      logsumexp_of_rows(y.data<float>() + row, x.data<float>() + row * slices.n, block);
     });
     return y;
   }
   detail::visit_float(x.dtype(), [&]<class T>(T) {
-    for_tiles<T>(x, axis, [&](const Tile<T>& tile, int64_t, int64_t slice) { take_tile(tile, slice); });
+    for_tiles<T>(x, axis,
+                 [&](const Tile<T>& tile, int64_t, int64_t slice) { logsumexp_of_tile(y.data<T>() + slice, tile); });
   });
   return y;
 }

@@ -92,6 +92,25 @@ TEST_CASE("rows too large, or no numbers, take the way of all others") {
   CHECK(equal(slice(sums, 0, 0, 3), tensor({3e38, -infinity, infinity}, float32)));
 }
 
+TEST_CASE("a row has the bits that it has alone, whatever stands beside it") {
+  manual_seed(3);
+  for (const int64_t n : {3, 20, 129}) {
+    const Tensor x = randn({200, n});
+    select(select(x, 0, 7), 0, 1).fill_(infinity);
+    select(x, 0, 50).fill_(-infinity);
+    select(x, 0, 51).mul_(1e37);
+    select(select(x, 0, 150), 0, 0).fill_(std::numeric_limits<double>::quiet_NaN());
+    const Tensor p = softmax(x, 1), log_p = log_softmax(x, 1), sums = logsumexp(x, 1, true);
+    for (int64_t i = 0; i < 200; ++i) {
+      const Tensor row = slice(x, 0, i, i + 1);
+      CAPTURE(n, i);
+      CHECK(plain::same_bits(slice(p, 0, i, i + 1), softmax(row, 1)));
+      CHECK(plain::same_bits(slice(log_p, 0, i, i + 1), log_softmax(row, 1)));
+      CHECK(plain::same_bits(slice(sums, 0, i, i + 1), logsumexp(row, 1, true)));
+    }
+  }
+}
+
 TEST_CASE("gradients of rows have the bits of the recorded ones") {
   struct Op {
     const char* name;
