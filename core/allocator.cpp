@@ -196,14 +196,14 @@ void* allocate_large(std::size_t index) {
 void* allocate(std::size_t bytes) { return detail::pool_allocate(bytes); }
 void deallocate(void* p, std::size_t bytes) noexcept { detail::pool_deallocate(p, bytes); }
 
-void* detail::allocate_slowly(std::size_t bytes) {
+[[gnu::noinline]] void* detail::allocate_slowly(std::size_t bytes) {
   constexpr auto most = static_cast<std::size_t>(std::numeric_limits<int64_t>::max());
   if (bytes > (std::size_t{1} << 58)) throw_none_left(static_cast<int64_t>(std::min(bytes, most)));
   const std::size_t index = class_of(bytes);
   return !caching || index >= small_classes ? allocate_large(index) : refill(index);
 }
 
-void detail::deallocate_slowly(void* p, std::size_t bytes) noexcept {
+[[gnu::noinline]] void detail::deallocate_slowly(void* p, std::size_t bytes) noexcept {
   const std::size_t index = class_of(bytes);
   Central& shared = central();
   const auto size = static_cast<int64_t>(class_bytes(index));
