@@ -3,6 +3,9 @@
 // A slice of -inf alone has no distribution: its softmax is 0 and its log_softmax and logsumexp are -inf, with finite
 // gradients, so that a fully masked row harms no other. One with inf has none either: its softmax and log_softmax are
 // NaN, as in PyTorch, and its logsumexp is inf.
+//
+// Rows of float32 of up to 4096 elements go by kernels of their own, in float32 with sums in doubles
+// (kernels/softmax.hpp); all else, and rows with infinity, NaN or numbers above 1e30, goes by tiles, in doubles.
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
@@ -202,7 +205,7 @@ struct RowStatistics {
 
   // False where some row has infinity, NaN or numbers so large that differences of them may be lost: rows then go one
   // by one, for none is to depend on others.
-  bool take(float* e, const float* x, const kernels::RowBlock& block) {
+  bool compute(float* e, const float* x, const kernels::RowBlock& block) {
     const kernels::ReduceKernels& fold = kernels::reduce_table();
     fold.max_f32.runs(largest, x, block);
     if (!std::all_of(largest, largest + block.rows, [](float most) { return std::abs(most) <= 1e30f; })) return false;
@@ -212,13 +215,13 @@ struct RowStatistics {
   }
 
   // sum becomes its logarithm; a sum near 1 is formed anew of all but the largest, which would be lost beside its 1.
-  void take_logarithms(float* e, const float* x, const kernels::RowBlock& block) {
+  void sums_to_logarithms(float* e, const float* x, const kernels::RowBlock& block) {
     for (int64_t i = 0; i < block.rows; ++i, e += block.stride, x += block.stride) {
       if (sum[i] >= 1.25) {
         sum[i] = std::log(sum[i]);
         continue;
       }
-      *std::find(e, e + block.columns, 1.0f) = 0;
+      *std::find(e, e + block.columns, 1.0f) = 0;  // that of the largest is exactly 1
       double others;
       kernels::reduce_table().sum_f32.runs(&others, e, {.rows = 1, .stride = block.stride, .columns = block.columns});
       if (others > 1e-30) {
@@ -254,11 +257,11 @@ void softmax_of_tile(T* to, const Tile<T>& tile, bool log) {
 void softmax_of_rows(float* y, const float* x, const kernels::RowBlock& block, bool log) {
   const kernels::SoftmaxRows& kernel = row_kernels();
   RowStatistics s;
-  if (!s.take(y, x, block)) {
+  if (!s.compute(y, x, block)) {
     if (block.rows == 1) return softmax_of_tile(y, row_tile(x, block.columns), log);
     for_each_row(block, [&](int64_t at, const kernels::RowBlock& row) { softmax_of_rows(y + at, x + at, row, log); });
   } else if (log) {
-    s.take_logarithms(y, x, block);
+    s.sums_to_logarithms(y, x, block);
     kernel.shift(y, x, s.largest, s.sum, block);
   } else {
     for (int64_t i = 0; i < block.rows; ++i) s.sum[i] = 1 / s.sum[i];
@@ -292,7 +295,7 @@ bool has_heaviest(const Tensor& p) {
     for (int64_t begin = 0; begin < flat.numel() && !found; begin += columns) {
       const int64_t end = std::min(begin + columns, flat.numel());
       int above = 0;
-      for (int64_t i = begin; i < end; ++i) above |= x[i] > T{0.5};
+      for (int64_t i = begin; i < end; ++i) above |= x[i] > static_cast<T>(kernels::heavy_weight);
       found = above != 0;
     }
     return found;
@@ -333,11 +336,12 @@ void log_softmax_gradient(float* dx, const float* dy, const float* p, const kern
   row_kernels().centre(dx, p, total, block);
   fold.max_f32.runs(heaviest, p, block);
   for (int64_t i = 0; i < block.rows; ++i) {
-    if (!(heaviest[i] > 0.5f)) continue;
+    if (!(heaviest[i] > static_cast<float>(kernels::heavy_weight))) continue;
     const int64_t n = block.columns, h = std::find(p + i * n, p + (i + 1) * n, heaviest[i]) - (p + i * n);
     const auto sum_of_others = [&](const float* t) {
       float others[most_in_block];
-      std::copy_n(t + i * n, n, others)[h - n] = 0;
+      std::copy_n(t + i * n, n, others);
+      others[h] = 0;
       double sum;
       fold.sum_f32.runs(&sum, others, {.rows = 1, .stride = n, .columns = n});
       return static_cast<float>(sum);
@@ -351,7 +355,7 @@ void log_softmax_gradient(float* dx, const float* dy, const float* p, const kern
 
 Tensor detail::from_heaviest(const Tensor& dy, const Tensor& p, const Axes& axes) {
   if (!has_heaviest(p)) return dy;
-  return sub(dy, sum(where(gt(p, 0.5), dy, 0), axes, true));
+  return sub(dy, sum(where(gt(p, kernels::heavy_weight), dy, 0), axes, true));
 }
 
 namespace {
@@ -381,7 +385,7 @@ Tensor detail::log_softmax_gradient(const Tensor& dy, const Tensor& p, const Axe
   if (!is_grad_enabled() && are_rows(dy, p, axes)) return map_rows(dy, p, axes, limpid::log_softmax_gradient);
   const Tensor total = sum(dy, axes, true), dx = sub_chain(dy, total, p);
   if (!has_heaviest(p)) return dx;
-  const Tensor is_heaviest = gt(p, 0.5);
+  const Tensor is_heaviest = gt(p, kernels::heavy_weight);
   const auto sum_of_others = [&](const Tensor& t) { return sum(where(is_heaviest, 0, t), axes, true); };
   return where(is_heaviest, sub(chain(total, sum_of_others(p)), sum_of_others(dy)), dx);
 }
@@ -458,12 +462,17 @@ void logsumexp_of_tile(T* y, const Tile<T>& tile) {
 void logsumexp_of_rows(float* y, const float* x, const kernels::RowBlock& block) {
   float e[most_in_block];
   RowStatistics s;
-  if (!s.take(e, x, block)) {
+  if (!s.compute(e, x, block)) {
     if (block.rows == 1) return logsumexp_of_tile(y, row_tile(x, block.columns));
     return for_each_row(block, [&](int64_t at, const kernels::RowBlock& row) { logsumexp_of_rows(y++, x + at, row); });
   }
-  s.take_logarithms(e, x, block);
-  for (int64_t i = 0; i < block.rows; ++i) y[i] = static_cast<float>(static_cast<double>(s.largest[i]) + s.sum[i]);
+  s.sums_to_logarithms(e, x, block);
+  for (int64_t i = 0; i < block.rows; ++i, x += block.stride) {
+    const double largest = static_cast<double>(s.largest[i]), total = largest + s.sum[i];
+    y[i] = static_cast<float>(total);
+    // Where the two cancel, the sum is to be known to more than a float's digits.
+    if (std::abs(total) < 0.5 * std::abs(largest)) logsumexp_of_tile(y + i, row_tile(x, block.columns));
+  }
 }
 
 // Over one axis of a dense x; the result keeps it.

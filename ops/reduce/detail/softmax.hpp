@@ -4,9 +4,9 @@
 
 namespace limpid::detail {
 
-/// dy less that of the element, if any, that has more than half of the weights p, whose sum along the axes is 1. Sums
-/// of p_j (dy_i - dy_j) over j are the same for it, and 1 - p_i does not cancel in them. Where there is none, dy as it
-/// is.
+/// dy less that of the element, if any, that has more than three quarters of the weights p, whose sum along the axes
+/// is 1. Sums of p_j (dy_i - dy_j) over j are the same for it, and 1 - p_i does not cancel in them. Where there is
+/// none, dy as it is.
 Tensor from_heaviest(const Tensor& dy, const Tensor& p, const Axes& axes);
 
 /// dy_i - p_i sum_j dy_j for such weights, log_softmax's gradient: for the heaviest the same as

@@ -1,7 +1,7 @@
 #include <limpid/ops/reduce/kernels/softmax.hpp>
 
+#include <limpid/core/kernels/simd.hpp>
 #include <limpid/ops/elementwise/kernels/exp.hpp>
-#include <limpid/ops/elementwise/kernels/power.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -16,10 +16,11 @@ using Floats = xsimd::batch<float>;
 using Ints = xsimd::as_integer_t<Floats>;
 constexpr auto kSize = static_cast<int64_t>(Floats::size);
 
-// Results that are not normal, one by one: a double holds them all.
+// Those results that are not normal, one by one: a double holds them all.
 [[gnu::noinline, gnu::cold]] void exponentials_of_small(float* y, const float* x, float largest) noexcept {
   for (int64_t k = 0; k < kSize; ++k)
-    y[k] = static_cast<float>(exp_down(static_cast<double>(x[k]) - static_cast<double>(largest)));
+    if (x[k] - largest < -87.0f)
+      y[k] = static_cast<float>(exp_down(static_cast<double>(x[k]) - static_cast<double>(largest)));
 }
 
 // e^(x - largest) of one row.
@@ -31,7 +32,8 @@ class Exponential {
 
   // y and x: a registerful.
   void operator()(float* y, const float* x) const noexcept {
-    // Far below the largest, where all are 0, numbers give way to a finite one.
+    // x is raised to 128 below the largest, where e^(x - largest) is 0, so that no infinity is subtracted; to |largest|
+    // below where that is more, for of 128 less the rounded difference might be the largest again.
     const Floats inside = xsimd::max(floor_, Floats::load_unaligned(x));
     // x - largest = d + low exactly (Knuth, The Art of Computer Programming, volume 2, 4.2.2, theorem B).
     const Floats d = inside - largest_, back = d - inside, low = (inside - (d - back)) - (largest_ + back);
@@ -96,9 +98,18 @@ void shift(float* __restrict y, const float* __restrict x, const float* largest,
 void weigh(float* __restrict t, const float* __restrict dy, const float* __restrict p, const RowBlock& block) noexcept {
   const auto [rows, stride, n] = block;
   for (int64_t i = 0; i < rows; ++i, t += stride, dy += stride, p += stride) {
-    std::uint32_t bits = 0;  // of the one dy that is chosen, if any
-    for (int64_t j = 0; j < n; ++j) bits |= p[j] > 0.5f ? std::bit_cast<std::uint32_t>(dy[j]) : 0;
-    const float heaviest = std::bit_cast<float>(bits);
+    constexpr auto heavy = static_cast<float>(heavy_weight);
+    std::uint32_t bits = 0, count = 0;  // of the one dy that is chosen, if any
+    for (int64_t j = 0; j < n; ++j) {
+      bits |= p[j] > heavy ? std::bit_cast<std::uint32_t>(dy[j]) : 0;
+      count += p[j] > heavy;
+    }
+    float heaviest = std::bit_cast<float>(bits);
+    if (count > 1) {
+      double sum = 0;
+      for (int64_t j = 0; j < n; ++j) sum += p[j] > heavy ? static_cast<double>(dy[j]) : 0;
+      heaviest = static_cast<float>(sum);
+    }
     for (int64_t j = 0; j < n; ++j) {
       const float d = dy[j] - heaviest, product = d * p[j];
       t[j] = d == 0 ? 0 : product;
