@@ -63,7 +63,7 @@ struct Sign { template <class T> static T f(T x) noexcept {
   return x > T{} ? T{1} : x < T{} ? Neg::f(T{1}) : x; } };  // keeps NaN and the sign of zero
 struct Square { template <class T> static T f(T x) noexcept { return Mul::f(x, x); } };
 struct Relu { template <class T> static T f(T x) noexcept { return x <= T{} ? T{} : x; } };
-// By the nearest whole number, for which every instruction set but the oldest has vectors whatever may trap.
+// All by rint, which GCC turns into vectors; floor itself not, without -fno-trapping-math.
 struct Round { template <class T> static T f(T x) noexcept {
   if constexpr (!is_float<T>) return x; else return std::rint(x); } };
 struct Floor { template <class T> static T f(T x) noexcept {

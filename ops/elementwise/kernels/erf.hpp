@@ -30,6 +30,10 @@ constexpr double kNormalTail[] = {0.7502940742576115,   -0.5881882779155387,   0
                                   -0.1515208338057574,  0.037492549140759876,  0.0012001140300386415,
                                   -0.00416912105513398, 0.0005094422595513734, 0.00044336883715868615};
 
+// (Phi(x) - 1/2) / x by powers of x^2, for |x| up to 0.7, to 2^-29 of itself.
+constexpr double kPhiNear[] = {0.39894227986114883, -0.06649032645002348, 0.009972700650216547, -0.0011825116534077184,
+                               0.00010425383687514963};
+
 // The derivative of x Phi(x), over (x - root) e^(-x^2 / 2), for x = -a up to 0: by powers of (a - 4) / (a + 4) for a to
 // 40, to 2^-54 of itself, and of (a - 3) / (a + 3) for a to 14, to 2^-26.
 constexpr double kGeluRoot = -0.7517915246935645, kGeluRootLow = 1.4956759177009883e-17;
@@ -129,14 +133,16 @@ B gelu_of(B x) noexcept {
   return xsimd::select(z < B(0.5), half * (B(1.0) + erf_near(near_zero)), xsimd::select(x < B(0.0), lower, x - lower));
 }
 
-// The same of floats from -13.1 on.
+// The same of floats from -13.1 on; near 0 Phi is 1/2 and an odd polynomial.
 template <class B>
 B gelu_of_float(B x) noexcept {
+  const B near = xsimd::min(xsimd::max(x, B(-0.7f)), B(0.7f));
+  const B phi_near = xsimd::fma(near, polynomial(kPhiNear, near * near), B(0.5f));
   const B a = xsimd::min(xsimd::abs(x), B(13.1f)), half(0.5f), over = B(1) / (a + B(3.75f));
   const ExactSquare<B> square(a);
   const B scaled = polynomial(kNormalTail, xsimd::fma(B(-7.5f), over, B(1))) * over;
   const B tail = times_power(scaled, half * square.high, half * square.low);
-  return x * xsimd::select(x < B(0), tail, B(1) - tail);
+  return x * xsimd::select(a < B(0.7f), phi_near, xsimd::select(x < B(0), tail, B(1) - tail));
 }
 
 // Phi(x) + x phi(x), the derivative of x Phi(x): below 0 a multiple of e^(-x^2 / 2) and of the distance from its root,

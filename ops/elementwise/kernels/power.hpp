@@ -35,8 +35,8 @@ struct Power {
                                       0.0013882492952177142};
 };
 
-// log(1 + e) of floats from 0 to 1 as 2 artanh(s) for s = e / (2 + e): of the terms beyond 2 s a fit over s^2 to 1/9, to
-// 2^-26 of all.
+// log(1 + e) of floats from 0 to 1 as 2 artanh(s) for s = e / (2 + e): of the terms beyond 2 s a fit over s^2 to 1/9,
+// to 2^-26 of all.
 template <class B>
 B log1p_of_power(B e) noexcept {
   constexpr double fitted[] = {0.6666663994148427, 0.40007625830756854, 0.28235041147863876, 0.26861021789043044};

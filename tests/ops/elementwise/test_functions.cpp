@@ -2,6 +2,7 @@
 #include <limpid/limpid.hpp>
 
 #include <algorithm>
+#include <cfenv>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -64,7 +65,7 @@ const Case cases[] = {
     {"tanh", tanh, [](Real x) { return std::tanh(x); }, 2},
     {"sigmoid", sigmoid, sigmoid_of, 4},
     {"erf", erf, [](Real x) { return std::erf(x); }, 3},
-    {"gelu", gelu, gelu_of, 6},
+    {"gelu", gelu, gelu_of, 6},  // of float64
     {"silu", silu, silu_of, 4},
     {"logsigmoid", logsigmoid, [](Real x) { return x < 0 ? x - std::log1p(std::exp(x)) : -std::log1p(std::exp(-x)); },
      3},
@@ -146,6 +147,31 @@ TEST_CASE("functions are accurate over their whole range", "[elementwise]") {
       check<double>(c);
     }
   }
+}
+
+TEST_CASE("functions signal what their results bear out, and trap nothing else", "[elementwise]") {
+  const double far[] = {1e10, -1e10, 1e30, -1e30, 1e38, -1e38, 1.0};
+  Tensor (*const ops[])(const Tensor&) = {sin, cos, tan, atan, sinh, cosh, asinh, acosh, expm1, log1p, erfc, exp2};
+  for (const auto op : ops)
+    for (const DType dtype : {float32, float64})
+      for (const double value : far) {
+        const Tensor x = full({11}, value, dtype);
+        std::feclearexcept(FE_ALL_EXCEPT);
+        const Tensor y = op(x);
+        const int raised = std::fetestexcept(FE_INVALID | FE_OVERFLOW | FE_DIVBYZERO);
+        CAPTURE(value, dtype, y);
+        const bool is_number = all(eq(y, y)).item<bool>(), is_finite = all(isfinite(y)).item<bool>();
+        CHECK((raised == 0 || !is_number || (!is_finite && !(raised & FE_INVALID))));
+#if defined(__GLIBC__)
+        if (!is_number) continue;
+        feenableexcept(FE_INVALID);
+        op(x);  // ends the program where it signals
+        fedisableexcept(FE_INVALID);
+#endif
+      }
+  std::feclearexcept(FE_ALL_EXCEPT);
+  CHECK(isnan(asin(full({11}, 2))).to(float32).data<float>()[0] == 1);
+  CHECK(std::fetestexcept(FE_INVALID) != 0);
 }
 
 TEST_CASE("odd functions keep the sign of zero, and gelu and silu do", "[elementwise]") {
