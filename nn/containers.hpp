@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <iterator>
 #include <string>
 #include <type_traits>
 #include <typeinfo>
@@ -76,7 +75,7 @@ class Container : public Module {
   class Iterator {
    public:
     // What algorithms and views of the standard library ask for.
-    using iterator_category = std::input_iterator_tag;
+    using iterator_category = std::input_iterator_tag;  // from <vector>: <iterator> would bring streams with it
     using difference_type = std::ptrdiff_t;
     using reference = decltype(std::declval<C&>().nth(0));
     using value_type = std::remove_cvref_t<reference>;
