@@ -72,7 +72,7 @@ void Node::dispose() noexcept {
     Node* node = pending;
     pending = node->next_disposed_;
     if (node->has_extras_) [[unlikely]]
-      node->drop_extras();  // not in a destructor, which every kind of node would have to call
+      node->drop_extras();  // found by its address; not in ~Node, which every kind of node would have to call
     delete node;
   }
   draining = false;

@@ -1,5 +1,6 @@
 # Compiling the sources of a folder at once (LIMPID_UNITY): headers are read once for all of them, and inline functions
-# and templates made once, which takes a third of the time. What is compiled so is called a unit.
+# and templates made once. What is compiled so is called a unit. Which sources one has is found when CMake runs: after a
+# change of what a test includes, configure again.
 
 # limpid_looks_inside(RESULT FILE): whether a source or header of the tests includes internal headers, itself or by a
 # header of the tests.
@@ -69,7 +70,8 @@ function(limpid_by_folder target)
     cmake_path(ABSOLUTE_PATH source NORMALIZE)
     limpid_unit(unit ${source})
     if(unit)
-      # CMake leaves a source that has options out of its group: they are handed to the unit.
+      # CMake leaves a source that has options out of its group: they are handed to the unit. So such a source belongs to
+      # one target of its folder.
       get_source_file_property(options ${source} COMPILE_OPTIONS)
       if(options)
         set_source_files_properties(${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${target}.dir/Unity/unity_${unit}_cxx.cxx

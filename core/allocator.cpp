@@ -196,6 +196,7 @@ void* allocate_large(std::size_t index) {
 void* allocate(std::size_t bytes) { return detail::pool_allocate(bytes); }
 void deallocate(void* p, std::size_t bytes) noexcept { detail::pool_deallocate(p, bytes); }
 
+// Never inlined into the fast way, which a compiler that sees both (LIMPID_UNITY) would do.
 [[gnu::noinline]] void* detail::allocate_slowly(std::size_t bytes) {
   constexpr auto most = static_cast<std::size_t>(std::numeric_limits<int64_t>::max());
   if (bytes > (std::size_t{1} << 58)) throw_none_left(static_cast<int64_t>(std::min(bytes, most)));

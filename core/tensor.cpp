@@ -76,7 +76,8 @@ void TensorImpl::become(const TensorImpl& x) {
 }
 
 [[gnu::flatten]] void TensorImpl::dispose() noexcept {
-  // Lets go of the references by hand: a destructor would ask each of them once more whether it is one.
+  // No destructor runs, for it would ask each reference once more whether it is one: every member that owns something
+  // is let go of here.
   layout->release();
   if (grad) {
     if (owns_gradient) [[unlikely]]

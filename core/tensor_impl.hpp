@@ -87,11 +87,13 @@ enum class MemoryFormat : uint8_t {
 };
 
 struct TensorImpl final : RefCounted<TensorImpl> {
-  /// Over fresh, uninitialised memory for a layout without gaps.
+  /// Over fresh, uninitialised memory for a layout without gaps. The dtype must be one of the eight: make_tensor()
+  /// checks.
   static Ref<TensorImpl> create(Ref<const Layout> layout, DType dtype);
   /// Over memory from its byte `data` on.
   static Ref<TensorImpl> create(Ref<Storage> memory, std::byte* data, Ref<const Layout> layout, DType dtype);
 
+  // dispose() lets go of members by hand: another one that owns something must be released there as well.
   uint32_t grad_index = 0;  ///< which output of its node this is
   Ref<GradHandle> grad;     ///< the node that made this tensor, or the leaf that gathers its gradient
   Ref<const Layout> layout;

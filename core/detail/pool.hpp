@@ -34,9 +34,9 @@ inline FreeBlock* pop(FreeBlock*& head) noexcept {
 }
 inline void push(FreeBlock*& head, void* p) noexcept { head = new (p) FreeBlock{head}; }
 
-// What a thread makes tensors by, in one place, which is found once for each. Small blocks: one list per class,
-// refilled from a slab carved in one piece. Trivially destructible, so that statics destroyed after the thread's guard
-// may still use it.
+// All that a thread needs to make tensors, in one thread-local object, so that its address is found once. Small blocks:
+// one list per class, refilled from a slab carved in one piece. Trivially destructible, so that statics destroyed after
+// the thread's guard may still use it.
 struct ThreadCache {
   std::array<FreeBlock*, small_classes> free;
   bool guarded, closed;  ///< closed: it keeps no block, as after the end of its thread

@@ -40,10 +40,13 @@ struct Line {
   std::string name;
 };
 
+// Of functions of the C library that have vectors, and of ops that are made of them.
 By by_name(const std::string& op) {
-  static const std::set<std::string> of_c_library{"sin",  "cos",   "tan",   "asin",  "acos",  "atan", "sinh",
-                                                  "cosh", "asinh", "acosh", "atanh", "atan2", "exp2", "expm1",
-                                                  "log2", "log10", "log1p", "erfc",  "hypot"};
+  static const std::set<std::string> of_c_library{"sin",   "cos",   "tan",   "asin",  "acos",
+                                                  "atan",  "sinh",  "cosh",  "asinh", "acosh",
+                                                  "atanh", "atan2", "exp2",  "expm1", "binary_cross_entropy",
+                                                  "mish",  "log2",  "log10", "log1p", "erfc",
+                                                  "hypot"};
   return of_c_library.count(op) ? By::c_library : By::own;
 }
 
@@ -433,7 +436,9 @@ std::vector<Line> read_lines(const char* path) {
   Line line;
   std::string kind;
   while (in >> std::hex >> line.hash >> kind && std::getline(in >> std::ws, line.name)) {
-    line.by = static_cast<By>(std::find(kinds, kinds + 2, kind) - kinds);
+    const auto* found = std::find(std::begin(kinds), std::end(kinds), kind);
+    if (found == std::end(kinds)) return {};
+    line.by = static_cast<By>(found - kinds);
     lines.push_back(line);
   }
   return lines;
