@@ -10,23 +10,25 @@
 namespace limpid::detail {
 namespace {
 
-/// Whether none of n numbers is infinite or NaN, nor 0 where all are to be `normal`. By bits: a comparison with NaN
-/// would signal an invalid operation. Exponents of all ones and of all zeros are those that leave 63 bits by a step.
-bool are_numbers(const double* x, int64_t n, bool normal) noexcept {
+/// Whether of n numbers none is infinite or NaN; of those that are to be `positive` none is 0 or subnormal either. By
+/// bits: a comparison with NaN would signal an invalid operation. Exponents of all ones and of all zeros are those that
+/// leave 63 bits by a step up or down.
+template <bool positive>
+bool are_numbers(const double* x, int64_t n) noexcept {
   constexpr uint64_t step = uint64_t{1} << 52, exponent = 0x7FF * step;
-  const uint64_t down = normal ? step : 0;
   uint64_t left = 0;
+#pragma GCC unroll 4
   for (int64_t i = 0; i < n; ++i) {
-    const uint64_t e = std::bit_cast<uint64_t>(x[i]) & exponent;
-    left |= (e + step) | (e - down);
+    const auto bits = std::bit_cast<uint64_t>(x[i]);
+    left |= positive ? (bits + step) | (bits - step) : (bits & exponent) + step;
   }
   return left >> 63 == 0;
 }
 
 /// Whether slices [begin, begin + n) have a mean and an rstd each. That of a variance which is infinite is 0.
 bool have_statistics(const NormPlan& plan, const NormStatistics& stats, int64_t begin, int64_t n) noexcept {
-  return are_numbers(stats.rstd.data<double>() + begin, n, true) &&
-         (!plan.dims.center || are_numbers(stats.mean.data<double>() + begin, n, false));
+  return are_numbers<true>(stats.rstd.data<double>() + begin, n) &&
+         (!plan.dims.center || are_numbers<false>(stats.mean.data<double>() + begin, n));
 }
 
 }  // namespace
