@@ -100,6 +100,27 @@ def by_cmake(compiler, files, work, *arguments):
     return faults
 
 
+def launcher(built, path):
+    """A compiler launcher for a second tree: the compiler cache knows a source by its path, and the units of LIMPID_UNITY
+    are made in each tree. Where the tree that is built has one of the same text, that is compiled."""
+    units = "CMakeFiles/limpid_objects.dir/Unity"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"""#!/bin/sh
+for argument; do
+  shift
+  case $argument in
+    */{units}/*.cxx)
+      twin='{built}/{units}'/${{argument##*/}}
+      if cmp -s "$argument" "$twin"; then argument=$twin; fi ;;
+  esac
+  set -- "$@" "$argument"
+done
+exec {shutil.which("ccache") or ""} "$@"
+""")
+    path.chmod(0o755)
+    return path
+
+
 def debug_mode(compiler, work):
     """A library of the standard library's debug mode passes that on to its users. It is configured, not built."""
     faults = []
@@ -157,7 +178,9 @@ if mode == "subdirectory":
     files = programs(FEW)
     # The whole library once more, by the flags and paths of the release preset: the compiler cache has each object.
     report(by_cmake(compiler, files, work / mode, f"-DLIMPID_SOURCE={ROOT}", "-DLIMPID_INSTALL=ON",
-                    "-DLIMPID_WERROR=ON", f"-DLIMPID_INCLUDE_DIR={build[0]}"), "programs pass")
+                    "-DLIMPID_WERROR=ON", f"-DLIMPID_INCLUDE_DIR={build[0]}",
+                    f"-DCMAKE_CXX_COMPILER_LAUNCHER={launcher(Path(build[0]).parent, work / 'launcher')}"),
+           "programs pass")
 if mode == "static":
     files = programs(FEW)
     report(install(work / "subdirectory", static, False) + by_pkg_config(compiler, static, files, work / "static") +
