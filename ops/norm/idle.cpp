@@ -10,25 +10,19 @@
 namespace limpid::detail {
 namespace {
 
-/// Whether of n numbers none is infinite or NaN; of those that are to be `positive` none is 0 or subnormal either. By
-/// bits: a comparison with NaN would signal an invalid operation. Exponents of all ones and of all zeros are those that
-/// leave 63 bits by a step up or down.
-template <bool positive>
-bool are_numbers(const double* x, int64_t n) noexcept {
-  constexpr uint64_t step = uint64_t{1} << 52, exponent = 0x7FF * step;
+/// Whether slices [begin, begin + n) have statistics: an rstd that is a normal number. That of a variance which is
+/// infinite is 0, and a mean that is none leaves none. By bits: a comparison with NaN would signal an invalid
+/// operation. Exponents of all ones and of all zeros are those that leave 63 bits by a step up or down.
+bool have_statistics(const NormStatistics& stats, int64_t begin, int64_t n) noexcept {
+  constexpr uint64_t step = uint64_t{1} << 52;
+  const double* rstd = stats.rstd.data<double>() + begin;
   uint64_t left = 0;
 #pragma GCC unroll 4
   for (int64_t i = 0; i < n; ++i) {
-    const auto bits = std::bit_cast<uint64_t>(x[i]);
-    left |= positive ? (bits + step) | (bits - step) : (bits & exponent) + step;
+    const auto bits = std::bit_cast<uint64_t>(rstd[i]);
+    left |= (bits + step) | (bits - step);
   }
   return left >> 63 == 0;
-}
-
-/// Whether slices [begin, begin + n) have a mean and an rstd each. That of a variance which is infinite is 0.
-bool have_statistics(const NormPlan& plan, const NormStatistics& stats, int64_t begin, int64_t n) noexcept {
-  return are_numbers<true>(stats.rstd.data<double>() + begin, n) &&
-         (!plan.dims.center || are_numbers<false>(stats.mean.data<double>() + begin, n));
 }
 
 }  // namespace
@@ -36,11 +30,11 @@ bool have_statistics(const NormPlan& plan, const NormStatistics& stats, int64_t 
 NormSource without_idle_slices(const NormPlan& plan, const NormSource& from, const Tensor& t,
                                const Tensor& per_channel) {
   const int64_t slices = from.stats.rstd.numel();
-  if (from.x.numel() == 0 || have_statistics(plan, from.stats, 0, slices)) return from;
+  if (from.x.numel() == 0 || have_statistics(from.stats, 0, slices)) return from;
 
   const NoGradGuard guard;
   const Tensor without = zeros({slices}, bool_);
-  for (int64_t i = 0; i < slices; ++i) without.data<bool>()[i] = !have_statistics(plan, from.stats, i, 1);
+  for (int64_t i = 0; i < slices; ++i) without.data<bool>()[i] = !have_statistics(from.stats, i, 1);
   Tensor idle = reshape(without, plan.stat_shape());
   const auto is_zero = [&](const Tensor& of, const Shape& shape) {
     return all(eq(reshape(of, shape), 0), plan.slice_axes(), true);
