@@ -1,8 +1,11 @@
 #include <limpid/core/allocator.hpp>
+
 #include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/pool.hpp>
 #include <limpid/core/error.hpp>
+
+#include <pthread.h>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -40,8 +43,7 @@ constexpr bool caching = true;
 
 }  // namespace
 
-LIMPID_FAST_TLS thread_local constinit detail::ThreadCache detail::thread_cache{
-    .free = {}, .guarded = false, .closed = !caching, .inference = false, .meter = nullptr};
+LIMPID_FAST_TLS thread_local constinit detail::ThreadCache detail::thread_cache;
 
 namespace {
 
@@ -91,10 +93,11 @@ struct Counters {
   }
 };
 
-// Blocks above small_limit, and small ones whose thread is gone. Never destroyed: tensors may outlive statics.
+// Blocks above small_limit, and small ones that no thread keeps. Never destroyed: tensors may outlive statics.
 struct Central {
   detail::ForkMutex mutex{3};  // allocating is possible under every other
   std::array<FreeBlock*, class_count> free{};
+  detail::ThreadCache* open = nullptr;  // a list
   Counters counters;
 };
 Central& central() noexcept {
@@ -142,32 +145,66 @@ void to_system(void* p, int64_t bytes) noexcept {
   ::operator delete(p, alignment_of(static_cast<std::size_t>(bytes)));
 }
 
-void flush_thread_cache() noexcept {
-  Central& shared = central();
-  const std::lock_guard lock(shared.mutex);
+// To be called under the mutex.
+void give_back_all(Central& shared) noexcept {
   for (std::size_t i = 0; i < small_classes; ++i)
     while (FreeBlock* block = pop(cache().free[i])) push(shared.free[i], block);
 }
+
+// Opens this thread's cache, and closes it at the thread's end.
 struct ThreadGuard {
+  ThreadGuard() noexcept {
+    Central& shared = central();
+    const std::lock_guard lock(shared.mutex);
+    cache().next = shared.open;
+    shared.open = &cache();
+    cache().guarded = true;
+    cache().slow = false;
+  }
   ~ThreadGuard() {
-    flush_thread_cache();
-    cache().closed = true;
+    Central& shared = central();
+    const std::lock_guard lock(shared.mutex);
+    detail::ThreadCache** place = &shared.open;
+    while (*place != &cache()) place = &(*place)->next;
+    *place = cache().next;
+    give_back_all(shared);
+    cache().closed = cache().slow = true;
   }
 };
+
+// In the child of a fork(), where the other threads are not.
+[[maybe_unused]] const int forgets = pthread_atfork(nullptr, nullptr, [] {
+  central().open = cache().guarded && !cache().closed ? &cache() : nullptr;
+  cache().next = nullptr;
+});
+
+// Where one thread makes tensors and another drops them, blocks gather with the other. So who takes the last of the
+// shared ones asks for those, if he has taken so much since he last asked: then they are there before he is short.
+constexpr std::size_t refilled_before_asking = std::size_t{1} << 18;
+
+void ask_others(const Central& shared) noexcept {
+  if (cache().refilled < refilled_before_asking) return;
+  cache().refilled = 0;
+  for (detail::ThreadCache* other = shared.open; other; other = other->next)
+    if (other != &cache()) other->slow.store(true, std::memory_order_relaxed);
+}
 
 void* refill(std::size_t index) {
   if (!cache().guarded) {
     thread_local ThreadGuard guard;
     static_cast<void>(guard);
-    cache().guarded = true;
   }
   Central& shared = central();
+  const std::size_t bytes = class_bytes(index);
+  const std::size_t count = cache().closed ? 1 : std::clamp<std::size_t>(16384 / bytes, 1, 64);
   {
     const std::lock_guard lock(shared.mutex);
-    if (FreeBlock* block = pop(shared.free[index])) return block;
+    FreeBlock* const block = pop(shared.free[index]);
+    for (std::size_t i = 1; i < count && shared.free[index]; ++i) push(cache().free[index], pop(shared.free[index]));
+    cache().refilled += bytes * count;
+    if (!shared.free[index]) ask_others(shared);
+    if (block) return block;
   }
-  const std::size_t bytes = class_bytes(index);
-  const std::size_t count = std::clamp<std::size_t>(16384 / bytes, 1, 64);
   auto* slab = static_cast<std::byte*>(from_system(bytes * count));
   shared.counters.add_in_use(static_cast<int64_t>(bytes * count));
   for (std::size_t i = count; i-- > 1;) push(cache().free[index], slab + i * bytes);
@@ -218,6 +255,10 @@ void deallocate(void* p, std::size_t bytes) noexcept { detail::pool_deallocate(p
   }
   const std::lock_guard lock(shared.mutex);
   push(shared.free[index], p);
+  if (cache().guarded && !cache().closed && cache().slow) {
+    give_back_all(shared);
+    cache().slow = false;
+  }
 }
 
 MemoryStats memory_stats() noexcept {

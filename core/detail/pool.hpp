@@ -3,6 +3,7 @@
 #include <limpid/core/allocator.hpp>
 
 #include <array>
+#include <atomic>
 #include <bit>
 #include <new>
 
@@ -38,10 +39,13 @@ inline void push(FreeBlock*& head, void* p) noexcept { head = new (p) FreeBlock{
 // one list per class, refilled from a slab carved in one piece. Trivially destructible, so that statics destroyed after
 // the thread's guard may still use it.
 struct ThreadCache {
-  std::array<FreeBlock*, small_classes> free;
-  bool guarded, closed;  ///< closed: it keeps no block, as after the end of its thread
-  bool inference;        ///< new tensors may never be part of a graph
-  int64_t* meter;        ///< where the bytes of new tensors are added up; null where nobody asks
+  std::array<FreeBlock*, small_classes> free{};
+  std::atomic<bool> slow = true;  ///< the next block given back goes the slow way: it is not open, or another is short
+  bool guarded = false, closed = false;  ///< it keeps blocks from the first that its thread asks for until that ends
+  bool inference = false;                ///< new tensors may never be part of a graph
+  int64_t* meter = nullptr;              ///< where the bytes of new tensors are added up; null where nobody asks
+  std::size_t refilled = 0;              ///< bytes of blocks it took since others were last asked for theirs
+  ThreadCache* next = nullptr;           ///< of those that are open
 };
 LIMPID_FAST_TLS extern thread_local constinit ThreadCache thread_cache;
 
@@ -55,7 +59,7 @@ inline void* pool_allocate(std::size_t bytes) {
   return allocate_slowly(bytes);
 }
 inline void pool_deallocate(void* p, std::size_t bytes) noexcept {
-  if (bytes <= small_limit && !thread_cache.closed) [[likely]]
+  if (bytes <= small_limit && !thread_cache.slow.load(std::memory_order_relaxed)) [[likely]]
     push(thread_cache.free[class_of(bytes)], p);
   else
     deallocate_slowly(p, bytes);

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <semaphore>
 #include <set>
 #include <string>
 #include <thread>
@@ -78,6 +79,44 @@ TEST_CASE("blocks may be given back by another thread") {
     return seen;
   }();
   CHECK(distinct.size() == 1000);
+}
+
+TEST_CASE("blocks that one thread makes and another drops serve again") {
+  if (lacks_recycling()) return;
+  constexpr int rounds = 300, count = 500;
+  const bool drops_only = GENERATE(true, false);
+  CAPTURE(drops_only);
+  std::vector<void*> blocks(count);
+  std::binary_semaphore made(0), dropped(1);
+  std::thread other([&] {
+    if (!drops_only) deallocate(allocate(200), 200);
+    for (int i = 0; i < rounds; ++i) {
+      made.acquire();
+      for (void* p : blocks) deallocate(p, 200);
+      dropped.release();
+    }
+  });
+  const int64_t before = memory_stats().in_use;
+  for (int i = 0; i < rounds; ++i) {
+    dropped.acquire();
+    for (void*& p : blocks) p = allocate(200);
+    made.release();
+  }
+  other.join();
+  CHECK(memory_stats().in_use - before <= bytes_of(1));  // of 38 MB that went over
+}
+
+TEST_CASE("a thread that only drops blocks takes none along") {
+  if (lacks_recycling()) return;
+  std::vector<void*> blocks(1000);
+  for (void*& p : blocks) p = allocate(3000);
+  std::thread([&] {
+    for (void* p : blocks) deallocate(p, 3000);
+  }).join();
+  const int64_t before = memory_stats().system_allocations;
+  for (void*& p : blocks) p = allocate(3000);
+  CHECK(memory_stats().system_allocations == before);
+  for (void* p : blocks) deallocate(p, 3000);
 }
 
 TEST_CASE("no limit is set at first, and one below 0 is refused") {
