@@ -1,5 +1,6 @@
-#include <execinfo.h>
 #include <limpid/autograd/anomaly.hpp>
+
+#include <execinfo.h>
 #include <limpid/autograd/detail/extras.hpp>
 #include <limpid/autograd/detail/values.hpp>
 #include <limpid/autograd/detail/watch.hpp>

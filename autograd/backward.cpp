@@ -1,5 +1,6 @@
 // What callers see of the engine: gradients of outputs, and the checks that come first.
 #include <limpid/autograd/backward.hpp>
+
 #include <limpid/autograd/detail/arithmetic.hpp>
 #include <limpid/autograd/detail/engine.hpp>
 #include <limpid/autograd/detail/grad_between.hpp>

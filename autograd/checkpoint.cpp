@@ -1,4 +1,5 @@
 #include <limpid/autograd/checkpoint.hpp>
+
 #include <limpid/autograd/detail/checkpoint_run.hpp>
 #include <limpid/autograd/detail/forward.hpp>
 #include <limpid/autograd/detail/grad_between.hpp>

@@ -1,6 +1,7 @@
 // The engine: replays the tape backwards. What callers see of it, with their checks, is backward.cpp.
-#include <limpid/autograd/detail/arithmetic.hpp>
 #include <limpid/autograd/detail/engine.hpp>
+
+#include <limpid/autograd/detail/arithmetic.hpp>
 #include <limpid/autograd/detail/extras.hpp>
 #include <limpid/autograd/detail/fit.hpp>
 #include <limpid/autograd/detail/sums.hpp>

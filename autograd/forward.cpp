@@ -1,8 +1,9 @@
 // Forward mode: tangents follow the ops in the order they were recorded.
+#include <limpid/autograd/detail/forward.hpp>
+
 #include <limpid/autograd/backward.hpp>
 #include <limpid/autograd/detail/arithmetic.hpp>
 #include <limpid/autograd/detail/fit.hpp>
-#include <limpid/autograd/detail/forward.hpp>
 #include <limpid/autograd/detail/grad_between.hpp>
 #include <limpid/autograd/detail/slots.hpp>
 #include <limpid/autograd/detail/values.hpp>

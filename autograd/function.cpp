@@ -1,8 +1,9 @@
+#include <limpid/autograd/function.hpp>
+
 #include <limpid/autograd/detail/fit.hpp>
 #include <limpid/autograd/detail/forward.hpp>
 #include <limpid/autograd/detail/stand_in.hpp>
 #include <limpid/autograd/detail/values.hpp>
-#include <limpid/autograd/function.hpp>
 #include <limpid/core/detail/demangle.hpp>
 #include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>

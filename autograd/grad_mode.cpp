@@ -1,7 +1,8 @@
 // What a thread has switched on or off for a while: recording, inference mode, what watches.
+#include <limpid/autograd/grad_mode.hpp>
+
 #include <limpid/autograd/anomaly.hpp>
 #include <limpid/autograd/detail/watch.hpp>
-#include <limpid/autograd/grad_mode.hpp>
 #include <limpid/core/detail/log.hpp>
 #include <limpid/core/detail/pool.hpp>
 

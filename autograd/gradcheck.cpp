@@ -1,3 +1,5 @@
+#include <limpid/autograd/gradcheck.hpp>
+
 #include <limpid/autograd/backward.hpp>
 #include <limpid/autograd/detail/checker.hpp>
 #include <limpid/autograd/detail/forward.hpp>

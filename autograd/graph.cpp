@@ -1,6 +1,7 @@
+#include <limpid/autograd/graph.hpp>
+
 #include <limpid/autograd/detail/stand_in.hpp>
 #include <limpid/autograd/detail/watch.hpp>
-#include <limpid/autograd/graph.hpp>
 #include <limpid/core/detail/message.hpp>
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+#include <limpid/autograd/hooks.hpp>
+
 #include <limpid/autograd/detail/arithmetic.hpp>
 #include <limpid/autograd/detail/extras.hpp>
 #include <limpid/core/detail/message.hpp>

@@ -1,8 +1,9 @@
+#include <limpid/autograd/node.hpp>
+
 #include <limpid/autograd/detail/arithmetic.hpp>
 #include <limpid/autograd/detail/extras.hpp>
 #include <limpid/autograd/detail/stand_in.hpp>
 #include <limpid/autograd/detail/watch.hpp>
-#include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/pool.hpp>

@@ -1,5 +1,6 @@
-#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/profiler.hpp>
+
+#include <limpid/autograd/detail/watch.hpp>
 #include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/io/detail/file.hpp>

@@ -1,10 +1,11 @@
+#include <limpid/autograd/transforms.hpp>
+
 #include <limpid/autograd/backward.hpp>
 #include <limpid/autograd/detail/arithmetic.hpp>
 #include <limpid/autograd/detail/forward.hpp>
 #include <limpid/autograd/detail/grad_between.hpp>
 #include <limpid/autograd/detail/stand_in.hpp>
 #include <limpid/autograd/grad_mode.hpp>
-#include <limpid/autograd/transforms.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
 

@@ -1,4 +1,5 @@
 #include <limpid/core/detail/isa.hpp>
+
 #include <limpid/core/detail/log.hpp>
 #include <limpid/core/detail/quote.hpp>
 

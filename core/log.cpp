@@ -1,5 +1,6 @@
-#include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/log.hpp>
+
+#include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/quote.hpp>
 #include <limpid/core/detail/signals.hpp>
 

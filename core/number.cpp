@@ -1,5 +1,6 @@
-#include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/number.hpp>
+
+#include <limpid/core/detail/message.hpp>
 #include <limpid/core/error.hpp>
 
 #include <bit>

@@ -1,5 +1,6 @@
-#include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/overlap.hpp>
+
+#include <limpid/core/detail/message.hpp>
 
 #include <algorithm>
 #include <array>

@@ -1,3 +1,5 @@
+#include <limpid/core/parallel.hpp>
+
 #include <omp.h>
 #include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/log.hpp>

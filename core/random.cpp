@@ -1,10 +1,11 @@
+#include <limpid/core/random.hpp>
+
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/number.hpp>
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/detail/philox.hpp>
 #include <limpid/core/detail/rewind.hpp>
-#include <limpid/core/random.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,7 @@
+#include <limpid/core/shape.hpp>
+
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/error.hpp>
-#include <limpid/core/shape.hpp>
 
 #include <algorithm>
 #include <numeric>

@@ -1,9 +1,10 @@
+#include <limpid/core/tensor.hpp>
+
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/enumeration.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/number.hpp>
 #include <limpid/core/detail/pool.hpp>
-#include <limpid/core/tensor.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -451,7 +452,8 @@ Tensor linspace(Scalar start, Scalar stop, int64_t count, DType dtype) {
   });
   // Both ends as they are given.
   auto* place = static_cast<std::byte*>(y.raw_data());
-  if (count > 1) detail::store_number("linspace", stop, dtype, place + (y.numel() - 1) * y.itemsize());
+  if (count > 1)
+    detail::store_number("linspace", stop, dtype, place + static_cast<std::size_t>(y.numel() - 1) * y.itemsize());
   if (count > 0) detail::store_number("linspace", start, dtype, place);
   return y;
 }

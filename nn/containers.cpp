@@ -1,6 +1,7 @@
+#include <limpid/nn/containers.hpp>
+
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/quote.hpp>
-#include <limpid/nn/containers.hpp>
 #include <limpid/nn/detail/state.hpp>
 
 #include <memory>

@@ -1,10 +1,11 @@
+#include <limpid/nn/detail/derivation.hpp>
+
 #include <limpid/autograd/detail/checkpoint_run.hpp>
 #include <limpid/autograd/detail/extras.hpp>
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/quote.hpp>
-#include <limpid/nn/detail/derivation.hpp>
 
 #include <algorithm>
 #include <mutex>

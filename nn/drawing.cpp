@@ -1,5 +1,6 @@
-#include <limpid/autograd/detail/checkpoint_run.hpp>
 #include <limpid/nn/detail/drawing.hpp>
+
+#include <limpid/autograd/detail/checkpoint_run.hpp>
 
 namespace limpid::nn::detail {
 

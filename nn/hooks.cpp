@@ -1,8 +1,9 @@
+#include <limpid/nn/hooks.hpp>
+
 #include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/nn/detail/call.hpp>
 #include <limpid/nn/detail/derivation.hpp>
-#include <limpid/nn/hooks.hpp>
 
 #include <algorithm>
 #include <mutex>

@@ -1,6 +1,7 @@
+#include <limpid/nn/detail/loading.hpp>
+
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
-#include <limpid/nn/detail/loading.hpp>
 
 #include <cmath>
 

@@ -1,3 +1,5 @@
+#include <limpid/nn/module.hpp>
+
 #include <limpid/autograd/detail/checkpoint_run.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>

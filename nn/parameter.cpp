@@ -1,3 +1,5 @@
+#include <limpid/nn/parameter.hpp>
+
 #include <limpid/core/detail/message.hpp>
 #include <limpid/nn/detail/derivation.hpp>
 #include <limpid/nn/detail/state.hpp>

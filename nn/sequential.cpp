@@ -1,6 +1,7 @@
+#include <limpid/nn/sequential.hpp>
+
 #include <limpid/nn/detail/call.hpp>
 #include <limpid/nn/detail/state.hpp>
-#include <limpid/nn/sequential.hpp>
 
 #include <algorithm>
 #include <memory>

@@ -1,10 +1,11 @@
+#include <limpid/nn/summary.hpp>
+
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/rewind.hpp>
 #include <limpid/nn/detail/derivation.hpp>
 #include <limpid/nn/hooks.hpp>
 #include <limpid/nn/report/table.hpp>
-#include <limpid/nn/summary.hpp>
 
 #include <algorithm>
 #include <ostream>

@@ -1,10 +1,11 @@
+#include <limpid/nn/weight_norm.hpp>
+
 #include <limpid/autograd/detail/checkpoint_run.hpp>
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/nn/detail/derivation.hpp>
 #include <limpid/nn/detail/drawing.hpp>
 #include <limpid/nn/layers/detail/arguments.hpp>
-#include <limpid/nn/weight_norm.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/product.hpp>

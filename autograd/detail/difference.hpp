@@ -1,12 +1,12 @@
 // Derivatives along a line from finite differences.
 #pragma once
+#include <limpid/core/detail/number.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 namespace limpid::detail {
-
-inline constexpr double infinity = std::numeric_limits<double>::infinity();
 
 /// Extrapolates central differences over halved steps to step 0 (Ridders, 1982): a table whose row r, column j is free
 /// of the error terms h^2 ... h^2j; the entry that differs least from its neighbours wins.

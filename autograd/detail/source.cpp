@@ -1,4 +1,5 @@
 #include <limpid/autograd/detail/source.hpp>
+
 #include <limpid/core/detail/demangle.hpp>
 #include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/message.hpp>

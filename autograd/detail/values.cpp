@@ -1,4 +1,5 @@
 #include <limpid/autograd/detail/values.hpp>
+
 #include <limpid/core/detail/number.hpp>
 
 #include <algorithm>

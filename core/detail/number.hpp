@@ -4,9 +4,12 @@
 #include <limpid/core/dtype.hpp>
 #include <limpid/core/scalar.hpp>
 
+#include <limits>
 #include <string>
 
 namespace limpid::detail {
+
+inline constexpr double infinity = std::numeric_limits<double>::infinity();
 
 /// The digits of an integer, all of them; of a float the shortest text that reads back as it.
 std::string text_of(Scalar x);

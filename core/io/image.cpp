@@ -1,8 +1,9 @@
 // https://www.w3.org/TR/2003/REC-PNG-20031110/
+#include <limpid/core/io/image.hpp>
+
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/io/detail/file.hpp>
 #include <limpid/core/io/detail/inflate.hpp>
-#include <limpid/core/io/image.hpp>
 
 #include <zlib.h>
 

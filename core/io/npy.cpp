@@ -1,7 +1,8 @@
 // https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+#include <limpid/core/io/npy.hpp>
+
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/io/detail/npy.hpp>
-#include <limpid/core/io/npy.hpp>
 
 #include <algorithm>
 #include <cstring>

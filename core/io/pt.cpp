@@ -1,9 +1,10 @@
 // A zip archive of stored members: NAME/data.pkl, a pickle in which storages stand for NAME/data/KEY, their bytes.
+#include <limpid/core/io/pt.hpp>
+
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/io/detail/entries.hpp>
 #include <limpid/core/io/detail/pickle.hpp>
 #include <limpid/core/io/detail/zip.hpp>
-#include <limpid/core/io/pt.hpp>
 
 #include <algorithm>
 #include <exception>

@@ -1,6 +1,7 @@
 // https://huggingface.co/docs/safetensors: the length of a JSON header in 8 bytes, the header, then the data.
-#include <limpid/core/io/detail/entries.hpp>
 #include <limpid/core/io/safetensors.hpp>
+
+#include <limpid/core/io/detail/entries.hpp>
 
 #include <nlohmann/json.hpp>
 

@@ -1,6 +1,7 @@
+#include <limpid/nn/data/dataset.hpp>
+
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/core/detail/message.hpp>
-#include <limpid/nn/data/dataset.hpp>
 #include <limpid/ops/shaping.hpp>
 
 namespace limpid::data::detail {

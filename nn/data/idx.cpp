@@ -1,6 +1,7 @@
+#include <limpid/nn/data/idx.hpp>
+
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/io/detail/inflate.hpp>
-#include <limpid/nn/data/idx.hpp>
 
 #include <zlib.h>
 

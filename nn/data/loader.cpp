@@ -1,6 +1,7 @@
+#include <limpid/nn/data/loader.hpp>
+
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/error.hpp>
-#include <limpid/nn/data/loader.hpp>
 #include <limpid/nn/detail/drawing.hpp>
 #include <limpid/nn/detail/ranges.hpp>
 #include <limpid/ops/shaping.hpp>

@@ -1,4 +1,5 @@
 #include <limpid/nn/layers/activation.hpp>
+
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/reduce.hpp>

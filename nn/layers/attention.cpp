@@ -1,6 +1,8 @@
-#include <limpid/core/detail/enumeration.hpp>
-#include <limpid/nn/detail/drawing.hpp>
 #include <limpid/nn/layers/attention.hpp>
+
+#include <limpid/core/detail/enumeration.hpp>
+#include <limpid/core/detail/number.hpp>
+#include <limpid/nn/detail/drawing.hpp>
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/init.hpp>
 #include <limpid/ops/attention/detail/mask.hpp>
@@ -10,17 +12,15 @@
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 
-#include <limits>
 #include <string>
 
 namespace limpid::nn {
 
+using limpid::detail::infinity;
 using limpid::detail::message;
 using limpid::detail::throw_error;
 
 namespace {
-
-constexpr double infinity = std::numeric_limits<double>::infinity();
 
 std::string arguments(int64_t embed_dim, int64_t heads, const MultiheadAttentionOptions& o) {
   std::string list = message(embed_dim, ", ", heads);

@@ -1,5 +1,6 @@
-#include <limpid/core/detail/enumeration.hpp>
 #include <limpid/nn/layers/convolution.hpp>
+
+#include <limpid/core/detail/enumeration.hpp>
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/detail/uniform.hpp>
 #include <limpid/ops/detail/check.hpp>

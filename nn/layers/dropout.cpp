@@ -1,6 +1,7 @@
+#include <limpid/nn/layers/dropout.hpp>
+
 #include <limpid/nn/detail/drawing.hpp>
 #include <limpid/nn/layers/detail/arguments.hpp>
-#include <limpid/nn/layers/dropout.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/elementwise.hpp>
 

@@ -1,7 +1,8 @@
+#include <limpid/nn/layers/embedding.hpp>
+
 #include <limpid/core/detail/array.hpp>
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/detail/uniform.hpp>
-#include <limpid/nn/layers/embedding.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/shaping.hpp>

@@ -1,3 +1,5 @@
+#include <limpid/nn/layers/init.hpp>
+
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/enumeration.hpp>
 #include <limpid/core/detail/message.hpp>
@@ -5,7 +7,6 @@
 #include <limpid/core/detail/overlap.hpp>
 #include <limpid/core/detail/rewind.hpp>
 #include <limpid/nn/detail/ranges.hpp>
-#include <limpid/nn/layers/init.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -93,7 +94,7 @@ void constant_(const Tensor& x, Scalar value) {
 
 void uniform_(const Tensor& x, double low, double high, Generator& generator) {
   require_floating("uniform_", x);
-  expect("uniform_", {{"low", low, detail::finite}, {"high", high, {low, detail::infinity, false, true}}});
+  expect("uniform_", {{"low", low, detail::finite}, {"high", high, {low, limpid::detail::infinity, false, true}}});
   expect("uniform_", {{"high - low", high - low, detail::finite}});
   const Bounds bounds = bounds_within(low, high, x.dtype());
   const limpid::detail::Rewind rewind(generator);

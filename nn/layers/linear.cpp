@@ -1,6 +1,7 @@
+#include <limpid/nn/layers/linear.hpp>
+
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/detail/uniform.hpp>
-#include <limpid/nn/layers/linear.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/product.hpp>

@@ -1,8 +1,9 @@
+#include <limpid/nn/layers/loss.hpp>
+
 #include <limpid/core/detail/enumeration.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/nn/detail/call.hpp>
 #include <limpid/nn/detail/ranges.hpp>
-#include <limpid/nn/layers/loss.hpp>
 
 #include <optional>
 #include <string>
@@ -222,7 +223,7 @@ Tensor HingeEmbeddingLoss::operator()(const Tensor& x_in, const Tensor& target_i
 TripletMarginLoss::TripletMarginLoss(const TripletOptions& o)
     : Module("TripletMarginLoss", Arguments("TripletMarginLoss")
                                       .number("margin", o.margin, 1, detail::within_float)
-                                      .number("p", o.p, 2, {0, detail::infinity, true})
+                                      .number("p", o.p, 2, {0, limpid::detail::infinity, true})
                                       .number("eps", o.eps, 1e-6, detail::at_least_0)
                                       .flag("swap", o.swap)
                                       .with(o.reduction)),

@@ -1,8 +1,9 @@
+#include <limpid/nn/layers/normalisation.hpp>
+
 #include <limpid/autograd/detail/checkpoint_run.hpp>
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/nn/layers/detail/arguments.hpp>
-#include <limpid/nn/layers/normalisation.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/shaping.hpp>
 

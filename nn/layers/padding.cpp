@@ -1,5 +1,6 @@
-#include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/padding.hpp>
+
+#include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/ops/detail/check.hpp>
 
 namespace limpid::nn {

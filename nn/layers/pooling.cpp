@@ -1,6 +1,7 @@
+#include <limpid/nn/layers/pooling.hpp>
+
 #include <limpid/core/detail/message.hpp>
 #include <limpid/nn/layers/detail/arguments.hpp>
-#include <limpid/nn/layers/pooling.hpp>
 
 namespace limpid::nn {
 

@@ -1,9 +1,10 @@
+#include <limpid/nn/layers/recurrent.hpp>
+
 #include <limpid/core/detail/enumeration.hpp>
 #include <limpid/core/detail/log.hpp>
 #include <limpid/nn/detail/drawing.hpp>
 #include <limpid/nn/layers/detail/arguments.hpp>
 #include <limpid/nn/layers/detail/uniform.hpp>
-#include <limpid/nn/layers/recurrent.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/shaping.hpp>

@@ -1,6 +1,7 @@
+#include <limpid/nn/layers/shape.hpp>
+
 #include <limpid/core/detail/enumeration.hpp>
 #include <limpid/nn/layers/detail/arguments.hpp>
-#include <limpid/nn/layers/shape.hpp>
 
 namespace limpid::nn {
 

@@ -1,4 +1,5 @@
 #include <limpid/nn/optim/adam.hpp>
+
 #include <limpid/nn/optim/detail/rules.hpp>
 
 #include <cmath>

@@ -1,22 +1,22 @@
+#include <limpid/nn/optim/clip.hpp>
+
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/number.hpp>
 #include <limpid/core/detail/visit.hpp>
 #include <limpid/nn/detail/ranges.hpp>
-#include <limpid/nn/optim/clip.hpp>
 #include <limpid/nn/optim/detail/gradients.hpp>
 #include <limpid/nn/optim/detail/parameters.hpp>
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace limpid::optim {
 
 using detail::is_dense;
+using limpid::detail::infinity;
 
 namespace {
-
-constexpr double infinity = std::numeric_limits<double>::infinity();
 
 // NaN wins.
 double larger(double a, double b) { return a < b || b != b ? b : a; }

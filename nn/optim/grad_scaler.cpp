@@ -1,3 +1,5 @@
+#include <limpid/nn/optim/grad_scaler.hpp>
+
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/visit.hpp>
@@ -6,7 +8,6 @@
 #include <limpid/nn/detail/ranges.hpp>
 #include <limpid/nn/optim/detail/gradients.hpp>
 #include <limpid/nn/optim/detail/parameters.hpp>
-#include <limpid/nn/optim/grad_scaler.hpp>
 #include <limpid/ops/elementwise.hpp>
 
 #include <algorithm>
@@ -250,7 +251,7 @@ void GradScaler::load_state_dict(const TensorMap& state) {
   options.growth_interval = find("growth_interval", int64).item<int64_t>();
   const auto since_change = find("_growth_tracker", int64).item<int64_t>();
   check(scale, options);
-  expect("GradScaler", {{"_growth_tracker", since_change, {0, nn::detail::infinity, false, true}}});
+  expect("GradScaler", {{"_growth_tracker", since_change, {0, limpid::detail::infinity, false, true}}});
   state_->options = options;
   state_->since_change = since_change;
   state_->begin_anew(scale);

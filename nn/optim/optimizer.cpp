@@ -1,3 +1,5 @@
+#include <limpid/nn/optim/optimizer.hpp>
+
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/detail/overlap.hpp>
@@ -7,7 +9,6 @@
 #include <limpid/nn/detail/loading.hpp>
 #include <limpid/nn/detail/ranges.hpp>
 #include <limpid/nn/optim/detail/parameters.hpp>
-#include <limpid/nn/optim/optimizer.hpp>
 
 #include <algorithm>
 

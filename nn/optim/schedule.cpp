@@ -1,8 +1,9 @@
+#include <limpid/nn/optim/schedule.hpp>
+
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/error.hpp>
 #include <limpid/nn/detail/loading.hpp>
 #include <limpid/nn/detail/ranges.hpp>
-#include <limpid/nn/optim/schedule.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -16,7 +17,7 @@ using nn::detail::at_least_0;
 using nn::detail::expect;
 
 namespace {
-constexpr nn::detail::Range all_steps{0, nn::detail::infinity, false, true};
+constexpr nn::detail::Range all_steps{0, limpid::detail::infinity, false, true};
 }
 
 struct Schedule::State final : RefCounted<State> {

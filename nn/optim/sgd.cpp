@@ -1,5 +1,6 @@
-#include <limpid/nn/optim/detail/rules.hpp>
 #include <limpid/nn/optim/sgd.hpp>
+
+#include <limpid/nn/optim/detail/rules.hpp>
 
 namespace limpid::optim {
 

@@ -1,6 +1,8 @@
+#include <limpid/nn/report/curves.hpp>
+
+#include <limpid/core/detail/number.hpp>
 #include <limpid/core/error.hpp>
 #include <limpid/core/io/detail/file.hpp>
-#include <limpid/nn/report/curves.hpp>
 #include <limpid/nn/report/detail/text.hpp>
 
 #include <algorithm>
@@ -13,11 +15,10 @@
 namespace limpid::report {
 
 using detail::fixed;
+using limpid::detail::infinity;
 using limpid::detail::throw_error;
 
 namespace {
-
-constexpr double infinity = std::numeric_limits<double>::infinity();
 
 // One of Okabe and Ito's palettes, which people of all kinds of sight tell apart (https://jfly.uni-koeln.de/color/).
 constexpr std::array colours = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"};

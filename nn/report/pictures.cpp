@@ -1,6 +1,7 @@
+#include <limpid/nn/report/pictures.hpp>
+
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
-#include <limpid/nn/report/pictures.hpp>
 
 #include <algorithm>
 

@@ -1,9 +1,10 @@
+#include <limpid/nn/report/progress.hpp>
+
 #include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/log.hpp>
 #include <limpid/core/detail/quote.hpp>
 #include <limpid/core/detail/signals.hpp>
 #include <limpid/nn/report/detail/text.hpp>
-#include <limpid/nn/report/progress.hpp>
 
 #include <sys/ioctl.h>
 #include <unistd.h>

@@ -1,7 +1,8 @@
+#include <limpid/nn/report/table.hpp>
+
 #include <limpid/core/error.hpp>
 #include <limpid/core/io/detail/file.hpp>
 #include <limpid/nn/report/detail/text.hpp>
-#include <limpid/nn/report/table.hpp>
 
 #include <algorithm>
 #include <ostream>

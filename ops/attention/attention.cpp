@@ -9,6 +9,7 @@
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/enumeration.hpp>
 #include <limpid/core/detail/isa.hpp>
+#include <limpid/core/detail/number.hpp>
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/attention/detail/composition.hpp>
@@ -34,6 +35,7 @@
 
 namespace limpid {
 
+using detail::infinity;
 using detail::scaled;
 using detail::Scheme;
 using detail::throw_error;
@@ -42,7 +44,6 @@ using detail::weights_of;
 
 namespace {
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr int64_t query_block = 64, key_block = 256;
 
 // Where the matrices of a batch begin: x (..., n, m) whose rows are contiguous, broadcast to leading axes by its

@@ -1,20 +1,18 @@
 // Products here and their gradients are of two kinds, each with gradients of these two. In one an element of 0 (a key
 // that is masked, or a weight that is dropped) counts for nothing whatever it meets, as 0 times NaN would not; the
 // other makes such elements, which are masked after it.
+#include <limpid/ops/attention/detail/composition.hpp>
+
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/autograd/node.hpp>
-#include <limpid/ops/attention/detail/composition.hpp>
+#include <limpid/core/detail/number.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/product.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
 
-#include <limits>
-
 namespace limpid::detail {
 namespace {
-
-constexpr double infinity = std::numeric_limits<double>::infinity();
 
 // y_ic = sum_j a_ij b_jc over the j where a_ij is not 0.
 Tensor sparse_product(const Tensor& a, const Tensor& b);

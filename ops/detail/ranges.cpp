@@ -1,6 +1,7 @@
+#include <limpid/ops/detail/ranges.hpp>
+
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/error.hpp>
-#include <limpid/ops/detail/ranges.hpp>
 
 namespace limpid::detail::ranges {
 

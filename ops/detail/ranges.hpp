@@ -1,9 +1,10 @@
 // Numbers that functions, constructors and rules are given: one rule for all, and one message.
 #pragma once
+#include <limpid/core/detail/number.hpp>
+
 #include <cfloat>
 #include <cstdint>
 #include <initializer_list>
-#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,7 +24,6 @@ struct Range {
   std::string to_string() const;
 };
 
-inline constexpr double infinity = std::numeric_limits<double>::infinity();
 // Of what a kernel computes with: in float32 as well.
 inline constexpr Range within_float{-FLT_MAX, FLT_MAX}, at_least_0{0, FLT_MAX}, above_0{0, FLT_MAX, true};
 inline constexpr Range fraction{0, 1}, fraction_below_1{0, 1, false, true};

@@ -15,12 +15,12 @@ using detail::ArithmeticRow;
 using detail::chain;
 using detail::FunctionRow;
 using detail::in_double;
+using detail::infinity;
 using detail::Keeps;
 using detail::Parametric;
 using detail::parametric;
 using detail::Unary;
 using detail::unary;
-using detail::ranges::infinity;
 using kernels::arithmetic;
 namespace ranges = detail::ranges;
 

@@ -1,8 +1,9 @@
 // The products and quotients of the chain rule.
+#include <limpid/ops/elementwise/detail/chain.hpp>
+
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/number.hpp>
 #include <limpid/ops/elementwise.hpp>
-#include <limpid/ops/elementwise/detail/chain.hpp>
 #include <limpid/ops/elementwise/detail/map.hpp>
 
 #include <cmath>

@@ -13,10 +13,10 @@
 namespace limpid {
 
 using detail::compute_type;
+using detail::infinity;
 using detail::map;
 using detail::Operand;
 using detail::require_defined;
-using detail::ranges::infinity;
 using kernels::arithmetic;
 using kernels::KernelRow;
 

@@ -1,7 +1,8 @@
 // Functions of two floating-point operands, as rows of a table, and what is composed of others.
+#include <limpid/ops/elementwise/detail/pairs.hpp>
+
 #include <limpid/autograd/node.hpp>
 #include <limpid/ops/elementwise.hpp>
-#include <limpid/ops/elementwise/detail/pairs.hpp>
 #include <limpid/ops/elementwise/detail/unary.hpp>
 
 #include <cmath>

@@ -13,13 +13,13 @@ namespace limpid {
 using detail::called;
 using detail::FunctionRow;
 using detail::in_double;
+using detail::infinity;
 using detail::Keeps;
 using detail::LibraryRow;
 using detail::Parametric;
 using detail::parametric;
 using detail::Unary;
 using detail::unary;
-using detail::ranges::infinity;
 
 namespace {
 

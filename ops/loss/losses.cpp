@@ -16,9 +16,9 @@
 namespace limpid {
 
 using detail::chain;
+using detail::infinity;
 using detail::LossType;
 using detail::throw_error;
-using detail::ranges::infinity;
 namespace ranges = detail::ranges;
 
 namespace {

@@ -64,7 +64,7 @@ Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const T
   detail::require_one_shape(op, {{"anchor", &anchor}, {"positive", &positive}, {"negative", &negative}});
   const LossType type(op, {{"anchor", &anchor}, {"positive", &positive}, {"negative", &negative}});
   ranges::expect(op, {{"margin", margin, ranges::within_float},
-                      {"p", p, {0, ranges::infinity, true}},
+                      {"p", p, {0, detail::infinity, true}},
                       {"eps", eps, ranges::at_least_0}});
   const Tensor a = type(anchor), near = type(positive), far = type(negative);
   const double norm = p, offset = eps;

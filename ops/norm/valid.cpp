@@ -1,10 +1,11 @@
 // Sample by sample: the valid elements are brought together, normalised as if there were no others, and put back among
 // zeros. Prefixes are views, which the kernels read in place. All of it is made of differentiable functions, so the
 // gradients are exact, of any order, and zero where nothing is valid.
+#include <limpid/ops/norm/detail/valid.hpp>
+
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
-#include <limpid/ops/norm/detail/valid.hpp>
 #include <limpid/ops/shaping.hpp>
 
 #include <algorithm>

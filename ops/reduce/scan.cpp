@@ -7,6 +7,7 @@
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/number.hpp>
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/detail/check.hpp>
@@ -19,12 +20,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <type_traits>
 
 namespace limpid {
 
 using detail::chain;
+using detail::infinity;
 using detail::require_defined;
 
 namespace {
@@ -171,7 +172,6 @@ struct LogcumsumexpNode final : Node {
   // g_k = dy_k + p_(k+1) g_(k+1),  dx_k = g_k q_k. As of logsumexp, a y_k of -inf has no shares: q_k is 0 there, and
   // so is p of the next x that is more.
   Tensors backward(const Tensors& dy) override {
-    constexpr double infinity = std::numeric_limits<double>::infinity();
     const Tensor before = moved(y, axis, true, -infinity), a = x;
     const Tensor p = detail::logaddexp_share(before, a);
     const Tensor g = recurrence("logcumsumexp", moved(p, axis, false, 0), dy[0], axis, true);

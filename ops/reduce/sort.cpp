@@ -291,7 +291,7 @@ Unique unique(const Tensor& x) {
 
 Tensor bincount(const Tensor& x, const Tensor& weights, int64_t minlength) {
   require_defined("bincount", x);
-  detail::ranges::expect("bincount", {{"minlength", minlength, {0, detail::ranges::infinity, false, true}}});
+  detail::ranges::expect("bincount", {{"minlength", minlength, {0, detail::infinity, false, true}}});
   if (is_floating_point(x.dtype()) || x.dtype() == bool_)
     throw_error<DTypeError>("bincount: expected integers, got ", x.dtype());
   if (x.dim() != 1) throw_error<ShapeError>("bincount: expected one axis, got x of shape ", x.shape());

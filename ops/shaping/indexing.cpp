@@ -1,11 +1,12 @@
 // x.index({...}), with NumPy's meaning: views of what integers and slices choose, then what index tensors pick of that.
+#include <limpid/ops/shaping/detail/indexing.hpp>
+
 #include <limpid/autograd/grad_mode.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/index.hpp>
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/shaping.hpp>
-#include <limpid/ops/shaping/detail/indexing.hpp>
 
 #include <algorithm>
 #include <vector>

@@ -1,5 +1,6 @@
-#include <limpid/core/detail/log.hpp>
 #include <limpid/core/io/detail/entries.hpp>
+
+#include <limpid/core/detail/log.hpp>
 
 namespace limpid::detail {
 namespace {

@@ -1,6 +1,7 @@
+#include <limpid/core/io/detail/file.hpp>
+
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/signals.hpp>
-#include <limpid/core/io/detail/file.hpp>
 
 #include <fcntl.h>
 #include <sys/file.h>

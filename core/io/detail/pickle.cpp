@@ -16,7 +16,7 @@ using Stored = FileType::Stored;
 
 constexpr uint64_t max_pickle_bytes = 1 << 26;  // 200 and more bytes describe a tensor
 
-constexpr Pickle::Name names[] = {
+constexpr Pickle::Name known_names[] = {
     {"collections", "OrderedDict", Role::dict},
     {"collections", "defaultdict", Role::dict},
     {"collections", "Counter", Role::counter},
@@ -226,9 +226,9 @@ class PickleMachine {
   }
 
   void push_name(std::string_view module, std::string_view name) {
-    const auto* found = std::find_if(std::begin(names), std::end(names),
+    const auto* found = std::find_if(std::begin(known_names), std::end(known_names),
                                      [&](const Pickle::Name& n) { return n.module == module && n.name == name; });
-    if (found == std::end(names)) {
+    if (found == std::end(known_names)) {
       const std::optional<Role> role = role_of(module, name);
       if (!role)
         fail("expected plain data, got ",
@@ -236,7 +236,7 @@ class PickleMachine {
       found += pickle_.others_.size();
       pickle_.others_.push_back({module, name, *role});
     }
-    push_integer(found - std::begin(names), Kind::name);
+    push_integer(found - std::begin(known_names), Kind::name);
   }
 
   void spend(std::size_t& left, const char* what) const {
@@ -368,7 +368,7 @@ class PickleMachine {
 
 const Pickle::Name& Pickle::name(Value value) const noexcept {
   const auto index = static_cast<std::size_t>(value.integer);
-  return index < std::size(names) ? names[index] : others_[index - std::size(names)];
+  return index < std::size(known_names) ? known_names[index] : others_[index - std::size(known_names)];
 }
 
 Pickle::Pickle(Source& source, uint64_t file_bytes) {

@@ -1,5 +1,6 @@
-#include <limpid/core/detail/array.hpp>
 #include <limpid/nn/optim/detail/gradients.hpp>
+
+#include <limpid/core/detail/array.hpp>
 #include <limpid/nn/optim/detail/parameters.hpp>
 
 #include <algorithm>

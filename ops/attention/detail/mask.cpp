@@ -1,5 +1,6 @@
-#include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/attention/detail/mask.hpp>
+
+#include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/shaping.hpp>
 
 #include <cstddef>

@@ -23,7 +23,7 @@ T chain(T dy, T d) noexcept {
 /// a * b, but a zero where either is.
 template <class T>
 T chain_both(T a, T b) noexcept {
-  const BitsOf<T> kept = (a == 0) | (b == 0) ? sign_bit<T> : ~BitsOf<T>{0};
+  const BitsOf<T> kept = ((a == 0) | (b == 0)) ? sign_bit<T> : ~BitsOf<T>{0};
   return std::bit_cast<T>(std::bit_cast<BitsOf<T>>(a) & kept) * std::bit_cast<T>(std::bit_cast<BitsOf<T>>(b) & kept);
 }
 

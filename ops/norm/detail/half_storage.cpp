@@ -1,6 +1,7 @@
 // Half precision through buffers of float32. See half_storage.hpp.
-#include <limpid/ops/norm/detail/forms.hpp>
 #include <limpid/ops/norm/detail/half_storage.hpp>
+
+#include <limpid/ops/norm/detail/forms.hpp>
 
 #include <algorithm>
 

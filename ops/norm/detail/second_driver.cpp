@@ -1,5 +1,6 @@
-#include <limpid/ops/norm/detail/forms.hpp>
 #include <limpid/ops/norm/detail/second_driver.hpp>
+
+#include <limpid/ops/norm/detail/forms.hpp>
 
 #include <algorithm>
 

@@ -1,6 +1,7 @@
 // The sums and the linear forms of a normalisation's second derivative; see docs/instance_norm.md.
-#include <limpid/ops/norm/kernels/affine.hpp>
 #include <limpid/ops/norm/kernels/second.hpp>
+
+#include <limpid/ops/norm/kernels/affine.hpp>
 
 namespace limpid::kernels {
 namespace {

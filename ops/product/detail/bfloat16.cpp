@@ -1,6 +1,7 @@
+#include <limpid/ops/product/detail/bfloat16.hpp>
+
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/kernels/half.hpp>
-#include <limpid/ops/product/detail/bfloat16.hpp>
 #include <limpid/ops/product/detail/blocks.hpp>
 #include <limpid/ops/product/detail/buffer.hpp>
 #include <limpid/ops/product/detail/onednn.hpp>

@@ -1,8 +1,9 @@
+#include <limpid/ops/product/detail/onednn.hpp>
+
 #include <limpid/core/detail/fork.hpp>
 #include <limpid/core/detail/log.hpp>
 #include <limpid/ops/product/detail/bfloat16.hpp>
 #include <limpid/ops/product/detail/buffer.hpp>
-#include <limpid/ops/product/detail/onednn.hpp>
 
 #include <algorithm>
 

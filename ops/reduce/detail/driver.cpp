@@ -235,7 +235,7 @@ void extreme_into(const Tensor& y, const Tensor& x, const Axes& axes) {
   const kernels::ReduceKernels& table = kernels::reduce_table();
   visit_number(x.dtype(), [&]<class T>(T) {
     constexpr T start = largest ? lowest<T> : highest<T>;
-    const auto further = [](T a, T b) { return (largest ? b > a : b < a) | (b != b) ? b : a; };
+    const auto further = [](T a, T b) { return ((largest ? b > a : b < a) | (b != b)) ? b : a; };
     using F = decltype(further);
     if constexpr (std::is_same_v<T, float>)
       reduce(y, x, axes, KernelFold<T, F>(start, further, largest ? table.max_f32 : table.min_f32));
