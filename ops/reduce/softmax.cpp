@@ -6,10 +6,13 @@
 //
 // Rows of float32 of up to 4096 elements go by kernels of their own, in float32 with sums in doubles
 // (kernels/softmax.hpp); all else, and rows with infinity, NaN or numbers above 1e30, goes by tiles, in doubles.
+#include <limpid/ops/reduce/detail/softmax.hpp>
+
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/isa.hpp>
+#include <limpid/core/detail/number.hpp>
 #include <limpid/core/detail/parallel.hpp>
 #include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/detail/check.hpp>
@@ -18,7 +21,6 @@
 #include <limpid/ops/elementwise/kernels/exp.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/reduce/detail/driver.hpp>
-#include <limpid/ops/reduce/detail/softmax.hpp>
 #include <limpid/ops/reduce/kernels/reduce.hpp>
 #include <limpid/ops/reduce/kernels/softmax.hpp>
 #include <limpid/ops/shaping.hpp>
@@ -31,11 +33,12 @@ namespace limpid {
 
 using detail::chain;
 using detail::from_heaviest;
+using detail::infinity;
 using detail::require_defined;
 
 namespace {
 
-constexpr double infinity = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr int64_t lanes = 64, columns = 256;
 constexpr int64_t softmax_grain = 8192;  // elements: an exponential is dearer than a copy
 
@@ -109,7 +112,7 @@ struct Statistics {
     std::fill_n(largest, width, -infinity);
     std::fill_n(sum, width, 0.0);
     tile.each([&](int64_t at, const kernels::RowBlock& block) { kernel.max_rows(largest, tile.x + at, block); });
-    tile.fold(largest, [](double a, double b) { return (b > a) | (b != b) ? b : a; });
+    tile.fold(largest, [](double a, double b) { return ((b > a) | (b != b)) ? b : a; });
     for (int64_t j = 0; j < width; ++j)
       if (largest[j] == -infinity) largest[j] = 0;
     const bool finite = std::none_of(largest, largest + width, [](double most) { return most == infinity; });
@@ -427,24 +430,43 @@ Tensor log_softmax(const Tensor& x, int64_t axis) { return softmax_op<LogSoftmax
 
 namespace {
 
+// The axes given behind the others, as one.
+Tensor as_rows(const Tensor& x, const Axes& axes) {
+  Shape shape = detail::reduced_shape(x.shape(), axes, false);
+  shape.push_back(detail::reduced_count(x.shape(), axes));
+  return detail::as_contiguous(reshape(permute(x, detail::reduced_last(x.dim(), axes)), shape));
+}
+
+// softmax() over all the axes at once.
+Tensor softmax_over(const Tensor& x, const Axes& axes) {
+  if (axes.size() == 1) return softmax_of(x, axes[0], false);
+  const Axes order = detail::reduced_last(x.dim(), axes);
+  Axes back = order;
+  for (std::size_t i = 0; i < order.size(); ++i) back[static_cast<std::size_t>(order[i])] = static_cast<int64_t>(i);
+  const Tensor rows = as_rows(x, axes);
+  return permute(reshape(softmax_of(rows, rows.dim() - 1, false), permute(x, order).shape()), back);
+}
+
 struct LogSumExpNode final : Node {
   Saved x{*this, "x"}, y{*this, "y"};
   Shape kept;
   Axes axes;
   const char* name() const noexcept override { return "logsumexp"; }
-  // y_k = log sum_r exp(x_kr) over reduced r:  dx_kr = dy_k exp(x_kr - y_k), 0 where y_k is -inf
+  // y_k = log sum_r exp(x_kr) over reduced r:  dx_kr = dy_k exp(x_kr - y_k)
   Tensors backward(const Tensors& dy) override { return {chain(reshape(dy[0], kept), shares())}; }
   // dy_k = sum_r exp(x_kr - y_k) dx_kr
   Tensors jvp(const Tensors& dx) override {
     return {reshape(sum_to(chain(dx[0], shares()), kept), outputs()[0].shape())};
   }
-  // Recorded as the softmax that they are.
+  // They are the softmax, and recorded as such; formed of y, they would be off by what y was rounded by. But beside
+  // inf, a finite x has a share of 0.
   Tensor shares() const {
     Tensor p;
     {
       const NoGradGuard guard;
-      const Tensor level = reshape(y.get().detach(), kept);
-      p = exp(sub(x, where(eq(level, -infinity), 0.0, level)));
+      p = softmax_over(x, axes);
+      const Tensor is_infinite = eq(reshape(y.get().detach(), kept), infinity);
+      if (any(is_infinite).item<bool>()) p = where(logical_and(is_infinite, lt(x, infinity)), 0, p);
     }
     record_softmax(p, x, axes);
     return p;
@@ -510,11 +532,8 @@ Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdims) {
     if (over.size() == 1) {
       y = logsumexp_of(as_dense(x), over[0]);
     } else {
-      // The reduced axes behind the others, as one.
-      Shape flat = detail::reduced_shape(x.shape(), over, false);
-      flat.push_back(detail::reduced_count(x.shape(), over));
-      const Tensor rows = reshape(permute(x, detail::reduced_last(x.dim(), over)), flat);
-      y = reshape(logsumexp_of(detail::as_contiguous(rows), rows.dim() - 1), kept);
+      const Tensor rows = as_rows(x, over);
+      y = reshape(logsumexp_of(rows, rows.dim() - 1), kept);
     }
     if (!keepdims) y = reshape(y, detail::reduced_shape(x.shape(), over, false));
   }

@@ -99,17 +99,9 @@ void weigh(float* __restrict t, const float* __restrict dy, const float* __restr
   const auto [rows, stride, n] = block;
   for (int64_t i = 0; i < rows; ++i, t += stride, dy += stride, p += stride) {
     constexpr auto heavy = static_cast<float>(heavy_weight);
-    std::uint32_t bits = 0, count = 0;  // of the one dy that is chosen, if any
-    for (int64_t j = 0; j < n; ++j) {
-      bits |= p[j] > heavy ? std::bit_cast<std::uint32_t>(dy[j]) : 0;
-      count += p[j] > heavy;
-    }
-    float heaviest = std::bit_cast<float>(bits);
-    if (count > 1) {
-      double sum = 0;
-      for (int64_t j = 0; j < n; ++j) sum += p[j] > heavy ? static_cast<double>(dy[j]) : 0;
-      heaviest = static_cast<float>(sum);
-    }
+    std::uint32_t bits = 0;  // of the one dy that is chosen, if any
+    for (int64_t j = 0; j < n; ++j) bits |= p[j] > heavy ? std::bit_cast<std::uint32_t>(dy[j]) : 0;
+    const float heaviest = std::bit_cast<float>(bits);
     for (int64_t j = 0; j < n; ++j) {
       const float d = dy[j] - heaviest, product = d * p[j];
       t[j] = d == 0 ? 0 : product;

@@ -5,8 +5,7 @@
 
 namespace limpid::kernels {
 
-/// A weight above which 1 less it is told by the sum of the others. Two of one row would have to be wrong by half:
-/// those of logsumexp, exp(x - y) for a rounded y, are, from 1e7 on.
+/// A weight above which 1 less it is told by the sum of the others. A row has at most one.
 inline constexpr double heavy_weight = 0.75;
 
 /// Blocks are dense: a row is as long as the way to the next.
@@ -18,8 +17,8 @@ struct SoftmaxRows {
   /// y_ij = x_ij - largest_i - log_i, rounded once.
   void (*shift)(float* y, const float* x, const float* largest, const double* log, const RowBlock& block) noexcept;
 
-  /// t_ij = (dy_ij - dy_ih) p_ij, where p_ih is the row's weight above heavy_weight; without one, dy_ih is 0, of
-  /// several it is the sum. A difference of 0 gives 0.
+  /// t_ij = (dy_ij - dy_ih) p_ij, where p_ih is the row's weight above heavy_weight; without one, dy_ih is 0. A
+  /// difference of 0 gives 0.
   void (*weigh)(float* t, const float* dy, const float* p, const RowBlock& block) noexcept;
   /// t_ij -= total_i p_ij, where total_i is not 0.
   void (*centre)(float* t, const float* p, const double* total, const RowBlock& block) noexcept;
