@@ -3,26 +3,16 @@
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/norm/detail/plan.hpp>
 #include <limpid/ops/reduce.hpp>
+#include <limpid/ops/reduce/kernels/reduce.hpp>
 #include <limpid/ops/shaping.hpp>
-
-#include <bit>
 
 namespace limpid::detail {
 namespace {
 
 /// Whether slices [begin, begin + n) have statistics: an rstd that is a normal number. That of a variance which is
-/// infinite is 0, and a mean that is none leaves none. By bits: a comparison with NaN would signal an invalid
-/// operation. Exponents of all ones and of all zeros are those that leave 63 bits by a step up or down.
+/// infinite is 0, and a mean that is none leaves none.
 bool have_statistics(const NormStatistics& stats, int64_t begin, int64_t n) noexcept {
-  constexpr uint64_t step = uint64_t{1} << 52;
-  const double* rstd = stats.rstd.data<double>() + begin;
-  uint64_t left = 0;
-#pragma GCC unroll 4
-  for (int64_t i = 0; i < n; ++i) {
-    const auto bits = std::bit_cast<uint64_t>(rstd[i]);
-    left |= (bits + step) | (bits - step);
-  }
-  return left >> 63 == 0;
+  return kernels::reduce_table().all_positive_normal(stats.rstd.data<double>() + begin, n);
 }
 
 }  // namespace

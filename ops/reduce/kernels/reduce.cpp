@@ -1,7 +1,10 @@
-#include <limpid/ops/elementwise/kernels/exp.hpp>
 #include <limpid/ops/reduce/kernels/reduce.hpp>
 
+#include <limpid/ops/elementwise/kernels/exp.hpp>
+
 #include <algorithm>
+#include <bit>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -224,6 +227,18 @@ void affine_rows(const Affine& affine, const T* x, T* y, const RowBlock& block) 
     for (int64_t j = 0; j < n; ++j) y[j] = static_cast<T>(((static_cast<double>(x[j]) - a[j]) - b[j]) * factor[j]);
 }
 
+// By bits: a comparison with NaN would signal an invalid operation. Exponents of all ones and of all zeros are those
+// that leave 63 bits by a step up or down, and a sign is the 64th.
+bool all_positive_normal(const double* x, int64_t count) noexcept {
+  constexpr auto step = std::uint64_t{1} << 52;
+  std::uint64_t left = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const auto bits = std::bit_cast<std::uint64_t>(x[i]);
+    left |= (bits + step) | (bits - step);
+  }
+  return left >> 63 == 0;
+}
+
 template <class T>
 constexpr SoftmaxKernels<T> softmax_kernels = {max_rows<T>, exp_rows<T>, affine_rows<T>};
 
@@ -241,6 +256,7 @@ const ReduceKernels reduce_kernels = {
     .add_squares_f64 = add_squares<double>,
     .softmax_f32 = softmax_kernels<float>,
     .softmax_f64 = softmax_kernels<double>,
+    .all_positive_normal = all_positive_normal,
 };
 }  // namespace LIMPID_KERNEL_ISA
 

@@ -59,6 +59,8 @@ struct ReduceKernels {
   AddSquares<double> add_squares_f64;
   SoftmaxKernels<float> softmax_f32;
   SoftmaxKernels<double> softmax_f64;
+  /// Whether each of x is a normal number above 0: none is 0, subnormal, infinite or NaN. Signals nothing.
+  bool (*all_positive_normal)(const double* x, std::int64_t count) noexcept;
 };
 
 LIMPID_DECLARE_KERNELS(ReduceKernels, reduce_kernels)
