@@ -58,6 +58,23 @@ function(limpid_unit result source)
   set(${result} ${unit} PARENT_SCOPE)
 endfunction()
 
+# limpid_unit_source(RESULT UNIT): the source that CMake makes of a unit, in its target's folder of objects.
+function(limpid_unit_source result unit)
+  set(${result} Unity/unity_${unit}_cxx.cxx PARENT_SCOPE)
+endfunction()
+
+# limpid_unit_options(TARGET UNIT OPTION...): options for one unit of a target made in this folder. Stops where the target
+# has none of that name.
+function(limpid_unit_options target unit)
+  get_target_property(units ${target} LIMPID_UNITS)
+  if(NOT unit IN_LIST units)
+    message(FATAL_ERROR "limpid: expected a unit of ${target}, got ${unit}; there are ${units}")
+  endif()
+  limpid_unit_source(source ${unit})
+  set_source_files_properties(${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${target}.dir/${source}
+    PROPERTIES COMPILE_OPTIONS "${ARGN}")
+endfunction()
+
 # limpid_by_folder(TARGET): compiles the sources of a target, made in this folder, as LIMPID_UNITY says.
 function(limpid_by_folder target)
   if(NOT LIMPID_UNITY)
@@ -70,12 +87,12 @@ function(limpid_by_folder target)
     cmake_path(ABSOLUTE_PATH source NORMALIZE)
     limpid_unit(unit ${source})
     if(unit)
+      set_property(TARGET ${target} APPEND PROPERTY LIMPID_UNITS ${unit})
       # CMake leaves a source that has options out of its group: they are handed to the unit. So such a source belongs to
       # one target of its folder.
       get_source_file_property(options ${source} COMPILE_OPTIONS)
       if(options)
-        set_source_files_properties(${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${target}.dir/Unity/unity_${unit}_cxx.cxx
-          PROPERTIES COMPILE_OPTIONS "${options}")
+        limpid_unit_options(${target} ${unit} ${options})
         set_property(SOURCE ${source} PROPERTY COMPILE_OPTIONS)
       endif()
       set_source_files_properties(${source} PROPERTIES UNITY_GROUP ${unit})

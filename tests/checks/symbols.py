@@ -163,7 +163,11 @@ if arguments == ["--self-test"]:
     self_test(compiler)
 library, objects, exported_file = map(Path, arguments)
 found = [(item, sources_of(item)) for item in map(Path, objects.read_text().splitlines())]
-public = [item for item, of in found if of and not any(includes_internals(source) for source in of)]
+looks_inside = [(item, {includes_internals(source) for source in of}) for item, of in found if of]
+mixed = [item for item, inside in looks_inside if len(inside) > 1]
+if mixed:
+    sys.exit(f"expected the tests of a unit to look inside, or none of them (cmake/unity.cmake), got both in {mixed}")
+public = [item for item, inside in looks_inside if inside == {False}]
 if not public:
     sys.exit(f"expected objects of tests that include public headers alone, got none among {len(found)}")
 listed = {line for line in exported_file.read_text().splitlines() if line and not line.startswith("#")}
