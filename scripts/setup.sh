@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what limpid needs to build, from Debian 12's own packages. Says and does nothing when nothing is missing.
 # setup.sh [--all] [PACKAGE...]: these as well. --all: and what only limpid's own checks and benchmarks need, clang-format,
-# second compilers, the runtime of fuzzers, locales, an emulator and Google Benchmark; what lacks its own says so.
+# second compilers, the runtime of fuzzers, locales and Google Benchmark; what lacks its own says so.
 # setup.sh --libraries: prints those of the packages that limpid is built against.
 set -eu
 
@@ -11,7 +11,6 @@ libraries="
 "
 own="
   clang clang-14 libclang-rt-14-dev clang-19 clang-format libomp-dev libbenchmark-dev locales
-  g++-12-aarch64-linux-gnu mmdebstrap qemu-user
 "
 if [ "$*" = --libraries ]; then
   echo $libraries

@@ -41,11 +41,11 @@ struct Mode {
 };
 constexpr Mode modes[] = {{false, false}, {true, false}, {false, true}, {true, true}};
 
-// Calls check(row, point, mode) with all there are; thinned, with every 11th: prime to the numbers of modes and of most
+// Calls check(row, point, mode) with all there are; thinned, with every 23rd: prime to the numbers of modes and of most
 // rows' points, so that each of them has its turn.
 template <class F>
 void for_each_check(const std::vector<Case>& rows, const F& check) {
-  const int stride = test::thinned() ? 11 : 1;
+  const int stride = test::thinned() ? 23 : 1;
   int count = 0;
   for (const Case& row : rows)
     for (const auto& point : row.points)

@@ -8,6 +8,7 @@
 #include <limpid/tests/catch.hpp>
 #include <limpid/tests/ops/plain.hpp>
 #include <limpid/tests/settings.hpp>
+#include <limpid/tests/thinned.hpp>
 
 namespace test_bits {
 
@@ -43,9 +44,11 @@ void check_same(const Tensors& a, const Tensors& b) {
 
 template <class F>
 void for_each_case(F&& f) {
+  int number = 0;
   for (const DType dtype : {float32, float64})
     for (const Shape& shape : shapes)
       for (const std::string& layout : layouts) {
+        if (test::is_thinned_out(number++, 3)) continue;
         INFO(to_string(shape) << ' ' << layout << ' ' << dtype);
         f(Inputs(shape, layout, dtype));
       }

@@ -1,6 +1,7 @@
 // The fused second derivative against its formula in long double, element by element.
 #include <limpid/ops/norm/detail/second_driver.hpp>
 #include <limpid/tests/ops/norm/kernels/reference.hpp>
+#include <limpid/tests/thinned.hpp>
 
 #include <algorithm>
 
@@ -224,7 +225,9 @@ TEMPLATE_TEST_CASE("norm second derivatives have the same bits with AVX2 and AVX
         dims.pooled = pooled;
         all.push_back(dims);
       }
+  int number = 0;
   for (const NormDims& dims : all) {
+    if (test::is_thinned_out(number++, 3)) continue;
     const SecondRun<TestType> given({.dims = dims, .mean = 3.0, .spread = 0.1});
     const auto at = [&](Isa level, int threads) {
       const WithIsa with_level(level);
