@@ -57,3 +57,23 @@ inline doubles max<neon64>(const doubles& x, const doubles& y, requires_arch<neo
 }  // namespace xsimd::kernel
 
 #endif
+
+namespace limpid::kernels {
+namespace {
+
+/// x y + z, rounded once where the instruction set has it: xsimd 8 rounds twice with AVX-512.
+template <class B>
+inline B fused(const B& x, const B& y, const B& z) noexcept {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(B) == 64) {
+    if constexpr (sizeof(typename B::value_type) == 4)
+      return _mm512_fmadd_ps(x, y, z);
+    else
+      return _mm512_fmadd_pd(x, y, z);
+  }
+#endif
+  return xsimd::fma(x, y, z);
+}
+
+}  // namespace
+}  // namespace limpid::kernels

@@ -14,7 +14,28 @@ namespace limpid {
 namespace kernels {
 
 const ArithmeticKernels& arithmetic() noexcept { return LIMPID_AT_ISA(arithmetic_kernels); }
-const FunctionKernels& functions() noexcept { return LIMPID_AT_ISA(function_kernels); }
+const FunctionKernels& functions() noexcept {
+  struct Table : FunctionKernels {
+    Table(const FunctionKernels& others, const FittedKernels& fitted) : FunctionKernels(others) {
+      const auto put = [](KernelRow& row, StripKernel kernel) {
+        row.by_dtype[static_cast<std::size_t>(DType::float32)] = kernel;
+      };
+      put(tanh, fitted.tanh), put(gelu, fitted.gelu), put(logsigmoid, fitted.logsigmoid);
+      put(tanh_slope, fitted.tanh_slope), put(tanh_gradient, fitted.tanh_gradient);
+      put(sigmoid_slope, fitted.sigmoid_slope), put(sigmoid_gradient, fitted.sigmoid_gradient);
+      put(gelu_slope, fitted.gelu_slope), put(gelu_gradient, fitted.gelu_gradient);
+    }
+  };
+#if defined(__x86_64__)
+  static const Table tables[] = {{baseline::function_kernels, baseline::fitted_kernels},
+                                 {avx2::function_kernels, avx2::fitted_kernels},
+                                 {avx512::function_kernels, avx512::fitted_kernels}};
+  return detail::at_isa(tables[0], tables[1], tables[2]);
+#else
+  static const Table table(LIMPID_AT_ISA(function_kernels), LIMPID_AT_ISA(fitted_kernels));
+  return table;
+#endif
+}
 const LibraryKernels& library() noexcept { return LIMPID_AT_ISA(library_kernels); }
 
 }  // namespace kernels

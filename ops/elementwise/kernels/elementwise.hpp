@@ -63,8 +63,16 @@ struct ArithmeticKernels {
   ByDType<TernaryRun> add_chain_run;  ///< sum + chain(dy, d)
 };
 
+/// Those of float32 that are fits of limpid's own: the same bits with AVX2 and AVX-512, each of which has a version.
+struct FittedKernels {
+  StripKernel tanh, gelu, logsigmoid;
+  StripKernel tanh_slope, sigmoid_slope, gelu_slope;           ///< x
+  StripKernel tanh_gradient, sigmoid_gradient, gelu_gradient;  ///< dy, x
+};
+
 /// Of float32 and float64, accurate to a few units in the last place over the whole range. There is no AVX-512 version:
-/// the math library's differs from AVX2's in the last bit.
+/// the math library's differs from AVX2's in the last bit. Where FittedKernels have one of float32, functions() has
+/// that in its place.
 struct FunctionKernels {
   KernelRow exp, log, sqrt, rsqrt, reciprocal, tanh, sigmoid, erf, gelu, silu, logsigmoid;
   KernelRow elu;       ///< x, alpha
@@ -95,6 +103,7 @@ const FunctionKernels& functions() noexcept;
 const LibraryKernels& library() noexcept;
 
 LIMPID_DECLARE_KERNELS(ArithmeticKernels, arithmetic_kernels)
+LIMPID_DECLARE_KERNELS(FittedKernels, fitted_kernels)
 // clang-format off
 namespace baseline { extern const FunctionKernels function_kernels; extern const LibraryKernels library_kernels; }
 namespace avx2     { extern const FunctionKernels function_kernels; extern const LibraryKernels library_kernels; }

@@ -52,14 +52,14 @@ constexpr double kGeluSlopeOfFloat[] = {0.4782976806163788,     -0.1199754402041
 // erf(x) for |x| up to 1.
 template <class B>
 B erf_near(B x) noexcept {
-  return xsimd::fma(x, polynomial(kErfNear, x * x), x);
+  return fused(x, polynomial(kErfNear, x * x), x);
 }
 
 // a b - product, exactly, for the product as rounded: by Dekker's product of halves where multiply-adds are not fused.
 template <class B>
 B product_error(B a, B b, B product) noexcept {
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-  return xsimd::fma(a, b, -product);
+  return fused(a, b, -product);
 #else
   using T = typename B::value_type;
   const B factor(sizeof(T) == 4 ? T(4097) : T(134217729)), p = a * factor, q = b * factor;
@@ -94,7 +94,7 @@ template <class B>
 B times_power(B factor, B high, B low) noexcept {
   if constexpr (sizeof(typename B::value_type) == 4) {
     Power<B> power(-high);
-    power.part -= xsimd::fma(low, power.part, low);
+    power.part -= fused(low, power.part, low);
     return factor * power.value();
   } else {
     // A power that would be subnormal is multiplied in two halves, so that only the result loses digits.
@@ -137,10 +137,10 @@ B gelu_of(B x) noexcept {
 template <class B>
 B gelu_of_float(B x) noexcept {
   const B near = xsimd::min(xsimd::max(x, B(-0.7f)), B(0.7f));
-  const B phi_near = xsimd::fma(near, polynomial(kPhiNear, near * near), B(0.5f));
+  const B phi_near = fused(near, polynomial(kPhiNear, near * near), B(0.5f));
   const B a = xsimd::min(xsimd::abs(x), B(13.1f)), half(0.5f), over = B(1) / (a + B(3.75f));
   const ExactSquare<B> square(a);
-  const B scaled = polynomial(kNormalTail, xsimd::fma(B(-7.5f), over, B(1))) * over;
+  const B scaled = polynomial(kNormalTail, fused(B(-7.5f), over, B(1))) * over;
   const B tail = times_power(scaled, half * square.high, half * square.low);
   return x * xsimd::select(a < B(0.7f), phi_near, xsimd::select(x < B(0), tail, B(1) - tail));
 }

@@ -1,102 +1,15 @@
 // Transcendental functions and what is built from them, on xsimd batches where those are accurate to about two units in
 // the last place, and by the C library outside that domain (measured against long double: xsimd's exp loses subnormal
 // results and the last octave before infinity, its log subnormal arguments, its erf both ends and some digits).
-#include <limpid/ops/elementwise/kernels/chain.hpp>
+#include <limpid/ops/elementwise/kernels/batches.hpp>
 #include <limpid/ops/elementwise/kernels/erf.hpp>
 #include <limpid/ops/elementwise/kernels/exp.hpp>
-#include <limpid/ops/elementwise/kernels/power.hpp>
-#include <limpid/ops/elementwise/kernels/strip.hpp>
-
-#include <limpid/core/kernels/simd.hpp>
 
 #include <cmath>
 #include <limits>
 
 namespace limpid::kernels {
 namespace {
-
-// A function F has f(batch...), accurate where trusted(batch...) holds, and reference(double...) for all other x. In
-// their place f gets F::safe, for which it raises no floating-point exception.
-template <class F>
-struct Batches {
-  // Flattened: a call of a function that several kernels share would cost more than it does.
-  template <class T, class... P>
-  [[gnu::flatten]] static void run(int64_t count, T* y, const T* x, const P*... p) noexcept {
-    constexpr auto size = static_cast<int64_t>(xsimd::batch<T>::size);
-    int64_t i = 0;
-    for (; i + size <= count; i += size) step(y + i, x + i, p + i...);
-    if (i < count) tail(count - i, y + i, Padded<T>(x + i, count - i), Padded<P>(p + i, count - i)...);
-  }
-
- private:
-  template <class T>
-  struct Padded {
-    T values[xsimd::batch<T>::size];
-    Padded(const T* x, int64_t count) noexcept {
-      for (int64_t i = 0; i < static_cast<int64_t>(xsimd::batch<T>::size); ++i) values[i] = x[i < count ? i : 0];
-    }
-  };
-
-  template <class T, class... P>
-  static void step(T* y, const T* x, const P*... p) noexcept {
-    using B = xsimd::batch<T>;
-    B v = B::load_unaligned(x);
-    const auto trusted = F::trusted(v, B::load_unaligned(p)...);
-    const bool all_trusted = xsimd::all(trusted);
-    if (!all_trusted) [[unlikely]]
-      v = xsimd::select(trusted, v, B(T{F::safe}));
-    const B result = F::f(v, B::load_unaligned(p)...);
-    if (all_trusted) [[likely]]
-      result.store_unaligned(y);
-    else
-      repair(y, result, xsimd::select(trusted, B(T{1}), B(T{0})), x, p...);
-  }
-
-  // y may be x: each element is read before it is written.
-  template <class T, class B, class... P>
-  [[gnu::noinline, gnu::cold]] static void repair(T* y, B result, B trusted, const T* x, const P*... p) noexcept {
-    T values[B::size], good[B::size];
-    result.store_unaligned(values);
-    trusted.store_unaligned(good);
-    for (std::size_t k = 0; k < B::size; ++k)
-      y[k] = good[k] != 0 ? values[k] : static_cast<T>(F::reference(double{x[k]}, double{p[k]}...));
-  }
-
-  template <class T, class... P>
-  [[gnu::noinline]] static void tail(int64_t count, T* y, Padded<T> x, Padded<P>... p) noexcept {
-    T values[xsimd::batch<T>::size];
-    step(values, x.values, p.values...);
-    for (int64_t i = 0; i < count; ++i) y[i] = values[i];
-  }
-};
-
-template <class B>
-constexpr bool is_double = std::is_same_v<typename B::value_type, double>;
-
-// |x| up to which exp neither overflows nor leaves the normal numbers.
-template <class B>
-B exp_limit() noexcept {
-  if constexpr (is_double<B>)
-    return B(708.0);
-  else
-    return B(87.0f);
-}
-
-struct TrustedAsExp {
-  static constexpr int safe = 0;
-  template <class B, class... P>
-  static auto trusted(B x, P...) noexcept {
-    return xsimd::abs(x) <= exp_limit<B>();
-  }
-};
-
-struct TrustedEverywhere {
-  static constexpr int safe = 0;
-  template <class B>
-  static auto trusted(B x) noexcept {
-    return x == x;  // NaN takes the long way
-  }
-};
 
 struct Exp : TrustedAsExp {
   template <class B>
@@ -120,23 +33,10 @@ struct Log {
   static double reference(double x) noexcept { return ::log(x); }
 };
 
-struct TanhOfDouble : TrustedEverywhere {
+struct Tanh : TrustedEverywhere {
   template <class B>
   static B f(B x) noexcept {
     return xsimd::tanh(xsimd::min(xsimd::max(x, B(-20)), B(20)));  // beyond, 1 to the last digit
-  }
-  static double reference(double x) noexcept { return ::tanh(x); }
-};
-
-// -m / (2 + m) for m = e^-2|x| - 1: half the time of xsimd's. What the divisor and the quotient were rounded by is put
-// right, with the divisor's reciprocal to 4 %.
-struct TanhOfFloat : TrustedEverywhere {
-  template <class B>
-  static B f(B x) noexcept {
-    const B m = Power<B>(B(-2) * xsimd::min(xsimd::abs(x), B(20))).less_1(), divisor = B(2) + m;
-    const B low = m - (divisor - B(2)), q = m / divisor, product = q * divisor;
-    const B rest = ((m - product) - product_error(q, divisor, product)) - q * low;
-    return xsimd::copysign(xsimd::fma(rest, xsimd::fma(divisor, B(-0.5f), B(1.457f)), q), x);
   }
   static double reference(double x) noexcept { return ::tanh(x); }
 };
@@ -221,10 +121,7 @@ struct Softplus : TrustedAsScaled {
 struct LogSigmoid : TrustedAsExp {
   template <class B>
   static B f(B x) noexcept {
-    if constexpr (is_double<B>)
-      return xsimd::min(x, B(0)) - xsimd::log1p(xsimd::exp(-xsimd::abs(x)));
-    else
-      return xsimd::min(x, B(0)) - log1p_of_power(Power<B>(-xsimd::abs(x)).value());
+    return xsimd::min(x, B(0)) - xsimd::log1p(xsimd::exp(-xsimd::abs(x)));
   }
   static double reference(double x) noexcept { return x < 0 ? x - ::log1p(::exp(x)) : -::log1p(::exp(-x)); }
 };
@@ -246,58 +143,17 @@ struct Gelu : TrustedEverywhere {
   static double reference(double x) noexcept { return x + x; }  // NaN
 };
 
-struct GeluOfFloat {
-  static constexpr int safe = 0;
-  template <class B>
-  static B f(B x) noexcept {
-    return gelu_of_float(x);
-  }
-  template <class B>
-  static auto trusted(B x) noexcept {
-    return (x >= B(-13.0f)) & (x <= B(1e38f));
-  }
-  static double reference(double x) noexcept { return x < -40 ? -0.0 : 0.5 * x * ::erfc(x * -0.70710678118654752440); }
-};
-
 // ---- derivatives, where nothing cancels: each as a function of e^-|x|, or as a multiple of the distance from its root
 
-// 1 - tanh(x)^2 = 4 e^-2|x| / (1 + e^-2|x|)^2.
+// 1 - tanh(x)^2 = 4 e^-2|x| / (1 + e^-2|x|)^2 and sigmoid(x) sigmoid(-x) = e^-|x| / (1 + e^-|x|)^2. xsimd's exp takes
+// twice the time. A root of e is squared, lest e leave the range before the result does.
 struct TanhSlope {
-  static constexpr int safe = 0;
-  template <class B>
-  static auto trusted(B x) noexcept {
-    return xsimd::abs(x) <= B(0.5f) * exp_limit<B>();
-  }
-  template <class B>
-  static B f(B x) noexcept {
-    const B e = Power<B>(B(-2) * xsimd::abs(x)).value(), u = B(1) + e;
-    return B(4) * e / (u * u);
-  }
-  static double reference(double x) noexcept {
-    const double sech = 2 * ::exp(-std::abs(x));  // so far out that 1 + e^-2|x| is 1
-    return sech * sech;
-  }
-};
-
-// sigmoid(x) sigmoid(-x) = e^-|x| / (1 + e^-|x|)^2.
-struct SigmoidSlope : TrustedAsExp {
-  template <class B>
-  static B f(B x) noexcept {
-    const B e = Power<B>(-xsimd::abs(x)).value(), u = B(1) + e;
-    return e / (u * u);
-  }
-  static double reference(double x) noexcept { return ::exp(-std::abs(x)); }  // so far out that 1 + e^-|x| is 1
-};
-
-// The same of doubles, of which xsimd's exp takes twice the time. A root of e is squared, lest e leave the range before
-// the result does.
-struct TanhSlopeOfDouble {
   static double f(double x) noexcept {
     const double root = exp_down(-std::abs(x)), sech = 2 * root / (1 + root * root);
     return sech * sech;
   }
 };
-struct SigmoidSlopeOfDouble {
+struct SigmoidSlope {
   static double f(double x) noexcept {
     const double root = exp_down(-0.5 * std::abs(x)), part = root / (1 + root * root);
     return part * part;
@@ -450,17 +306,13 @@ struct GeluSlope {
   static constexpr int safe = 0;
   template <class B>
   static auto trusted(B x) noexcept {
-    return x >= B(is_double<B> ? std::numeric_limits<typename B::value_type>::lowest() : -12);
+    return x >= B(std::numeric_limits<double>::lowest());
   }
   template <class B>
   static B f(B x) noexcept {
     return gelu_slope_of(x);
   }
-  // Of floats below -12, of -infinity and NaN.
-  static double reference(double x) noexcept {
-    if (x < -40) return -0.0;
-    return 0.5 * ::erfc(x * -0.70710678118654752440) + x * DensityWeight::reference(x) * ::exp(-0.5 * x * x);
-  }
+  static double reference(double x) noexcept { return x < 0 ? -0.0 : x; }  // -infinity and NaN
 };
 
 // dy times what F gives for x and the parameters.
@@ -473,41 +325,14 @@ struct ChainedLoop {
   }
 };
 
-template <class F>
-struct Chained {
-  static constexpr int safe = F::safe;
-  template <class B, class... P>
-  static auto trusted(B x, B, P... p) noexcept {
-    return F::trusted(x, p...);
-  }
-  template <class B, class... P>
-  static B f(B x, B dy, P... p) noexcept {
-    const B slope = F::f(x, p...);
-    if constexpr (sizeof...(P) == 0) return dy * slope;  // finite for a trusted x
-    return dy * xsimd::select(dy == B(0), slope & B(-0.0f), slope);
-  }
-  template <class... P>
-  static double reference(double x, double dy, P... p) noexcept {
-    return chain(dy, F::reference(x, p...));
-  }
-};
-
-template <class F>
-struct ChainedBatches {
-  template <class T, class... P>
-  static void run(int64_t count, T* y, const T* dy, const T* x, const P*... p) noexcept {
-    Batches<Chained<F>>::run(count, y, x, dy, p...);
-  }
-};
-
 // clang-format off
 struct Sqrt { template <class T> static T f(T x) noexcept { return std::sqrt(x); } };
 struct Rsqrt { template <class T> static T f(T x) noexcept { return T{1} / std::sqrt(x); } };
 struct Reciprocal { template <class T> static T f(T x) noexcept { return T{1} / x; } };
 // clang-format on
 
-template <class Float, class Double = Float>
-constexpr KernelRow unary = float_row<Float, 1, Double>;
+template <class F>
+constexpr KernelRow unary = float_row<F, 1>;
 template <class F>
 constexpr KernelRow binary = float_row<F, 2>;
 template <class F, std::size_t arity = 2>
@@ -523,28 +348,28 @@ const FunctionKernels function_kernels{
     .sqrt = unary<Loop<Sqrt>>,
     .rsqrt = unary<Loop<Rsqrt>>,
     .reciprocal = unary<Loop<Reciprocal>>,
-    .tanh = unary<Batches<TanhOfFloat>, Batches<TanhOfDouble>>,
+    .tanh = double_row<Batches<Tanh>, 1>,
     .sigmoid = unary<Batches<Sigmoid>>,
     .erf = unary<Batches<Erf>>,
-    .gelu = unary<Batches<GeluOfFloat>, Batches<Gelu>>,
+    .gelu = double_row<Batches<Gelu>, 1>,
     .silu = unary<Batches<Silu>>,
-    .logsigmoid = unary<Batches<LogSigmoid>>,
+    .logsigmoid = double_row<Batches<LogSigmoid>, 1>,
     .elu = binary<Batches<Elu>>,
     .softplus = binary<Batches<Softplus>>,
-    .tanh_slope = unary<Batches<TanhSlope>, Loop<TanhSlopeOfDouble>>,
-    .sigmoid_slope = unary<Batches<SigmoidSlope>, Loop<SigmoidSlopeOfDouble>>,
+    .tanh_slope = double_row<Loop<TanhSlope>, 1>,
+    .sigmoid_slope = double_row<Loop<SigmoidSlope>, 1>,
     .erf_slope = unary<Batches<Bell<1, ErfWeight>>>,
-    .gelu_slope = unary<Batches<GeluSlope>>,
+    .gelu_slope = double_row<Batches<GeluSlope>, 1>,
     .silu_slope = unary<Batches<SiluSlope>>,
     .erf_curve = unary<Batches<Bell<1, ErfCurveWeight>>>,
     .gelu_curve = unary<Batches<Bell<2, GeluCurveWeight>>>,
     .silu_curve = unary<Batches<SiluCurve>>,
     .normal_density = unary<Batches<Bell<2, DensityWeight>>>,
     .softplus_slope = binary<Batches<SoftplusSlope>>,
-    .tanh_gradient = float_row<ChainedBatches<TanhSlope>, 2, ChainedLoop<TanhSlopeOfDouble>>,
-    .sigmoid_gradient = float_row<ChainedBatches<SigmoidSlope>, 2, ChainedLoop<SigmoidSlopeOfDouble>>,
+    .tanh_gradient = double_row<ChainedLoop<TanhSlope>, 2>,
+    .sigmoid_gradient = double_row<ChainedLoop<SigmoidSlope>, 2>,
     .erf_gradient = gradient<Bell<1, ErfWeight>>,
-    .gelu_gradient = gradient<GeluSlope>,
+    .gelu_gradient = double_row<ChainedBatches<GeluSlope>, 2>,
     .silu_gradient = gradient<SiluSlope>,
     .logsigmoid_gradient = gradient<LogSigmoidSlope>,
     .softplus_gradient = gradient<SoftplusSlope, 3>,

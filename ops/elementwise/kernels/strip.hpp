@@ -33,33 +33,44 @@ class Blocks {
   T copy_[block_size];
 };
 
-template <class F, class Y, class... X, std::size_t... K>
-void run_blocks(const Strip& s, std::index_sequence<K...>) noexcept {
-  const auto run = [&](Blocks<X>... x) {
+/// A loop over contiguous memory.
+template <class Y, class... X>
+using Run = void (*)(int64_t count, Y* y, const X*... x) noexcept;
+
+// One for all loops of the same types.
+template <class Y, class... X, std::size_t... K>
+[[gnu::noinline]] void run_blocks(const Strip& s, Run<Y, X...> run, std::index_sequence<K...>) noexcept {
+  const auto by_blocks = [&](Blocks<X>... x) {
     Y* y = static_cast<Y*>(s.y);
     Y packed[block_size];
     for (int64_t begin = 0; begin < s.count; begin += block_size) {
       const int64_t count = s.count - begin < block_size ? s.count - begin : block_size;
-      F::run(count, s.y_step == 1 ? y + begin : packed, x(begin, count)...);
+      run(count, s.y_step == 1 ? y + begin : packed, x(begin, count)...);
       if (s.y_step != 1)
         for (int64_t i = 0; i < count; ++i) y[(begin + i) * s.y_step] = packed[i];
     }
   };
-  run(Blocks<X>(s.x[K], s.x_step[K], s.count)...);
+  by_blocks(Blocks<X>(s.x[K], s.x_step[K], s.count)...);
 }
 
-template <class F, class Y, class... X, std::size_t... K>
-void run_strip(const Strip& s, std::index_sequence<K...> indices) noexcept {
+template <class Y, class... X, std::size_t... K>
+inline void run_strip(const Strip& s, Run<Y, X...> run, std::index_sequence<K...> indices) noexcept {
   if (s.y_step == 1 && ((s.x_step[K] == 1) && ...))
-    F::run(s.count, static_cast<Y*>(s.y), static_cast<const X*>(s.x[K])...);
+    run(s.count, static_cast<Y*>(s.y), static_cast<const X*>(s.x[K])...);
   else
-    run_blocks<F, Y, X...>(s, indices);
+    run_blocks<Y, X...>(s, run, indices);
+}
+
+// Not inlined, or there would be two of each.
+template <class F, class Y, class... X>
+[[gnu::noinline]] void run_of(int64_t count, Y* y, const X*... x) noexcept {
+  F::run(count, y, x...);
 }
 
 /// The kernel that calls F::run(count, Y* y, const X*... x) on contiguous runs.
 template <class F, class Y, class... X>
 void strip(const Strip& s) noexcept {
-  run_strip<F, Y, X...>(s, std::index_sequence_for<X...>{});
+  run_strip<Y, X...>(s, run_of<F, Y, X...>, std::index_sequence_for<X...>{});
 }
 
 template <class F, class T>
@@ -89,10 +100,13 @@ constexpr StripKernel strip_of_alike(std::index_sequence<K...>) noexcept {
 template <class F, std::size_t arity, class T, class Y = T>
 constexpr StripKernel strip_over = strip_of_alike<F, Y, T>(std::make_index_sequence<arity>());
 
-// Rows of a table, in DType's order, of an F over `arity` operands: of floats, or of numbers.
+// Rows of a table, in DType's order, of an F over `arity` operands: of floats, of doubles alone, or of numbers.
 template <class F, std::size_t arity, class Double = F>
 constexpr KernelRow float_row{{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, strip_over<F, arity, float>,
                                strip_over<Double, arity, double>}};
+template <class F, std::size_t arity>
+constexpr KernelRow double_row{
+    {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, strip_over<F, arity, double>}};
 template <class F, std::size_t arity>
 constexpr KernelRow number_row{{nullptr, strip_over<F, arity, uint8_t>, strip_over<F, arity, int32_t>,
                                 strip_over<F, arity, int64_t>, nullptr, nullptr, strip_over<F, arity, float>,
