@@ -1,4 +1,4 @@
-// What bench_layers and its peers share: the command line, and how a case is timed and told.
+// What programs of cases and their peers share: the command line, and how a case is timed and told.
 #pragma once
 #include <limpid/bench/timing.hpp>
 
@@ -11,7 +11,7 @@
 namespace limpid {
 
 /// `PROGRAM --list` names the cases, one a line; `PROGRAM CASE THREADS SECONDS` measures one and prints microseconds of
-/// forward, and of forward with all gradients: medians.
+/// forward, and of all: with gradients, or a whole training step. Medians.
 class PeerBench {
  public:
   PeerBench(int argc, char** argv) {
@@ -28,7 +28,7 @@ class PeerBench {
 
   int threads() const { return threads_; }
 
-  /// make() gives a pair of functions without arguments: forward without a tape, and forward with all gradients. It is
+  /// make() gives a pair of functions without arguments: forward without a tape, and all. It is
   /// called for the case that is wanted alone.
   template <class Make>
   void add(const std::string& name, const Make& make) {

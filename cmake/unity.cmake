@@ -87,7 +87,10 @@ function(limpid_by_folder target)
     cmake_path(ABSOLUTE_PATH source NORMALIZE)
     limpid_unit(unit ${source})
     if(unit)
-      set_property(TARGET ${target} APPEND PROPERTY LIMPID_UNITS ${unit})
+      get_target_property(units ${target} LIMPID_UNITS)
+      if(NOT unit IN_LIST units)
+        set_property(TARGET ${target} APPEND PROPERTY LIMPID_UNITS ${unit})
+      endif()
       # CMake leaves a source that has options out of its group: they are handed to the unit. So such a source belongs to
       # one target of its folder.
       get_source_file_property(options ${source} COMPILE_OPTIONS)

@@ -17,6 +17,7 @@
 #include <limits>
 #include <mutex>
 #include <new>
+#include <utility>
 
 namespace limpid {
 
@@ -145,10 +146,18 @@ void to_system(void* p, int64_t bytes) noexcept {
   ::operator delete(p, alignment_of(static_cast<std::size_t>(bytes)));
 }
 
-// To be called under the mutex.
-void give_back_all(Central& shared) noexcept {
+void give_back_all() noexcept {
+  std::array<FreeBlock*, small_classes> last{};  // found before the lock: lists may be long
   for (std::size_t i = 0; i < small_classes; ++i)
-    while (FreeBlock* block = pop(cache().free[i])) push(shared.free[i], block);
+    for (FreeBlock* block = cache().free[i]; block; block = block->next) last[i] = block;
+  Central& shared = central();
+  const std::lock_guard lock(shared.mutex);
+  for (std::size_t i = 0; i < small_classes; ++i)
+    if (last[i]) {
+      last[i]->next = shared.free[i];
+      shared.free[i] = std::exchange(cache().free[i], nullptr);
+    }
+  cache().slow = false;
 }
 
 // Opens this thread's cache, and closes it at the thread's end.
@@ -162,12 +171,12 @@ struct ThreadGuard {
     cache().slow = false;
   }
   ~ThreadGuard() {
+    give_back_all();
     Central& shared = central();
     const std::lock_guard lock(shared.mutex);
     detail::ThreadCache** place = &shared.open;
     while (*place != &cache()) place = &(*place)->next;
     *place = cache().next;
-    give_back_all(shared);
     cache().closed = cache().slow = true;
   }
 };
@@ -178,8 +187,9 @@ struct ThreadGuard {
   cache().next = nullptr;
 });
 
-// Where one thread makes tensors and another drops them, blocks gather with the other. So who takes the last of the
-// shared ones asks for those, if he has taken so much since he last asked: then they are there before he is short.
+// Where one thread makes tensors and another drops them, blocks gather with the other. So a thread that takes the last
+// shared block of a class, and has taken so much since it last asked, asks the others to give theirs back with the next
+// that they drop.
 constexpr std::size_t refilled_before_asking = std::size_t{1} << 18;
 
 void ask_others(const Central& shared) noexcept {
@@ -200,12 +210,16 @@ void* refill(std::size_t index) {
   {
     const std::lock_guard lock(shared.mutex);
     FreeBlock* const block = pop(shared.free[index]);
-    for (std::size_t i = 1; i < count && shared.free[index]; ++i) push(cache().free[index], pop(shared.free[index]));
-    cache().refilled += bytes * count;
+    cache().refilled += block ? bytes : 0;
+    for (std::size_t i = 1; i < count && shared.free[index]; ++i) {
+      push(cache().free[index], pop(shared.free[index]));
+      cache().refilled += bytes;
+    }
     if (!shared.free[index]) ask_others(shared);
     if (block) return block;
   }
   auto* slab = static_cast<std::byte*>(from_system(bytes * count));
+  cache().refilled += bytes * count;
   shared.counters.add_in_use(static_cast<int64_t>(bytes * count));
   for (std::size_t i = count; i-- > 1;) push(cache().free[index], slab + i * bytes);
   return slab;
@@ -249,16 +263,16 @@ void deallocate(void* p, std::size_t bytes) noexcept { detail::pool_deallocate(p
     shared.counters.in_use.fetch_sub(size, std::memory_order_relaxed);
     return to_system(p, size);
   }
+  if (index < small_classes && cache().guarded && !cache().closed) {
+    push(cache().free[index], p);
+    return give_back_all();
+  }
   if (index >= small_classes) {
     shared.counters.in_use.fetch_sub(size, std::memory_order_relaxed);
     shared.counters.cached.fetch_add(size, std::memory_order_relaxed);
   }
   const std::lock_guard lock(shared.mutex);
   push(shared.free[index], p);
-  if (cache().guarded && !cache().closed && cache().slow) {
-    give_back_all(shared);
-    cache().slow = false;
-  }
 }
 
 MemoryStats memory_stats() noexcept {

@@ -1,4 +1,4 @@
-// The one rule for numbers that a caller writes where a tensor's elements are made: what its dtype does not hold is
+// Numbers that a caller writes where a tensor's elements are made, by one rule: what its dtype does not hold is
 // refused. (Where a tensor is converted, elements are cast: see copy_into().)
 #pragma once
 #include <limpid/core/dtype.hpp>

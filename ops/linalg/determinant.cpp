@@ -1,6 +1,7 @@
 // Determinants by the LU decomposition, and their gradients where there is no inverse, too.
 #include <limpid/autograd/detail/watch.hpp>
 #include <limpid/autograd/node.hpp>
+#include <limpid/core/detail/number.hpp>
 #include <limpid/core/detail/visit.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/chain.hpp>
@@ -16,6 +17,7 @@
 
 namespace limpid {
 
+using detail::infinity;
 using detail::throw_error;
 using detail::transposed;
 
@@ -169,7 +171,7 @@ struct LogDetNode final : Node {
   // y = log |det a|:  da_ij = dy (a^-1)_ji
   Tensors backward(const Tensors& dy) override {
     const Tensor matrices = a, value = y;
-    const Tensor is_singular = eq(value.detach(), -std::numeric_limits<double>::infinity());
+    const Tensor is_singular = eq(value.detach(), -infinity);
     if (!any(is_singular).item<bool>())
       return {mul(as_matrices(dy[0]), transposed(detail::inverse_of(matrices, factors, pivots)))};
     const Tensor is_refused = logical_and(is_singular, ne(dy[0].detach(), 0)).contiguous();
@@ -184,7 +186,7 @@ struct LogDetNode final : Node {
   // dy = trace(a^-1 da)
   Tensors jvp(const Tensors& dx) override {
     const Tensor matrices = a, value = y;
-    const Tensor is_singular = eq(value.detach(), -std::numeric_limits<double>::infinity());
+    const Tensor is_singular = eq(value.detach(), -infinity);
     const Tensor moves = any(ne(dx[0].detach(), 0), {-2, -1}),
                  is_refused = logical_and(is_singular, moves).contiguous();
     for (int64_t i = 0; i < is_refused.numel(); ++i)

@@ -1,6 +1,7 @@
 // Sums of products over any axes. An operand is a tensor and a label for each of its axes; two of them become one by a
 // batched matrix product over views, so that derivatives are those of matmul, permute, reshape, mul and sum.
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/number.hpp>
 #include <limpid/core/detail/quote.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/product.hpp>
@@ -10,13 +11,13 @@
 
 #include <algorithm>
 #include <bitset>
-#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace limpid {
 
+using detail::infinity;
 using detail::require_defined;
 using detail::throw_error;
 
@@ -233,7 +234,7 @@ class Path {
       for (std::size_t i = 0; i < n; ++i) (set >> i & 1 ? inside : kept) |= labels_[i];
       labels[set] = inside & kept;
       if ((set & (set - 1)) == 0) continue;
-      cost[set] = std::numeric_limits<double>::infinity();
+      cost[set] = infinity;
       // Each pair of parts once: the one with the last operand.
       for (std::size_t some = (set - 1) & set; some > (set ^ some); some = (some - 1) & set) {
         const std::size_t rest = set ^ some;
@@ -261,7 +262,7 @@ class Path {
     while (pairs.size() + 1 < labels.size()) {
       std::pair<std::size_t, std::size_t> best{0, 0};
       Bits result;
-      double least = std::numeric_limits<double>::infinity();
+      double least = infinity;
       for (std::size_t a = 0; a < labels.size(); ++a)
         for (std::size_t b = a + 1; !is_gone[a] && b < labels.size(); ++b) {
           if (is_gone[b]) continue;

@@ -437,14 +437,15 @@ Tensor as_rows(const Tensor& x, const Axes& axes) {
   return detail::as_contiguous(reshape(permute(x, detail::reduced_last(x.dim(), axes)), shape));
 }
 
-// softmax() over all the axes at once.
+// softmax() over all the axes at once, in x's memory format.
 Tensor softmax_over(const Tensor& x, const Axes& axes) {
   if (axes.size() == 1) return softmax_of(x, axes[0], false);
   const Axes order = detail::reduced_last(x.dim(), axes);
   Axes back = order;
   for (std::size_t i = 0; i < order.size(); ++i) back[static_cast<std::size_t>(order[i])] = static_cast<int64_t>(i);
   const Tensor rows = as_rows(x, axes);
-  return permute(reshape(softmax_of(rows, rows.dim() - 1, false), permute(x, order).shape()), back);
+  const Tensor p = reshape(softmax_of(rows, rows.dim() - 1, false), permute(x, order).shape());
+  return detail::as_contiguous(permute(p, back), x.memory_format());
 }
 
 struct LogSumExpNode final : Node {
@@ -466,7 +467,7 @@ struct LogSumExpNode final : Node {
       const NoGradGuard guard;
       p = softmax_over(x, axes);
       const Tensor is_infinite = eq(reshape(y.get().detach(), kept), infinity);
-      if (any(is_infinite).item<bool>()) p = where(logical_and(is_infinite, lt(x, infinity)), 0, p);
+      if (any(is_infinite).item<bool>()) p = where(logical_and(is_infinite, ne(x, infinity)), 0, p);
     }
     record_softmax(p, x, axes);
     return p;

@@ -65,6 +65,13 @@ def sources_of(item):
     return [ROOT / "tests" / match[1]] if match else []
 
 
+def public_objects(found):
+    """Of objects and their sources: those all of whose sources include public headers alone, and those only some of whose
+    do, of which a fault would go unseen."""
+    inside = {item: {includes_internals(source) for source in of} for item, of in found}
+    return [item for item in inside if inside[item] == {False}], [item for item in inside if len(inside[item]) > 1]
+
+
 def faults_of(library, public_objects, listed, declared):
     faults = []
     exported = symbols(["-D", "--defined-only"], library)
@@ -155,7 +162,14 @@ def self_test(compiler):
             faults = faults_of(f"{folder}/a.so", [f"{folder}/b.o"], set(listed), PLANTED)
             if bool(faults) != faulty:
                 wrong.append(f"{name}: expected {'a fault' if faulty else 'no fault'}, got {faults}")
-    report(wrong, f"{len(cases)} libraries told apart")
+    with tempfile.TemporaryDirectory() as folder:
+        plain, inner = Path(folder, "plain.cpp"), Path(folder, "inner.cpp")
+        plain.write_text("#include <limpid/core/tensor.hpp>\n")
+        inner.write_text("#include <limpid/core/detail/pool.hpp>\n")
+        got = public_objects([("public", [plain]), ("inside", [inner]), ("mixed", [plain, inner]), ("foreign", [])])
+        if got != (["public"], ["mixed"]):
+            wrong.append(f"objects of tests: expected those of public headers and those mixed, got {got}")
+    report(wrong, f"{len(cases)} libraries and objects of tests told apart")
 
 
 compiler, *arguments = sys.argv[1:]
@@ -163,11 +177,9 @@ if arguments == ["--self-test"]:
     self_test(compiler)
 library, objects, exported_file = map(Path, arguments)
 found = [(item, sources_of(item)) for item in map(Path, objects.read_text().splitlines())]
-looks_inside = [(item, {includes_internals(source) for source in of}) for item, of in found if of]
-mixed = [item for item, inside in looks_inside if len(inside) > 1]
+public, mixed = public_objects(found)
 if mixed:
     sys.exit(f"expected the tests of a unit to look inside, or none of them (cmake/unity.cmake), got both in {mixed}")
-public = [item for item, inside in looks_inside if inside == {False}]
 if not public:
     sys.exit(f"expected objects of tests that include public headers alone, got none among {len(found)}")
 listed = {line for line in exported_file.read_text().splitlines() if line and not line.startswith("#")}

@@ -154,6 +154,34 @@ TEST_CASE("a child starts without the locks of its parent's threads", "[long]") 
   CHECK(is_other_good);
 }
 
+TEST_CASE("a child asks no thread of its parent's for memory") {
+  // Threads of the child take over the memory of those that are not there, the lists of their blocks among it.
+  std::atomic<int> ready{0};
+  std::atomic<bool> over{false};
+  std::vector<std::thread> others;
+  for (int i = 0; i < 4; ++i)
+    others.emplace_back([&] {
+      const Tensor own = ones({20});
+      ++ready;
+      while (!over) std::this_thread::yield();
+    });
+  while (ready < 4) std::this_thread::yield();
+  CHECK(in_child([] {
+    for (int round = 0; round < 3; ++round) {
+      std::vector<std::thread> threads;
+      for (int i = 0; i < 6; ++i)
+        threads.emplace_back([] {
+          std::vector<Tensor> held;
+          for (int k = 0; k < 4000; ++k) held.push_back(ones({20}));
+        });
+      for (std::thread& thread : threads) thread.join();
+    }
+    return true;
+  }));
+  over = true;
+  for (std::thread& other : others) other.join();
+}
+
 TEST_CASE("a child logs, whatever its parent's threads were logging") {
   if (test::under_sanitizer())
     return test::left_out("a sanitizer's runtime has locks of its own, which a child may find held");

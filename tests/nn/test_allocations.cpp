@@ -47,7 +47,8 @@ namespace test_allocations {
 
 using namespace limpid;
 
-// While it lives, this thread's request k and all after it fail, and none is served from what was given back before.
+// While it lives, this thread's request k and all after it fail, and none is served from what this thread gave back
+// before; other threads give none back meanwhile.
 class Failing {
  public:
   explicit Failing(int64_t k) noexcept : kept_(detail::thread_cache.free) {

@@ -77,10 +77,11 @@ Tensor along(F f, const Tensor& x, const Tensor& dx) {
 }
 
 TEST_CASE("tangents are the same in every layout, of inputs and of tangents") {
-  for_each_smooth_op([](const Smooth& f) {
+  int number = 0;
+  for_each_smooth_op([&number](const Smooth& f) {
     const std::size_t inputs = f.xs.size();
     for (std::size_t subset = 1; subset < std::size_t{1} << inputs; ++subset) {
-      if (inputs > 2 && test::is_thinned_out(static_cast<int>(subset), 5)) continue;
+      if (inputs > 2 && test::is_thinned_out(number++, 4)) continue;
       const auto moving = [&](std::size_t i) { return (subset >> i & 1) != 0; };
       const auto some = [&](Tensors dxs) {
         for (std::size_t i = 0; i < inputs; ++i)

@@ -63,10 +63,10 @@ const Sizes sizes[] = {{1, 1, 1},       {3, 5, 7},      {16, 32, 16},  {64, 64, 
 
 TEST_CASE("products of bfloat16 are sums of float32, rounded once, whatever the layout") {
   const auto layouts = {+[](const Tensor& x) { return x; }, stored_transposed, stored_apart, stored_in_wider};
+  int number = 0;
   for (const auto& [n, k, m] : sizes) {
     CAPTURE(n, k, m);
     const Tensor a = draw({n, k}), b = draw({k, m}), bias = draw({m});
-    int number = 0;
     for (const auto lay_a : layouts)
       for (const auto lay_b : layouts) {
         if (test::is_thinned_out(number++, 5)) continue;

@@ -1,5 +1,6 @@
 // Reductions against plain loops over all the elements that make one result.
 #include <limpid/limpid.hpp>
+#include <limpid/ops/reduce/kernels/reduce.hpp>
 
 #include <algorithm>
 #include <cfenv>
@@ -7,6 +8,7 @@
 #include <cstring>
 #include <functional>
 #include <numeric>
+#include <utility>
 
 #include <limpid/tests/ops/plain.hpp>
 #include <limpid/tests/settings.hpp>
@@ -552,6 +554,33 @@ TEST_CASE("sum_to sums what broadcasting repeated") {
   CHECK(equal(sum_to(x, {3, 1}), reshape(sum(x, {0, 2}), {3, 1})));
   CHECK(sum_to(x, {2, 3, 4}).is_same(x));
   CHECK(sum_to(x, {}).shape() == Shape{});
+}
+
+TEST_CASE("numbers that are no positive normal ones are found, wherever they stand") {
+  using Limits = std::numeric_limits<double>;
+  const Values normal = {1, Limits::min(), Limits::max(), 1e-300};
+  const Values others = {0,   -0.0, -1,        -Limits::max(), Limits::denorm_min(), Limits::min() / 2,
+                         inf, -inf, nan_value, -nan_value};
+  for (const Isa level : isa_levels()) {
+    const test::WithIsa with(level);
+    const auto all_positive_normal = kernels::reduce_table().all_positive_normal;
+    std::feclearexcept(FE_ALL_EXCEPT);
+    int wrong = 0;
+    for (std::size_t count = 0; count < 40; ++count) {
+      Values x(count);
+      for (std::size_t i = 0; i < count; ++i) x[i] = normal[i % normal.size()];
+      const auto holds = [&] { return all_positive_normal(x.data(), static_cast<int64_t>(count)); };
+      wrong += !holds();
+      for (std::size_t i = 0; i < count; ++i)
+        for (const double other : others) {
+          const double before = std::exchange(x[i], other);
+          wrong += holds();
+          x[i] = before;
+        }
+    }
+    CHECK(wrong == 0);
+    CHECK(std::fetestexcept(FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW) == 0);
+  }
 }
 
 }  // namespace test_reduce

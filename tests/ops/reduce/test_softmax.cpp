@@ -196,4 +196,14 @@ TEST_CASE("derivatives of logsumexp have the digits of softmax far from 0") {
   }
 }
 
+TEST_CASE("gradients of logsumexp over several axes have the memory format of what it is of") {
+  for (const MemoryFormat format : {MemoryFormat::contiguous, MemoryFormat::channels_last})
+    for (const Axes& axes : {Axes{2, 3}, Axes{0, 2, 3}, Axes{1}, Axes{0, 1}, Axes{1, 2, 3}, Axes{0, 1, 2, 3}}) {
+      const Tensor x = randn({2, 3, 4, 5}).contiguous(format).set_requires_grad();
+      const Tensor y = logsumexp(x, axes), dx = grad({y}, {x}, {randn(y.shape())}, {.create_graph = true})[0];
+      INFO(dx.strides());
+      CHECK(dx.is_contiguous(format));
+    }
+}
+
 }  // namespace test_softmax
