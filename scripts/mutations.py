@@ -24,7 +24,8 @@ RULES = [
     ("ops/window/grid.cpp", r"scatter_into|weigh_into|place_of|reflected"),
     ("ops/window/interpolate.cpp", r"transpose_of|apply"),
     ("ops/elementwise/kernels/arithmetic.cpp", r"\w+(Gradient|Tangent)::f|PowSlope::f|wins|chosen"),
-    ("ops/elementwise/kernels/functions.cpp", r"\w+(Slope|Curve|Weight|OfDouble)::(f|reference)|Bell::(f|reference)"),
+    ("ops/elementwise/kernels/fitted.cpp", r"\w+Slope::(f|reference)"),
+    ("ops/elementwise/kernels/functions.cpp", r"\w+(Slope|Curve|Weight)::(f|reference)|(Bell|Tanh)::(f|reference)"),
 ]
 
 TOKEN = re.compile(r"""
