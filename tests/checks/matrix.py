@@ -71,7 +71,7 @@ def fault_of_refusal(compiler, includes, flag, text, named):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "a.cpp")
         file.write_text(text)
-        result = run([compiler, "-std=c++20", flag, *includes, "-fsyntax-only", file])
+        result = run([compiler, "-std=c++20", flag, *includes, "-fsyntax-only", "-Wfatal-errors", file])
     if result.returncode == 0:
         return [f"{flag}: expected {compiler} to refuse it, but it compiles"]
     first = next((line for line in result.stdout.splitlines() if "error" in line), "")

@@ -16,15 +16,16 @@ constexpr bool kPlainDeviations = sizeof(T) == 4;
 inline double value_or(const float* p, index_t i, double absent) { return p ? static_cast<double>(p[i]) : absent; }
 inline double value_or(const double* p, index_t i, double absent) { return p ? p[i] : absent; }
 
-/// rstd: 1 / sqrt(var + eps), and 0 where var + eps is 0, by no division by 0, for that would raise an exception. The
-/// choice is arithmetic, for of two branches, or of two selects by one mask, the compiler makes one, division and all.
+/// rstd: 1 / sqrt(var + eps), and 0 where var + eps is 0, by no division by 0, for that would raise an exception. One
+/// number's choice is arithmetic, for of two branches the compiler makes one, division and all; so does GCC of two
+/// selects by one mask. The divisor of vectors is at least what no root of a double is below, and NaN where that is.
 inline double inverse_stddev(double var, double eps) {
   const double v = var + eps;
   return 1.0 / (__builtin_sqrt(v) + static_cast<double>(v == 0)) * static_cast<double>(v != 0);
 }
 inline Vec inverse_stddev(const Vec& var, const Vec& eps) {
-  const Vec zero(0.0), one(1.0), v = var + eps;
-  return one / (xsimd::sqrt(v) + xsimd::select(v == zero, one, zero)) * xsimd::select(v == zero, zero, one);
+  const Vec zero(0.0), v = var + eps, divisor = xsimd::max(Vec(1e-170), xsimd::sqrt(v));
+  return xsimd::select(v == zero, zero, Vec(1.0) / divisor);
 }
 
 /// y = (x - mean) * a + beta in float32 arithmetic, where a = rstd * gamma and the mean are sums of two floats:
