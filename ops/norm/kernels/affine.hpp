@@ -99,7 +99,7 @@ struct SingleLanes {
     Singles y;
     for (int i = 0; i < Singles::count; ++i) {
       const Singles::Batch d = x.v[i] - mean.v[i];
-      y.v[i] = fmadd(d, a.v[i], beta.v[i]) + fmadd(d, a_lo.v[i], c.v[i]);
+      y.v[i] = fused(d, a.v[i], beta.v[i]) + fused(d, a_lo.v[i], c.v[i]);
     }
     return y;
   }

@@ -184,7 +184,7 @@ inline void reduce_single(const NormColumnGeometry& p, const BlockRows& rows, co
   bool finite = true;
   for (index_t c = 0; c < p.pitch; c += kVec) {
     const Vec total = Vec::load_unaligned(memory.totals + c), rest = Vec::load_unaligned(at.rest + c);
-    Vec product = fmadd(rest, total, Vec::load_unaligned(memory.products + c));
+    Vec product = fused(rest, total, Vec::load_unaligned(memory.products + c));
     product = product * Vec::load_unaligned(at.unscaled + c);
     product.store_unaligned(memory.products + c);
     finite = finite && xsimd::all(total - total == zero && product - product == zero);

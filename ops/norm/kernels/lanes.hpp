@@ -42,14 +42,6 @@ using Vec256 = Vec;
 template <class T>
 constexpr int kLanes = static_cast<int>(64 / sizeof(T));
 
-template <class V>
-inline V fmadd(const V& a, const V& b, const V& c) {
-#if defined(__AVX512F__)  // for which xsimd 8 has none
-  if constexpr (std::is_same_v<V, Vec>) return _mm512_fmadd_pd(a, b, c);
-#endif
-  return xsimd::fma(a, b, c);
-}
-
 template <int W, class V = Vec>
 struct Lanes {
   static constexpr int width = static_cast<int>(V::size), count = W / width;
@@ -82,7 +74,7 @@ inline Lanes<W, V> operator*(const Lanes<W, V>& a, const Lanes<W, V>& b) {
 template <int W, class V>
 inline Lanes<W, V> fma(const Lanes<W, V>& a, const Lanes<W, V>& b, const Lanes<W, V>& c) {
   Lanes<W, V> out;
-  for (int i = 0; i < Lanes<W, V>::count; ++i) out.v[i] = fmadd(a.v[i], b.v[i], c.v[i]);
+  for (int i = 0; i < Lanes<W, V>::count; ++i) out.v[i] = fused(a.v[i], b.v[i], c.v[i]);
   return out;
 }
 
@@ -255,7 +247,7 @@ template <int W, class V>
 inline V fold_exact_squares(const Lanes<W, V>& a) {
   Lanes<W / 2, V> squares;
   constexpr int kLeft = Lanes<W / 2, V>::count;
-  for (int i = 0; i < kLeft; ++i) squares.v[i] = fmadd(a.v[i + kLeft], a.v[i + kLeft], a.v[i] * a.v[i]);
+  for (int i = 0; i < kLeft; ++i) squares.v[i] = fused(a.v[i + kLeft], a.v[i + kLeft], a.v[i] * a.v[i]);
   return fold(squares);
 }
 
@@ -377,14 +369,6 @@ using Singles = StepOfSingles<xsimd::batch<float, Arch>>;
 /// bits in a cycle, or one of 512.
 using Singles256 = StepOfSingles<xsimd::batch<float, Vec256::arch_type>>;
 
-inline Singles::Batch fmadd(const Singles::Batch& a, const Singles::Batch& b, const Singles::Batch& c) {
-#if defined(__AVX512F__)
-  return _mm512_fmadd_ps(a, b, c);
-#else
-  return xsimd::fma(a, b, c);
-#endif
-}
-
 template <class B>
 inline StepOfSingles<B> operator+(const StepOfSingles<B>& a, const StepOfSingles<B>& b) {
   StepOfSingles<B> out;
@@ -400,7 +384,7 @@ inline StepOfSingles<B> operator*(const StepOfSingles<B>& a, const StepOfSingles
 template <class B>
 inline StepOfSingles<B> fma(const StepOfSingles<B>& a, const StepOfSingles<B>& b, const StepOfSingles<B>& c) {
   StepOfSingles<B> out;
-  for (int i = 0; i < out.count; ++i) out.v[i] = fmadd(a.v[i], b.v[i], c.v[i]);
+  for (int i = 0; i < out.count; ++i) out.v[i] = fused(a.v[i], b.v[i], c.v[i]);
   return out;
 }
 
