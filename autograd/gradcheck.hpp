@@ -18,8 +18,9 @@ namespace LIMPID_API limpid {
 struct GradcheckOptions {
   /// Largest relative error that passes, where relative means
   ///     |analytic - numeric| / max(|analytic|, |numeric|, 1e-3 * largest gradient of that input).
-  /// What the finite difference itself is unsure of is granted on top, up to ten times this. Element by element, a
-  /// gradient far below the largest is wrong nevertheless where the differences know it to its own size.
+  /// What the finite difference itself is unsure of is granted on top, up to ten times this, and up to 1e-6 what
+  /// nothing tells from rounding. Element by element, a gradient far below the largest is wrong nevertheless where the
+  /// differences know it to its own size.
   double rtol = 1e-6;
   /// Compare along two random directions per input instead of element by element: in one each element moves in
   /// proportion to its own size, in the other in proportion to the input's, so that of elements of every size and of

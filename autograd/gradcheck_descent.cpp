@@ -218,7 +218,7 @@ class Checker::Descent {
     stray_ = infinity;
   }
 
-  /// By larger steps.
+  /// By larger steps, as long as they tell of the same derivative: from far enough, a bounded function is flat.
   void look_further(Slope& found) {
     const bool has_moved = table_.rounding > 0;
     Extrapolation table;
@@ -227,7 +227,8 @@ class Checker::Descent {
       const Look far = observer_.look(t);
       table.add(far.difference, far.rounding);
     }
-    if (!has_moved || table.error < 0.1 * found.error) found = {table.value, table.error, 0, false, 0};
+    const bool agrees = std::abs(table.value - found.value) <= 10 * found.error;
+    if (!has_moved || (agrees && table.error < 0.1 * found.error)) found = {table.value, table.error, 0, false, 0};
   }
 
   Checker& checker_;

@@ -77,8 +77,10 @@ std::vector<Checker::Slope> Checker::slopes(Motion motion, double rtol, double l
     t = farthest;
     for (int level = 0; level < levels; ++level, t /= 2) step(further, t);
     for (std::size_t j = 0; j < count; ++j) {
-      const bool is_better = tables[j].value == 0 ? further[j].error <= 0.1 * std::abs(further[j].value)
-                                                  : further[j].error < 0.1 * tables[j].error;
+      const double apart = std::abs(further[j].value - tables[j].value);
+      const bool is_better = tables[j].value == 0
+                                 ? further[j].error <= 0.1 * std::abs(further[j].value)
+                                 : apart <= 10 * tables[j].error && further[j].error < 0.1 * tables[j].error;
       if (is_better && tables[j].error <= 4 * tables[j].rounding) tables[j] = further[j];
     }
     last = drift;

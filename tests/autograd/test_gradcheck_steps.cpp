@@ -224,6 +224,35 @@ TEST_CASE("an infinite gradient passes where the derivative is infinite alone, a
   }
 }
 
+// x, with a gradient that is off by 1e-5 of itself.
+struct Off : Function<Off> {
+  static Tensor forward(Context&, const Tensor& x) { return x.clone(); }
+  static Tensors backward(Context&, const Tensor& dy) { return {dy * (1 + 1e-5)}; }
+};
+
+TEST_CASE("what steps near and far see of a bounded function agrees, or the near ones know") {
+  for (const double frequency : {1e6, 1e7, 1e8}) {
+    const auto f = [&](const Tensor& x) { return exp(cos(x * frequency)); };
+    const Tensors xs{tensor({0.3, 1.3, -0.7}, float64)};
+    const GradcheckReport right = gradcheck(f, xs, {.rtol = 1e-9});
+    INFO(right);
+    CHECK(right);
+    CHECK_FALSE(gradcheck([&](const Tensor& x) { return f(Off::apply(x)); }, xs, {.rtol = 1e-9}));
+  }
+}
+
+TEST_CASE("beyond an rtol that rounding does not allow, right is what is near") {
+  const auto f = [](const Tensor& x) { return linalg::qr(x).q; };
+  for (const double apart : {1e-2, 5e-3}) {  // an ill-conditioned matrix
+    const Tensors xs{tensor({{1.0, 1.0}, {1.0, 1 + apart}}, float64)};
+    const GradcheckReport right = gradgradcheck(f, xs, {.rtol = 1e-9});
+    INFO(right);
+    CHECK(right);
+    CHECK(right.error > 1e-9);
+    CHECK_FALSE(gradgradcheck([&](const Tensor& x) { return f(Off::apply(x)); }, xs, {.rtol = 1e-9}));
+  }
+}
+
 TEST_CASE("forward mode and fast mode keep inside domains") {
   const auto f = [](const Tensor& x) { return log(x); };
   for (bool fast : {false, true}) {
