@@ -97,7 +97,7 @@ class Checker {
   void require_same_outputs(const Tensors& ys) const;
   void conclude();
 
-  // gradcheck_descent.cpp
+  // descent.cpp
 
   /// The floating outputs at xs, one after the other; not numbers where f throws or gives another number of values, for
   /// that is outside its domain.
@@ -155,7 +155,7 @@ class Checker {
   /// The derivative of sum <y, dy> over the values [begin, end) of the outputs.
   Slope slope(Motion motion, std::size_t begin, std::size_t end, const Wanted& wanted);
 
-  // gradcheck_compare.cpp
+  // compare.cpp
 
   std::vector<Element> elements_of(std::size_t c);
   /// All elements at once, at random, each in proportion to its own size or to elements_of's.
@@ -200,7 +200,7 @@ class Checker {
   std::string most_wrong(std::size_t c, std::size_t j, Motion motion);
   std::string describe(const GradcheckReport::Input& input, const Slope& slope, Verdict verdict) const;
 
-  // gradcheck_verdict.cpp
+  // verdict.cpp
 
   /// xs, each element of the checked ones off by so many roundings.
   Tensors jiggled(Tensors xs, double by);
@@ -233,7 +233,7 @@ class Checker {
   /// The same of differences: others for other steps.
   bool is_noise(const std::vector<Comparison>& comparisons);
 
-  // gradcheck_forward.cpp
+  // forward.cpp
 
   void check_forward();
   /// J v at xs for one v per checked input, of all floating outputs one after the other. Nothing where a node has
@@ -253,7 +253,7 @@ class Checker {
   /// The output and index of a place among the values of all outputs.
   std::string output_place(std::size_t j) const;
 
-  // gradcheck_structure.cpp
+  // structure.cpp
 
   void check_batch();
   void check_shares();

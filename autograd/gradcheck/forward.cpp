@@ -1,7 +1,7 @@
 // Forward mode: J v by the rules of the nodes, against differences and against reverse mode.
-#include <limpid/autograd/detail/checker.hpp>
-#include <limpid/autograd/detail/difference.hpp>
 #include <limpid/autograd/detail/forward.hpp>
+#include <limpid/autograd/gradcheck/detail/checker.hpp>
+#include <limpid/autograd/gradcheck/detail/difference.hpp>
 #include <limpid/core/detail/message.hpp>
 
 #include <algorithm>

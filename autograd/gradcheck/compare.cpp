@@ -1,6 +1,6 @@
 // Numeric against analytic derivatives.
-#include <limpid/autograd/detail/checker.hpp>
-#include <limpid/autograd/detail/difference.hpp>
+#include <limpid/autograd/gradcheck/detail/checker.hpp>
+#include <limpid/autograd/gradcheck/detail/difference.hpp>
 #include <limpid/core/detail/message.hpp>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // The last word on a derivative that disagrees with the differences: whether it is wrong, or nobody can know.
-#include <limpid/autograd/detail/checker.hpp>
+#include <limpid/autograd/gradcheck/detail/checker.hpp>
 #include <limpid/core/error.hpp>
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // Differences along one motion, and the search for steps that tell the derivative.
-#include <limpid/autograd/detail/checker.hpp>
-#include <limpid/autograd/detail/difference.hpp>
 #include <limpid/autograd/grad_mode.hpp>
+#include <limpid/autograd/gradcheck/detail/checker.hpp>
+#include <limpid/autograd/gradcheck/detail/difference.hpp>
 #include <limpid/core/detail/message.hpp>
 #include <limpid/core/error.hpp>
 

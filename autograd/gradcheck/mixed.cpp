@@ -1,6 +1,6 @@
 // Reverse mode over forward mode: what the tape makes of J v.
-#include <limpid/autograd/detail/checker.hpp>
 #include <limpid/autograd/grad_mode.hpp>
+#include <limpid/autograd/gradcheck/detail/checker.hpp>
 #include <limpid/autograd/transforms.hpp>
 #include <limpid/core/detail/message.hpp>
 

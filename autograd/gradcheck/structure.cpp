@@ -1,5 +1,5 @@
 // What gradcheck expects of a backward besides the right values.
-#include <limpid/autograd/detail/checker.hpp>
+#include <limpid/autograd/gradcheck/detail/checker.hpp>
 #include <limpid/core/detail/message.hpp>
 
 #include <algorithm>
