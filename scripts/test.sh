@@ -39,8 +39,9 @@ if [ -z "$quick" ]; then
   if can_fuzz; then
     scripts/fuzz.sh  # ten seconds of each reader and of the ops
     check asan
+    check tsan autograd  # on one OpenMP thread: the sanitizer does not see OpenMP's barriers
   else
     check asan-gcc
+    check tsan-gcc autograd
   fi
-  check tsan autograd  # on one OpenMP thread: the sanitizer does not see libgomp's barriers
 fi
