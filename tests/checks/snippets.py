@@ -1,8 +1,9 @@
 """The C++ of README.md and docs/*.md compiles, and whole programs among it run.
 
-snippets.py COMPILER INCLUDE_DIRS LIBRARY: a ```cpp block with an int main (or CATCH_CONFIG_MAIN) is a program; any
-other is the body of a function that includes limpid.hpp and uses its namespace, and that is called where it stands in
-docs/layers; ```cpp ignore is left alone.
+snippets.py COMPILER INCLUDE_DIRS LIBRARY [CATCH_MAIN]: a ```cpp block with an int main (or CATCH_CONFIG_MAIN) is a
+program; any other is the body of a function that includes limpid.hpp and uses its namespace, and that is called where it
+stands in docs/layers; ```cpp ignore is left alone. CATCH_MAIN: the library of what CATCH_CONFIG_MAIN compiles,
+which takes five times as long as a test.
 """
 import re
 import sys
@@ -54,11 +55,12 @@ def programs(root):
     return alone + ([("statements", program(together))] if together else [])
 
 
-def fault_of(compiler, includes, library, where, text):
+def fault_of(compiler, includes, library, catch_main, where, text):
+    test = catch_main and re.search(r"^#define CATCH_CONFIG_MAIN.*\n", text, re.M)
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "a.cpp").write_text(text)
-        built = run([compiler, "-std=c++20", *(f"-I{include}" for include in includes.split(":")), "a.cpp", library,
-                     f"-Wl,-rpath,{Path(library).parent}", "-o", "a"], cwd=folder)
+        Path(folder, "a.cpp").write_text(text.replace(test[0], "\n") if test else text)
+        built = run([compiler, "-std=c++20", *(f"-I{include}" for include in includes.split(":")), "a.cpp",
+                     *([catch_main] if test else []), library, f"-Wl,-rpath,{Path(library).parent}", "-o", "a"], cwd=folder)
         if built.returncode:
             return f"{where}: does not compile:\n{first_lines(built.stdout)}"
         ran = run(["./a"], cwd=folder, timeout=120)
@@ -69,8 +71,9 @@ def faults_of(root, *with_what):
     return [fault for fault in in_parallel(lambda s: fault_of(*with_what, *s), programs(root)) if fault]
 
 
-*with_what, mode = sys.argv[1:] if sys.argv[-1] == "--self-test" else [*sys.argv[1:], ""]
-if mode == "--self-test":
+arguments = [argument for argument in sys.argv[1:] if argument != "--self-test"]
+with_what = [*arguments, ""][:4]
+if "--self-test" in sys.argv:
     fence = "```"
     must_find([
         ("a statement", {"README.md": f"text\n{fence}cpp\nint x = 1;\n++x;\n{fence}\n"}, False),
@@ -83,6 +86,10 @@ if mode == "--self-test":
         ("a program that fails", {"docs/a.md": f"{fence}cpp\nint main() {{ return 1; }}\n{fence}\n"}, True),
         ("a call that fails", {"docs/layers/a.md": f"{fence}cpp\nthrow 1;\n{fence}\n"}, True),
         ("one that is not made", {"docs/a.md": f"{fence}cpp\nthrow 1;\n{fence}\n"}, False),
+        ("a test", {"docs/a.md": f"{fence}cpp\n#define CATCH_CONFIG_MAIN  // one\n#include <catch2/catch.hpp>\n"
+                                 f'TEST_CASE("1") {{ CHECK(1 == 1); }}\n{fence}\n'}, False),
+        ("a test that fails", {"docs/a.md": f"{fence}cpp\n#define CATCH_CONFIG_MAIN  // one\n#include <catch2/catch.hpp>\n"
+                                            f'TEST_CASE("1") {{ CHECK(1 == 2); }}\n{fence}\n'}, True),
         ("a body with an include", {
             "docs/a.md": f"{fence}cpp\n#include <map>\nstd::map<int, int> m;\n{fence}\n"}, False),
     ], lambda root: faults_of(root, *with_what))

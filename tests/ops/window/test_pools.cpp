@@ -7,6 +7,7 @@
 #include <limpid/tests/memory.hpp>
 #include <limpid/tests/ops/plain.hpp>
 #include <limpid/tests/settings.hpp>
+#include <limpid/tests/thinned.hpp>
 
 namespace test_pools {
 
@@ -167,11 +168,13 @@ void check(const Shape& size, const std::vector<Axis>& axes, DType dtype, Memory
 // f(case, its windows along each axis, dtype, format) at each level of instructions; means have no dilation.
 template <class F>
 void for_each_case(bool of_means, F f) {
+  int number = 0;
   for (const Isa level : isa_levels()) {
     const test::WithIsa with(level);
     for (DType dtype : {float32, float64})
       for (const Case& k : cases)
         for (MemoryFormat format : formats) {
+          if (test::is_thinned_out(number++, 3)) continue;
           CAPTURE(k.size, k.kernel[0], dtype, format == MemoryFormat::channels_last, to_string(level));
           std::vector<Axis> axes;
           for (int64_t a = 0; a < k.size.dim(); ++a) axes.push_back(axis_of(k, a, of_means));
@@ -385,6 +388,7 @@ TEST_CASE("pools of any rank can be differentiated again, and their indices stay
 TEST_CASE("pools of any rank are the same for any number of threads") {
   for (DType dtype : {float32, float64})
     for (MemoryFormat format : formats) {
+      if (test::thinned() && (dtype == float32) != (format == MemoryFormat::channels_last)) continue;
       Tensor x = noise({2, 70, 13, 11, 12}, dtype, format).set_requires_grad();
       CAPTURE(dtype, x.strides());
       for (int64_t stride : {1, 2, 3})
