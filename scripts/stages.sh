@@ -2,7 +2,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 jobs=$(nproc)
-export CMAKE_BUILD_PARALLEL_LEVEL="$jobs" CTEST_PARALLEL_LEVEL="$jobs"
+# One test more than there are cores, for some wait.
+export CMAKE_BUILD_PARALLEL_LEVEL="$jobs" CTEST_PARALLEL_LEVEL="$((jobs + 1))"
 
 # stage TEXT COMMAND...: runs the command with its output in a log.
 stage() {

@@ -1,8 +1,7 @@
-#include <limpid/autograd/gradcheck.hpp>
+#include <limpid/autograd/gradcheck/detail/checker.hpp>
 
 #include <limpid/autograd/backward.hpp>
 #include <limpid/autograd/detail/forward.hpp>
-#include <limpid/autograd/gradcheck/detail/checker.hpp>
 #include <limpid/autograd/node.hpp>
 #include <limpid/core/detail/array.hpp>
 #include <limpid/core/detail/message.hpp>

@@ -87,8 +87,7 @@ struct StepStatistics {
   }
 };
 
-template <bool Streamed>
-[[gnu::flatten]] void forward_short(const NormColumns<float>& p, index_t n) {
+[[gnu::flatten]] inline void forward_short(const NormColumns<float>& p, index_t n) noexcept {
   constexpr int W = 16;
   const float* x = p.in.x + n * p.x_sample;
   float* y = p.out.y ? p.out.y + n * p.y_sample : nullptr;
@@ -111,7 +110,9 @@ template <bool Streamed>
       suit[j] = !y || step_affines({s.mean, s.lo, a}, load_or(p.in.beta, at, k, 0), affine[j]);
     });
     if (!y) return;
-    apply_rows<Streamed, K>({x + c, p.x_row, p.rows}, affine, k, y + c, p.width);
+    const TileRows<float> row{x + c, p.x_row, p.rows};
+    p.mode.stream ? apply_rows<true, K>(row, affine, k, y + c, p.width)
+                  : apply_rows<false, K>(row, affine, k, y + c, p.width);
     unrolled<K>([&](auto j) {
       if (suit[j]) return;
       const index_t at = c + j * W, q = n * p.g + at;
@@ -125,11 +126,10 @@ template <bool Streamed>
           load_doubles(p.stats.mean + q, k), load_doubles(p.stats.mean_lo + q, k), a, load_or(p.in.beta, at, k, 0));
     });
   });
-  if (Streamed) end_stream();
+  if (p.mode.stream) end_stream();
 }
 
-template <bool Streamed>
-[[gnu::flatten]] void backward_short(const NormColumns<float>& p, index_t n, double* totals) {
+[[gnu::flatten]] inline void backward_short(const NormColumns<float>& p, index_t n, double* totals) noexcept {
   constexpr int W = 16;
   const float *x = p.in.x + n * p.x_sample, *dy = p.in.dy + n * p.y_sample;
   float* dx = p.out.dx ? p.out.dx + n * p.y_sample : nullptr;
@@ -190,7 +190,9 @@ template <bool Streamed>
       suit[j] = terms.suit;
     });
     if (!dx) return;
-    dx_rows<Streamed, K>({x + c, p.x_row, p.rows}, {dy + c, p.width, p.rows}, columns, k, dx + c);
+    const TileRows<float> x_row{x + c, p.x_row, p.rows}, dy_row{dy + c, p.width, p.rows};
+    p.mode.stream ? dx_rows<true, K>(x_row, dy_row, columns, k, dx + c)
+                  : dx_rows<false, K>(x_row, dy_row, columns, k, dx + c);
     unrolled<K>([&](auto j) {
       if (!suit[j])
         each_lane(
@@ -204,14 +206,7 @@ template <bool Streamed>
             mean(j), lo(j), rstd(j), widen(columns[j].of_dy), of_dy[j], of_xhat[j], constant[j]);
     });
   });
-  if (Streamed) end_stream();
-}
-
-inline void forward_short(const NormColumns<float>& p, index_t n) noexcept {
-  p.mode.stream ? forward_short<true>(p, n) : forward_short<false>(p, n);
-}
-inline void backward_short(const NormColumns<float>& p, index_t n, double* totals) noexcept {
-  p.mode.stream ? backward_short<true>(p, n, totals) : backward_short<false>(p, n, totals);
+  if (p.mode.stream) end_stream();
 }
 
 }  // namespace
