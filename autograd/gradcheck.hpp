@@ -49,15 +49,16 @@ struct GradcheckReport {
     double error = 0;      ///< the worst relative error; the fields below tell where it is and what was seen there
     Axes index;
     double analytic = 0, numeric = 0;
-    double bound = 0;            ///< the largest |analytic - numeric| that passes there
+    double bound = 0;            ///< the largest |analytic - numeric| that is right there
     std::string output;          ///< the output that is most in error there: "output 0", "gradient of input 0"
     int64_t count = 0;           ///< comparisons made: elements, or directions in fast mode
-    int64_t wrong = 0;           ///< comparisons beyond their bound
+    int64_t wrong = 0;           ///< comparisons beyond their bound that do not pass
     int64_t kinks = 0;           ///< of all: where the differences from left and right disagree
     int64_t wrong_at_kinks = 0;  ///< of those beyond their bound, and between the derivatives from left and right
     bool kink_at_worst = false;  ///< whether `index` is such a place, so excused
     /// Of those beyond their bound: where neither value is known well enough to call the other wrong, for rounding
-    /// rules, the function varies on a scale that no step reaches, or it has no finite values on both sides.
+    /// rules, the function varies on a scale that no step reaches, or it has no finite values on both sides. Those
+    /// within 1e-6 pass.
     int64_t unsure = 0;
     /// How well the numeric values are known: the largest estimate of their relative error, kinks left out. What
     /// `error` cannot be expected to fall below.

@@ -1,7 +1,7 @@
 // Numeric against analytic derivatives.
 #include <limpid/autograd/gradcheck/detail/checker.hpp>
-#include <limpid/autograd/gradcheck/detail/difference.hpp>
 #include <limpid/core/detail/message.hpp>
+#include <limpid/core/detail/number.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -133,9 +133,6 @@ double Checker::rounding_of(std::size_t c, const std::vector<Comparison>& compar
 }
 
 void Checker::convict(std::size_t c, std::vector<Comparison>& comparisons) {
-  // What nothing speaks against is right where it is as near as this: of an element far below the largest, or where f
-  // is ill-conditioned, neither value is known to a smaller rtol.
-  constexpr double near = 1e-6;
   // A gradient is as sure as numbers of the outputs' size, at the most.
   const double least = epsilon_ * largest(y_) / (options_.fast ? 1 : scales_[c]);
   int wrong = 0;
@@ -145,8 +142,6 @@ void Checker::convict(std::size_t c, std::vector<Comparison>& comparisons) {
     at.verdict = !std::isfinite(at.analytic) && leaves_range(c, j)
                      ? Verdict::unsure
                      : examine(at, std::max(least, rounding_of(c, comparisons, j)));
-    const bool is_near = std::isfinite(at.scale()) && at.difference() <= near * at.scale();
-    if (at.verdict == Verdict::unsure && is_near) at.verdict = Verdict::right;
     wrong += at.verdict == Verdict::wrong;
   }
 }
@@ -206,12 +201,13 @@ void Checker::report(std::size_t c, const std::vector<Comparison>& comparisons) 
       return std::isnan(difference) ? infinity : difference > 0 ? difference / to : 0;
     };
     input.error = std::max(input.error, relative(at.scale()));
-    input.wrong += at.verdict != Verdict::right;
+    const Verdict verdict = at.is_near() ? Verdict::right : at.verdict;
+    input.wrong += verdict != Verdict::right;
     input.wrong_at_kinks += at.verdict == Verdict::kink;
     if (!at.slope.kink && at.scale() > 0) input.resolution = std::max(input.resolution, at.slope.error / at.scale());
     const double bad = relative(at.bound());
-    const Verdict most = comparisons[worst].verdict;
-    if (badness < 0 || at.verdict > most || (at.verdict == most && bad > badness)) {
+    const Verdict most = comparisons[worst].is_near() ? Verdict::right : comparisons[worst].verdict;
+    if (badness < 0 || verdict > most || (verdict == most && bad > badness)) {
       badness = bad;
       worst = j;
     }
