@@ -18,6 +18,7 @@
 #include <limpid/ops/detail/check.hpp>
 #include <limpid/ops/elementwise.hpp>
 #include <limpid/ops/elementwise/detail/chain.hpp>
+#include <limpid/ops/elementwise/kernels/elementwise.hpp>
 #include <limpid/ops/elementwise/kernels/exp.hpp>
 #include <limpid/ops/reduce.hpp>
 #include <limpid/ops/reduce/detail/driver.hpp>
@@ -354,6 +355,13 @@ void log_softmax_gradient(float* dx, const float* dy, const float* p, const kern
   }
 }
 
+// The same of log p, so that p is never more than a block.
+void log_softmax_gradient_of_log(float* dx, const float* dy, const float* log_p, const kernels::RowBlock& block) {
+  float p[most_in_block];
+  kernels::functions().exp[float32]({block.rows * block.stride, p, 1, {log_p}, {1}});
+  log_softmax_gradient(dx, dy, p, block);
+}
+
 }  // namespace
 
 Tensor detail::from_heaviest(const Tensor& dy, const Tensor& p, const Axes& axes) {
@@ -400,7 +408,10 @@ struct LogSoftmaxNode final : Node {
   Axes axes;
   const char* name() const noexcept override { return "log_softmax"; }
   // y_i = x_i - log sum_j exp(x_j) over j along the axes:  dx_i = dy_i - exp(y_i) sum_j dy_j
-  Tensors backward(const Tensors& dy) override { return {detail::log_softmax_gradient(dy[0], exp(y), axes)}; }
+  Tensors backward(const Tensors& dy) override {
+    if (!is_grad_enabled() && are_rows(dy[0], y, axes)) return {map_rows(dy[0], y, axes, log_softmax_gradient_of_log)};
+    return {detail::log_softmax_gradient(dy[0], exp(y), axes)};
+  }
   // dy_i = dx_i - sum_j exp(y_j) dx_j
   Tensors jvp(const Tensors& dx) override {
     const Tensor p = exp(y), d = from_heaviest(dx[0], p, axes);

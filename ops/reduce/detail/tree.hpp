@@ -42,8 +42,22 @@ class ReduceTree {
     by_columns_ = kept.length() > 1 && rank(kept) < rank(reduced);
     width_ = by_columns_ ? std::min(kept.length(), columns) : 1;
     tiles_ = by_columns_ ? (kept.length() + columns - 1) / columns : 1;
-    leaf_ = by_columns_ ? std::max<int64_t>(lane_leaf / width_, 64) : lane_leaf;
+    leaf_ = by_columns_ ? leaf_of(width_) : lane_leaf;
     outputs_ = by_columns_ ? kept.count / std::max<int64_t>(kept.length(), 1) * tiles_ : kept.count;
+  }
+
+  /// Reduces the rows of a small matrix, as the gradient of a bias does, without a plan: they are one leaf of columns.
+  /// Whether it did.
+  static bool reduce_few_rows(const Tensor& y, const Tensor& x, const Axes& axes, const Policy& policy) {
+    if (x.dim() != 2 || !x.is_contiguous() || axes.size() != 1 || axes[0] != 0 || policy.centres) return false;
+    const int64_t rows = x.shape()[0], width = x.shape()[1], step = y.strides().back();
+    if (width < 2 || width > columns || rows < 1 || rows > leaf_of(width)) return false;
+    Acc acc[columns];
+    std::fill_n(acc, width, policy.start);
+    policy.rows(acc, nullptr, static_cast<const X*>(x.raw_data()), {.rows = rows, .stride = width, .columns = width});
+    auto* to = static_cast<typename Policy::Y*>(y.raw_data());
+    for (int64_t j = 0; j < width; ++j) to[j * step] = policy.finish(acc[j]);
+    return true;
   }
 
   void run() const {
@@ -82,6 +96,7 @@ class ReduceTree {
 
  private:
   static constexpr int64_t lanes = 64, lane_leaf = 4096, columns = 256, leaves_per_branch = 16, tree_depth = 5;
+  static int64_t leaf_of(int64_t width) { return std::max<int64_t>(lane_leaf / width, 64); }
 
   // Whether outputs are of one leaf each, whose elements lie side by side, and come at even steps: rows of a matrix.
   bool are_rows() const {
@@ -221,7 +236,7 @@ class ReduceTree {
 
 template <class Policy>
 void reduce(const Tensor& y, const Tensor& x, const Axes& axes, Policy policy) {
-  ReduceTree<Policy>(y, x, axes, policy).run();
+  if (!ReduceTree<Policy>::reduce_few_rows(y, x, axes, policy)) ReduceTree<Policy>(y, x, axes, policy).run();
 }
 
 }  // namespace limpid::detail
