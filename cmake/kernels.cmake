@@ -66,6 +66,9 @@ if(LIMPID_SANITIZE MATCHES undefined)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
     # Where xsimd has no instruction for it, it makes integers of numbers beyond them one by one, and drops the results.
     target_compile_options(limpid_kernel_flags INTERFACE -fno-sanitize=float-cast-overflow)
+    # Else it does in a vector what a branch not taken would do with operands that it has not loaded: leaky_relu of
+    # infinity signals an invalid operation. Not for a release: clang then makes no vectors of loops.
+    target_compile_options(limpid_kernel_flags INTERFACE -ffp-exception-behavior=maytrap)
   endif()
 endif()
 
