@@ -1,6 +1,7 @@
 #include <limpid/ops/attention/kernels/attention.hpp>
 
 #include <limpid/core/kernels/simd.hpp>
+#include <limpid/ops/elementwise/kernels/power.hpp>
 
 #include <limits>
 #include <type_traits>
@@ -11,9 +12,12 @@ namespace {
 // What is below e^-87 (of double e^-708) of the largest is nothing beside it. NaN stays.
 template <class B>
 B power(B x) noexcept {
-  constexpr auto least = std::is_same_v<typename B::value_type, double> ? -708.0 : -87.0;
-  const B low(static_cast<typename B::value_type>(least));
-  return xsimd::select(x < low, B(0), xsimd::exp(xsimd::max(low, x)));
+  constexpr bool is_double = std::is_same_v<typename B::value_type, double>;
+  const B low(static_cast<typename B::value_type>(is_double ? -708.0 : -87.0)), inside = xsimd::max(low, x);
+  if constexpr (is_double)
+    return xsimd::select(x < low, B(0), xsimd::exp(inside));
+  else
+    return xsimd::select(x < low, B(0), Power<B>(inside).value());
 }
 
 // Sums of 16 lanes of float or 8 of double, whatever the width of a register: the same bits on every instruction set.
@@ -64,8 +68,10 @@ namespace LIMPID_KERNEL_ISA {
 
 const AttentionKernels<float> attention_float{.exponentials = exponentials<float>,
                                               .score_gradients = score_gradients<float>};
+#if !defined(__AVX512F__)
 const AttentionKernels<double> attention_double{.exponentials = exponentials<double>,
                                                 .score_gradients = score_gradients<double>};
+#endif
 
 }  // namespace LIMPID_KERNEL_ISA
 }  // namespace limpid::kernels

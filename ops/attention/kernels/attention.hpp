@@ -14,11 +14,11 @@ struct AttentionKernels {
   void (*score_gradients)(std::int64_t count, T inner, const T* p, T* d) noexcept;
 };
 
-// There is no AVX-512 version: the math library's differs from AVX2's in the last bit.
+// Of doubles there is no AVX-512 version: the math library's differs from AVX2's in the last bit.
 // clang-format off
 namespace baseline { extern const AttentionKernels<float> attention_float; extern const AttentionKernels<double> attention_double; }
 namespace avx2     { extern const AttentionKernels<float> attention_float; extern const AttentionKernels<double> attention_double; }
-namespace avx512   { using avx2::attention_float; using avx2::attention_double; }
+namespace avx512   { extern const AttentionKernels<float> attention_float; using avx2::attention_double; }
 namespace neon     { extern const AttentionKernels<float> attention_float; extern const AttentionKernels<double> attention_double; }
 // clang-format on
 
