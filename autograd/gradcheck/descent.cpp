@@ -109,6 +109,8 @@ class Checker::Descent {
   Descent(Checker& checker, Motion motion, std::size_t begin, std::size_t end, const Wanted& wanted)
       : checker_(checker),
         motion_(motion),
+        begin_(begin),
+        end_(end),
         wanted_(wanted),
         observer_(checker, motion, begin, end) {}
 
@@ -218,6 +220,15 @@ class Checker::Descent {
     stray_ = infinity;
   }
 
+  /// How far sum <y, dy> may go while rounding holds the outputs still. What would have gone further is constant, as
+  /// floor is between the integers, however it looks from afar.
+  double held_by_rounding() const {
+    double size = std::max(1.0, largest(checker_.y_)), weight = 0;
+    for (const Element& e : motion_) size = std::max(size, std::abs(e.x));
+    for (std::size_t k = begin_; k < end_; ++k) weight += std::abs(checker_.dy_[k]);
+    return 128 * checker_.epsilon_ * size * weight;
+  }
+
   /// By larger steps, as long as they tell of the same derivative: from far enough, a bounded function is flat.
   void look_further(Slope& found) {
     const bool has_moved = table_.rounding > 0;
@@ -227,12 +238,14 @@ class Checker::Descent {
       const Look far = observer_.look(t);
       table.add(far.difference, far.rounding);
     }
+    if (!has_moved && std::abs(table.value) * width(motion_, widest) > held_by_rounding()) return;
     const bool agrees = std::abs(table.value - found.value) <= 10 * found.error;
     if (!has_moved || (agrees && table.error < 0.1 * found.error)) found = {table.value, table.error, 0, false, 0};
   }
 
   Checker& checker_;
   Motion motion_;
+  std::size_t begin_, end_;
   const Wanted& wanted_;
   Observer observer_;
   Extrapolation table_;

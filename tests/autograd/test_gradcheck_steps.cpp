@@ -241,6 +241,23 @@ TEST_CASE("what steps near and far see of a bounded function agrees, or the near
   }
 }
 
+TEST_CASE("a function that is constant around its inputs has no slope, however it looks from afar") {
+  struct Through : Function<Through> {
+    static Tensor forward(Context&, const Tensor& x) { return floor(x); }
+    static Tensors backward(Context&, const Tensor& dy) { return {dy}; }
+  };
+  for (const bool fast : {false, true})
+    for (const double rtol : {1e-6, 1e-9}) {
+      const Tensors xs{tensor({1.5, -2.3, 0.7}, float64)};
+      const GradcheckReport wrong =
+          gradcheck([](const Tensor& x) { return Through::apply(x); }, xs, {.rtol = rtol, .fast = fast});
+      INFO(wrong);
+      CHECK_FALSE(wrong);
+      CHECK(
+          gradcheck([](const Tensor& x) { return floor(x); }, xs, {.rtol = rtol, .fast = fast, .allow_vacuous = true}));
+    }
+}
+
 TEST_CASE("beyond an rtol that rounding does not allow, right is what is near") {
   const auto f = [](const Tensor& x) { return linalg::qr(x).q; };
   for (const double apart : {1e-2, 5e-3}) {  // an ill-conditioned matrix
