@@ -201,12 +201,11 @@ void Checker::report(std::size_t c, const std::vector<Comparison>& comparisons) 
       return std::isnan(difference) ? infinity : difference > 0 ? difference / to : 0;
     };
     input.error = std::max(input.error, relative(at.scale()));
-    const Verdict verdict = at.is_near() ? Verdict::right : at.verdict;
+    const Verdict verdict = at.counted_as(), most = comparisons[worst].counted_as();
     input.wrong += verdict != Verdict::right;
     input.wrong_at_kinks += at.verdict == Verdict::kink;
     if (!at.slope.kink && at.scale() > 0) input.resolution = std::max(input.resolution, at.slope.error / at.scale());
     const double bad = relative(at.bound());
-    const Verdict most = comparisons[worst].is_near() ? Verdict::right : comparisons[worst].verdict;
     if (badness < 0 || verdict > most || (verdict == most && bad > badness)) {
       badness = bad;
       worst = j;

@@ -220,13 +220,13 @@ class Checker::Descent {
     stray_ = infinity;
   }
 
-  /// How far sum <y, dy> may go while rounding holds the outputs still. What would have gone further is constant, as
-  /// floor is between the integers, however it looks from afar.
-  double held_by_rounding() const {
-    double size = std::max(1.0, largest(checker_.y_)), weight = 0;
+  /// Whether rounding may have held sum <y, dy> still at all near steps. What would have gone further by this slope is
+  /// constant, as floor is between the integers, however it looks from afar.
+  bool may_be_held(double slope) const {
+    double size = 0, weight = 0;
     for (const Element& e : motion_) size = std::max(size, std::abs(e.x));
     for (std::size_t k = begin_; k < end_; ++k) weight += std::abs(checker_.dy_[k]);
-    return 128 * checker_.epsilon_ * size * weight;
+    return std::abs(slope) * width(motion_, widest) <= checker_.held_by_rounding(size) * weight;
   }
 
   /// By larger steps, as long as they tell of the same derivative: from far enough, a bounded function is flat.
@@ -238,7 +238,7 @@ class Checker::Descent {
       const Look far = observer_.look(t);
       table.add(far.difference, far.rounding);
     }
-    if (!has_moved && std::abs(table.value) * width(motion_, widest) > held_by_rounding()) return;
+    if (!has_moved && !may_be_held(table.value)) return;
     const bool agrees = std::abs(table.value - found.value) <= 10 * found.error;
     if (!has_moved || (agrees && table.error < 0.1 * found.error)) found = {table.value, table.error, 0, false, 0};
   }

@@ -74,12 +74,15 @@ std::vector<Checker::Slope> Checker::slopes(Motion motion, double rtol, double l
   for (std::size_t j = 0; j < count; ++j) last[j] = std::abs(last[j] - tables[j].value);
   if (const Values drift = last; rtol == 0) {  // rounding may hide some, or all: by larger steps
     std::vector<Extrapolation> further(count);
+    double size = 0;
+    for (const Element& e : motion) size = std::max(size, std::abs(e.x));
     t = farthest;
     for (int level = 0; level < levels; ++level, t /= 2) step(further, t);
     for (std::size_t j = 0; j < count; ++j) {
       const double apart = std::abs(further[j].value - tables[j].value);
       const bool is_better = tables[j].value == 0
-                                 ? further[j].error <= 0.1 * std::abs(further[j].value)
+                                 ? further[j].error <= 0.1 * std::abs(further[j].value) &&
+                                       std::abs(further[j].value) * 2 * widest <= held_by_rounding(size)
                                  : apart <= 10 * tables[j].error && further[j].error < 0.1 * tables[j].error;
       if (is_better && tables[j].error <= 4 * tables[j].rounding) tables[j] = further[j];
     }

@@ -173,7 +173,7 @@ double Checker::unseen(Motion motion, std::size_t begin, std::size_t end, const 
   if (!any) return 0;
 
   std::unordered_map<const double*, double> speeds;
-  double step = 0, size = std::max(1.0, largest(y_));  // of what may have been added up to an output
+  double step = 0, size = 0;
   for (const Element& e : motion) {
     speeds[e.p] = e.unit;
     step = std::max(step, std::abs(e.step / e.unit));
@@ -188,7 +188,7 @@ double Checker::unseen(Motion motion, std::size_t begin, std::size_t end, const 
     }
   }
   const std::optional<Values> jv = every ? std::nullopt : forward_mode(called(), v);
-  const double hidden = 128 * epsilon_ * size / step;  // a slope that rounding takes away
+  const double hidden = held_by_rounding(size) / step;  // a slope that rounding takes away
   double total = 0;
   for (std::size_t k = begin; k < end; ++k)
     if (far.is_still(k, y_) && (!jv || std::abs((*jv)[k]) <= hidden))

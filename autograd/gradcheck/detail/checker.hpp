@@ -110,6 +110,9 @@ class Checker {
     double enough;     ///< an error that does
     double reference;  ///< the size of a derivative one would expect
   };
+  /// How far an output may go while rounding holds it still, where numbers up to the size of the outputs, of 1 or of
+  /// the given size are added up on the way.
+  double held_by_rounding(double size) const { return 128 * epsilon_ * std::max({1.0, largest(y_), size}); }
   /// Whether t moves all elements of a motion in proportion, which rounding of a large one may prevent.
   bool is_exact(Motion motion, double t) const;
   /// The outputs at both ends of a motion.
@@ -182,6 +185,7 @@ class Checker {
     bool is_near() const {
       return verdict == Verdict::unsure && std::isfinite(scale()) && difference() <= 1e-6 * scale();
     }
+    Verdict counted_as() const { return is_near() ? Verdict::right : verdict; }
     Wanted wanted(double to) const {
       return {to, to == 0 ? 0 : std::max(1e-4 * rtol * size, 1e-13 * reference), enough, reference};
     }

@@ -583,4 +583,18 @@ TEST_CASE("numbers that are no positive normal ones are found, wherever they sta
   }
 }
 
+TEST_CASE("the rows of a small matrix, which need no plan, have the bits of strided ones") {
+  for (const DType dtype : {float32, float64})
+    for (const int64_t rows : {1, 3, 64, 65, 200})
+      for (const int64_t columns : {2, 17, 256}) {
+        Tensor x = randn({rows, columns}, dtype), gaps = slice(randn({2 * rows, columns}, dtype), 0, 0, 2 * rows, 2);
+        gaps.copy_(x);
+        CAPTURE(dtype, rows, columns);
+        CHECK(equal(sum(gaps, 0), sum(x, 0)));
+        CHECK(equal(mean(gaps, 0, true), mean(x, 0, true)));
+        CHECK(equal(amax(gaps, 0), amax(x, 0)));
+        CHECK(equal(prod(gaps, 0), prod(x, 0)));
+      }
+}
+
 }  // namespace test_reduce

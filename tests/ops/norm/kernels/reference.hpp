@@ -172,6 +172,11 @@ struct Run {
     if (wanted & 4) backward.out.dbeta = dbeta.begin();
     run(backward);
   }
+  void all_passes() {
+    forward();
+    backward();
+    push();
+  }
   void push() {
     NormCall<T> push = call(NormPass::tangent);
     push.in.dy = dy.begin();
@@ -387,10 +392,28 @@ inline Run<float> passes_of_any_magnitude(const NormDims& dims, int trial, std::
   Run<float> run = run_of_any_magnitude(dims, trial, random);
   const auto large = static_cast<float>(std::pow(10, -30 + 67 * std::uniform_real_distribution<double>()(random)));
   for (float& v : run.dy) v *= large;
-  run.forward();
-  run.backward();
-  run.push();
+  run.all_passes();
   return run;
+}
+
+/// Does all passes of a run at each level of instructions and compares them with long double. The runs of those with a
+/// fused multiply-add, which are to have the same bits.
+template <class T>
+std::vector<Run<T>> check_at_every_level(const Run<T>& given) {
+  const Reference want = reference(given);
+  std::vector<Run<T>> fused;
+  for (const Isa level : isa_levels()) {
+    const WithIsa with(level);
+    Run<T> run = given;
+    run.all_passes();
+    INFO(to_string(level) << " " << name(run.c) << " mean " << run.c.mean);
+    CHECK(forward_error(run, want) <= 1);
+    CHECK(backward_error(run, want) <= 1);
+    CHECK(tangent_error(run, want) <= 1);
+    CHECK(run.intact());
+    if (level != Isa::baseline) fused.push_back(run);
+  }
+  return fused;
 }
 
 }  // namespace limpid::test

@@ -21,23 +21,8 @@ TEMPLATE_TEST_CASE("norm of columns agrees with long double and between AVX2 and
       for (const index_t d : {index_t{1}, channels % 4 == 0 ? channels / 4 : channels}) {
         if (test::is_thinned_out(number++, 5)) continue;
         const bool center = (channels + s) % 3 != 0;
-        const Run<TestType> given(
-            {.dims = {2, channels / d, d, s, kLast, center}, .gamma = s % 3 != 1, .beta = s % 3 != 2});
-        const Reference want = reference(given);
-        std::vector<Run<TestType>> runs;
-        for (const Isa level : isa_levels()) {
-          const WithIsa with(level);
-          Run<TestType> run = given;
-          run.forward();
-          run.backward();
-          run.push();
-          INFO(to_string(level) << " " << name(run.c));
-          CHECK(forward_error(run, want) <= 1);
-          CHECK(backward_error(run, want) <= 1);
-          CHECK(tangent_error(run, want) <= 1);
-          CHECK(run.intact());
-          if (level != Isa::baseline) runs.push_back(run);
-        }
+        const auto runs = check_at_every_level(
+            Run<TestType>({.dims = {2, channels / d, d, s, kLast, center}, .gamma = s % 3 != 1, .beta = s % 3 != 2}));
         for (const auto& run : runs) CHECK(run.same_bits(runs.front()));
       }
 }
@@ -46,21 +31,7 @@ TEMPLATE_TEST_CASE("columns of several blocks agree with long double and between
   for (NormDims dims : std::vector<NormDims>{
            {1, 1, 1, 16401}, {1, 3, 1, 11000}, {1, 20, 1, 1700}, {1, 64, 1, 1030}, {1, 2, 40, 900}, {1, 520, 1, 130}}) {
     dims.layout = kLast;
-    const Run<TestType> given({dims});
-    const Reference want = reference(given);
-    std::vector<Run<TestType>> runs;
-    for (const Isa level : isa_levels()) {
-      const WithIsa with(level);
-      Run<TestType> run = given;
-      run.forward();
-      run.backward();
-      run.push();
-      INFO(to_string(level) << " " << name(run.c));
-      CHECK(forward_error(run, want) <= 1);
-      CHECK(backward_error(run, want) <= 1);
-      CHECK(tangent_error(run, want) <= 1);
-      if (level != Isa::baseline) runs.push_back(run);
-    }
+    const auto runs = check_at_every_level(Run<TestType>({dims}));
     for (const auto& run : runs) CHECK(run.same_bits(runs.front()));
   }
 }

@@ -87,20 +87,7 @@ TEMPLATE_TEST_CASE("norm agrees with long double for rows of every short length 
           if (test::is_thinned_out(number++, 5)) continue;
           NormDims dims = {n, g, d, s};
           dims.center = center;
-          const Run<TestType> given({.dims = dims, .gamma = s % 3 != 1, .beta = s % 3 != 2, .mean = mean});
-          const Reference want = reference(given);
-          for (const Isa level : isa_levels()) {
-            const WithIsa with(level);
-            Run<TestType> run = given;
-            run.forward();
-            run.backward();
-            run.push();
-            INFO(to_string(level) << " " << name(run.c) << " mean " << mean);
-            CHECK(forward_error(run, want) <= 1);
-            CHECK(backward_error(run, want) <= 1);
-            CHECK(tangent_error(run, want) <= 1);
-            CHECK(run.intact());
-          }
+          check_at_every_level(Run<TestType>({.dims = dims, .gamma = s % 3 != 1, .beta = s % 3 != 2, .mean = mean}));
         }
 }
 
